@@ -1,0 +1,146 @@
+"""Command lines: split by shell rules, with ``$VAR`` taken from the job's environment.
+
+Written by hand because the rule "text in single quotes is left alone" needs to
+know how each character was quoted, which :mod:`shlex` forgets.
+
+``$VAR`` and ``${VAR}`` are replaced outside single quotes, ``$$`` is a dollar and
+a replaced value is never split again, so a variable with a space stays one word.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Iterable, Mapping, NamedTuple, Sequence
+
+_VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+
+
+class Variable(NamedTuple):
+    """A place where the value of an environment variable goes."""
+
+    name: str
+
+
+Word = tuple["str | Variable", ...]
+
+
+class Template(NamedTuple):
+    """A command line cut into words; most have no variable and expand for nothing."""
+
+    words: tuple[Word, ...]
+    fixed: tuple[str, ...] | None
+
+    def variables(self) -> set[str]:
+        """Return the names of all variables used."""
+        return {part.name for word in self.words for part in word if isinstance(part, Variable)}
+
+    def expand(self, env: Mapping[str, str]) -> list[str]:
+        """Return the words with variables from *env*; KeyError names a missing one."""
+        if self.fixed is not None:
+            return list(self.fixed)
+        return ["".join(env[part.name] if isinstance(part, Variable) else part for part in word) for word in self.words]
+
+
+def make_template(cmd: str, args: str | Sequence[str] = ()) -> Template:
+    """Build the template of *cmd* and *args*; extra words of *cmd* come before *args*.
+
+    :param cmd: split with shell rules.
+    :param args: a string, split likewise, or a list whose items stay whole.
+    :raises ValueError: unbalanced quotes or no word at all.
+    """
+    words = split(cmd)
+    words += split(args) if isinstance(args, str) else [_variables(item) for item in args]
+    if not words:
+        raise ValueError("no command in it")
+    return Template(tuple(words), _fixed(words))
+
+
+def _fixed(words: Iterable[Word]) -> tuple[str, ...] | None:
+    if any(isinstance(part, Variable) for word in words for part in word):
+        return None
+    return tuple("".join(str(part) for part in word) for word in words)
+
+
+def split(line: str) -> list[Word]:
+    """Split *line* by the quoting rules of POSIX sh (section 2.2) into words with variables.
+
+    :raises ValueError: a quote that is never closed, or a trailing backslash.
+    """
+    words: list[Word] = []
+    word: list[str | Variable] | None = None
+    at, end = 0, len(line)
+    while at < end:
+        char = line[at]
+        if char in " \t\r\n":
+            if word is not None:
+                words.append(tuple(word))
+                word = None
+            at += 1
+            continue
+        word = [] if word is None else word
+        if char == "'":
+            at = _single(line, at, word)
+        elif char == '"':
+            at = _double(line, at, word)
+        elif char == "\\":
+            if at + 1 >= end:
+                raise ValueError("nothing follows the last backslash")
+            word.append(line[at + 1])
+            at += 2
+        else:
+            stop = _plain_end(line, at)
+            word.extend(_variables(line[at:stop]))
+            at = stop
+    if word is not None:
+        words.append(tuple(word))
+    return words
+
+
+def _plain_end(line: str, at: int) -> int:
+    while at < len(line) and line[at] not in " \t\r\n'\"\\":
+        at += 1
+    return at
+
+
+def _single(line: str, at: int, word: list[str | Variable]) -> int:
+    close = line.find("'", at + 1)
+    if close < 0:
+        raise ValueError("a single quote is never closed")
+    word.append(line[at + 1 : close])
+    return close + 1
+
+
+def _double(line: str, at: int, word: list[str | Variable]) -> int:
+    text = ""
+    at += 1
+    word.append("")
+    while at < len(line):
+        char = line[at]
+        if char == '"':
+            word.extend(_variables(text))
+            return at + 1
+        if char == "\\" and line[at + 1 : at + 2] in ('"', "\\", "$", "`"):
+            if line[at + 1] == "$":
+                word.extend(_variables(text))
+                word.append("$")
+                text = ""
+            else:
+                text += line[at + 1]
+            at += 2
+            continue
+        text += char
+        at += 1
+    raise ValueError("a double quote is never closed")
+
+
+def _variables(text: str) -> Word:
+    """Cut *text* at its variables; a ``$`` that starts none stays a dollar."""
+    parts: list[str | Variable] = []
+    last = 0
+    for found in _VARIABLE.finditer(text):
+        parts.append(text[last : found.start()])
+        dollar, name, braced = found.groups()
+        parts.append("$" if dollar else Variable(name or braced))
+        last = found.end()
+    parts.append(text[last:])
+    return tuple(part for part in parts if part != "") or ("",)

@@ -1,0 +1,449 @@
+"""Kinds of values: how a setting is read from text, checked, shown and described.
+
+Job settings and gafferd's options are tables of :class:`Field`; each field has
+one kind. A kind reads ini text (:meth:`Kind.parse`) and checks values that came
+from JSON or Python (:meth:`Kind.check`); both return the value in its one
+canonical form or raise :class:`ValueError` with what was expected.
+"""
+
+from __future__ import annotations
+
+import grp
+import math
+import pwd
+import re
+import shlex
+import signal
+from dataclasses import dataclass
+from typing import Any, Iterable, NamedTuple
+
+_TRUE = frozenset(("true", "yes", "on", "1"))
+_FALSE = frozenset(("false", "no", "off", "0"))
+_LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
+
+
+class Kind:
+    """A kind of value; subclasses say how it is read, checked and described."""
+
+    #: What the reference tables print.
+    label = "value"
+    #: JSON Schema of the value as JSON carries it.
+    schema: dict[str, Any] = {}
+
+    def parse(self, text: str) -> Any:
+        """Read the value from an ini file or the environment."""
+        return self.check(text.strip())
+
+    def check(self, value: Any) -> Any:
+        """Return *value* in canonical form, or raise ValueError saying what was expected."""
+        raise NotImplementedError
+
+    def to_json(self, value: Any) -> Any:
+        """Return the canonical value as JSON shows it."""
+        return value
+
+
+class Text(Kind):
+    """A string without NUL; the empty one is allowed only where ``empty`` says so."""
+
+    label = "text"
+    schema = {"type": "string"}
+
+    def __init__(self, empty: bool = True) -> None:
+        self.empty = empty
+
+    def check(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"expected a string, not {value!r}")
+        if "\0" in value:
+            raise ValueError("a NUL character cannot be passed to a process")
+        if not value.strip() and not self.empty:
+            raise ValueError("must not be empty")
+        return value
+
+
+class OptionalText(Text):
+    """A string; the empty one means "not set"."""
+
+    schema = {"type": ["string", "null"]}
+
+    def check(self, value: Any) -> str | None:  # type: ignore[override]
+        return (super().check(value) or None) if value is not None else None
+
+
+class Bool(Kind):
+    label = "true or false"
+    schema = {"type": "boolean"}
+
+    def parse(self, text: str) -> bool:
+        word = text.strip().lower()
+        if word in _TRUE:
+            return True
+        if word in _FALSE:
+            return False
+        raise ValueError(f"expected true or false, not {text.strip()!r}")
+
+    def check(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"expected true or false, not {value!r}")
+        return value
+
+
+class Int(Kind):
+    """An integer between *low* and *high*, both included."""
+
+    label = "integer"
+
+    def __init__(self, low: int = 0, high: int = 1_000_000, optional: bool = False) -> None:
+        self.low, self.high, self.optional = low, high, optional
+        self.schema = {"type": ["integer", "null"] if optional else "integer", "minimum": low, "maximum": high}
+
+    def parse(self, text: str) -> int | None:
+        text = text.strip()
+        if not text and self.optional:
+            return None
+        try:
+            return self.check(int(text, 10))
+        except ValueError as error:
+            if re.fullmatch(r"[+-]?\d+", text):
+                raise
+            raise ValueError(f"expected an integer, not {text!r}") from error
+
+    def check(self, value: Any) -> int | None:
+        if value is None and self.optional:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"expected an integer, not {value!r}")
+        if not self.low <= value <= self.high:
+            raise ValueError(f"expected an integer from {self.low} to {self.high}, not {value}")
+        return value
+
+
+class Seconds(Kind):
+    """A finite, non-negative number of seconds, as a float."""
+
+    label = "seconds"
+    schema = {"type": "number", "minimum": 0, "maximum": 31_536_000}
+
+    def parse(self, text: str) -> float:
+        try:
+            value = float(text.strip())
+        except ValueError:
+            raise ValueError(f"expected a number of seconds, not {text.strip()!r}") from None
+        return self.check(value)
+
+    def check(self, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"expected a number of seconds, not {value!r}")
+        if not math.isfinite(value) or not 0 <= value <= 31_536_000:
+            raise ValueError(f"expected a number of seconds from 0 to one year, not {value!r}")
+        return float(value)
+
+
+class Choice(Kind):
+    """One of a few words."""
+
+    label = "word"
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+        self.label = ", ".join(words)
+        self.schema = {"type": "string", "enum": list(words)}
+
+    def check(self, value: Any) -> str:
+        if value not in self.words:
+            raise ValueError(f"expected one of {', '.join(self.words)}, not {value!r}")
+        return str(value)
+
+
+class TextList(Kind):
+    """A list of strings; in ini files separated by commas."""
+
+    label = "list of texts"
+    schema = {"type": "array", "items": {"type": "string"}}
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        return self.check([part.strip() for part in text.split(",") if part.strip()])
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        if isinstance(value, str) or not isinstance(value, (list, tuple)):
+            raise ValueError(f"expected a list of strings, not {value!r}")
+        for item in value:
+            if not isinstance(item, str) or "\0" in item:
+                raise ValueError(f"expected a list of strings without NUL, but it holds {item!r}")
+        return tuple(value)
+
+    def to_json(self, value: Any) -> Any:
+        return list(value)
+
+
+class Words(TextList):
+    """Arguments: a list, or one string that is kept whole and split by shell rules later."""
+
+    label = "list, or text split with shell rules"
+    schema = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}
+
+    def parse(self, text: str) -> Any:
+        return self.check(text.strip())
+
+    def check(self, value: Any) -> Any:
+        if isinstance(value, str):
+            if "\0" in value:
+                raise ValueError("a NUL character cannot be passed to a process")
+            try:
+                shlex.split(value)
+            except ValueError as error:
+                raise ValueError(f"cannot be split into words: {error}") from None
+            return value or ()
+        return super().check(value)
+
+    def to_json(self, value: Any) -> Any:
+        return value if isinstance(value, str) else list(value)
+
+
+class Labels(TextList):
+    """Names of streams: letters, digits, ``_`` and ``-``."""
+
+    label = "list of labels"
+
+    def __init__(self, most: int, distinct: bool = False, reserved: Iterable[str] = ()) -> None:
+        self.most, self.distinct, self.reserved = most, distinct, frozenset(reserved)
+        self.schema = {"type": "array", "items": {"type": "string"}, "maxItems": most}
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        labels = super().check(value)
+        if len(labels) > self.most:
+            raise ValueError(f"at most {self.most} labels, not {len(labels)}")
+        for label in labels:
+            if not _LABEL.match(label) or len(label) > 64:
+                raise ValueError(f"label {label!r} may hold up to 64 letters, digits, '_' and '-' only")
+            if label in self.reserved:
+                raise ValueError(f"label {label!r} is reserved")
+        if self.distinct and len(set(labels)) != len(labels):
+            raise ValueError("every label must be different")
+        return labels
+
+
+class IntList(Kind):
+    """A list of small integers, such as exit codes."""
+
+    label = "list of integers"
+    schema = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}
+
+    def parse(self, text: str) -> tuple[int, ...]:
+        try:
+            return self.check([int(part) for part in text.split(",") if part.strip()])
+        except ValueError:
+            raise ValueError(f"expected integers from 0 to 255, not {text.strip()!r}") from None
+
+    def check(self, value: Any) -> tuple[int, ...]:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"expected a list of integers, not {value!r}")
+        for item in value:
+            if isinstance(item, bool) or not isinstance(item, int) or not 0 <= item <= 255:
+                raise ValueError(f"expected integers from 0 to 255, not {item!r}")
+        return tuple(value)
+
+    def to_json(self, value: Any) -> Any:
+        return list(value)
+
+
+class Environment(Kind):
+    """A mapping of environment variables; numbers are turned into text."""
+
+    label = "mapping"
+    schema = {"type": "object", "additionalProperties": {"type": ["string", "number"]}}
+
+    def parse(self, text: str) -> dict[str, str]:
+        raise ValueError("environment variables are written in a section of their own: [env:NAME]")
+
+    def check(self, value: Any) -> dict[str, str]:
+        if not isinstance(value, dict):
+            raise ValueError(f"expected a mapping of names to texts, not {value!r}")
+        checked = {}
+        for key, item in value.items():
+            if not isinstance(key, str) or not key or "=" in key or "\0" in key:
+                raise ValueError(f"{key!r} cannot name an environment variable")
+            if isinstance(item, bool) or not isinstance(item, (str, int, float)):
+                raise ValueError(f"the value of {key} must be a text or a number, not {item!r}")
+            if "\0" in str(item):
+                raise ValueError(f"the value of {key} holds a NUL character")
+            checked[key] = str(item)
+        return checked
+
+    def to_json(self, value: Any) -> Any:
+        return dict(value)
+
+
+class Account(Kind):
+    """A user or group: its id or its name, which must exist on this machine."""
+
+    schema = {"type": ["integer", "string", "null"]}
+
+    def __init__(self, group: bool = False) -> None:
+        self.group = group
+        self.label = "group id or name" if group else "user id or name"
+
+    def parse(self, text: str) -> int | str | None:
+        text = text.strip()
+        return self.check(int(text) if text.isdigit() else text)
+
+    def check(self, value: Any) -> int | str | None:
+        if value is None or value == "":
+            return None
+        what = "group" if self.group else "user"
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            raise ValueError(f"expected the id or the name of a {what}, not {value!r}")
+        try:
+            self.lookup(value)
+        except (KeyError, OverflowError, ValueError):
+            raise ValueError(f"no {what} {value!r} on this machine") from None
+        return value
+
+    def lookup(self, value: int | str) -> int:
+        """Return the numeric id; raises KeyError if there is no such account."""
+        if isinstance(value, str) and value.isdigit():
+            value = int(value)
+        if self.group:
+            return (grp.getgrgid(value) if isinstance(value, int) else grp.getgrnam(value)).gr_gid
+        return (pwd.getpwuid(value) if isinstance(value, int) else pwd.getpwnam(value)).pw_uid
+
+
+class Umask(Kind):
+    """A file mode mask; text is octal."""
+
+    label = "octal"
+    schema = {"type": ["string", "integer", "null"]}
+
+    def check(self, value: Any) -> int | None:
+        if value is None or value == "":
+            return None
+        try:
+            mask = int(value, 8) if isinstance(value, str) else value
+        except ValueError:
+            mask = -1
+        if isinstance(mask, bool) or not isinstance(mask, int) or not 0 <= mask <= 0o777:
+            raise ValueError(f"expected an octal mask from 000 to 777, not {value!r}")
+        return mask
+
+    def to_json(self, value: Any) -> Any:
+        return None if value is None else f"{value:03o}"
+
+
+class Signal(Kind):
+    """A signal: its number, or its name with or without SIG, any case."""
+
+    label = "signal"
+    schema = {"type": ["string", "integer"]}
+
+    def parse(self, text: str) -> signal.Signals:
+        return parse_signal(text.strip())
+
+    def check(self, value: Any) -> signal.Signals:
+        return parse_signal(value)
+
+    def to_json(self, value: Any) -> Any:
+        return signal.Signals(value).name
+
+
+def parse_signal(value: Any) -> signal.Signals:
+    """Return the signal that *value* names: ``15``, ``"15"``, ``"TERM"``, ``"sigterm"``.
+
+    :raises ValueError: if this machine has no such signal.
+    """
+    known: signal.Signals | None = None
+    if isinstance(value, int) and not isinstance(value, bool) or isinstance(value, str) and value.isdigit():
+        known = next((one for one in signal.Signals if one == int(value)), None)
+    elif isinstance(value, str):
+        word = value.strip().upper()
+        known = signal.Signals.__members__.get(word if word.startswith("SIG") else "SIG" + word)
+    if known is None:
+        raise ValueError(f"no signal {value!r}; give a number such as 15 or a name such as TERM")
+    return known
+
+
+class Flapping(NamedTuple):
+    """When a process that keeps dying is paused, and when gaffer gives it up."""
+
+    attempts: int
+    window: float
+    retry_in: float
+    max_retry: int
+
+
+class FlappingRule(Kind):
+    """``attempts, window, retry_in, max_retry``; a negative ``max_retry`` never gives up."""
+
+    label = "attempts, window, retry_in, max_retry"
+    schema = {
+        "anyOf": [
+            {"type": "null"},
+            {
+                "type": "object",
+                "required": list(Flapping._fields),
+                "additionalProperties": False,
+                "properties": {
+                    "attempts": {"type": "integer", "minimum": 1},
+                    "window": {"type": "number", "minimum": 0},
+                    "retry_in": {"type": "number", "minimum": 0},
+                    "max_retry": {"type": "integer", "minimum": -1},
+                },
+            },
+            {"type": "array", "prefixItems": [{"type": "number"}] * 4, "minItems": 4, "maxItems": 4},
+        ]
+    }
+
+    def parse(self, text: str) -> Flapping | None:
+        if not text.strip():
+            return None
+        parts = [part.strip() for part in text.split(",")]
+        if len(parts) != 4:
+            raise ValueError(f"expected four values '{self.label}', not {text.strip()!r}")
+        try:
+            return self.check([int(parts[0]), float(parts[1]), float(parts[2]), int(parts[3])])
+        except ValueError as error:
+            raise ValueError(f"expected '{self.label}' such as '2, 1., 7., 5', not {text.strip()!r}") from error
+
+    def check(self, value: Any) -> Flapping | None:
+        if value is None or value == "":
+            return None
+        if isinstance(value, dict):
+            if set(value) != set(Flapping._fields):
+                raise ValueError(f"expected an object with {', '.join(Flapping._fields)}")
+            value = [value[key] for key in Flapping._fields]
+        if not isinstance(value, (list, tuple)) or len(value) != 4:
+            raise ValueError(f"expected '{self.label}', not {value!r}")
+        attempts, window, retry_in, max_retry = value
+        return Flapping(
+            Int(1, 10_000).check(attempts) or 1,
+            Seconds().check(window),
+            Seconds().check(retry_in),
+            Int(-1, 1_000_000).check(max_retry) or 0,
+        )
+
+    def to_json(self, value: Any) -> Any:
+        return None if value is None else value._asdict()
+
+
+@dataclass(frozen=True)
+class Field:
+    """One setting: declared once, used by parsers, validation, JSON, CLI and reference pages.
+
+    :param name: the key in JSON and ini files.
+    :param kind: how its value is read and checked.
+    :param default: the canonical value of a setting that is not given.
+    :param help: one line for the reference.
+    :param needs_restart: whether a change means new processes (job settings)
+        or a new gafferd (options).
+    :param flags: command-line flags (options only).
+    :param section: the ini section it belongs to (options only).
+    """
+
+    name: str
+    kind: Kind
+    default: Any = None
+    help: str = ""
+    needs_restart: bool = True
+    flags: tuple[str, ...] = ()
+    section: str = "gaffer"
+    multiple: bool = False
