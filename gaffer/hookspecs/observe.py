@@ -1,0 +1,84 @@
+"""Hooks that watch: events, output, statistics, health."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .markers import hookspec
+
+if TYPE_CHECKING:
+    from ..job import Job
+    from ..manager import Manager
+    from ..process import Process
+    from ..streams import Sink
+
+
+@hookspec
+def gaffer_event(event: dict[str, Any]) -> None:
+    """[TELL] Every event, as the JSON-ready mapping of CONTRACT §7.
+
+    When: once an event, in order; ``event["event"]`` is its name.
+    May: keep it; each plugin must treat it as read-only.
+    Returns: nothing.
+    On exception: logged and counted under the plugin's name.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_event(event):
+            print(event["event"], event.get("name"))
+    """
+
+
+@hookspec
+def gaffer_open_sinks(job: Job, process: Process, label: str) -> Sink | None:
+    """[COLLECT] Receive the output of a process as it is read.
+
+    When: once a stream and process, before it is started. ``label`` is the
+    job's own, or ``stdout`` and ``stderr`` for streams that are not redirected;
+    those are piped instead of discarded when a sink is returned.
+    May: return an object with ``write(data: bytes)`` and ``close()``; ``write``
+    must not block, so it queues.
+    Returns: a sink, or None.
+    On exception: that sink is missing; logged.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_open_sinks(job, process, label):
+            return Journal(job.name.short, label)
+    """
+
+
+@hookspec(firstresult=True)
+def gaffer_sample(manager: Manager, processes: list[Process]) -> dict[int, dict[str, Any]] | None:
+    """[ASK1] Measure processes: the statistics of CONTRACT §4.
+
+    When: somebody asks for statistics.
+    May: take a few milliseconds for hundreds of processes.
+    Returns: ``{pid: statistics}``; processes that are gone are left out.
+    On exception: the question fails with the plugin's name.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_sample(processes):
+            return {process.pid: measure(process.os_pid) for process in processes}
+    """
+
+
+@hookspec
+def gaffer_health(manager: Manager) -> dict[str, Any] | None:
+    """[COLLECT] Say how you are.
+
+    When: ``GET /health`` and ``gafferctl health``.
+    May: report counters; ``{"ok": False, "reason": "…"}`` makes the whole unhealthy.
+    Returns: a mapping, shown under the plugin's name; or None.
+    On exception: the plugin is shown as unhealthy with the reason.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_health(manager):
+            return {"ok": queue.free(), "queued": len(queue)}
+    """
