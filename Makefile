@@ -1,0 +1,55 @@
+# Paths are relative and programs are called as modules, so that a folder with a space in its name works.
+
+VENV = .venv/bin/python
+PYTHON ?= python3
+ARGS ?=
+
+.PHONY: run test check docs bench clean help
+
+help:
+	@echo "make run    gafferd on the examples, with what to try next"
+	@echo "make test   everything that CI runs"
+	@echo "make check  only what reads the code: ruff, mypy, import contracts"
+	@echo "make docs   the documentation"
+	@echo "make bench  the figures, beside other supervisors; ARGS='--help' lists the choices"
+	@echo "make clean  remove what the others made"
+
+# The stamps are as old as the last install; setup.py is the only thing that makes another one necessary.
+.venv/run.stamp: setup.py .ci/venv
+	@echo "installing gaffer into .venv"
+	@PYTHON="$(PYTHON)" .ci/venv .
+	@touch $@
+
+.venv/test.stamp: setup.py .ci/venv
+	@echo "installing gaffer and its test tools into .venv"
+	@PYTHON="$(PYTHON)" .ci/venv '.[test,docs]'
+	@touch $@ .venv/run.stamp
+
+# A site's files are moved under _site when it is first seen: that shall not happen to the examples themselves.
+.run/plugins: | examples/plugins
+	@mkdir -p .run
+	@cp -R examples/plugins .run/plugins
+
+run: .venv/run.stamp .run/plugins
+	@cat .ci/try-this
+	@cd examples && exec "../$(VENV)" -m gaffer.daemon.main -c gaffer.ini -p ../.run/plugins -v
+
+test: check
+	$(VENV) -m pytest $(ARGS)
+	@if [ -f docs/conf.py ]; then $(MAKE) --no-print-directory docs; fi
+
+check: .venv/test.stamp
+	$(VENV) -m ruff check .
+	$(VENV) -m mypy
+	$(VENV) -c 'import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())'
+
+docs: .venv/test.stamp
+	$(VENV) -m sphinx -q -n -W --keep-going docs docs/_build/html
+
+bench: .venv/run.stamp
+	$(VENV) bench/run.py $(ARGS)
+
+clean:
+	rm -rf .venv .run build dist docs/_build bench/.work *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

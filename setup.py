@@ -1,0 +1,81 @@
+"""Metadata, dependencies, commands and built-in plugins; pyproject.toml only configures tools."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+version: dict[str, str] = {}
+exec((HERE / "gaffer" / "version.py").read_text("utf-8"), version)
+
+BUILTIN_PLUGINS = ["inijobs", "http", "sites", "stats", "console"]
+
+COMMANDS = {
+    "gafferd": "gaffer.daemon.main:main",
+    "gafferctl": "gaffer.cli.gafferctl:main",
+    "gaffer": "gaffer.cli.gaffer:main",
+    "gaffer_lookupd": "gaffer.lookupd.main:main",
+}
+
+DOCS = ["sphinx>=7.2"]
+TEST = [
+    "pytest>=8",
+    "hypothesis>=6.100",
+    "ruff>=0.9",
+    "mypy>=1.14",
+    "import-linter>=2.3",
+]
+
+setup(
+    name="gaffer",
+    version=version["__version__"],
+    description="Launches, watches and controls processes; everything beside the core is a plugin",
+    long_description=(HERE / "README.rst").read_text("utf-8"),
+    long_description_content_type="text/x-rst",
+    license="MIT",
+    license_files=["LICENSE"],
+    author="The gaffer contributors",
+    keywords="process supervisor manager daemon procfile pluggy gevent http",
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Environment :: Console",
+        "Environment :: No Input/Output (Daemon)",
+        "Intended Audience :: Developers",
+        "Intended Audience :: System Administrators",
+        "Operating System :: POSIX",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: Implementation :: CPython",
+        "Topic :: System :: Boot :: Init",
+        "Topic :: System :: Monitoring",
+        "Topic :: System :: Systems Administration",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.10",
+    packages=find_packages(include=["gaffer", "gaffer.*", "gaffer_plugins", "gaffer_plugins.*"]),
+    package_data={"gaffer": ["py.typed"]},
+    zip_safe=False,
+    install_requires=[
+        "pluggy>=1.5",
+        "gevent>=24.2",
+        "gevent-websocket>=0.10.1",
+        "bottle>=0.13",
+        "psutil>=5.9.5",
+        "configobj>=5.0.8",
+        "colorama>=0.4.6",
+        "click>=8.1",
+        "python-dotenv>=1.0",
+        "setproctitle>=1.3",
+    ],
+    extras_require={"test": TEST, "docs": DOCS},
+    entry_points={
+        "console_scripts": [f"{command} = {target}" for command, target in COMMANDS.items()],
+        "gaffer.plugins": [f"{name} = gaffer_plugins.{name}" for name in BUILTIN_PLUGINS],
+    },
+)
