@@ -1,0 +1,297 @@
+"""Requests to one address over kept connections, with :mod:`http.client` below.
+
+Connections that wait for their next request are kept in a deque, whose single
+operations are atomic; so threads and greenlets share a transport without a lock.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import select
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
+from urllib.parse import urlsplit
+
+from ..errors import BadRequest
+from ..version import __version__
+from .errors import Disconnected, NoAnswer, NotGafferd, connect_error, error_from_answer
+
+if TYPE_CHECKING:
+    import ssl
+
+#: Idle connections kept for the next request.
+MAX_IDLE = 8
+#: Longer answers are refused, in bytes.
+MAX_BODY = 64 * 1024 * 1024
+#: May be sent again when a kept connection turns out to be dead: they change nothing.
+_REPEATABLE = frozenset(("GET", "HEAD"))
+
+
+class Address(NamedTuple):
+    """Where gafferd listens.
+
+    :param scheme: ``http``, ``https`` or ``unix``.
+    :param host: a name or an address; the socket's path for ``unix``.
+    :param port: 0 for ``unix``.
+    :param prefix: what precedes every path, behind a proxy; mostly empty.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str = ""
+
+
+def parse_uri(uri: str) -> Address:
+    """Read ``http://host:port``, ``https://host:port``, ``unix:/path`` or bare ``host:port``.
+
+    :raises BadRequest: it is none of these.
+    """
+    if uri.startswith("unix:"):
+        path = uri[5:]
+        if not path.strip("/"):
+            raise BadRequest(f"'{uri}' names no socket; write unix:/path/of/socket")
+        return Address("unix", "/" + path.lstrip("/") if path.startswith("/") else path, 0)
+    try:
+        parts = urlsplit(uri if "://" in uri else f"http://{uri}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise BadRequest(f"'{uri}' is no address: {error}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise BadRequest(f"'{uri}' is no address; write http://host:port, https://host:port or unix:/path")
+    if parts.username or parts.query or parts.fragment:
+        raise BadRequest("an address holds neither user, query nor fragment; give a key with --api-key or api_key")
+    return Address(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), parts.path.rstrip("/"))
+
+
+class Answer(NamedTuple):
+    """A complete answer of gafferd that reports no error."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket; the host is only what the ``Host`` header says."""
+
+    def __init__(self, path: str, timeout: float | None) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self) -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self.timeout)
+            sock.connect(self.path)
+        except BaseException:
+            sock.close()
+            raise
+        self.sock = sock
+
+
+class Transport:
+    """Sends requests to one gafferd.
+
+    :param uri: see :func:`parse_uri`.
+    :param api_key: sent with every request.
+    :param certfile: a client certificate (``https`` only), with *keyfile* its key.
+    :param cacert: the authority that signed the server's certificate.
+    :param timeout: seconds to wait for the connection and for each part of the answer; None waits for ever.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        api_key: str | None = None,
+        certfile: str | None = None,
+        keyfile: str | None = None,
+        cacert: str | None = None,
+        timeout: float | None = 30.0,
+    ) -> None:
+        self.uri, self.timeout = uri, timeout
+        self.address = parse_uri(uri)
+        self._headers = {"Accept": "application/json, text/plain", "User-Agent": f"gaffer/{__version__}"}
+        if api_key:
+            self._headers["X-Api-Key"] = _check_key(api_key)
+        self._files = (certfile, keyfile, cacert)
+        self._ssl: ssl.SSLContext | None = None
+        self._idle: deque[http.client.HTTPConnection] = deque()
+
+    def request(self, method: str, path: str, body: Any = None, raw: bytes | None = None) -> Answer:
+        """Send one request and return the answer.
+
+        :param body: sent as JSON, unless it is None.
+        :param raw: sent as it is instead.
+        :raises GafferError: the class that gafferd's error stands for.
+        :raises CannotConnect: no connection, no answer, or not gafferd's.
+        """
+        headers = dict(self._headers)
+        if body is not None:
+            raw = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        while True:
+            connection = self._take()
+            reused = connection.sock is not None
+            try:
+                answer = self._send(connection, method, path, raw, headers)
+            except Disconnected:
+                if reused and method in _REPEATABLE:
+                    continue
+                raise
+            return self._checked(method, path, answer)
+
+    def _take(self) -> http.client.HTTPConnection:
+        """Return an idle connection that still lives, or a new one."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return self._new()
+            if _is_quiet(connection.sock):
+                return connection
+            connection.close()
+
+    def _new(self) -> http.client.HTTPConnection:
+        where = self.address
+        if where.scheme == "unix":
+            return _UnixConnection(where.host, self.timeout)
+        if where.scheme == "http":
+            return http.client.HTTPConnection(where.host, where.port, timeout=self.timeout)
+        return http.client.HTTPSConnection(where.host, where.port, timeout=self.timeout, context=self._context())
+
+    def _context(self) -> ssl.SSLContext:
+        if self._ssl is None:
+            import ssl
+
+            certfile, keyfile, cacert = self._files
+            try:
+                self._ssl = ssl.create_default_context(cafile=cacert)
+                if certfile:
+                    self._ssl.load_cert_chain(certfile, keyfile)
+            except (OSError, ValueError) as error:
+                raise BadRequest(f"cannot use {' or '.join(filter(None, self._files))} for TLS: {error}") from None
+        return self._ssl
+
+    def _send(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        raw: bytes | None,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        try:
+            if connection.sock is None:
+                self._connect(connection)
+            try:
+                connection.request(method, self.address.prefix + path, raw, dict(headers))
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # a body that is too large is refused before it was read: the answer may be there
+            response = connection.getresponse()
+            data = response.read(MAX_BODY + 1)
+        except TimeoutError:
+            connection.close()
+            raise NoAnswer(f"gafferd at {self.uri} did not answer {method} {path}{self._within()}") from None
+        except (http.client.IncompleteRead, OSError) as error:
+            connection.close()
+            raise Disconnected(self._lost(method, path, "" if isinstance(error, ConnectionError) else error)) from None
+        except http.client.HTTPException:
+            connection.close()
+            raise NotGafferd(f"what answers at {self.uri} does not speak HTTP; check the address") from None
+        whole = response.isclosed()
+        self._keep(connection, response, whole)
+        if len(data) > MAX_BODY:
+            raise NotGafferd(f"the answer to {method} {path} from {self.uri} is longer than {MAX_BODY} bytes")
+        if not whole:
+            raise Disconnected(self._lost(method, path, "the answer was cut"))
+        return Answer(response.status, response.headers.get_content_type(), data)
+
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        try:
+            connection.connect()
+        except TimeoutError:
+            connection.close()
+            raise connect_error(self.uri, TimeoutError(0, f"no connection{self._within()}")) from None
+        except (OSError, UnicodeError) as error:
+            connection.close()
+            raise connect_error(self.uri, error if isinstance(error, OSError) else OSError(0, str(error))) from None
+
+    def _within(self) -> str:
+        return "" if self.timeout is None else f" within {self.timeout:g} s"
+
+    def _lost(self, method: str, path: str, why: object) -> str:
+        detail = f" ({why})" if why else ""
+        return (
+            f"gafferd at {self.uri} closed the connection during {method} {path}{detail}; see its log, then try again"
+        )
+
+    def _keep(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, whole: bool) -> None:
+        if not whole or response.will_close or connection.sock is None or len(self._idle) >= MAX_IDLE:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+    def _checked(self, method: str, path: str, answer: Answer) -> Answer:
+        if answer.status < 300:
+            return answer
+        fallback = f"{self.uri} answered {method} {path} with status {answer.status}"
+        if answer.status < 400:
+            raise NotGafferd(f"{fallback}, a redirection; give the address that it leads to")
+        raise error_from_answer(answer.status, _decode(answer.body), fallback)
+
+    def object(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Send one request and return the JSON object that it is answered with.
+
+        :raises NotGafferd: the answer is something else.
+        """
+        decoded = _decode(self.request(method, path, body).body)
+        if not isinstance(decoded, dict):
+            raise self.stranger(method, path)
+        return decoded
+
+    def value(self, method: str, path: str, key: str, body: Any = None) -> Any:
+        """Send one request and return the value of *key* in the JSON object that it is answered with.
+
+        :raises NotGafferd: the answer is something else.
+        """
+        decoded = self.object(method, path, body)
+        if key not in decoded:
+            raise self.stranger(method, path)
+        return decoded[key]
+
+    def stranger(self, method: str, path: str) -> NotGafferd:
+        """Return the error for an answer that gafferd would not give."""
+        return NotGafferd(f"what answers {method} {path} at {self.uri} is not gafferd; check the address")
+
+    def close(self) -> None:
+        """Close idle connections; a later request opens a new one."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+def _decode(body: bytes) -> Any:
+    """Return decoded JSON, or None if it is none; gafferd never answers ``null``."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _check_key(api_key: str) -> str:
+    if not api_key.isascii() or not api_key.isprintable():
+        raise BadRequest("the API key holds characters that no key has; was it copied completely?")
+    return api_key
+
+
+def _is_quiet(sock: Any) -> bool:
+    """Tell whether an idle connection can be used: gafferd has neither closed it nor sent anything."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return not poll.poll(0)
