@@ -47,7 +47,7 @@ docs: .venv/test.stamp
 	$(VENV) -m sphinx -q -n -W --keep-going docs docs/_build/html
 
 bench: .venv/run.stamp
-	$(VENV) bench/run.py $(ARGS)
+	$(VENV) -m bench.run $(ARGS)
 
 clean:
 	rm -rf .venv .run build dist docs/_build bench/.work *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The figures: gaffer beside other supervisors, measured in one run. See README.rst."""
