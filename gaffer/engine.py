@@ -1,0 +1,413 @@
+"""The engine: one greenlet that steps jobs and carries out what they ask for.
+
+Callbacks of the loop only enqueue. Messages are taken in order; deadlines live in
+one heap; starts wait in a queue ordered by priority and happen one at a time, so
+that a stop can come between two of them. Third-party code never runs in the
+engine's greenlet: hooks that are asked on a job's behalf run in a greenlet of
+their own, which posts the answer back and so holds up that job alone.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import os
+import time
+from collections import deque
+from typing import Any, Callable, Protocol
+
+import gevent
+from gevent.event import AsyncResult, Event
+
+from . import job as messages
+from . import policy
+from .errors import ReentrantCall
+from .hooks import Hooks
+from .job import Copy, Job
+from .process import ExitStatus, Process
+from .spawn import SpawnPlan, command, job_environment
+from .stops import Stops
+from .sweep import VARIABLE, chain_id
+
+log = logging.getLogger("gaffer.engine")
+
+#: The engine lets the hub serve others after this many seconds of work.
+SLICE = 0.005
+#: A pause that makes the loop look at its descriptors; ``sleep(0)`` may not.
+_YIELD = 1e-6
+
+
+class Observer(Protocol):
+    """Who hears what happened: the manager."""
+
+    def told(self, job: Job, what: messages.Tell) -> None: ...
+
+    def removed(self, job: Job) -> None: ...
+
+    def signalled(self, job: Job, process: Process, signum: int) -> None: ...
+
+    def process_started(self, process: Process) -> None: ...
+
+    def process_gone(self, process: Process) -> None: ...
+
+
+class Engine:
+    """Steps jobs.
+
+    :param loop: gevent's hub loop.
+    :param hooks: for the questions of DESIGN §4.
+    :param observer: told of everything that happened, in order.
+    :param node_id: first part of every child's GAFFER_ID.
+    :param clock: monotonic seconds.
+    :param launch: starts a process; :meth:`Process.launch` or a fake.
+    :param stops: ends processes; made by default.
+    """
+
+    def __init__(
+        self,
+        loop: Any,
+        hooks: Hooks,
+        observer: Observer,
+        node_id: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        launch: Callable[..., Process] = Process.launch,
+        stops: Any = None,
+    ) -> None:
+        self.loop = loop
+        self.hooks = hooks
+        self.observer = observer
+        self.node_id = node_id
+        self.clock = clock
+        self.launch = launch
+        self.stops = stops or Stops(self)
+        #: RLIMIT_NOFILE that children get, when gafferd raised its own.
+        self.file_limit: tuple[int, int] | None = None
+        #: Nothing is started while this is set: the manager is not ready, or is ending.
+        self.held = True
+        self._pids = itertools.count(1)
+        self._inherited = os.environ.get(VARIABLE)
+        self._messages: deque[tuple[Job | None, Any, AsyncResult | None]] = deque()
+        self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
+        self._starts: list[tuple[bool, int, int, int, Job]] = []
+        self._sequence = itertools.count()
+        self._wake = Event()
+        #: Set whenever a process has gone.
+        self.ended = Event()
+        self._greenlet: gevent.Greenlet | None = None
+        self._effects: dict[type, Callable[[Job, Any], None]] = {
+            messages.Enqueue: self._enqueue,
+            messages.Prepare: self._prepare,
+            messages.Launch: self._launch,
+            messages.End: self._end,
+            messages.Abandon: self._abandon,
+            messages.Decide: self._decide,
+            messages.Later: self._later,
+            messages.Tell: self._tell,
+            messages.Removed: self._removed,
+        }
+
+    # -- posting ----------------------------------------------------------------
+    def post(self, job: Job | None, message: Any) -> None:
+        """Queue a message for *job*, or a callable when *job* is None. Never waits."""
+        self._messages.append((job, message, None))
+        self._wake.set()
+
+    def submit(self, job: Job | None, message: Any) -> Any:
+        """Queue a message and wait until it was taken; returns what a callable returned.
+
+        :raises ReentrantCall: from a callback of the hub, where waiting is impossible.
+        """
+        current = gevent.getcurrent()
+        if current is self._greenlet:
+            return self._handle(job, message)
+        if current is gevent.get_hub():
+            raise ReentrantCall("this call waits, and a callback of the loop cannot; use manager.later(function) instead")
+        reply: AsyncResult = AsyncResult()
+        self._messages.append((job, message, reply))
+        self._wake.set()
+        self.start()
+        return reply.get()
+
+    def at(self, when: float, call: Callable[[], None]) -> None:
+        """Call *call* in the engine at the monotonic time *when*. It cannot be taken back: late ones must not matter."""
+        heapq.heappush(self._deadlines, (when, next(self._sequence), call))
+        self._wake.set()
+
+    def next_pid(self) -> int:
+        """Return a new pid: small, never used before."""
+        return next(self._pids)
+
+    def wait_idle(self, busy: Callable[[], bool]) -> None:
+        """Wait until *busy* is false; it is asked again after every process that goes."""
+        while busy():
+            self.ended.clear()
+            if busy():
+                self.ended.wait()
+
+    # -- running ----------------------------------------------------------------
+    def start(self) -> None:
+        """Make the greenlet if there is none."""
+        if self._greenlet is None:
+            self._greenlet = gevent.spawn(self._run)
+
+    def close(self) -> None:
+        """End the greenlet. Nothing may be alive any more."""
+        if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
+            self._greenlet.kill()
+        self._greenlet = None
+        self.stops.close()
+
+    def release(self) -> None:
+        """Let starts happen."""
+        self.held = False
+        self._wake.set()
+
+    def _run(self) -> None:
+        began = self.clock()
+        while True:
+            if self.turn():
+                if self.clock() - began > SLICE:
+                    gevent.sleep(_YIELD)
+                    began = self.clock()
+                continue
+            self._wake.clear()
+            self._wake.wait(self._until_next())
+            began = self.clock()
+
+    def _until_next(self) -> float | None:
+        if self._messages:
+            return 0.0
+        return max(0.0, self._deadlines[0][0] - self.clock()) if self._deadlines else None
+
+    def turn(self) -> bool:
+        """Do one thing: a deadline that is due, a message, or a start. Tell whether there was any."""
+        if self._deadlines and self._deadlines[0][0] <= self.clock():
+            self._guard(heapq.heappop(self._deadlines)[2])
+        elif self._messages:
+            job, message, reply = self._messages.popleft()
+            self._take(job, message, reply)
+        elif self._starts and not self.held:
+            job = heapq.heappop(self._starts)[4]
+            job.queued = False
+            self._take(job, messages.Turn(), None)
+        else:
+            return False
+        return True
+
+    def _take(self, job: Job | None, message: Any, reply: AsyncResult | None) -> None:
+        try:
+            result = self._handle(job, message)
+        except Exception as error:
+            if reply is None:
+                log.critical("the engine failed on %r of %s: %r", message, job and job.name, error, exc_info=error)
+            else:
+                reply.set_exception(error)
+        else:
+            if reply is not None:
+                reply.set(result)
+
+    def _guard(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:
+            log.critical("the engine failed at a deadline: %r", error, exc_info=error)
+
+    def _handle(self, job: Job | None, message: Any) -> Any:
+        if job is None:
+            return message()
+        effects = job.step(message, self.clock())
+        if not effects and type(message) is messages.Approved:
+            _close_sinks(message.plan)  # the start was called off while plugins were asked
+        for effect in effects:
+            self._effects[type(effect)](job, effect)
+        return None
+
+    # -- effects ----------------------------------------------------------------
+    def _enqueue(self, job: Job, effect: messages.Enqueue) -> None:
+        if job.queued:
+            return
+        job.queued = True
+        priority = job.config.priority
+        heapq.heappush(self._starts, (priority is None, priority or 0, job.order, next(self._sequence), job))
+
+    def _prepare(self, job: Job, effect: messages.Prepare) -> None:
+        copy = effect.copy
+        asked = ("gaffer_before_spawn", "gaffer_open_sinks")
+        try:
+            plan = self.plan(job, copy)
+        except Exception as error:
+            self._handle(job, messages.SpawnFailed(copy, copy.generation, error))
+            return
+        if any(self.hooks.implemented(name) for name in asked):
+            gevent.spawn(self._ask_spawn, job, copy, copy.generation, plan)
+        else:
+            self._handle(job, messages.Approved(copy, copy.generation, plan))
+
+    def plan(self, job: Job, copy: Copy) -> SpawnPlan:
+        """Return what would be started for *copy*.
+
+        :raises SpawnError: the environment file or a variable is missing.
+        """
+        extra = copy.committed.env if copy.committed else None
+        env = job_environment(job.config, extra)
+        pid = copy.committed.pid if copy.committed else self.next_pid()
+        env["GAFFER_JOB"] = job.name.short
+        env["GAFFER_INDEX"] = str(max(copy.index, 0))
+        argv = command(job.config, env)
+        env = {VARIABLE: chain_id(self._inherited, f"{self.node_id}.{pid}"), **env}
+        return SpawnPlan(argv, env, job.config.cwd, copy.index, pid)
+
+    def _ask_spawn(self, job: Job, copy: Copy, generation: int, plan: SpawnPlan) -> None:
+        try:
+            self.hooks.ask("gaffer_before_spawn", job=job, plan=plan)
+            labels = dict.fromkeys([*self._labels(job), *job.config.custom_streams])
+            for label in labels:
+                answers = self.hooks.collect("gaffer_open_sinks", job=job, process=plan, label=label)
+                if answers:
+                    plan.sinks[label] = [sink for _, sink in answers]
+        except Exception as error:
+            self.post(job, messages.SpawnFailed(copy, generation, error))
+        else:
+            self.post(job, messages.Approved(copy, generation, plan))
+
+    @staticmethod
+    def _labels(job: Job) -> list[str]:
+        labels = list(job.config.redirect_output)
+        return labels + ["stdout", "stderr"][len(labels) :]
+
+    def _launch(self, job: Job, effect: messages.Launch) -> None:
+        copy = effect.copy
+        try:
+            process = self.launch(self.loop, job.config, effect.plan, self._exited, self.file_limit)
+        except Exception as error:
+            _close_sinks(effect.plan)
+            self._handle(job, messages.SpawnFailed(copy, copy.generation, error))
+            return
+        if copy.committed:
+            process.env_extra = copy.committed.env
+            if copy.committed.graceful_timeout is not None:
+                process.graceful_timeout = copy.committed.graceful_timeout
+        self.stops.register(process, job, copy)
+        self.observer.process_started(process)
+        self._handle(job, messages.Spawned(copy, process))
+
+    def _exited(self, process: Process) -> None:
+        """Called by the loop: the status is there, but nothing is done here."""
+        self._messages.append((None, lambda: self._collect(process), None))
+        self._wake.set()
+
+    def _collect(self, process: Process) -> None:
+        owner = self.stops.owner(process)
+        if owner is None:
+            return
+        job, copy = owner
+        crashed = copy.state == messages.UP
+        if crashed and not process.config.detach:
+            # The dead leader is not waited for yet, so its group id cannot belong to anybody else.
+            process.signal_group(9)
+        status = process.collect()
+        if status is None:
+            process.watch()
+            return
+        if not crashed:
+            self._handle(job, messages.Exited(copy, status.code, status))
+            self.stops.leader_exited(process)
+            return
+        if not self._well(job, status):
+            job.stderr_tail = process.stderr_tail() or job.stderr_tail
+        self.stops.forget(process)
+        caused = status.signal is not None and status.signal in (process.asked_signals or ())
+        self._handle(job, messages.Exited(copy, status.code, status, caused))
+        process.close()
+        self._let_go(process)
+
+    def _let_go(self, process: Process) -> None:
+        self.observer.process_gone(process)
+        self.ended.set()
+
+    @staticmethod
+    def _well(job: Job, status: ExitStatus) -> bool:
+        return status.code is not None and status.code in job.config.exit_codes
+
+    def _end(self, job: Job, effect: messages.End) -> None:
+        copy = effect.copy
+        if self.hooks.implemented("gaffer_stop_steps"):
+            gevent.spawn(self._ask_stop, job, copy.process)
+        else:
+            self.stops.begin(copy.process)
+
+    def _ask_stop(self, job: Job, process: Process) -> None:
+        steps = None
+        try:
+            steps = self.hooks.ask_first("gaffer_stop_steps", job=job, process=process)
+            if steps is not None:
+                steps = [(int(signum), float(seconds)) for signum, seconds in steps]
+        except Exception as error:
+            log.error("%s; the job's own settings are used", error)
+            steps = None
+        self.post(None, lambda: self.stops.begin(process, steps))
+
+    def gone(self, process: Process) -> None:
+        """Nothing is left of a process that was being stopped."""
+        owner = self.stops.owner(process)
+        if owner is None:
+            return
+        job, copy = owner
+        self.stops.forget(process)
+        process.close()
+        self._handle(job, messages.Gone(copy))
+        self._let_go(process)
+
+    def _abandon(self, job: Job, effect: messages.Abandon) -> None:
+        process = effect.copy.process
+        self.stops.forget(process)
+        process.close()
+        self._let_go(process)
+
+    def _decide(self, job: Job, effect: messages.Decide) -> None:
+        copy = effect.copy
+        if self.hooks.implemented("gaffer_restart_decision"):
+            gevent.spawn(self._ask_decision, job, effect, copy.generation)
+        else:
+            self._handle(job, messages.Decided(copy, copy.generation, self._policy(job, effect)))
+
+    def _policy(self, job: Job, effect: messages.Decide) -> policy.Decision:
+        return policy.decide(job.config, effect.copy.remembered(), effect.code, effect.uptime, self.clock())
+
+    def _ask_decision(self, job: Job, effect: messages.Decide, generation: int) -> None:
+        copy, decision = effect.copy, None
+        try:
+            decision = self.hooks.ask_first(
+                "gaffer_restart_decision",
+                job=job,
+                process=effect.process,
+                status=effect.status,
+                history=copy.remembered(),
+            )
+        except Exception as error:
+            log.error("%s; the built-in policy decides", error)
+        if decision is not None and not isinstance(decision, (policy.Now, policy.After, policy.GiveUp, policy.Done)):
+            log.error("gaffer_restart_decision answered %r, which is no decision; the built-in policy decides", decision)
+            decision = None
+        if decision is None:
+            decision = self._policy(job, effect)
+        self.post(job, messages.Decided(copy, generation, decision))
+
+    def _later(self, job: Job, effect: messages.Later) -> None:
+        self.at(effect.at, lambda: self._handle(job, effect.message))
+
+    def _tell(self, job: Job, effect: messages.Tell) -> None:
+        self.observer.told(job, effect)
+
+    def _removed(self, job: Job, effect: messages.Removed) -> None:
+        self.observer.removed(job)
+
+
+def _close_sinks(plan: SpawnPlan) -> None:
+    for sink in itertools.chain.from_iterable(plan.sinks.values()):
+        try:
+            sink.close()
+        except Exception as error:
+            log.error("closing a sink failed: %r", error, exc_info=error)

@@ -1,0 +1,110 @@
+"""Publishing and subscribing: the seeds' ``EventEmitter``.
+
+A subscriber is any callable ``(event, *args, **kwargs)``. Each subscription has
+an outbox of its own, so it gets every event once, in order, and a slow or
+broken one costs itself only. Patterns are those of :mod:`gaffer.topics`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable
+
+import gevent
+from gevent import monkey
+
+from .outbox import Outbox
+from .topics import ancestors, normalise
+
+Listener = Callable[..., Any]
+_thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
+
+
+class Subscription:
+    """One listener on one pattern."""
+
+    __slots__ = ("pattern", "listener", "once", "outbox")
+
+    def __init__(self, pattern: str, listener: Listener, once: bool, size: int) -> None:
+        self.pattern = pattern
+        self.listener = listener
+        self.once = once
+        self.outbox = Outbox(f"listener {getattr(listener, '__name__', listener)!s} of {pattern!r}", size)
+
+
+class EventEmitter:
+    """Hands events to subscribers, asynchronously.
+
+    :param loop: accepted for the seeds' sake; events travel in gevent's hub.
+    :param max_size: events that may wait for one subscriber; more are dropped and counted.
+    """
+
+    def __init__(self, loop: Any = None, max_size: int = 10_000) -> None:
+        self._loop = loop or gevent.get_hub().loop
+        self._thread = _thread_id()
+        self._max_size = max_size
+        self._patterns: dict[str, list[Subscription]] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether anybody is subscribed; publishing is worth nothing otherwise."""
+        return bool(self._patterns)
+
+    def publish(self, evtype: str, *args: Any, **kwargs: Any) -> None:
+        """Emit event *evtype*; never waits, from any thread."""
+        if _thread_id() != self._thread:
+            self._loop.run_callback_threadsafe(self._publish, evtype, args, kwargs)
+        else:
+            self._publish(evtype, args, kwargs)
+
+    def _publish(self, evtype: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not self._patterns:
+            return
+        for pattern in ancestors(evtype):
+            for subscription in list(self._patterns.get(pattern, ())):
+                if subscription.once:
+                    self._remove(subscription)
+                subscription.outbox.put(evtype, subscription.listener, (evtype, *args), kwargs)
+
+    def subscribe(self, evtype: str, listener: Listener, once: bool = False) -> None:
+        """Subscribe *listener* to the events that the pattern *evtype* selects; a second time changes nothing.
+
+        :param evtype: ``a`` selects ``a`` and ``a.b``; ``.`` selects all.
+        :param once: only the next one.
+        """
+        pattern = normalise(evtype)
+        if self._find(pattern, listener, once) is None:
+            self._patterns.setdefault(pattern, []).append(Subscription(pattern, listener, once, self._max_size))
+
+    def subscribe_once(self, evtype: str, listener: Listener) -> None:
+        """Subscribe *listener* to the next event only."""
+        self.subscribe(evtype, listener, once=True)
+
+    def unsubscribe(self, evtype: str, listener: Listener, once: bool = False) -> None:
+        """Take a subscription back; nothing happens if there is none."""
+        found = self._find(normalise(evtype), listener, once)
+        if found is not None:
+            self._remove(found)
+            found.outbox.close()
+
+    def unsubscribe_once(self, evtype: str, listener: Listener) -> None:
+        self.unsubscribe(evtype, listener, once=True)
+
+    def unsubscribe_all(self, events: Iterable[str] = ()) -> None:
+        """Take back every subscription to the patterns *events*; to all without any."""
+        for pattern in [normalise(event) for event in events] or list(self._patterns):
+            for subscription in self._patterns.pop(pattern, []):
+                subscription.outbox.close()
+
+    def close(self) -> None:
+        """Take back all subscriptions."""
+        self.unsubscribe_all()
+
+    def _find(self, pattern: str, listener: Listener, once: bool) -> Subscription | None:
+        candidates = self._patterns.get(pattern, ())
+        return next((one for one in candidates if one.listener == listener and one.once == once), None)
+
+    def _remove(self, subscription: Subscription) -> None:
+        kept = [one for one in self._patterns.get(subscription.pattern, []) if one is not subscription]
+        if kept:
+            self._patterns[subscription.pattern] = kept
+        else:
+            self._patterns.pop(subscription.pattern, None)

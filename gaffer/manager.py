@@ -1,0 +1,689 @@
+"""The manager: the public face of supervision (CONTRACT §10).
+
+A manager keeps the processes of its jobs alive. Its methods post messages to the
+engine and wait for the answer, so they may be called from any greenlet, from
+other threads where it says so, and from hooks; never from a callback of the hub.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from typing import Any, Callable, Iterable, Mapping
+
+import gevent
+from gevent import monkey
+from gevent.event import Event
+
+from . import job as messages
+from .announce import Announcer
+from .commands import CommandTable
+from .engine import Engine
+from .errors import BadRequest, Conflict, GafferError, InvalidConfig, NotFound, Unavailable
+from .events import EventEmitter, _thread_id
+from .fields import parse_signal
+from .hooks import Hooks
+from .job import Job
+from .jobconfig import JobConfig, JobFields, sort_by_priority
+from .names import JobName, check_name, parse_job_name
+from .plugins import PluginSet
+from .process import Process
+from .shutdown import Shutdown
+from .spawn import job_environment
+
+log = logging.getLogger("gaffer.manager")
+
+#: The most processes a job may be scaled to.
+MAX_PROCESSES = 100_000
+
+
+class Manager:
+    """Keeps the processes of jobs alive.
+
+    :param loop: gevent's hub loop; accepted for the seeds' sake.
+    :param apps: applications: objects with any of ``start(loop, manager)``, ``stop()``, ``restart()``.
+    :param plugins: plugins of any kind (DESIGN §3).
+    :param hookspecs: modules with hook specifications of your own.
+    :param builtin: names of gaffer's own plugins to load: ``("stats", "http")``.
+    :param settings: gafferd's settings; None when embedded.
+    :param plugin_set: a set of plugins made already; gafferd makes its own.
+    :raises PluginError: a plugin cannot be used.
+    """
+
+    def __init__(
+        self,
+        loop: Any = None,
+        apps: Iterable[Any] = (),
+        plugins: Iterable[Any] = (),
+        hookspecs: Iterable[Any] = (),
+        builtin: Iterable[str] = (),
+        *,
+        settings: Any = None,
+        plugin_set: PluginSet | None = None,
+    ) -> None:
+        self.loop = loop or gevent.get_hub().loop
+        self.settings = settings
+        self.node_id = secrets.token_hex(6)
+        self.plugins = plugin_set or PluginSet(hookspecs)
+        self.hooks = Hooks(self.plugins.pm)
+        self.job_fields = JobFields()
+        self.events = EventEmitter(self.loop)
+        #: Processes that live, and those just ending, by pid.
+        self.running: dict[int, Process] = {}
+        self.state = "new"
+        self.commands = CommandTable(self)
+        self.engine = Engine(self.loop, self.hooks, Announcer(self), self.node_id)
+        self._jobs: dict[JobName, Job] = {}
+        #: Jobs that were unloaded and still have processes.
+        self._leaving: set[Job] = set()
+        #: What the configuration said of each job, to see what a reload changes.
+        self._configured: dict[JobName, JobConfig] = {}
+        self._order = 0
+        self._thread = _thread_id()
+        self._stopped = Event()
+        self._shutdown: Shutdown | None = None
+        self.apps: list[tuple[str, Any]] = []
+        self._started_at = time.monotonic()
+        if builtin:
+            self.plugins.load_entry_points(only=builtin)
+        for plugin in plugins:
+            self.plugins.add(plugin)
+        for app in apps:
+            self.plugins.add(app, app=True)
+        self.hooks.historic("gaffer_job_settings", fields=self.job_fields)
+
+    # -- life -----------------------------------------------------------------
+    @property
+    def active(self) -> bool:
+        """Whether it was started and is not stopping."""
+        return self.state == "running"
+
+    def start(self, apps: Iterable[Any] = (), applications: Iterable[Any] | None = None) -> None:
+        """Start: plugins get ready, jobs are loaded, processes start.
+
+        :param apps: more applications.
+        :param applications: the seeds' other name for *apps*.
+        :raises Conflict: it was started before. :raises GafferError: a plugin refused; nothing runs.
+        """
+        if self.state != "new":
+            raise Conflict(f"the manager cannot be started: it is {self.state}")
+        for app in [*apps, *(applications or ())]:
+            self.plugins.add(app, app=True)
+        self.plugins.check_mandatory()
+        self.state = "starting"
+        self.engine.start()
+        try:
+            self.plugins.configure(self.settings)
+            self.apps = self.plugins.apps
+            self.hooks.ask_in_order("gaffer_manager_start", manager=self)
+            for _, app in self.apps:
+                _call_app(app, "start", self.loop, self)
+            for config in sort_by_priority(self._load_configured()):
+                self._configured[config.job_name] = config
+                self.load(config, origin="config")
+        except BaseException:
+            self.stop()
+            raise
+        if self.state != "starting":
+            return  # it was stopped meanwhile
+        self.state = "running"
+        self.engine.release()
+        self.hooks.tell("gaffer_ready", manager=self)
+
+    def run(self) -> None:
+        """Wait until the manager has stopped.
+
+        :raises RuntimeError: it was never started.
+        """
+        if self.state == "new":
+            raise RuntimeError("the manager is not started; call start() first")
+        self._stopped.wait()
+
+    def stop(self, callback: Callable[[Manager], Any] | None = None) -> None:
+        """Stop gracefully: every job in reverse order of its start, then apps and plugins. From any thread.
+
+        Waits until all is gone, unless *callback* is given, to be called then.
+        A second call while it stops waits with the first.
+        """
+        if _thread_id() != self._thread:
+            self._from_thread(lambda: self.stop(callback), wait=callback is None)
+            return
+        if self.state == "stopped":
+            if callback:
+                callback(self)
+            return
+        if self._shutdown is None:
+            self.state = "stopping"
+            self._shutdown = Shutdown(self)
+            self._shutdown.start()
+        if callback is not None:
+            self._shutdown.callbacks.append(callback)
+        elif gevent.getcurrent() is not gevent.get_hub():
+            self._stopped.wait()
+
+    def halt(self) -> None:
+        """Stop at once: KILL for every process and all it started. Does not wait; :meth:`run` does."""
+        self.stop(lambda manager: None)
+        assert self._shutdown is not None
+        self._shutdown.hurry()
+
+    def restart(self, callback: Callable[[Manager], Any] | None = None) -> None:
+        """Replace the processes of every active job and call every app's ``restart``. From any thread."""
+        if _thread_id() != self._thread:
+            self._from_thread(lambda: self.restart(callback), wait=callback is None)
+            return
+        for job in self._in_order():
+            if job.active:
+                self.engine.submit(job, messages.Restart())
+        for _, app in self.apps:
+            _call_app(app, "restart")
+        if callback is not None:
+            callback(self)
+
+    def wait_stopped(self, timeout: float | None = None) -> bool:
+        """Wait until it has stopped, at most *timeout* seconds; tells whether it has."""
+        return bool(self._stopped.wait(timeout))
+
+    def __enter__(self) -> Manager:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def later(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call *function* in a greenlet of its own: the way to use the manager from a callback, or any thread."""
+        if _thread_id() != self._thread:
+            self.loop.run_callback_threadsafe(gevent.spawn, function, *args)
+        else:
+            gevent.spawn(function, *args)
+
+    def wakeup(self) -> None:
+        """Make the loop look around, from any thread; kept for the seeds' sake."""
+        self.later(lambda: None)
+
+    def _from_thread(self, call: Callable[[], Any], wait: bool) -> None:
+        """Run *call* in the manager's thread, and wait for it natively if asked."""
+        finished = monkey.get_original("threading", "Event")()
+
+        def run() -> None:
+            try:
+                call()
+            finally:
+                finished.set()
+
+        self.later(run)
+        if wait:
+            finished.wait()
+
+    # -- jobs -----------------------------------------------------------------
+    def load(
+        self,
+        config: JobConfig | Mapping[str, Any],
+        sessionid: str | None = None,
+        env: Mapping[str, str] | None = None,
+        start: bool | None = None,
+        *,
+        origin: str = "api",
+    ) -> Job:
+        """Load a job.
+
+        :param config: its settings.
+        :param sessionid: its session; by default what its name says.
+        :param env: more environment variables.
+        :param start: start it now; by default its own ``start`` setting.
+        :raises Conflict: it is loaded already, or a plugin refused.
+        :raises InvalidConfig: lists what is wrong.
+        """
+        config = self._prepare(config, sessionid, env, origin)
+        if self.state in ("stopping", "stopped"):
+            raise Unavailable("gaffer is stopping; no job can be loaded")
+        if config.job_name in self._jobs:
+            raise Conflict(f"job {config.job_name} exists already; update it, or unload it first")
+        self._order += 1
+        job = self._jobs[config.job_name] = Job(config, self._order)
+        self.engine.observer.told(job, messages.Tell("create"))
+        if config.start if start is None else start:
+            self._submit_start(job)
+        return job
+
+    def _submit_start(self, job: Job) -> None:
+        """Start *job*, but not beside the processes of a job of that name that is still leaving."""
+        if not any(old.name == job.name for old in self._leaving):
+            self.engine.submit(job, messages.Start())
+        else:
+            job.active = True  # wanted up; removed() starts it
+
+    def update(
+        self,
+        config: JobConfig | Mapping[str, Any],
+        sessionid: str | None = None,
+        env: Mapping[str, str] | None = None,
+        start: bool | None = None,
+        *,
+        origin: str = "api",
+    ) -> None:
+        """Give a job a new configuration; its number is reset, processes are replaced if it matters to them.
+
+        :param start: True starts, False stops; by default the job stays up or down as it is.
+        :raises NotFound: no such job. :raises InvalidConfig: lists what is wrong.
+        """
+        config = self._prepare(config, sessionid, env, origin, update=True)
+        self.engine.submit(self.job(config.job_name), messages.Update(config, start))
+
+    def unload(self, name: Any, sessionid: str | None = None) -> None:
+        """Remove a job; its processes are stopped.
+
+        :param name: its name or its configuration.
+        :raises NotFound: no such job. :raises Conflict: a plugin refused.
+        """
+        job = self.job(name, sessionid)
+        self.hooks.ask("gaffer_before_unload", job=job)
+        if self._jobs.get(job.name) is job:
+            del self._jobs[job.name]
+            self._leaving.add(job)
+            self.engine.submit(job, messages.Unload())
+
+    def removed(self, job: Job) -> None:
+        """Called by the engine when nothing of an unloaded job is left."""
+        self._leaving.discard(job)
+        successor = self._jobs.get(job.name)
+        if successor is not None and successor.active:
+            self.engine.post(successor, messages.Start())
+
+    def reload(self, name: Any, sessionid: str | None = None) -> None:
+        """Reset a job's number to the configured one and replace all its processes."""
+        self.engine.submit(self.job(name, sessionid), messages.Reload())
+
+    def start_job(self, name: Any) -> None:
+        """Start a job; one that failed or waits is tried at once."""
+        job = self.job(name)
+        if self.state in ("stopping", "stopped"):
+            raise Unavailable("gaffer is stopping; no job can be started")
+        self._submit_start(job)
+
+    def stop_job(self, name: Any) -> None:
+        """Stop a job: all its processes, none comes back. Does not wait for their end."""
+        self.engine.submit(self.job(name), messages.Stop())
+
+    def restart_job(self, name: Any) -> None:
+        """Replace all processes of a job; a stopped one is started."""
+        self.engine.submit(self.job(name), messages.Restart())
+
+    def stopall(self, name: Any) -> None:
+        """Stop all processes of a job; they are replaced."""
+        self.engine.submit(self.job(name), messages.StopAll())
+
+    def scale(self, name: Any, n: int | str) -> int:
+        """Change the wanted number of processes; returns it.
+
+        :param n: ``2`` and ``"+2"`` add, ``-1`` and ``"-1"`` remove, ``"=3"`` sets. Never below 0.
+        """
+        job = self.job(name)
+        count = max(0, _scaled(job.wanted, n))
+        answer = self.hooks.ask_first("gaffer_before_scale", job=job, count=count)
+        if answer is not None:
+            count = max(0, int(answer))
+        if count > MAX_PROCESSES:
+            raise BadRequest(f"a job may have up to {MAX_PROCESSES} processes, not {count}")
+        self.engine.submit(job, messages.Scale(count))
+        return job.wanted
+
+    def commit(self, name: Any, graceful_timeout: float | None = None, env: Mapping[str, str] | None = None) -> int:
+        """Start one extra process that is not counted and not replaced; returns its pid.
+
+        :param graceful_timeout: seconds between the stop signal and KILL; by default (or 0) the job's.
+        :param env: more environment variables.
+        :raises Unavailable: it could not be started.
+        """
+        job = self.job(name)
+        if not self.active:
+            raise Unavailable(f"gaffer is {self.state}; nothing can be committed")
+        pid = self.engine.next_pid()
+        self.engine.submit(job, messages.Commit(pid, dict(env) if env else None, graceful_timeout or None))
+        return pid
+
+    def get(self, name: Any) -> JobConfig:
+        """Return a job's configuration."""
+        return self.job(name).config
+
+    def jobs(self, sessionid: str | None = None) -> list[str]:
+        """Return the full names of all jobs, or of one session's.
+
+        :raises NotFound: no such session.
+        """
+        if sessionid is not None and check_name(sessionid, "session name") not in self.sessions:
+            raise NotFound(f"no session '{sessionid}'; 'gafferctl sessions' lists them")
+        return [name.full for name in sorted(self._jobs) if sessionid in (None, name.session)]
+
+    @property
+    def sessions(self) -> list[str]:
+        """The sessions that have jobs."""
+        return sorted({name.session for name in self._jobs})
+
+    def jobs_walk(self, callback: Callable[[Manager, str], Any], sessionid: str | None = None) -> None:
+        """Call ``callback(manager, full name)`` for every job."""
+        for name in self.jobs(sessionid):
+            callback(self, name)
+
+    def job(self, name: Any, sessionid: str | None = None) -> Job:
+        """Return a job by any spelling of its name, or by its configuration.
+
+        :raises NotFound: no such job.
+        """
+        if isinstance(name, JobConfig):
+            name = name.job_name
+        parsed = parse_job_name(name)
+        if sessionid is not None:
+            parsed = JobName(check_name(sessionid, "session name"), parsed.job)
+        job = self._jobs.get(parsed)
+        if job is None:
+            raise NotFound(f"no job '{parsed}'; 'gafferctl processes' lists them")
+        return job
+
+    def info(self, name: Any) -> dict[str, Any]:
+        """Return what ``GET /jobs/S/J`` shows (CONTRACT §4)."""
+        job = self.job(name)
+        now = time.monotonic()
+        live = [copy.process for copy in job.live()]
+        return {
+            "name": job.name.full,
+            "active": job.active,
+            "running": len(live),
+            "running_out": len(job.extras),
+            "max_processes": job.wanted,
+            "processes": [process.pid for process in live],
+            "state": job.state(now),
+            "config": job.config.to_dict(),
+            "restarts": job.restarts,
+            "uptime": now - min(process.started for process in live) if live else 0.0,
+            "last_exit": job.last_exit_info,
+            "retry_in": job.retry_in(now),
+            "reason": "; ".join(job.reasons()) or None,
+            "stderr": list(job.stderr_tail),
+        }
+
+    # -- processes --------------------------------------------------------------
+    def pids(self, name: Any = None) -> list[int]:
+        """Return the pids of all processes, or of one job's."""
+        if name is None:
+            return sorted(self.running)
+        return [copy.process.pid for copy in self.job(name).live()]
+
+    def list(self, name: Any = None) -> Any:
+        """Return the processes, all or one job's."""
+        return [self.running[pid] for pid in self.pids(name) if pid in self.running]
+
+    def walk(self, callback: Callable[[Manager, Process], Any], name: Any = None) -> None:
+        """Call ``callback(manager, process)`` for every process."""
+        for process in self.list(name):
+            callback(self, process)
+
+    def get_process(self, pid: int) -> Process:
+        """Return a live process.
+
+        :raises NotFound: no such process, or it is gone.
+        """
+        process = self.running.get(pid) if isinstance(pid, int) else None
+        if process is None:
+            raise NotFound(f"no process {pid}; 'gafferctl pids' lists them")
+        return process
+
+    def process_info(self, pid: int) -> dict[str, Any]:
+        """Return what ``GET /PID`` shows (CONTRACT §4)."""
+        return self.get_process(pid).info()
+
+    def kill(self, pid: int, sig: int | str) -> None:
+        """Send a signal to a process and its group.
+
+        :raises BadRequest: no such signal. :raises NotFound: no such process.
+        """
+        self._signal(self.get_process(pid), _parse_signal(sig))
+
+    def killall(self, name: Any, sig: int | str) -> int:
+        """Send a signal to every process of a job; returns how many got it."""
+        signum = _parse_signal(sig)
+        job = self.job(name)
+        sent = 0
+        for copy in job.live():
+            try:
+                self._signal(copy.process, signum)
+                sent += 1
+            except NotFound:
+                continue
+        return sent
+
+    def _signal(self, process: Process, signum: int) -> None:
+        process.kill(signum)
+        process.asked_signals = (process.asked_signals or set()) | {signum}
+        owner = self.engine.stops.owner(process)
+        if owner is not None:
+            self.engine.observer.signalled(owner[0], process, signum)
+
+    def stop_process(self, pid: int) -> None:
+        """Stop one process; its job replaces it. Does not wait for its end."""
+        process = self.get_process(pid)
+        owner = self.engine.stops.owner(process)
+        if owner is not None:
+            self.engine.submit(owner[0], messages.StopPid(pid))
+
+    def send(self, pid: int, lines: Any, stream: str | None = None) -> None:
+        """Write to a process' stdin, or to one of its custom streams.
+
+        :param lines: bytes, text, or a list of them.
+        """
+        data = lines if isinstance(lines, (bytes, str)) else b"".join(_encode(line) for line in lines)
+        self.get_process(pid).write(data, stream)
+
+    # -- statistics, events, health ----------------------------------------------
+    def stats(self, name: Any) -> dict[str, Any]:
+        """Return the statistics of a job's processes with their sums (CONTRACT §4).
+
+        :raises Unavailable: no plugin collects statistics.
+        """
+        job = self.job(name)
+        samples = self.sample([copy.process for copy in job.live()])
+        shown: dict[str, Any] = {"name": job.name.full, "stats": samples}
+        for key in ("cpu", "mem"):
+            values = [sample[key] for sample in samples]
+            shown |= {key: sum(values), f"max_{key}": max(values, default=0), f"min_{key}": min(values, default=0)}
+        return shown
+
+    def process_stats(self, pid: int) -> dict[str, Any]:
+        """Return the statistics of one process."""
+        samples = self.sample([self.get_process(pid)])
+        if not samples:
+            raise NotFound(f"process {pid} has exited meanwhile")
+        return samples[0]
+
+    def sample(self, processes: list[Process]) -> list[dict[str, Any]]:
+        """Measure processes now; those that have gone are left out."""
+        if not self.hooks.implemented("gaffer_sample"):
+            raise Unavailable("no plugin collects statistics; load the plugin 'stats'")
+        answer = self.hooks.ask_first("gaffer_sample", manager=self, processes=processes) or {}
+        return [answer[process.pid] for process in processes if process.pid in answer]
+
+    def subscribe(self, topic: str, listener: Callable[..., Any] | None = None) -> Any:
+        """Call ``listener(event, message)`` for the events that *topic* selects (CONTRACT §7)."""
+        if listener is None:
+            raise BadRequest("subscribe needs a listener")
+        self.events.subscribe(topic, listener)
+
+    def unsubscribe(self, topic: str, listener: Callable[..., Any]) -> None:
+        """Take a subscription back."""
+        self.events.unsubscribe(topic, listener)
+
+    def health(self) -> dict[str, Any]:
+        """Return whether all is well, with the counters of every plugin."""
+        reports = {}
+        for plugin, report in self.hooks.attempts("gaffer_health", manager=self):
+            if isinstance(report, BaseException):
+                report = {"ok": False, "reason": f"{type(report).__name__}: {report}"}
+            if report is not None:
+                reports[plugin] = report
+        for plugin, counters in self.hooks.counters().items():
+            reports.setdefault(plugin, {}).update(counters)
+        bad = {name: job.state(time.monotonic()) for name, job in self._jobs.items()}
+        troubled = sorted(name.full for name, state in bad.items() if state in ("failed", "flapping", "backoff"))
+        return {
+            "ok": self.active and all(report.get("ok", True) and not report.get("muted") for report in reports.values()),
+            "state": self.state,
+            "uptime": time.monotonic() - self._started_at,
+            "jobs": len(self._jobs),
+            "processes": len(self.running),
+            "troubled": troubled,
+            "plugins": reports,
+        }
+
+    # -- reload -----------------------------------------------------------------
+    def reload_config(self, settings: Any = None) -> dict[str, list[str]]:
+        """Take a new configuration and touch only the jobs that it changes.
+
+        Jobs that did not come from the configuration stay as they are.
+
+        :param settings: gafferd's new settings; None asks the job sources again.
+        :raises GafferError: a job cannot be loaded; everything stays as it was.
+        """
+        old = self.settings
+        self.settings = settings if settings is not None else old
+        try:
+            wanted = {config.job_name: config for config in self._load_configured()}
+            self._check_reload(wanted)
+        except BaseException:
+            self.settings = old
+            raise
+        report: dict[str, list[str]] = {"loaded": [], "unloaded": [], "updated": [], "unchanged": []}
+        for name in [name for name in self._configured if name not in wanted]:
+            if name in self._jobs:
+                self.unload(name)
+                report["unloaded"].append(name.full)
+        for config in sort_by_priority(wanted.values()):
+            report[self._take_over(config)].append(config.job_name.full)
+        self._configured = wanted
+        self.hooks.tell("gaffer_config_reloaded", manager=self, old=old, new=self.settings)
+        return report
+
+    def _take_over(self, config: JobConfig) -> str:
+        name = config.job_name
+        if name not in self._jobs:
+            self.load(config, origin="reload")
+            return "loaded"
+        if self._configured.get(name) == config:
+            return "unchanged"
+        self.update(config, origin="reload")
+        return "updated"
+
+    def _check_reload(self, wanted: Mapping[JobName, JobConfig]) -> None:
+        """Find everything that would fail before anything is touched."""
+        foreign = [name.short for name in wanted if name in self._jobs and name not in self._configured]
+        if foreign:
+            raise Conflict(f"job {', '.join(foreign)} of the configuration was loaded by hand; unload it first")
+        for name, config in wanted.items():
+            if self._configured.get(name) != config:
+                self._prepare(config, None, None, "reload", update=name in self._jobs)
+        for name in self._configured:
+            if name not in wanted and name in self._jobs:
+                self.hooks.ask("gaffer_before_unload", job=self._jobs[name])
+
+    def _load_configured(self) -> list[JobConfig]:
+        found: dict[JobName, JobConfig] = {}
+        for configs in self.hooks.ask("gaffer_load_jobs", settings=self.settings, fields=self.job_fields):
+            for config in configs:
+                if config.job_name in found:
+                    raise InvalidConfig(f"job {config.job_name} is configured twice")
+                found[config.job_name] = config
+        return list(found.values())
+
+    # -- helpers ----------------------------------------------------------------
+    def _prepare(
+        self,
+        config: JobConfig | Mapping[str, Any],
+        sessionid: str | None,
+        env: Mapping[str, str] | None,
+        origin: str,
+        update: bool = False,
+    ) -> JobConfig:
+        """Check a configuration, put it into its session and let plugins look at it."""
+        if not isinstance(config, JobConfig):
+            config = JobConfig.from_dict(config, self.job_fields)
+        config = config.resolve(self.job_fields)
+        changes: dict[str, Any] = {}
+        if sessionid is not None:
+            changes["name"] = JobName(check_name(sessionid, "session name"), config.job_name.job).full
+        if env:
+            changes["env"] = {**config.env, **env}
+        if changes:
+            config = config.replace(**changes)
+        previous = self.job(config.job_name).config if update else None
+        if self.hooks.implemented("gaffer_before_load"):
+            draft = config.to_dict()
+            self.hooks.ask("gaffer_before_load", draft=draft, previous=previous, origin=origin)
+            handles = {"custom_channels": config.custom_channels} if config.custom_channels else {}
+            config = JobConfig.from_dict({**draft, **handles}, self.job_fields)
+        check_variables(config)
+        return config
+
+    def _in_order(self) -> list[Job]:
+        """Return all jobs in start order."""
+        key = lambda job: (job.config.priority is None, job.config.priority or 0, job.order)  # noqa: E731
+        return sorted(self._jobs.values(), key=key)
+
+    def all_jobs(self) -> list[Job]:
+        """Return every job in start order, those that are leaving last."""
+        return [*self._in_order(), *self._leaving]
+
+    def finished(self) -> None:
+        """Called by the shutdown when everything is gone."""
+        self.state = "stopped"
+        self.events.close()
+        self._stopped.set()
+
+
+def check_variables(config: JobConfig) -> None:
+    """Refuse a command that uses a variable its environment does not have (CONTRACT §2).
+
+    :raises InvalidConfig: names the variable.
+    """
+    if config.shell or config.template is None:
+        return
+    used = config.template.variables()
+    if not used and not config.env_file:
+        return
+    try:
+        env = job_environment(config)
+    except GafferError as error:
+        raise InvalidConfig(str(error)) from error
+    for name in sorted(used - env.keys() - {"GAFFER_JOB", "GAFFER_INDEX"}):
+        raise InvalidConfig(f"cmd: unknown variable ${name}; set it in env, or write $$ for a dollar")
+
+
+def _call_app(app: Any, method: str, *args: Any) -> None:
+    """Call one of an application's methods; each is optional."""
+    function = getattr(app, method, None)
+    if callable(function):
+        function(*args)
+
+
+def _scaled(current: int, n: Any) -> int:
+    """Return the new number for the operation *n* on *current*."""
+    if isinstance(n, bool) or not isinstance(n, (int, str)):
+        raise BadRequest(f"scale takes a number, '+N', '-N' or '=N', not {n!r}")
+    text = str(n).strip()
+    digits = text[1:] if text[:1] in ("+", "-", "=") else text
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 9:
+        raise BadRequest(f"scale takes a number, '+N', '-N' or '=N', not {n!r}")
+    if text[0] == "=":
+        return int(digits)
+    return current - int(digits) if text[0] == "-" else current + int(digits)
+
+
+def _parse_signal(value: Any) -> int:
+    try:
+        return parse_signal(value)
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+
+
+def _encode(line: bytes | str) -> bytes:
+    return line.encode() if isinstance(line, str) else line

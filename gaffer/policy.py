@@ -1,0 +1,130 @@
+"""What follows the end of a process: pure functions of its history.
+
+Without ``flapping``: at once after a process that lived ``min_uptime``, else after
+a delay of 0.1 s that doubles up to 30 s, jittered so that copies do not restart in
+step. With ``flapping``: its rule decides (CONTRACT §2).
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from typing import Callable, NamedTuple
+
+from .jobconfig import JobConfig
+
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 30.0
+#: Delays vary by this share in both directions.
+JITTER = 0.2
+
+
+class Now(NamedTuple):
+    """Replace the process at once."""
+
+
+class After(NamedTuple):
+    """Replace the process after a delay.
+
+    :param seconds: how long to wait.
+    :param flapping: whether the ``flapping`` rule asked for it.
+    """
+
+    seconds: float
+    flapping: bool = False
+
+
+class GiveUp(NamedTuple):
+    """Do not replace the process; the copy has failed.
+
+    :param reason: what ``status`` shows.
+    """
+
+    reason: str
+
+
+class Done(NamedTuple):
+    """Do not replace the process; it ended as its ``restart`` setting allows."""
+
+
+Decision = Now | After | GiveUp | Done
+
+
+class History:
+    """What is remembered of one copy: its recent deaths, which decide what follows.
+
+    Deaths that gaffer caused are not entered.
+    """
+
+    __slots__ = ("exits", "failures", "retries")
+
+    def __init__(self) -> None:
+        #: Monotonic times of the latest deaths, oldest first.
+        self.exits: deque[float] = deque(maxlen=64)
+        #: Starts in a row that did not live ``min_uptime``.
+        self.failures = 0
+        #: How many times the flapping rule paused this copy in a row.
+        self.retries = 0
+
+    def enter(self, config: JobConfig, uptime: float | None, now: float) -> None:
+        """Remember a death.
+
+        :param uptime: how long the process lived in seconds; None for a failed start.
+        :param now: monotonic time of the death.
+        """
+        rule = config.flapping
+        if rule is not None:
+            self._reserve(rule.attempts)
+            if uptime is not None and uptime > max(rule.window, config.min_uptime):
+                self.retries = 0
+                self.exits.clear()
+        well = uptime is not None and uptime >= config.min_uptime
+        self.failures = 0 if well else self.failures + 1
+        self.exits.append(now)
+
+    def _reserve(self, attempts: int) -> None:
+        if self.exits.maxlen is not None and self.exits.maxlen < attempts:
+            self.exits = deque(self.exits, maxlen=attempts)
+
+
+def decide(
+    config: JobConfig,
+    history: History,
+    code: int | None,
+    uptime: float | None,
+    now: float,
+    jitter: Callable[[], float] = random.random,
+) -> Decision:
+    """Decide what follows a death that was just entered into *history*.
+
+    :param code: the exit code; None after a signal or a failed start.
+    :param uptime: seconds the process lived; None if it could not be started.
+    :param jitter: returns numbers from 0 to 1.
+    """
+    if config.restart == "never":
+        return Done() if uptime is not None else GiveUp("could not be started, and restart is never")
+    if config.restart == "on-failure" and uptime is not None and code in config.exit_codes:
+        return Done()
+    if config.flapping is not None:
+        return _flapping(config, history, now)
+    if history.failures == 0:
+        return Now()
+    return After(backoff(history.failures, jitter()))
+
+
+def backoff(failures: int, jitter: float) -> float:
+    """Return the delay before the next start after *failures* bad starts in a row, in seconds."""
+    delay = min(FIRST_DELAY * 2 ** min(failures - 1, 32), LONGEST_DELAY)
+    return delay * (1 + JITTER * (2 * jitter - 1))
+
+
+def _flapping(config: JobConfig, history: History, now: float) -> Decision:
+    rule = config.flapping
+    recent = [at for at in history.exits if now - at <= rule.window]
+    if len(recent) < rule.attempts:
+        return Now()
+    if 0 <= rule.max_retry <= history.retries:
+        return GiveUp(f"it died {rule.attempts} times within {rule.window:g} s and was retried {history.retries} times")
+    history.retries += 1
+    history.exits.clear()
+    return After(rule.retry_in, flapping=True)

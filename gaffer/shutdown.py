@@ -1,0 +1,99 @@
+"""The end of a manager: jobs in reverse order of their start, then apps and plugins."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Callable
+
+import gevent
+
+from . import job as messages
+from .job import Job
+
+if TYPE_CHECKING:
+    from .manager import Manager
+
+log = logging.getLogger("gaffer.manager")
+
+
+class Shutdown:
+    """Stops everything of a manager, once.
+
+    Jobs of one priority stop together; those of the next are told when they are
+    gone, so that what started first, and others may need, goes last.
+    """
+
+    def __init__(self, manager: Manager) -> None:
+        self.callbacks: list[Callable[[Manager], Any]] = []
+        self._manager = manager
+        self._hurry = False
+        self._groups: list[list[Job]] = []
+
+    def start(self) -> None:
+        gevent.spawn(self._run)
+
+    def hurry(self) -> None:
+        """Patience is over: KILL for everything, in no order."""
+        self._hurry = True
+        engine = self._manager.engine
+        engine.post(None, self._kill)
+
+    def _kill(self) -> None:
+        engine = self._manager.engine
+        for job in self._manager.all_jobs():
+            engine.submit(job, messages.Stop(keep_detached=True))
+        engine.stops.kill_all()
+
+    def _run(self) -> None:
+        manager = self._manager
+        manager.engine.held = True
+        manager.engine.start()
+        manager.hooks.tell("gaffer_manager_stopping", manager=manager)
+        try:
+            for group in self._in_reverse():
+                self._stop(group)
+            # A plugin or a late request may have loaded something meanwhile.
+            self._stop(manager.all_jobs())
+        finally:
+            self._finish()
+
+    def _in_reverse(self) -> list[list[Job]]:
+        """Return jobs grouped by priority, the last to start first."""
+        groups: dict[Any, list[Job]] = {}
+        for job in self._manager.all_jobs():
+            groups.setdefault(job.config.priority, []).append(job)
+        order = sorted(groups, key=lambda priority: (priority is None, priority or 0), reverse=True)
+        return [groups[priority][::-1] for priority in order]
+
+    def _stop(self, jobs: list[Job]) -> None:
+        engine = self._manager.engine
+        for job in jobs:
+            engine.post(job, messages.Stop(keep_detached=True))
+        engine.submit(None, lambda: None)
+        if self._hurry:
+            engine.submit(None, self._kill)
+        engine.wait_idle(lambda: any(True for job in jobs for _ in job.live()))
+
+    def _finish(self) -> None:
+        manager = self._manager
+        for name, app in reversed(manager.apps):
+            stop = getattr(app, "stop", None)
+            if callable(stop):
+                self._guard(name, stop)
+        manager.hooks.flush()
+        manager.hooks.tell("gaffer_manager_stopped", manager=manager)
+        slow = manager.hooks.flush()
+        if slow:
+            log.warning("plugin %s did not finish in time", ", ".join(slow))
+        manager.hooks.close()
+        manager.engine.close()
+        manager.finished()
+        for callback in self.callbacks:
+            self._guard("stop callback", callback, manager)
+
+    @staticmethod
+    def _guard(name: str, function: Callable[..., Any], *args: Any) -> None:
+        try:
+            function(*args)
+        except Exception as error:
+            log.error("%s failed at the stop: %r", name, error, exc_info=error)

@@ -1,0 +1,176 @@
+"""Starting one process natively: vfork through subprocess, never gevent's fork.
+
+gevent's Popen and ``preexec_fn`` fork the whole interpreter, ten times slower and
+slower still as it grows. A native Popen with these arguments uses vfork; only
+another user needs a real fork, which Python does by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import resource
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+
+from .cmdline import make_template
+from .envfile import read_env_file
+from .errors import InvalidConfig, SpawnError
+from .fields import Account
+from .jobconfig import JobConfig
+
+#: First descriptor of custom streams; 0 to 2 are stdin, stdout and stderr.
+FIRST_EXTRA = 3
+_FDEXEC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_fdexec.py")
+_DEVNULL = subprocess.DEVNULL
+
+
+@dataclass
+class SpawnPlan:
+    """What is about to be started; ``gaffer_before_spawn`` may change it.
+
+    :param argv: the command and its arguments.
+    :param env: the whole environment.
+    :param cwd: working directory, None for gafferd's.
+    :param index: number of the copy, -1 for a committed process.
+    :param pid: gaffer's id of the process to be.
+    """
+
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str | None
+    index: int
+    pid: int
+    sinks: dict[str, list[Any]] = field(default_factory=dict)
+
+
+def job_environment(config: JobConfig, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a job's processes, before gaffer's own variables.
+
+    Later wins: gafferd's (``os_env``), the user's HOME, USER and LOGNAME when
+    ``uid`` is set, ``env_file``, ``env``, *extra*.
+
+    :raises SpawnError: ``env_file`` cannot be read.
+    """
+    env = dict(os.environ) if config.os_env else {}
+    env.pop("GAFFER_ID", None)
+    if config.uid is not None:
+        env.update(_account_variables(config.uid))
+    if config.env_file:
+        env.update(_env_file(config))
+    env.update(config.env)
+    if extra:
+        env.update(extra)
+    return env
+
+
+def _env_file(config: JobConfig) -> dict[str, str]:
+    try:
+        return read_env_file(os.path.join(config.cwd or "", config.env_file))
+    except InvalidConfig as error:
+        raise SpawnError(str(error)) from error
+
+
+def _account_variables(uid: int | str) -> dict[str, str]:
+    account = pwd.getpwuid(Account().lookup(uid))
+    return {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
+
+
+def command(config: JobConfig, env: Mapping[str, str]) -> list[str]:
+    """Return the words to execute, variables replaced.
+
+    :raises SpawnError: a variable is not in *env*.
+    """
+    if config.shell:
+        return ["/bin/sh", "-c", config.shell_line]
+    template = config.template or make_template(config.cmd, config.args)
+    try:
+        return template.expand(env)
+    except KeyError as missing:
+        raise SpawnError(
+            f"unknown variable ${missing.args[0]} in the command; set it in env, or write $$ for a dollar"
+        ) from None
+
+
+def execute(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], extra: tuple[int, ...] = ()) -> int:
+    """Start the process of *plan* in a session of its own; returns its os_pid.
+
+    :param stdio: descriptors for 0, 1 and 2; -1 for the null device.
+    :param extra: descriptors the child finds from 3 up.
+    :raises SpawnError: one sentence with the system's reason.
+    """
+    argv = plan.argv
+    if extra:
+        _check_executable(plan)
+        argv = [sys.executable, "-I", "-S", _FDEXEC, ",".join(map(str, extra)), *argv]
+    try:
+        popen = subprocess.Popen(
+            argv,
+            env=plan.env,
+            cwd=plan.cwd,
+            stdin=_DEVNULL if stdio[0] < 0 else stdio[0],
+            stdout=_DEVNULL if stdio[1] < 0 else stdio[1],
+            stderr=_DEVNULL if stdio[2] < 0 else stdio[2],
+            start_new_session=True,
+            pass_fds=extra,
+            umask=-1 if config.umask is None else config.umask,
+            **_identity(config),
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise SpawnError(_sentence(plan, config, error)) from error
+    # Status and end are the engine's business, by pidfd; Popen must not think of it any more.
+    popen.returncode = 0
+    return popen.pid
+
+
+def _identity(config: JobConfig) -> dict[str, Any]:
+    """Return Popen's user, group and extra_groups; nothing when they are ours already."""
+    if config.uid is None and config.gid is None:
+        return {}
+    uid = os.geteuid() if config.uid is None else Account().lookup(config.uid)
+    account = pwd.getpwuid(uid)
+    gid = account.pw_gid if config.gid is None else Account(group=True).lookup(config.gid)
+    if os.geteuid() != 0 and (uid, gid) == (os.geteuid(), os.getegid()):
+        return {}
+    return {"user": uid, "group": gid, "extra_groups": os.getgrouplist(account.pw_name, gid)}
+
+
+def _check_executable(plan: SpawnPlan) -> None:
+    """Find out beforehand what exec would say: the wrapper's own failure comes too late."""
+    name = plan.argv[0]
+    if plan.cwd is not None and not os.path.isdir(plan.cwd):
+        return  # Popen says it better
+    if os.sep in name:
+        name = os.path.join(plan.cwd or "", name)
+    if shutil.which(name, path=plan.env.get("PATH", os.defpath)) is None:
+        raise SpawnError(f"cannot execute {plan.argv[0]!r}: not found or not executable")
+
+
+def _sentence(plan: SpawnPlan, config: JobConfig, error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return f"cannot execute {plan.argv[0]!r}: {error}"
+    reason = error.strerror or str(error)
+    if plan.cwd is not None and not os.path.isdir(plan.cwd):
+        return f"cannot enter directory {plan.cwd!r}: {reason}"
+    if isinstance(error, PermissionError) and _identity(config) and os.geteuid() != 0:
+        return f"cannot execute {plan.argv[0]!r} as another user: {reason}; gafferd must run as root for uid and gid"
+    path = os.path.join(plan.cwd or "", plan.argv[0])
+    if isinstance(error, FileNotFoundError) and os.sep in plan.argv[0] and os.path.exists(path):
+        return f"cannot execute {plan.argv[0]!r}: the interpreter named in its first line does not exist"
+    return f"cannot execute {plan.argv[0]!r}: {reason}"
+
+
+def limit_files(os_pid: int, limit: tuple[int, int] | None) -> None:
+    """Give a child the limit of open files that gafferd had before it raised its own (prlimit(2))."""
+    if limit is None or not hasattr(resource, "prlimit"):
+        return
+    try:
+        resource.prlimit(os_pid, resource.RLIMIT_NOFILE, limit)
+    except OSError:
+        pass  # gone already, or another user's: it keeps the higher limit
+
+
+__all__ = ["SpawnPlan", "command", "execute", "job_environment", "limit_files"]

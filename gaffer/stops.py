@@ -1,0 +1,254 @@
+"""Ending processes: the signals, the time they get, and whatever they leave behind.
+
+A stop goes to the process' group. When the leader has gone, what is left of its
+descendants, those in other sessions too, gets the same signal and the rest of the
+time; then KILL reaches whatever is still there, again until nothing is. Looking
+for survivors takes a walk through ``/proc``, so many stops share one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, Any, Callable, Iterable
+
+from .sweep import group_alive, survivors
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .job import Copy, Job
+    from .process import Process
+
+log = logging.getLogger("gaffer.stops")
+
+#: While other leaders are still going, survivors are looked for this often, in seconds.
+GATHER = 0.05
+#: Survivors that KILL did not end are tried again after this many seconds …
+AGAIN = 0.05
+#: … this many times; then they are named in the log and given up (uninterruptible sleep).
+TRIES = 100
+
+Steps = list[tuple[int, float]]
+
+
+class Ending:
+    """One process on its way out."""
+
+    __slots__ = ("steps", "at", "signum", "killing", "tries", "watchers")
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+        self.at = 0
+        self.signum = signal.SIGTERM.value
+        self.killing = False
+        self.tries = 0
+        #: Watchers on the survivors' pidfds, by os_pid.
+        self.watchers: dict[int, tuple[int, Any]] = {}
+
+
+class Stops:
+    """All processes of one engine, and those among them that are being stopped."""
+
+    def __init__(self, engine: Engine, find: Callable[..., dict[int, list[int]]] = survivors) -> None:
+        self._engine = engine
+        self._survivors = find
+        self._owners: dict[int, tuple[Job, Copy]] = {}
+        self._endings: dict[int, Ending] = {}
+        self._processes: dict[int, Process] = {}
+        self._leaving: dict[int, Process] = {}
+        self._leaders = 0
+        self._gathering = False
+
+    # -- who is who -------------------------------------------------------------
+    def register(self, process: Process, job: Job, copy: Copy) -> None:
+        self._owners[process.pid] = (job, copy)
+
+    def owner(self, process: Process) -> tuple[Job, Copy] | None:
+        """Return the job and copy of a process; None when it was let go."""
+        return self._owners.get(process.pid)
+
+    def forget(self, process: Process) -> None:
+        self._owners.pop(process.pid, None)
+        self._processes.pop(process.pid, None)
+        ending = self._endings.pop(process.pid, None)
+        if ending is not None:
+            _unwatch(ending)
+
+    # -- the signals --------------------------------------------------------------
+    def begin(self, process: Process, steps: Steps | None = None) -> None:
+        """Start to stop a process.
+
+        :param steps: signals and how long each may take, in seconds; by default
+            the job's stop signal and graceful timeout.
+        """
+        if process.pid not in self._owners or process.pid in self._endings:
+            return
+        if steps is None:
+            steps = [(int(process.config.stop_signal), process.graceful_timeout)]
+        self._endings[process.pid] = Ending(steps)
+        self._processes[process.pid] = process
+        if process.status is None:
+            self._leaders += 1
+        self._step(process)
+
+    def _step(self, process: Process) -> None:
+        """Send the next signal and set the time of the one after it."""
+        ending = self._endings.get(process.pid)
+        if ending is None:
+            return
+        if ending.at < len(ending.steps):
+            ending.signum, seconds = ending.steps[ending.at]
+            ending.at += 1
+            here = ending.at
+            if seconds > 0 or ending.at < len(ending.steps):
+                self._send(process, ending.signum)
+                self._engine.at(self._engine.clock() + seconds, lambda: self._overdue(process, ending, here))
+                return
+        self.kill(process)
+
+    def _overdue(self, process: Process, ending: Ending, at: int) -> None:
+        if self._endings.get(process.pid) is ending and ending.at == at and not ending.killing:
+            self._step(process)
+
+    def kill(self, process: Process) -> None:
+        """Go to KILL now, whatever the steps were."""
+        ending = self._endings.get(process.pid)
+        if ending is None:
+            return
+        ending.killing = True
+        ending.signum = signal.SIGKILL.value
+        self._send(process, ending.signum)
+        if process.status is not None:
+            self._look(process)
+
+    def kill_all(self) -> None:
+        """Go to KILL for everything that is being stopped."""
+        for process in list(self._processes.values()):
+            self.kill(process)
+
+    def _send(self, process: Process, signum: int) -> None:
+        if process.status is None:
+            process.signal_group(signum)
+            if signum != signal.SIGKILL:
+                process.signal_group(signal.SIGCONT)  # a stopped process acts on no other signal
+        # With the leader collected its group id may be somebody else's; survivors are known one by one.
+        for fd, _ in self._endings[process.pid].watchers.values():
+            _signal(fd, signum)
+        self._engine.observer.signalled(self._owners[process.pid][0], process, signum)
+
+    # -- what is left -------------------------------------------------------------
+    def leader_exited(self, process: Process) -> None:
+        """The process itself is gone; its descendants are looked for, many at once."""
+        if process.pid not in self._endings:
+            # It died between the decision to stop it and the plugins' answer.
+            self._endings[process.pid] = Ending([])
+            self._endings[process.pid].killing = True
+            self._processes[process.pid] = process
+        else:
+            self._leaders -= 1
+        self._look(process)
+
+    def _look(self, process: Process) -> None:
+        """Look for survivors soon: at once when no leader is left, else with those that go meanwhile."""
+        self._leaving[process.pid] = process
+        engine = self._engine
+        if self._leaders <= 0:
+            if len(self._leaving) == 1 or self._gathering:
+                self._gathering = False
+                engine.post(None, self._sweep)
+        elif not self._gathering:
+            self._gathering = True
+            engine.at(engine.clock() + GATHER, self._gathered)
+
+    def _gathered(self) -> None:
+        if self._gathering:
+            self._gathering = False
+            self._sweep()
+
+    def _sweep(self) -> None:
+        batch, self._leaving = self._leaving, {}
+        batch = {pid: process for pid, process in batch.items() if pid in self._endings}
+        if not batch:
+            return
+        ids = {f"{self._engine.node_id}.{pid}": pid for pid in batch}
+        groups = {process.os_pid: pid for pid, process in batch.items() if group_alive(process.os_pid)}
+        left = self._survivors(ids, groups)
+        for pid, process in batch.items():
+            if pid in left:
+                self._still_there(process, left[pid])
+            else:
+                self._engine.gone(process)
+
+    def _still_there(self, process: Process, os_pids: list[int]) -> None:
+        ending = self._endings[process.pid]
+        fresh = [os_pid for os_pid in os_pids if os_pid not in ending.watchers]
+        if ending.killing:
+            ending.tries += 1
+            if ending.tries > TRIES:
+                log.error("process %d of %s left %s behind, which KILL does not end", process.pid, process.name, os_pids)
+                self._engine.gone(process)
+                return
+        self._watch(process, ending, fresh)
+        for os_pid in os_pids if ending.killing else self._escaped(process, fresh):
+            if os_pid in ending.watchers:
+                _signal(ending.watchers[os_pid][0], ending.signum)
+        if ending.killing or not ending.watchers:
+            engine = self._engine
+            engine.at(engine.clock() + AGAIN, lambda: self._check(process, ending))
+
+    @staticmethod
+    def _escaped(process: Process, os_pids: Iterable[int]) -> list[int]:
+        """Return those that left the group, so that the signal to it did not reach them."""
+        return [os_pid for os_pid in os_pids if _group(os_pid) != process.os_pid]
+
+    def _watch(self, process: Process, ending: Ending, os_pids: Iterable[int]) -> None:
+        for os_pid in os_pids:
+            try:
+                fd = os.pidfd_open(os_pid)
+            except OSError:
+                continue
+            watcher = self._engine.loop.io(fd, 1)
+            ending.watchers[os_pid] = (fd, watcher)
+            watcher.start(self._survivor_exited, process, ending, os_pid)
+
+    def _survivor_exited(self, process: Process, ending: Ending, os_pid: int) -> None:
+        """Called by the loop; when the last known survivor has gone, look for others."""
+        fd, watcher = ending.watchers.pop(os_pid)
+        watcher.stop()
+        watcher.close()
+        os.close(fd)
+        if not ending.watchers:
+            self._engine.post(None, lambda: self._check(process, ending))
+
+    def _check(self, process: Process, ending: Ending) -> None:
+        if self._endings.get(process.pid) is ending:
+            self._look(process)
+
+    def close(self) -> None:
+        """Give back the descriptors of all watchers."""
+        for ending in self._endings.values():
+            _unwatch(ending)
+
+
+def _unwatch(ending: Ending) -> None:
+    for fd, watcher in ending.watchers.values():
+        watcher.stop()
+        watcher.close()
+        os.close(fd)
+    ending.watchers.clear()
+
+
+def _signal(pidfd: int, signum: int) -> None:
+    """Signal exactly the process that was found, even if its number was given away (pidfd_send_signal(2))."""
+    try:
+        signal.pidfd_send_signal(pidfd, signum)
+    except OSError:
+        pass  # it has gone meanwhile
+
+
+def _group(os_pid: int) -> int:
+    try:
+        return os.getpgid(os_pid)
+    except OSError:
+        return -1

@@ -1,0 +1,302 @@
+"""Pipes of processes: always drained into bounded rings, written without waiting.
+
+A child never blocks because nobody reads it: whatever arrives is read at once
+and kept in a ring of the latest bytes; older ones are dropped and counted. A
+reader is a position in that ring, so nothing is copied per reader. Bytes never
+pass through hooks; plugins get them by opening a sink.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+from collections import deque
+from typing import Any, Callable, NamedTuple, Protocol
+
+from .errors import Unavailable
+
+log = logging.getLogger("gaffer.streams")
+
+#: What one read takes; one read a callback keeps hundreds of writers fair.
+CHUNK = 65_536
+#: Bytes of output that a ring keeps.
+RING_SIZE = 65_536
+#: Bytes of stderr kept of a stream that nobody redirected, for the tail of failures.
+TAIL_SIZE = 8_192
+#: Bytes that may wait to be written to a child's stdin.
+WRITE_LIMIT = 1_048_576
+#: Asked of the kernel for redirected streams; fewer wake-ups for chatty children (fcntl(2), F_SETPIPE_SZ).
+PIPE_SIZE = 1_048_576
+_F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
+
+
+class Sink(Protocol):
+    """Receives the output of one stream; ``write`` must not block."""
+
+    def write(self, data: bytes) -> Any: ...
+
+    def close(self) -> Any: ...
+
+
+class Chunk(NamedTuple):
+    """Bytes as they were read, and the position of the first of them in the stream."""
+
+    offset: int
+    data: bytes
+
+
+class Ring:
+    """The latest bytes of a stream.
+
+    :param size: how many bytes are kept; whole chunks are dropped, so a little
+        more can be there.
+    """
+
+    __slots__ = ("size", "end", "_chunks", "_held")
+
+    def __init__(self, size: int = RING_SIZE) -> None:
+        self.size = size
+        #: Bytes ever written: the position after the last one.
+        self.end = 0
+        self._chunks: deque[Chunk] = deque()
+        self._held = 0
+
+    @property
+    def start(self) -> int:
+        """The position of the oldest byte still kept."""
+        return self.end - self._held
+
+    def append(self, data: bytes) -> None:
+        """Add *data*; the oldest chunks go while more than ``size`` bytes stay."""
+        self._chunks.append(Chunk(self.end, data))
+        self.end += len(data)
+        self._held += len(data)
+        while self._held - len(self._chunks[0].data) >= self.size:
+            self._held -= len(self._chunks.popleft().data)
+
+    def read(self, position: int = 0) -> tuple[int, bytes, int]:
+        """Return ``(lost, data, next position)``: what is kept from *position* on.
+
+        ``lost`` counts the bytes between *position* and the oldest kept one.
+        """
+        start = max(position, self.start)
+        parts = [
+            chunk.data[max(0, start - chunk.offset) :]
+            for chunk in self._chunks
+            if chunk.offset + len(chunk.data) > start
+        ]
+        return max(0, self.start - position), b"".join(parts), self.end
+
+
+class Reader:
+    """Drains one descriptor into a ring and the sinks that plugins opened.
+
+    :param loop: gevent's hub loop.
+    :param label: the stream's name.
+    :param fd: a descriptor that is ours from now on.
+    :param size: bytes kept.
+    """
+
+    __slots__ = ("label", "fd", "size", "_ring", "sinks", "_watcher")
+
+    def __init__(self, loop: Any, label: str, fd: int, size: int = RING_SIZE, sinks: list[Sink] | None = None) -> None:
+        self.label = label
+        self.fd = fd
+        self.size = size
+        self._ring: Ring | None = None
+        self.sinks = sinks
+        os.set_blocking(fd, False)
+        self._watcher = loop.io(fd, 1)
+        self._watcher.start(self._readable)
+
+    @property
+    def ring(self) -> Ring:
+        """The ring, made when first needed: most children of a large job say nothing."""
+        if self._ring is None:
+            self._ring = Ring(self.size)
+        return self._ring
+
+    def _readable(self) -> None:
+        try:
+            self._read_once()
+        except Exception as error:  # a callback of the loop must not raise
+            log.error("reading %s failed: %r; the stream is closed", self.label, error)
+            self.close()
+
+    def _read_once(self) -> bool:
+        """Read one chunk; tell whether there may be more."""
+        try:
+            data = os.read(self.fd, CHUNK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EIO, errno.ECONNRESET):  # a terminal or a socket whose other end is gone
+                log.warning("reading %s failed: %s", self.label, error)
+            data = b""
+        if not data:
+            self.close()
+            return False
+        self.ring.append(data)
+        for sink in self.sinks or ():
+            self._pass(sink, data)
+        return True
+
+    def _pass(self, sink: Sink, data: bytes) -> None:
+        try:
+            sink.write(data)
+        except Exception as error:
+            log.error("a sink of %s failed and is closed: %r", self.label, error, exc_info=error)
+            if self.sinks is not None:
+                self.sinks = [one for one in self.sinks if one is not sink]
+            _close_sink(sink)
+
+    def drain(self) -> None:
+        """Read what is there, without waiting for an end that a grandchild may hold back.
+
+        Bounded, so that a grandchild that floods cannot hold up the caller.
+        """
+        budget = 64
+        while self.fd >= 0 and budget and self._read_once():
+            budget -= 1
+
+    def close(self) -> None:
+        """Close the descriptor and the sinks; what the ring holds can still be read."""
+        if self.fd < 0:
+            return
+        self._watcher.stop()
+        self._watcher.close()
+        os.close(self.fd)
+        self.fd = -1
+        for sink in self.sinks or ():
+            _close_sink(sink)
+        self.sinks = None
+
+
+def _close_sink(sink: Sink) -> None:
+    try:
+        sink.close()
+    except Exception as error:
+        log.error("closing a sink failed: %r", error, exc_info=error)
+
+
+class Writer:
+    """Writes to a child without ever waiting; what does not fit yet is kept, within a bound.
+
+    :param fd: a descriptor that is ours from now on.
+    """
+
+    __slots__ = ("label", "fd", "_loop", "_watcher", "_waiting", "_size", "_finish")
+
+    def __init__(self, loop: Any, label: str, fd: int) -> None:
+        self.label = label
+        self.fd = fd
+        self._loop = loop
+        self._watcher: Any = None
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._finish = False
+        os.set_blocking(fd, False)
+
+    def write(self, data: bytes) -> None:
+        """Write *data*, or keep it until the child reads.
+
+        :raises Unavailable: the child closed the stream, or ``WRITE_LIMIT`` bytes wait already.
+        """
+        if self.fd < 0 or self._finish:
+            raise Unavailable(f"{self.label} is closed: the process does not read it any more")
+        if self._size and self._size + len(data) > WRITE_LIMIT:
+            raise Unavailable(f"{self.label} is full: the process left {self._size} bytes unread; try again later")
+        self._waiting.append(data)
+        self._size += len(data)
+        if self._watcher is None:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            while self._waiting:
+                data = self._waiting[0]
+                done = os.write(self.fd, data)
+                self._size -= done
+                if done < len(data):
+                    self._waiting[0] = data[done:]
+                else:
+                    self._waiting.popleft()
+        except (BlockingIOError, InterruptedError):
+            self._wait()
+            return
+        except OSError as error:
+            self.close()
+            raise Unavailable(f"{self.label} is closed: {error.strerror}") from error
+        self._unwatch()
+        if self._finish:
+            self.close()
+
+    def _wait(self) -> None:
+        if self._watcher is None:
+            self._watcher = self._loop.io(self.fd, 2)
+            self._watcher.start(self._writable)
+
+    def _writable(self) -> None:
+        try:
+            self._flush()
+        except Unavailable:
+            pass  # the bytes went nowhere because the child is going; its exit says so
+
+    def _unwatch(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._watcher = None
+
+    def finish(self) -> None:
+        """Close once everything is written: the child reads an end of file."""
+        self._finish = True
+        if not self._waiting:
+            self.close()
+
+    def close(self) -> None:
+        """Close at once; what was not written is lost."""
+        self._unwatch()
+        self._waiting.clear()
+        self._size = 0
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class Duplex:
+    """A two-way pipe: a reader and a writer on the two descriptors of one socket."""
+
+    __slots__ = ("reader", "writer")
+
+    def __init__(self, loop: Any, label: str, fd: int, sinks: list[Sink] | None = None) -> None:
+        self.reader = Reader(loop, label, fd, sinks=sinks)
+        self.writer = Writer(loop, label, os.dup(fd))
+
+    def close(self) -> None:
+        self.reader.close()
+        self.writer.close()
+
+
+def make_pipe(large: bool = False) -> tuple[int, int]:
+    """Return ``(read end, write end)``, both closed at exec (pipe2(2)).
+
+    :param large: ask for ``PIPE_SIZE``; refused quietly where a user's limit is reached.
+    """
+    ends = os.pipe2(os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+    if large:
+        try:
+            fcntl.fcntl(ends[1], _F_SETPIPE_SZ, PIPE_SIZE)
+        except OSError:
+            pass  # over /proc/sys/fs/pipe-user-pages-soft: the default size does
+    return ends
+
+
+def last_lines(data: bytes, most: int) -> list[str]:
+    """Return the last *most* lines of *data* as text, undecodable bytes replaced."""
+    return data.decode("utf-8", "replace").splitlines()[-most:]
+
+
+Opener = Callable[[str], "list[Sink] | None"]
