@@ -1,0 +1,174 @@
+"""The WSGI application made of routes.
+
+bottle finds the route; its global ``request`` and ``response`` are not used, because they belong to a thread and
+this application serves greenlets of programs that are not monkey-patched.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Callable, Iterable
+
+import bottle
+from greenlet import GreenletExit
+
+from ..errors import BadRequest, GafferError, MethodNotAllowed, NotFound
+from .replies import INTERNAL, Reply, StartResponse, empty, error_reply, json_reply, problem, reply, status_line
+from .request import MAX_BODY, Request, check_content_type
+from .routes import METHODS, Route
+
+log = logging.getLogger("gaffer.web")
+
+MAX_PATH = 4096
+Run = Callable[[str, dict[str, Any]], Any]
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class App:
+    """The routes as one WSGI application.
+
+    :param routes: checked ones, see :func:`gaffer.web.routes.check_routes`.
+    :param run: ``run(command, arguments)`` carries out the routes that name a command.
+    :param max_body: how many bytes a request's body may have.
+    """
+
+    def __init__(self, routes: Iterable[Route], run: Run | None = None, max_body: int = MAX_BODY) -> None:
+        self.max_body = max_body
+        self.routes = list(routes)
+        self._router = bottle.Router()
+        for route in self.routes:
+            answer = _answer(route, run)
+            self._router.add(route.path, route.method, (answer, status_line(route.status), not route.raw))
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (WSGI)."""
+        answer = self.reply(environ)
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return answer.send(start_response)
+        _close(answer.body)
+        return answer._replace(body=()).send(start_response)
+
+    def reply(self, environ: dict[str, Any]) -> Reply:
+        """Return the answer to one request; whatever happens, there is one."""
+        try:
+            return self._reply(environ)
+        except GafferError as error:
+            return error_reply(error)
+        except bottle.HTTPResponse as response:
+            return bottle_reply(response)
+        except GreenletExit:
+            raise
+        except BaseException as error:  # SystemExit and gevent.Timeout too: one request's trouble, not the server's
+            log.error("%s %s failed: %r", environ["REQUEST_METHOD"], environ["PATH_INFO"], error, exc_info=error)
+            return problem(500, INTERNAL)
+
+    def _reply(self, environ: dict[str, Any]) -> Reply:
+        method = environ["REQUEST_METHOD"]
+        environ["PATH_INFO"] = path = decode_path(environ["PATH_INFO"])
+        if method == "OPTIONS":
+            return empty(extra=[("Allow", ", ".join(self.allowed(path)))])
+        if method not in METHODS:
+            raise MethodNotAllowed(f"unknown method {method[:20]}", self.allowed(path))
+        try:
+            (answer, status, needs_json), parameters = self._router.match(environ)
+        except bottle.HTTPError as error:
+            raise self._unmatched(error, method, path) from None
+        environ["gaffer.max_body"] = self.max_body
+        if needs_json and method not in _SAFE:
+            check_content_type(environ)
+        result = answer(Request(environ), parameters)
+        kind = type(result)
+        if kind is dict or kind is list:
+            return json_reply(result, status)
+        return as_reply(result, status)
+
+    def _unmatched(self, error: bottle.HTTPError, method: str, path: str) -> GafferError:
+        if error.status_code == 405:
+            return MethodNotAllowed(f"{method[:20]} is not possible at {path}", self.allowed(path))
+        if error.status_code == 400:
+            return BadRequest(f"the URL {path[:200]} holds a number that is too long")
+        return NotFound(f"there is nothing at {path[:200]}")
+
+    def allowed(self, path: str) -> list[str]:
+        """Return the methods that work at *path*, OPTIONS among them.
+
+        :raises NotFound: no route has that path.
+        """
+        if path == "*":
+            return [*_SAFE, "POST", "PUT", "DELETE"]
+        try:
+            self._router.match({"REQUEST_METHOD": "OPTIONS", "PATH_INFO": path})
+        except bottle.HTTPError as error:
+            if error.status_code != 405:
+                raise NotFound(f"there is nothing at {path[:200]}") from None
+            methods = set(error.headers["Allow"].split(","))
+        return sorted({*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set()))
+
+
+def decode_path(path: str) -> str:
+    """Return the path of a WSGI environment as text.
+
+    :raises BadRequest: it is not UTF-8, too long or holds control characters.
+    """
+    if not path.isascii():
+        try:
+            path = path.encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            raise BadRequest("the URL's path is not UTF-8") from None
+    if len(path) > MAX_PATH:
+        raise BadRequest(f"the URL's path is longer than {MAX_PATH} characters")
+    if not path.isprintable():
+        raise BadRequest("the URL's path holds characters that cannot be printed")
+    return path or "/"
+
+
+def path_arguments(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the path's parameters as a command's arguments: session and job together are its ``name``."""
+    if "job" not in parameters:
+        return parameters
+    session, job = parameters.pop("session"), parameters.pop("job")
+    return {"name": f"{session}.{job}", **parameters}
+
+
+def _answer(route: Route, run: Run | None) -> Callable[[Request, dict[str, Any]], Any]:
+    """Return the one function that answers *route*: decided once, not at every request."""
+    if route.handler is not None:
+        handler = route.handler
+        return lambda request, parameters: handler(request, **parameters)
+    assert run is not None and route.command is not None, f"{route} needs a table of commands"
+    command, arguments, shape = route.command, route.arguments or path_arguments, route.reply
+    if shape is None:
+        return lambda request, parameters: run(command, arguments(request, parameters))
+    return lambda request, parameters: shape(run(command, arguments(request, parameters)))
+
+
+def as_reply(result: Any, status: str) -> Reply:
+    """Return what a handler returned as an answer with *status*."""
+    if isinstance(result, bottle.HTTPResponse):
+        return bottle_reply(result)
+    if result is None:
+        return empty("204 No Content" if status.startswith("200") else status)
+    if isinstance(result, str):
+        return reply(result.encode("utf-8", "replace"), "text/plain; charset=utf-8", status)
+    if isinstance(result, bytes):
+        return reply(result, "application/octet-stream", status)
+    return json_reply(result, status)
+
+
+def bottle_reply(response: bottle.HTTPResponse) -> Reply:
+    """Return bottle's response object as an answer; its errors become JSON."""
+    if isinstance(response, bottle.HTTPError):
+        return problem(response.status_code, str(response.body or response.status_line))
+    body = response.body
+    if isinstance(body, str):
+        body = body.encode("utf-8")
+    if isinstance(body, bytes):
+        response.headers.setdefault("Content-Length", str(len(body)))
+        body = (body,)
+    return Reply(response.status_line, response.headerlist, body)
+
+
+def _close(body: Any) -> None:
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()

@@ -1,0 +1,197 @@
+"""The outermost layer of an endpoint without keys: who may speak to it, and what a browser may make it do.
+
+It is WSGI around everything else, so that a plugin's middleware is behind it and no answer escapes it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from typing import Any, Callable, Iterable
+
+from ..errors import BadRequest, Forbidden, GafferError, Misdirected
+from .peer import peer_uid
+from .replies import StartResponse, empty, error_reply
+
+Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\[\]:/?#@\s]+)(?::[0-9]*)?\Z")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_PREFLIGHT = (
+    ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, X-Api-Key"),
+    ("Access-Control-Max-Age", "600"),
+)
+
+
+class Guard:
+    """A WSGI application that lets requests through to *app* by the keyless rules of CONTRACT §8.
+
+    :param hosts: names that requests may call this server by, besides ``localhost``, the machine's name,
+        loopback addresses and the address that they came to.
+    :param origins: web origins (``https://example.org``) whose pages may use it.
+    :param local_users: let every local account in, not only our own and root's.
+    :param anonymous: let other machines in.
+    :param ask: asks for the uid behind a connection; for tests.
+    """
+
+    def __init__(
+        self,
+        app: Wsgi,
+        hosts: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        local_users: bool = False,
+        anonymous: bool = False,
+        ask: Callable[[Any, Any, Any], int | None] = peer_uid,
+    ) -> None:
+        machine = socket.gethostname().lower()
+        self._app = app
+        self._hosts = {"localhost", machine, machine.partition(".")[0], *(clean_host(host) for host in hosts)}
+        self._origins = {check_origin(origin) for origin in origins}
+        self._local_users, self._anonymous = local_users, anonymous
+        self._users = {0, os.geteuid()}
+        self._ask = ask
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Check one request and pass it on (WSGI)."""
+        try:
+            # What was found out about a connection stays true for it.
+            connection = environ.get("gaffer.connection")
+            host = environ.get("HTTP_HOST")
+            if connection is None or connection.permitted != (host,):
+                self.check_peer(connection)
+                self.check_host(connection, host)
+                if connection is not None:
+                    connection.permitted = (host,)
+            if "HTTP_ORIGIN" not in environ:
+                return self._app(environ, start_response)
+            return self._from_a_page(environ, start_response)
+        except GafferError as error:
+            return error_reply(error).send(start_response)
+
+    # -- who ------------------------------------------------------------------------------------
+
+    def check_peer(self, connection: Any) -> None:
+        """Refuse other local accounts.
+
+        :raises Forbidden: the process at the other end is neither our user's nor root's, or nobody can tell.
+        """
+        if self._local_users or connection is not None and self._is_far(connection):
+            return
+        uid = self._ask(connection.sock, connection.peer, connection.local) if connection is not None else None
+        if uid is None:
+            raise Forbidden(
+                "the system does not tell whose process this is; start gafferd with --require-key, "
+                "or let every local user in with allow_local_users = true"
+            )
+        if uid not in self._users:
+            raise Forbidden(
+                f"this gafferd serves only its own user and root, not uid {uid}; start it with --require-key, "
+                "or let every local user in with allow_local_users = true"
+            )
+
+    def _is_far(self, connection: Any) -> bool:
+        """Tell whether *connection* comes from another machine and other machines may come."""
+        if not self._anonymous or connection.family == socket.AF_UNIX:
+            return False
+        # A loopback address at either end means a process of this machine.
+        return not (is_loopback(connection.peer[0]) or is_loopback(connection.local[0]))
+
+    # -- by which name --------------------------------------------------------------------------
+
+    def check_host(self, connection: Any, header: str | None) -> None:
+        """Refuse names that are not ours: a page of somebody else's, whose name was made to point here.
+
+        :raises Misdirected: naming ``allowed_hosts``.
+        :raises BadRequest: it is no name at all.
+        """
+        if header is None or connection is not None and connection.family == socket.AF_UNIX:
+            return
+        host = clean_host(header)
+        if host in self._hosts or is_loopback(host):
+            return
+        if connection is not None and _same_address(host, connection.local[0]):
+            return
+        raise Misdirected(
+            f"this gafferd does not answer to the name {host[:100]!r}; "
+            "if it is its name, add it to allowed_hosts in section [gaffer]"
+        )
+
+    # -- from which page ------------------------------------------------------------------------
+
+    def _from_a_page(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        origin = environ["HTTP_ORIGIN"]
+        if origin.lower() in self._origins:
+            return self._shared(environ, start_response, origin)
+        if not is_own_origin(origin, environ.get("HTTP_HOST", "")):
+            raise Forbidden(
+                f"pages of {origin[:200]!r} may not use this gafferd; "
+                "if they shall, add it to allowed_origins in section [gaffer]"
+            )
+        return self._app(environ, start_response)
+
+    def _shared(self, environ: dict[str, Any], start_response: StartResponse, origin: str) -> Iterable[bytes]:
+        """Answer a page of an allowed origin, with the headers that its browser needs to see."""
+        shared = [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]
+        if environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
+            return empty(extra=[*shared, *_PREFLIGHT]).send(start_response)
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            return start_response(status, [*headers, *shared], *([exc_info] if exc_info else []))
+
+        return self._app(environ, start)
+
+
+def clean_host(header: str) -> str:
+    """Return the name in a Host header: lower case, without port, brackets and final dot.
+
+    :raises BadRequest: it is none.
+    """
+    found = _HOST.match(header.strip())
+    if found is None:
+        raise BadRequest(f"{header[:100]!r} is no host name")
+    return found.group(1).lower().strip("[]").rstrip(".")
+
+
+def check_origin(origin: str) -> str:
+    """Return *origin* in the form that browsers send.
+
+    :raises ValueError: it is not ``http://…`` or ``https://…`` without a path. ``*`` would be every page of the web.
+    """
+    text = origin.strip().lower().rstrip("/")
+    scheme, _, host = text.partition("://")
+    if scheme not in _DEFAULT_PORTS or not _HOST.match(host) or "*" in host:
+        raise ValueError(f"'{origin}' is no web origin; write https://example.org, with its port if it has one")
+    return scheme + "://" + host.removesuffix(_DEFAULT_PORTS[scheme])
+
+
+def is_own_origin(origin: str, host: str) -> bool:
+    """Tell whether a page from *origin* was served by whom the Host header *host* names."""
+    scheme, separator, own = origin.lower().partition("://")
+    if not separator or not own:
+        return False
+    default = _DEFAULT_PORTS.get(scheme, "")
+    return own.removesuffix(default) == host.lower().removesuffix(default)
+
+
+def _packed(host: str) -> bytes:
+    """Return the address that *host* is written as, nothing for a name. IPv4 in IPv6 is IPv4."""
+    try:
+        if ":" not in host:
+            return socket.inet_pton(socket.AF_INET, host)
+        packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    except OSError:
+        return b""
+    return packed[12:] if packed.startswith(b"\0" * 10 + b"\xff\xff") else packed
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether *host* is written as a loopback address."""
+    packed = _packed(host)
+    return packed[:1] == b"\x7f" if len(packed) == 4 else packed == b"\0" * 15 + b"\1"
+
+
+def _same_address(host: str, local: str) -> bool:
+    packed = _packed(host)
+    return bool(packed) and packed == _packed(local)

@@ -1,0 +1,281 @@
+"""One connection: pywsgi's handler with deadlines, limits, strict heads and JSON errors."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from gevent.pywsgi import Input, WSGIHandler
+from greenlet import GreenletExit
+
+from .head import MAX_HEAD, MAX_LINE, Head, HeadError, parse_head
+from .replies import INTERNAL, Reply, problem
+
+log = logging.getLogger("gaffer.web")
+
+#: A body that nobody read is skipped up to this size, so that the connection can go on; beyond, it is closed.
+_SKIP = 64 * 1024
+#: How much and how long is still read from a client that is being refused, so that it can see the refusal.
+_LINGER_BYTES = 4 << 20
+_LINGER_SECONDS = 2.0
+_GONE = (errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long things may take, in seconds, and how many connections there may be at one address.
+
+    :param header: from a request's first byte (of the first request: from the connection) to the end of its head.
+    :param body: for the whole body.
+    :param idle: between two requests, and for a client to take what it is sent.
+    :param handshake: for TLS.
+    :param connections: open at the same time; beyond, the one idle for longest is closed.
+    """
+
+    header: float = 10.0
+    body: float = 30.0
+    idle: float = 75.0
+    handshake: float = 10.0
+    connections: int = 1024
+
+
+class Connection:
+    """What is known of a connection; the guard keeps what it found out here, for the next request."""
+
+    __slots__ = ("family", "local", "peer", "permitted", "secure", "sock")
+
+    def __init__(self, sock: Any, peer: Any, secure: bool) -> None:
+        self.sock = sock
+        self.family: int = sock.family
+        self.peer = peer
+        self.local = sock.getsockname()
+        self.secure = secure
+        self.permitted: Any = None
+
+
+class SlowBody(OSError):
+    """The client took too long to send its body."""
+
+
+class Body(Input):  # type: ignore[misc]
+    """``wsgi.input`` with a deadline; what is left unread is skipped or costs the connection."""
+
+    def __init__(self, handler: Handler, length: int | None, chunked: bool, expects: Any) -> None:
+        super().__init__(handler.rfile, length, socket=expects, chunked_input=chunked)
+        self._handler = handler
+        self._deadline = 0.0
+
+    def read(self, length: int | None = None) -> bytes:
+        """Read as :meth:`io.RawIOBase.read`; raises OSError when it takes too long or ends early."""
+        return self._in_time(super().read, length)
+
+    def readline(self, size: int | None = None) -> bytes:
+        """Read one line, likewise."""
+        return self._in_time(super().readline, size)
+
+    def _in_time(self, read: Any, size: int | None) -> bytes:
+        if not self.content_length and not self.chunked_input:
+            return b""
+        seconds = self._handler.server.limits.body
+        now = time.monotonic()
+        self._deadline = self._deadline or now + seconds
+        with gevent.Timeout(max(0.001, self._deadline - now), SlowBody(f"it took longer than {seconds:g} s")):
+            data: bytes = read(size)
+        return data
+
+    @property
+    def unread(self) -> int:
+        """How many bytes of the body are still to come; a guess too large where only the client knows."""
+        if self.chunked_input:
+            return 0 if self.chunk_length == 0 and not self._chunked_input_error else _SKIP + 1
+        left = (self.content_length or 0) - self.position
+        # A client that waits for "100 Continue" has sent nothing and may never do.
+        return _SKIP + 1 if left and self.socket is not None else left
+
+    def _discard(self) -> None:
+        """pywsgi calls this when a request was answered; :meth:`Handler.handle_one_request` does it instead."""
+
+
+class Handler(WSGIHandler):  # type: ignore[misc]
+    """Serves the requests of one connection, one after the other."""
+
+    server: Any
+    socket: Any
+    rfile: Any
+    wsgi_input: Body
+    fresh = True
+
+    def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None) -> None:
+        super().__init__(sock, address, server, rfile)
+        self.connection = Connection(sock, address, server.ssl_enabled)
+        self.greenlet = gevent.getcurrent()
+        sock.settimeout(server.limits.idle)
+
+    def handle_one_request(self) -> Any:
+        """Read and answer one request; returns True to go on with the next."""
+        try:
+            raw = self._read_head()
+            if not raw:
+                return None
+            head = parse_head(raw)
+        except HeadError as error:
+            return self._refuse(str(error))
+        except OSError:  # gone, or idle for too long
+            return None
+        self._begin(head)
+        self.handle_one_response()
+        return None if self.socket is None or self.rfile.closed else self._end()
+
+    # -- the head -------------------------------------------------------------------------------
+
+    def _read_head(self) -> bytes:
+        """Return the next head as bytes, nothing if the client has left or is too slow.
+
+        Most heads arrive in one piece: those are taken from the buffer, without a timer.
+        """
+        self.server.idle[self] = None
+        try:
+            if self.fresh:
+                self.fresh = False
+                with gevent.Timeout(self.server.limits.header, False):
+                    self.rfile.peek(1)
+                    return self._take_head()
+                return b""
+            self.rfile.peek(1)
+            return self._take_head()
+        finally:
+            self.server.idle.pop(self, None)
+
+    def _take_head(self) -> bytes:
+        buffered = self.rfile.peek(1)
+        end = buffered.find(b"\r\n\r\n")
+        if end > 0:
+            return bytes(self.rfile.read(end + 4))
+        head = b""
+        with gevent.Timeout(self.server.limits.header, False):
+            while True:
+                line = self.rfile.readline(MAX_LINE + 2)
+                if not line:
+                    return b""
+                if not line.endswith(b"\n") and len(line) > MAX_LINE:
+                    raise HeadError(f"the URL or a header is longer than {MAX_LINE} bytes")
+                if len(head) + len(line) > MAX_HEAD:
+                    raise HeadError(f"the headers are longer than {MAX_HEAD} bytes")
+                if line in (b"\r\n", b"\n") and head:
+                    return head
+                head += line if head or line.strip() else b""
+        return b""
+
+    def _begin(self, head: Head) -> None:
+        """Set what pywsgi wants to know of the request."""
+        self.requestline = f"{head.method} {head.target}"
+        self.command, self.path, self.request_version = head.method, head.target, head.version
+        self.close_connection = not head.keep_alive or self.server.closing
+        environ = self.server.environ.copy()
+        environ.update(head.environ)
+        length = environ.get("CONTENT_LENGTH")
+        self.content_length = int(length) if length is not None else None
+        expects = self.socket if environ.get("HTTP_EXPECT", "").lower() == "100-continue" else None
+        self.wsgi_input = Body(self, self.content_length, "HTTP_TRANSFER_ENCODING" in environ, expects)
+        environ["wsgi.input"] = self.rfile if head.upgrade else self.wsgi_input
+        environ["wsgi.input_terminated"] = not head.upgrade
+        environ["gaffer.connection"] = self.connection
+        peer = self.client_address
+        if isinstance(peer, tuple):
+            environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = peer[0], str(peer[1])
+        self.environ = environ
+        self.application = self.server.application
+
+    # -- the answer -----------------------------------------------------------------------------
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        """WSGI's start_response."""
+        if self.request_version == "HTTP/1.0" and not any(name.lower() == "content-length" for name, _ in headers):
+            # Without chunks and without a length, the end of the connection is the end of the answer.
+            self.close_connection = True
+        return super().start_response(status, headers, exc_info)
+
+    def finalize_headers(self) -> None:
+        """Add what depends on the connection to the answer's headers."""
+        super().finalize_headers()
+        if self.server.closing or self.wsgi_input.unread > _SKIP:
+            self.close_connection = True
+        if self.close_connection and self.request_version == "HTTP/1.1":
+            if not any(name.lower() == b"connection" for name, _ in self.response_headers):
+                self.response_headers.append((b"Connection", b"close"))
+
+    def _end(self) -> Any:
+        """Skip the rest of the body; returns True if the connection can go on."""
+        unread = self.wsgi_input.unread
+        if unread and not self.close_connection:
+            try:
+                self.wsgi_input.read(unread)
+                unread = 0
+            except OSError:
+                self.close_connection = True
+        if unread:
+            self._linger()
+        return None if self.close_connection else True
+
+    def _refuse(self, reason: str) -> None:
+        """Answer a head that was not understood, and close."""
+        try:
+            self.socket.sendall(serialise(problem(400, reason, extra=[("Connection", "close")])))
+        except OSError:
+            return
+        self._linger()
+
+    def _linger(self) -> None:
+        """Let the client read our answer: closing while it still sends would destroy the answer on its way."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+            left = _LINGER_BYTES
+            with gevent.Timeout(_LINGER_SECONDS, False):
+                while left > 0:
+                    data = self.rfile.read1(64 * 1024)
+                    if not data:
+                        return
+                    left -= len(data)
+        except (OSError, ValueError):
+            pass
+
+    def handle_error(self, t: Any, v: Any, tb: Any) -> None:
+        """Log what a middleware or a stream raised, once; the client sees JSON or the end of the connection."""
+        self.close_connection = True
+        if isinstance(v, GreenletExit) or isinstance(v, OSError) and is_gone(v):
+            return
+        log.error("%s failed: %r", self.requestline, v, exc_info=(t, v, tb))
+        self._send_error_response_if_possible(500)
+
+    def _send_error_response_if_possible(self, error_code: int) -> None:
+        if self.headers_sent:
+            return
+        answer = problem(error_code, INTERNAL if error_code == 500 else "the body is malformed")
+        try:
+            self.start_response(answer.status, answer.headers)
+            for chunk in answer.body:
+                self.write(chunk)
+        except OSError:
+            self.close_connection = True
+
+    def log_request(self) -> None:
+        """There is no access log: a plugin that wants one wraps the application."""
+
+
+def is_gone(error: OSError) -> bool:
+    """Tell whether *error* only says that the client has left or does not take what it is sent."""
+    if isinstance(error, (ConnectionError, TimeoutError, SlowBody)) or error.errno in _GONE:
+        return True
+    # ssl.SSLError and its kin; asking by name does not import ssl.
+    return type(error).__module__ in ("ssl", "gevent.ssl", "gevent._ssl3")
+
+
+def serialise(answer: Reply) -> bytes:
+    """Return *answer* as it goes over the wire, for what is refused before there is a request."""
+    headers = "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
+    return f"HTTP/1.1 {answer.status}\r\n{headers}\r\n".encode("latin-1") + b"".join(answer.body)

@@ -1,0 +1,95 @@
+"""Whose process is at the other end of a local connection? Only the kernel knows.
+
+For TCP it is asked by NETLINK sock_diag (sock_diag(7)) with the connection's four addresses: one system call pair
+of some 20 µs, no scan of a table. Linux only; elsewhere nobody is known.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_NLM_F_REQUEST = 1
+_TCP_LISTEN = 10
+_MAPPED = b"\0" * 10 + b"\xff\xff"
+
+_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+_QUESTION = struct.Struct("=BBBxI")  # family, protocol, extensions, states
+_PORTS = struct.Struct("!HH")  # inet_diag_sockid: ports, 16 bytes each of source and destination, interface, cookie
+_ANSWER = struct.Struct("=BBxx")  # inet_diag_msg: family, state, timer and retransmissions …
+_ANSWER_ID = _HEADER.size + _ANSWER.size
+_ANSWER_OWNER = _ANSWER_ID + 48 + 12  # … the sockid, expiry and queues; then uid and inode
+_OWNER = struct.Struct("=II")
+
+
+def peer_uid(sock: Any, peer: Any, local: Any) -> int | None:
+    """Return the uid of the process that opened the other end of a connection, None if it cannot be known.
+
+    :param sock: the accepted socket.
+    :param peer: its peer's address, as ``accept()`` gave it.
+    :param local: its own, as ``getsockname()`` gives it.
+    """
+    if sock.family == socket.AF_UNIX:
+        return unix_uid(sock)
+    try:
+        return tcp_uid(peer, local)
+    except OSError:
+        return None
+
+
+def unix_uid(sock: Any) -> int | None:
+    """Return the uid behind a unix socket (SO_PEERCRED, unix(7)), None where the system does not tell."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return None
+    try:
+        _pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, option, 12))
+    except OSError:
+        return None
+    return int(uid)
+
+
+def tcp_uid(peer: Any, local: Any) -> int | None:
+    """Return the uid that owns the local TCP socket bound to *peer* and connected to *local*.
+
+    :raises OSError: the kernel cannot be asked.
+    """
+    family = getattr(socket, "AF_NETLINK", None)
+    if family is None:
+        return None
+    source, target = _pack(peer[0]), _pack(local[0])
+    if len(source) != len(target):
+        return None
+    ports = _PORTS.pack(peer[1], local[1])
+    place = ports + source.ljust(16, b"\0") + target.ljust(16, b"\0")
+    kind = socket.AF_INET if len(source) == 4 else socket.AF_INET6
+    question = _QUESTION.pack(kind, socket.IPPROTO_TCP, 0, 0xFFFFFFFF) + place + b"\0" * 4 + b"\xff" * 8
+    header = _HEADER.pack(_HEADER.size + len(question), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
+    with socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as kernel:
+        kernel.settimeout(1.0)
+        kernel.send(header + question)
+        return _owner(kernel.recv(4096), place)
+
+
+def _owner(answer: bytes, place: bytes) -> int | None:
+    """Return the uid that the kernel's *answer* names, if it is about an open connection at *place*."""
+    if len(answer) < _ANSWER_OWNER + _OWNER.size or _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
+        return None
+    _, state = _ANSWER.unpack_from(answer, _HEADER.size)
+    # Without such a connection the kernel finds whoever listens at the peer's port.
+    if state == _TCP_LISTEN or answer[_ANSWER_ID : _ANSWER_ID + 4] != place[:4]:
+        return None
+    uid, inode = _OWNER.unpack_from(answer, _ANSWER_OWNER)
+    # A socket that its process has closed belongs to nobody, and the kernel then says uid 0: anybody could play root.
+    return int(uid) if inode else None
+
+
+def _pack(host: str) -> bytes:
+    """Return an address as bytes; IPv4 written as IPv6 is IPv4, and that is how its owner is found."""
+    if ":" not in host:
+        return socket.inet_aton(host)
+    packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    return packed[12:] if packed.startswith(_MAPPED) else packed

@@ -1,0 +1,143 @@
+"""One request, as handlers see it, and the checked reading of its body.
+
+``bottle.request`` is one object for a whole thread, so greenlets of a program
+that is not monkey-patched would read each other's requests. A
+:class:`Request` belongs to its WSGI environment and to nobody else.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Iterable
+
+import bottle
+
+from ..errors import BadRequest, TooLarge, UnsupportedMediaType, nearest
+
+#: Bytes of a request's body that are accepted unless the application says otherwise.
+MAX_BODY = 1 << 20
+_UNSET = object()
+
+
+class Request(bottle.BaseRequest):  # type: ignore[misc]
+    """A request: bottle's, with bodies that are bounded and checked.
+
+    ``environ``, ``method``, ``path``, ``query``, ``headers`` and the rest are as in bottle.
+    """
+
+    def read(self) -> bytes:
+        """Return the whole body, at most ``gaffer.max_body`` bytes.
+
+        :raises TooLarge: it is longer.
+        :raises BadRequest: the client left before the end, or sent it malformed.
+        """
+        return read_body(self.environ)
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON; read once.
+
+        :raises BadRequest: it is empty, not UTF-8 or not JSON.
+        """
+        value = self.environ.get("gaffer.json", _UNSET)
+        if value is _UNSET:
+            value = self.environ["gaffer.json"] = parse_json(self.read())
+        return value
+
+    def fields(self, required: Iterable[str] = (), optional: Iterable[str] = ()) -> dict[str, Any]:
+        """Return the body as an object that has the *required* keys and no others than the *optional* ones.
+
+        With nothing required, an empty body is an empty object.
+
+        :raises BadRequest: naming the key.
+        """
+        required, known = tuple(required), (*required, *optional)
+        if not required and not has_body(self.environ):
+            return {}
+        value = self.json
+        if not isinstance(value, dict):
+            raise BadRequest(f"expected a JSON object with {', '.join(known)}, not {kind_of(value)}")
+        for key in value:
+            if key not in known:
+                raise BadRequest(f"unknown key '{key}'{nearest(key, known)}")
+        for key in required:
+            if key not in value:
+                raise BadRequest(f"the key '{key}' is missing")
+        return value
+
+
+def kind_of(value: Any) -> str:
+    """Return the JSON name of the kind of *value*, for sentences."""
+    names = {bool: "a boolean", dict: "an object", list: "an array", str: "a string", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def has_body(environ: dict[str, Any]) -> bool:
+    """Tell whether the request announces a body."""
+    return environ.get("CONTENT_LENGTH") not in (None, "", "0") or bool(environ.get("HTTP_TRANSFER_ENCODING"))
+
+
+def read_body(environ: dict[str, Any]) -> bytes:
+    """Return the body of a request; see :meth:`Request.read`."""
+    limit = environ.get("gaffer.max_body", MAX_BODY)
+    too_large = TooLarge(f"the body is longer than {limit} bytes")
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not length.isdecimal():
+        raise BadRequest(f"Content-Length {length!r} is not a number")
+    if int(length) > limit:
+        raise too_large
+    if not has_body(environ):
+        return b""
+    chunked = bool(environ.get("HTTP_TRANSFER_ENCODING"))
+    try:
+        body: bytes = environ["wsgi.input"].read(limit + 1 if chunked else int(length))
+    except OSError as error:
+        raise BadRequest(f"the body cannot be read: {error}") from error
+    if len(body) > limit:
+        raise too_large
+    if len(body) < int(length) and not chunked:
+        raise BadRequest(f"the body ended after {len(body)} of {length} bytes")
+    return body
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the value that *body* says.
+
+    :raises BadRequest: it is empty, not UTF-8, not JSON, too deep, or holds half characters.
+    """
+    if not body.strip():
+        raise BadRequest("the body is empty, but JSON is needed here")
+    try:
+        text = body.decode("utf-8")
+        value = json.loads(text, parse_constant=_no_constant)
+        if "\\u" in text:
+            # \ud800 alone is JSON, but no text: nothing could be started with it or shown.
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeError:
+        raise BadRequest("the body is not UTF-8 text") from None
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply") from None
+    except ValueError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    return value
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+def check_content_type(environ: dict[str, Any]) -> None:
+    """Refuse a body that is not declared as JSON.
+
+    A browser sends other types across origins without asking; ``application/json`` it never does.
+
+    :raises UnsupportedMediaType: with the ``-H`` that curl needs.
+    """
+    if not has_body(environ):
+        return
+    kind = environ.get("CONTENT_TYPE", "")
+    if kind.split(";", 1)[0].strip().lower() != "application/json":
+        said = f"not {kind[:80]!r}" if kind else "and the request does not say what it is"
+        raise UnsupportedMediaType(
+            f"the body must be application/json, {said}; with curl add -H 'Content-Type: application/json'"
+        )

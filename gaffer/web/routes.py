@@ -1,0 +1,114 @@
+"""What an HTTP plugin offers: routes, and the checks that they have to pass.
+
+Importing this module costs nothing: neither bottle nor gevent.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Callable, Iterable
+
+from ..errors import PluginError
+
+if TYPE_CHECKING:
+    from .request import Request
+
+#: Who may use a route. ``None`` is everybody; the others are permissions of a key, each containing the ones before.
+PERMISSIONS = (None, "read", "write", "manage", "admin")
+#: The value of ``Route.permission`` when nothing was said, which is not the same as "everybody".
+UNDECLARED = "undeclared"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
+
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9_.~+@$-]|<[a-z_]+(?::(?:int|path))?>)*)+\Z")
+_PARAMETER = re.compile(r"<([a-z_]+)((?::(?:int|path))?)>")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One URL of the HTTP API and what answers it; plugins return them from ``gaffer_routes``.
+
+    :param method: ``GET``, ``POST``, ``PUT``, ``PATCH`` or ``DELETE``. HEAD follows from GET and OPTIONS from
+        all of them. GET must not change state.
+    :param path: ``/jobs/<session>/<job>``, ``/<pid:int>``, ``/files/<path:path>`` for a rest with slashes.
+    :param command: the name of a command of the manager's table that answers.
+    :param handler: a function ``handler(request, **parameters)`` that answers instead of a command. It returns
+        JSON data, ``str`` for text, ``bytes``, ``None`` for nothing, or a ``bottle.HTTPResponse``; it raises
+        :class:`gaffer.errors.GafferError`. ``request`` is a :class:`gaffer.web.request.Request`, not bottle's global.
+    :param permission: one of :data:`PERMISSIONS`. A handler's must be declared; a command has its own.
+    :param status: the HTTP status of success.
+    :param arguments: ``arguments(request, parameters)`` makes the command's arguments; by default they are
+        the path's parameters, where a session with a job becomes ``name``.
+    :param reply: ``reply(result)`` makes the answer from the command's result; by default it is the result.
+    :param raw: the body may be anything, not only JSON.
+    :param summary: one line for the reference.
+    """
+
+    method: str
+    path: str
+    command: str | None = None
+    handler: Callable[..., Any] | None = None
+    permission: str | None = UNDECLARED
+    status: int = 200
+    arguments: Callable[[Request, dict[str, Any]], dict[str, Any]] | None = None
+    reply: Callable[[Any], Any] | None = None
+    raw: bool = False
+    summary: str = ""
+    shape: tuple[str, str] = field(init=False, repr=False, compare=False, default=("", ""))
+
+    def __post_init__(self) -> None:
+        # What the path looks like without the names of its parameters: two routes of one shape are duplicates.
+        object.__setattr__(self, "shape", (self.method, _PARAMETER.sub(r"<\2>", self.path)))
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the path's parameters, in order."""
+        return [name for name, _ in _PARAMETER.findall(self.path)]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def problem_of(route: Route, commands: Callable[[str], bool]) -> str | None:
+    """Return what is wrong with *route* by itself, or None.
+
+    :param commands: tells whether a command of that name exists.
+    """
+    if route.method not in METHODS:
+        return f"unknown method {route.method!r}; use one of {', '.join(METHODS)}"
+    if not _PATH.match(route.path) or len(set(route.parameters)) != len(route.parameters):
+        return "the path must look like /jobs/<session>/<job>, /<pid:int> or /files/<path:path>"
+    if (route.command is None) == (route.handler is None):
+        return "exactly one of command and handler is needed"
+    if route.command is not None and not commands(route.command):
+        return f"there is no command {route.command!r}"
+    if route.handler is not None and route.permission == UNDECLARED:
+        return "no permission is declared; say permission=None if everybody may use it"
+    if route.permission not in (*PERMISSIONS, UNDECLARED):
+        return f"unknown permission {route.permission!r}; use one of {', '.join(map(str, PERMISSIONS))}"
+    return None
+
+
+def check_routes(
+    offers: Iterable[tuple[str, Iterable[Route]]], commands: Callable[[str], bool] = lambda name: True
+) -> list[Route]:
+    """Return the routes of all plugins in one list, the order kept.
+
+    :param offers: ``(plugin name, its routes)``.
+    :param commands: tells whether a command of that name exists.
+    :raises PluginError: a route is wrong, or two plugins answer one URL; the sentence names them and all of it.
+    """
+    found: dict[tuple[str, str], tuple[str, Route]] = {}
+    problems: list[str] = []
+    for plugin, routes in offers:
+        for route in routes:
+            wrong = problem_of(route, commands)
+            if wrong is not None:
+                problems.append(f"plugin {plugin}: route {route}: {wrong}")
+            elif route.shape in found:
+                problems.append(f"plugins {found[route.shape][0]} and {plugin} both answer {route}")
+            else:
+                found[route.shape] = (plugin, route)
+    if problems:
+        raise PluginError("; ".join(problems))
+    return [route for _, route in found.values()]
