@@ -1,0 +1,127 @@
+"""Writing to a terminal that may be stuck, without the event loop ever waiting for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import IO, Any
+
+import gevent
+from gevent.event import Event
+from gevent.monkey import get_original
+
+log = logging.getLogger("gaffer.console")
+
+#: Bytes that may wait for the terminal; lines that come when there are more are dropped and counted.
+LIMIT = 1_048_576
+#: How long a stopping manager waits for the terminal, in seconds.
+PATIENCE = 1.0
+
+
+class Writer:
+    """A bounded queue of bytes and a native thread that writes them.
+
+    Native, because a write to a terminal that was stopped with Ctrl-S blocks its
+    thread; the thread starts with the first line. The two counters have one
+    writer each, so no lock is needed.
+
+    :param stream: a text stream with a descriptor, or any object with ``write(text)``.
+    :param limit: bytes that may wait.
+    """
+
+    def __init__(self, stream: IO[str], limit: int = LIMIT) -> None:
+        self.dropped = 0
+        self._stream = stream
+        self._limit = limit
+        self._put = self._done = 0
+        self._lost = 0
+        self._broken = self._started = self._closed = False
+        self._queue: Any = get_original("queue", "SimpleQueue")()
+
+    @property
+    def full(self) -> bool:
+        """Whether lines given now would be dropped."""
+        return self._put - self._done > self._limit
+
+    def drop(self, lines: int) -> None:
+        """Count *lines* that somebody did not even format, because the writer is full."""
+        self.dropped += lines
+        self._lost += lines
+
+    def take_lost(self) -> int:
+        """Return how many lines were dropped since the last call."""
+        lost, self._lost = self._lost, 0
+        return lost
+
+    def write(self, text: str, lines: int = 1) -> None:
+        """Queue *text* of that many *lines*; never waits."""
+        if self._closed or self._broken:
+            return
+        if self.full:
+            self.drop(lines)
+            return
+        if not self._started:
+            self._started = True
+            get_original("_thread", "start_new_thread")(self._run, ())
+        data = text.encode("utf-8", "replace")
+        self._put += len(data)
+        self._queue.put(data)
+
+    def _run(self) -> None:
+        """The thread: everything that waits goes out in one call."""
+        while True:
+            item = self._queue.get()
+            batch = [item]
+            while not self._queue.empty() and isinstance(batch[-1], bytes):
+                batch.append(self._queue.get())
+            data = b"".join(part for part in batch if isinstance(part, bytes))
+            if not self._broken:
+                self._write(data)
+            self._done += len(data)
+            if not isinstance(batch[-1], bytes):
+                batch[-1].send()
+                return
+
+    def _write(self, data: bytes) -> None:
+        try:
+            descriptor = _descriptor(self._stream)
+            if descriptor is None:
+                self._stream.write(data.decode("utf-8"))
+                self._stream.flush()
+            else:
+                _write_all(descriptor, data)
+        except (OSError, ValueError) as error:  # the terminal is gone, or the pipe's reader
+            self._broken = True
+            log.info("the console is gone: %s", error)
+
+    def close(self) -> None:
+        """Wait a moment until everything is written; later lines are ignored."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._started:
+            return
+        written = Event()
+        watcher = gevent.get_hub().loop.async_(ref=False)
+        watcher.start(written.set)
+        self._queue.put(watcher)
+        if written.wait(PATIENCE):
+            watcher.close()  # else the thread may still use it
+
+
+def _descriptor(stream: IO[str]) -> int | None:
+    try:
+        return stream.fileno()
+    except (AttributeError, OSError):  # io.StringIO, or a test's capture
+        return None
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:  # somebody who shares the terminal made it non-blocking
+            poll = get_original("select", "poll")()
+            poll.register(descriptor, 4)
+            poll.poll()
