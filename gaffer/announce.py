@@ -9,7 +9,8 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from .job import Copy, Job, Tell
+from .job import Copy, Job
+from .messages import Tell
 from .names import DEFAULT_SESSION
 from .process import ExitStatus, Process
 

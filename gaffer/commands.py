@@ -150,7 +150,13 @@ COMMANDS: tuple[Command, ...] = (
         returns(sessions=NAMES),
     ),
     Command(
-        "jobs", "full names of all jobs", "read", None, (), lambda manager: {"jobs": manager.jobs()}, returns(jobs=NAMES)
+        "jobs",
+        "full names of all jobs",
+        "read",
+        None,
+        (),
+        lambda manager: {"jobs": manager.jobs()},
+        returns(jobs=NAMES),
     ),
     Command(
         "session_jobs",
@@ -193,9 +199,17 @@ COMMANDS: tuple[Command, ...] = (
         OK,
     ),
     Command(
-        "unload", "stop and remove a job", "manage", "job", (JOB,), _ok(lambda manager, name: manager.unload(name)), OK
+        "unload",
+        "stop and remove a job",
+        "manage",
+        "job",
+        (JOB,),
+        _ok(lambda manager, name: manager.unload(name)),
+        OK,
     ),
-    Command("start_job", "start a job", "manage", "job", (JOB,), _ok(lambda manager, name: manager.start_job(name)), OK),
+    Command(
+        "start_job", "start a job", "manage", "job", (JOB,), _ok(lambda manager, name: manager.start_job(name)), OK
+    ),
     Command("stop_job", "stop a job", "manage", "job", (JOB,), _ok(lambda manager, name: manager.stop_job(name)), OK),
     Command(
         "reload_job",
@@ -252,9 +266,7 @@ COMMANDS: tuple[Command, ...] = (
         lambda manager, name, signal: {"ok": True, "signalled": manager.killall(name, signal)},
         OK,
     ),
-    Command(
-        "stats", "statistics of a job", "read", "job", (JOB,), lambda manager, name: manager.stats(name), OBJECT
-    ),
+    Command("stats", "statistics of a job", "read", "job", (JOB,), lambda manager, name: manager.stats(name), OBJECT),
     Command(
         "commit",
         "start one extra process, not counted and not replaced",

@@ -20,11 +20,10 @@ from typing import Any, Callable, Protocol
 import gevent
 from gevent.event import AsyncResult, Event
 
-from . import job as messages
-from . import policy
+from . import messages, policy
 from .errors import ReentrantCall
 from .hooks import Hooks
-from .job import Copy, Job
+from .job import UP, Copy, Job
 from .process import ExitStatus, Process
 from .spawn import SpawnPlan, command, job_environment
 from .stops import Stops
@@ -88,6 +87,8 @@ class Engine:
         self.held = True
         self._pids = itertools.count(1)
         self._inherited = os.environ.get(VARIABLE)
+        #: Environments made during this slice; a burst of one job needs its environment once.
+        self._environments: dict[Job, dict[str, str]] = {}
         self._messages: deque[tuple[Job | None, Any, AsyncResult | None]] = deque()
         self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
         self._starts: list[tuple[bool, int, int, int, Job]] = []
@@ -123,7 +124,7 @@ class Engine:
         if current is self._greenlet:
             return self._handle(job, message)
         if current is gevent.get_hub():
-            raise ReentrantCall("this call waits, and a callback of the loop cannot; use manager.later(function) instead")
+            raise ReentrantCall("this call waits, which a callback of the loop cannot; use manager.later(function)")
         reply: AsyncResult = AsyncResult()
         self._messages.append((job, message, reply))
         self._wake.set()
@@ -131,7 +132,7 @@ class Engine:
         return reply.get()
 
     def at(self, when: float, call: Callable[[], None]) -> None:
-        """Call *call* in the engine at the monotonic time *when*. It cannot be taken back: late ones must not matter."""
+        """Call *call* in the engine at monotonic time *when*; it cannot be taken back, so late ones must not matter."""
         heapq.heappush(self._deadlines, (when, next(self._sequence), call))
         self._wake.set()
 
@@ -169,9 +170,11 @@ class Engine:
         while True:
             if self.turn():
                 if self.clock() - began > SLICE:
+                    self._environments.clear()
                     gevent.sleep(_YIELD)
                     began = self.clock()
                 continue
+            self._environments.clear()
             self._wake.clear()
             self._wake.wait(self._until_next())
             began = self.clock()
@@ -250,14 +253,22 @@ class Engine:
 
         :raises SpawnError: the environment file or a variable is missing.
         """
-        extra = copy.committed.env if copy.committed else None
-        env = job_environment(job.config, extra)
         pid = copy.committed.pid if copy.committed else self.next_pid()
+        # First of all, where the sweep finds it soonest.
+        env = {VARIABLE: chain_id(self._inherited, f"{self.node_id}.{pid}")}
+        env.update(self._environment(job))
+        if copy.committed and copy.committed.env:
+            env.update(copy.committed.env)
         env["GAFFER_JOB"] = job.name.short
         env["GAFFER_INDEX"] = str(max(copy.index, 0))
-        argv = command(job.config, env)
-        env = {VARIABLE: chain_id(self._inherited, f"{self.node_id}.{pid}"), **env}
-        return SpawnPlan(argv, env, job.config.cwd, copy.index, pid)
+        return SpawnPlan(command(job.config, env), env, job.config.cwd, copy.index, pid)
+
+    def _environment(self, job: Job) -> dict[str, str]:
+        env = self._environments.get(job)
+        if env is None:
+            env = self._environments[job] = job_environment(job.config)
+            env.pop(VARIABLE, None)
+        return env
 
     def _ask_spawn(self, job: Job, copy: Copy, generation: int, plan: SpawnPlan) -> None:
         try:
@@ -303,7 +314,7 @@ class Engine:
         if owner is None:
             return
         job, copy = owner
-        crashed = copy.state == messages.UP
+        crashed = copy.state == UP
         if crashed and not process.config.detach:
             # The dead leader is not waited for yet, so its group id cannot belong to anybody else.
             process.signal_group(9)
@@ -389,7 +400,9 @@ class Engine:
         except Exception as error:
             log.error("%s; the built-in policy decides", error)
         if decision is not None and not isinstance(decision, (policy.Now, policy.After, policy.GiveUp, policy.Done)):
-            log.error("gaffer_restart_decision answered %r, which is no decision; the built-in policy decides", decision)
+            log.error(
+                "gaffer_restart_decision answered %r, which is no decision; the built-in policy decides", decision
+            )
             decision = None
         if decision is None:
             decision = self._policy(job, effect)

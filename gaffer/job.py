@@ -12,11 +12,40 @@ Messages about a copy carry its generation; late ones are ignored.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Callable, Iterator, NamedTuple, Protocol
+from typing import Any, Callable, Iterator
 
 from .jobconfig import JobConfig
+from .messages import (
+    Abandon,
+    Approved,
+    Commit,
+    Decide,
+    Decided,
+    Due,
+    End,
+    Enqueue,
+    Exited,
+    Gone,
+    Later,
+    Launch,
+    Prepare,
+    Reload,
+    Removed,
+    Restart,
+    Scale,
+    Spawned,
+    SpawnFailed,
+    Start,
+    Stop,
+    StopAll,
+    StopPid,
+    Tell,
+    Turn,
+    Unload,
+    Update,
+)
 from .names import JobName
-from .policy import After, Decision, Done, GiveUp, History
+from .policy import After, Done, GiveUp, History
 
 # -- states of a copy ---------------------------------------------------------
 QUEUED = "queued"  # waits for its turn to be started
@@ -40,186 +69,6 @@ _WORST_FIRST = (
     (QUEUED, "starting"),
     (PREPARING, "starting"),
 )
-
-
-class LiveProcess(Protocol):
-    """What the machine knows about a process."""
-
-    pid: int
-    started: float
-
-
-# -- messages -------------------------------------------------------------------
-class Start(NamedTuple):
-    """The job is wanted up."""
-
-
-class Stop(NamedTuple):
-    """The job is wanted down.
-
-    :param keep_detached: leave detached processes alone; gaffer itself ends.
-    """
-
-    keep_detached: bool = False
-
-
-class Restart(NamedTuple):
-    """Replace all processes; a stopped job is started."""
-
-
-class Reload(NamedTuple):
-    """Back to the configured number; replace all processes."""
-
-
-class StopAll(NamedTuple):
-    """Stop all processes; they are replaced."""
-
-
-class StopPid(NamedTuple):
-    """Stop one process; it is replaced unless it was committed."""
-
-    pid: int
-
-
-class Scale(NamedTuple):
-    count: int
-
-
-class Update(NamedTuple):
-    """Take a new configuration.
-
-    :param start: True starts, False stops, None keeps the job up or down as it is.
-    """
-
-    config: JobConfig
-    start: bool | None = None
-
-
-class Unload(NamedTuple):
-    """Stop everything and finish with :class:`Removed`."""
-
-
-class Commit(NamedTuple):
-    """Start one extra process, not counted and not replaced."""
-
-    pid: int
-    env: dict[str, str] | None = None
-    graceful_timeout: float | None = None
-
-
-class Turn(NamedTuple):
-    """The job may start one process now."""
-
-
-class Approved(NamedTuple):
-    """Plugins agreed to a start."""
-
-    copy: Copy
-    generation: int
-    plan: Any
-
-
-class Spawned(NamedTuple):
-    copy: Copy
-    process: LiveProcess
-
-
-class SpawnFailed(NamedTuple):
-    copy: Copy
-    generation: int
-    error: Exception
-
-
-class Exited(NamedTuple):
-    """The process' status was collected.
-
-    :param code: exit code, None after a signal.
-    :param caused: gaffer was asked to send the signal that ended it.
-    :param status: what is told to others.
-    """
-
-    copy: Copy
-    code: int | None
-    status: Any
-    caused: bool = False
-
-
-class Gone(NamedTuple):
-    """Nothing that the process started is left."""
-
-    copy: Copy
-
-
-class Decided(NamedTuple):
-    copy: Copy
-    generation: int
-    decision: Decision
-
-
-class Due(NamedTuple):
-    """The delay of a waiting copy is over."""
-
-    copy: Copy
-    generation: int
-
-
-# -- effects --------------------------------------------------------------------
-class Enqueue(NamedTuple):
-    """Give the job a :class:`Turn` when it is its turn."""
-
-
-class Prepare(NamedTuple):
-    """Ask plugins about a start; answer :class:`Approved` or :class:`SpawnFailed`."""
-
-    copy: Copy
-
-
-class Launch(NamedTuple):
-    """Start a process; answer :class:`Spawned` or :class:`SpawnFailed`."""
-
-    copy: Copy
-    plan: Any
-
-
-class End(NamedTuple):
-    """Stop a process and all it started; answer :class:`Exited`, then :class:`Gone`."""
-
-    copy: Copy
-
-
-class Abandon(NamedTuple):
-    """Let go of a detached process without touching it."""
-
-    copy: Copy
-
-
-class Decide(NamedTuple):
-    """Ask what follows a death; answer :class:`Decided`."""
-
-    copy: Copy
-    process: LiveProcess | None
-    status: Any
-    code: int | None
-    uptime: float | None
-
-
-class Later(NamedTuple):
-    """Send a message at a monotonic time."""
-
-    at: float
-    message: Due
-
-
-class Tell(NamedTuple):
-    """Something happened: ``event`` is its name in CONTRACT §7."""
-
-    event: str
-    process: LiveProcess | None = None
-    data: Any = None
-
-
-class Removed(NamedTuple):
-    """The job was unloaded and nothing of it is left."""
 
 
 Effects = list[Any]
@@ -282,6 +131,7 @@ class Job:
         "last_exit",
         "last_exit_info",
         "unloading",
+        "removed",
         "queued",
         "stop_pending",
         "stderr_tail",
@@ -305,6 +155,7 @@ class Job:
         #: The same as JSON shows it.
         self.last_exit_info: dict[str, Any] | None = None
         self.unloading = False
+        self.removed = False
         #: Whether the engine has the job in its queue of starts.
         self.queued = False
         self.stop_pending = False
@@ -414,7 +265,7 @@ class Job:
             self._end(copy, "stop", effects)
 
     def _scale(self, message: Scale, now: float, effects: Effects) -> None:
-        before, self.wanted = self.wanted, message.count
+        before, self.wanted = self.wanted, message.number
         if before != self.wanted:
             effects.append(Tell("scale", data=(before, self.wanted)))
         for index in [index for index in self.copies if index >= self.wanted]:
@@ -618,7 +469,8 @@ class Job:
         if self.stop_pending:
             self.stop_pending = False
             effects.append(Tell("stop"))
-        if self.unloading:
+        if self.unloading and not self.removed:
+            self.removed = True
             effects.append(Tell("delete"))
             effects.append(Removed())
 

@@ -65,14 +65,32 @@ CORE_FIELDS: tuple[Field, ...] = (
     Field("start", Bool(), True, "start after load", needs_restart=False),
     Field("priority", Int(0, optional=True), None, "0 starts first; by default last", needs_restart=False),
     Field("flapping", FlappingRule(), None, "attempts, window, retry_in, max_retry", needs_restart=False),
-    Field("redirect_output", Labels(2, reserved=RESERVED_LABELS), (), "labels of stdout and stderr; the same label twice merges them"),
+    Field(
+        "redirect_output",
+        Labels(2, reserved=RESERVED_LABELS),
+        (),
+        "labels of stdout and stderr; the same label twice merges them",
+    ),
     Field("redirect_input", Bool(), False, "stdin can be written"),
-    Field("custom_streams", Labels(64, distinct=True, reserved=RESERVED_LABELS), (), "labels of two-way pipes from descriptor 3 up"),
+    Field(
+        "custom_streams",
+        Labels(64, distinct=True, reserved=RESERVED_LABELS),
+        (),
+        "labels of two-way pipes from descriptor 3 up",
+    ),
     Field("custom_channels", Handles(), (), "inherited handles (Python only)"),
     Field("graceful_timeout", Seconds(), 30.0, "seconds between the stop signal and KILL", needs_restart=False),
     Field("stop_signal", Signal(), parse_signal("TERM"), "the signal that asks a process to stop", needs_restart=False),
-    Field("restart", Choice("always", "on-failure", "never"), "always", "when a process that exits is replaced", needs_restart=False),
-    Field("exit_codes", IntList(), (0,), "exit codes that are no failure, for restart = on-failure", needs_restart=False),
+    Field(
+        "restart",
+        Choice("always", "on-failure", "never"),
+        "always",
+        "when a process that exits is replaced",
+        needs_restart=False,
+    ),
+    Field(
+        "exit_codes", IntList(), (0,), "exit codes that are no failure, for restart = on-failure", needs_restart=False
+    ),
     Field("min_uptime", Seconds(), 1.0, "a process that lived this long started well", needs_restart=False),
     Field("umask", Umask(), None, "file mode mask; by default gafferd's"),
 )
@@ -128,8 +146,6 @@ class JobConfig:
     Settings read as attributes: ``config.numprocesses``. Equality compares all.
     """
 
-    __slots__ = ("_values", "_extra", "fields", "job_name", "template")
-
     _values: dict[str, Any]
     _extra: dict[str, Any]
     fields: JobFields
@@ -155,7 +171,7 @@ class JobConfig:
 
     def _fill(self, settings: dict[str, Any], fields: JobFields, strict: bool) -> None:
         problems: list[str] = []
-        self.fields, self._values, self._extra, self.template = fields, {}, {}, None
+        self.__dict__.update(fields=fields, _values={}, _extra={}, template=None)
         for key, value in settings.items():
             field = fields.get(key) if isinstance(key, str) else None
             if field is None:
@@ -170,6 +186,8 @@ class JobConfig:
                 continue
             if checked != field.default or field.default is None and checked is not None:
                 self._values[key] = checked
+        # Real attributes, defaults too: some are read at every start of a process.
+        self.__dict__.update({field.name: self._values.get(field.name, field.default) for field in fields})
         problems += self._check_name(settings)
         problems += self._check_command(settings, problems)
         if problems:
@@ -179,7 +197,7 @@ class JobConfig:
         if not settings.get("name"):
             return ["name: required"]
         try:
-            self.job_name = parse_job_name(settings["name"])
+            self.__dict__["job_name"] = parse_job_name(settings["name"])
         except BadRequest as error:
             return [f"name: {error}"]
         return []
@@ -190,23 +208,19 @@ class JobConfig:
         if any(problem.startswith(("cmd:", "args:")) for problem in problems) or self.shell:
             return []
         try:
-            self.template = make_template(self.cmd, self.args)
+            self.__dict__["template"] = make_template(self.cmd, self.args)
         except ValueError as error:
             return [f"cmd: {error}"]
         return []
 
     def __getattr__(self, key: str) -> Any:
-        if key.startswith("_"):
-            raise AttributeError(key)
-        values = self._values
-        if key in values:
-            return values[key]
-        field = self.fields.get(key)
-        if field is not None:
-            return field.default
-        if key in self._extra:
+        """Called for what is no field: a setting of a plugin that no manager has declared yet."""
+        if not key.startswith("_") and key in self._extra:
             return self._extra[key]
         raise AttributeError(f"no job setting {key!r}")
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        raise AttributeError(f"job settings cannot be changed; use replace({key}=…)")
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a setting, or *default* if no field has that name."""

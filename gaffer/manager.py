@@ -16,26 +16,28 @@ import gevent
 from gevent import monkey
 from gevent.event import Event
 
-from . import job as messages
+from . import messages, views
 from .announce import Announcer
 from .commands import CommandTable
 from .engine import Engine
-from .errors import BadRequest, Conflict, GafferError, InvalidConfig, NotFound, Unavailable
+from .errors import BadRequest, Conflict, NotFound, Unavailable
 from .events import EventEmitter, _thread_id
 from .fields import parse_signal
 from .hooks import Hooks
 from .job import Job
-from .jobconfig import JobConfig, JobFields, sort_by_priority
+from .jobconfig import JobConfig, JobFields
+from .loading import Configured, prepare
 from .names import JobName, check_name, parse_job_name
 from .plugins import PluginSet
 from .process import Process
 from .shutdown import Shutdown
-from .spawn import job_environment
 
 log = logging.getLogger("gaffer.manager")
 
 #: The most processes a job may be scaled to.
 MAX_PROCESSES = 100_000
+#: ``list`` is a method of the manager, so annotations in its body need another name.
+_List = list
 
 
 class Manager:
@@ -77,14 +79,13 @@ class Manager:
         self._jobs: dict[JobName, Job] = {}
         #: Jobs that were unloaded and still have processes.
         self._leaving: set[Job] = set()
-        #: What the configuration said of each job, to see what a reload changes.
-        self._configured: dict[JobName, JobConfig] = {}
+        self._configured = Configured(self)
         self._order = 0
         self._thread = _thread_id()
         self._stopped = Event()
         self._shutdown: Shutdown | None = None
-        self.apps: list[tuple[str, Any]] = []
-        self._started_at = time.monotonic()
+        self.apps: _List[tuple[str, Any]] = []
+        self._made_at = time.monotonic()
         if builtin:
             self.plugins.load_entry_points(only=builtin)
         for plugin in plugins:
@@ -119,9 +120,7 @@ class Manager:
             self.hooks.ask_in_order("gaffer_manager_start", manager=self)
             for _, app in self.apps:
                 _call_app(app, "start", self.loop, self)
-            for config in sort_by_priority(self._load_configured()):
-                self._configured[config.job_name] = config
-                self.load(config, origin="config")
+            self._configured.load()
         except BaseException:
             self.stop()
             raise
@@ -236,7 +235,7 @@ class Manager:
         :raises Conflict: it is loaded already, or a plugin refused.
         :raises InvalidConfig: lists what is wrong.
         """
-        config = self._prepare(config, sessionid, env, origin)
+        config = prepare(self, config, sessionid, env, origin)
         if self.state in ("stopping", "stopped"):
             raise Unavailable("gaffer is stopping; no job can be loaded")
         if config.job_name in self._jobs:
@@ -269,8 +268,9 @@ class Manager:
         :param start: True starts, False stops; by default the job stays up or down as it is.
         :raises NotFound: no such job. :raises InvalidConfig: lists what is wrong.
         """
-        config = self._prepare(config, sessionid, env, origin, update=True)
-        self.engine.submit(self.job(config.job_name), messages.Update(config, start))
+        job = self.job(config if isinstance(config, JobConfig) else config.get("name"), sessionid)
+        config = prepare(self, config, sessionid, env, origin, previous=job.config)
+        self.engine.submit(self.job(job.name), messages.Update(config.replace(name=job.name.full), start))
 
     def unload(self, name: Any, sessionid: str | None = None) -> None:
         """Remove a job; its processes are stopped.
@@ -348,7 +348,7 @@ class Manager:
         """Return a job's configuration."""
         return self.job(name).config
 
-    def jobs(self, sessionid: str | None = None) -> list[str]:
+    def jobs(self, sessionid: str | None = None) -> _List[str]:
         """Return the full names of all jobs, or of one session's.
 
         :raises NotFound: no such session.
@@ -358,7 +358,7 @@ class Manager:
         return [name.full for name in sorted(self._jobs) if sessionid in (None, name.session)]
 
     @property
-    def sessions(self) -> list[str]:
+    def sessions(self) -> _List[str]:
         """The sessions that have jobs."""
         return sorted({name.session for name in self._jobs})
 
@@ -382,30 +382,16 @@ class Manager:
             raise NotFound(f"no job '{parsed}'; 'gafferctl processes' lists them")
         return job
 
+    def has_job(self, name: JobName) -> bool:
+        """Tell whether a job is loaded."""
+        return name in self._jobs
+
     def info(self, name: Any) -> dict[str, Any]:
-        """Return what ``GET /jobs/S/J`` shows (CONTRACT §4)."""
-        job = self.job(name)
-        now = time.monotonic()
-        live = [copy.process for copy in job.live()]
-        return {
-            "name": job.name.full,
-            "active": job.active,
-            "running": len(live),
-            "running_out": len(job.extras),
-            "max_processes": job.wanted,
-            "processes": [process.pid for process in live],
-            "state": job.state(now),
-            "config": job.config.to_dict(),
-            "restarts": job.restarts,
-            "uptime": now - min(process.started for process in live) if live else 0.0,
-            "last_exit": job.last_exit_info,
-            "retry_in": job.retry_in(now),
-            "reason": "; ".join(job.reasons()) or None,
-            "stderr": list(job.stderr_tail),
-        }
+        """Return a job with its state, as ``GET /jobs/S/J`` shows it."""
+        return views.job_info(self.job(name))
 
     # -- processes --------------------------------------------------------------
-    def pids(self, name: Any = None) -> list[int]:
+    def pids(self, name: Any = None) -> _List[int]:
         """Return the pids of all processes, or of one job's."""
         if name is None:
             return sorted(self.running)
@@ -482,27 +468,19 @@ class Manager:
 
         :raises Unavailable: no plugin collects statistics.
         """
-        job = self.job(name)
-        samples = self.sample([copy.process for copy in job.live()])
-        shown: dict[str, Any] = {"name": job.name.full, "stats": samples}
-        for key in ("cpu", "mem"):
-            values = [sample[key] for sample in samples]
-            shown |= {key: sum(values), f"max_{key}": max(values, default=0), f"min_{key}": min(values, default=0)}
-        return shown
+        return views.job_stats(self, self.job(name))
 
     def process_stats(self, pid: int) -> dict[str, Any]:
         """Return the statistics of one process."""
-        samples = self.sample([self.get_process(pid)])
-        if not samples:
-            raise NotFound(f"process {pid} has exited meanwhile")
-        return samples[0]
+        return views.process_stats(self, self.get_process(pid))
 
-    def sample(self, processes: list[Process]) -> list[dict[str, Any]]:
-        """Measure processes now; those that have gone are left out."""
-        if not self.hooks.implemented("gaffer_sample"):
-            raise Unavailable("no plugin collects statistics; load the plugin 'stats'")
-        answer = self.hooks.ask_first("gaffer_sample", manager=self, processes=processes) or {}
-        return [answer[process.pid] for process in processes if process.pid in answer]
+    def health(self) -> dict[str, Any]:
+        """Return whether all is well, with the counters of every plugin."""
+        return views.health(self)
+
+    def uptime(self) -> float:
+        """Return the seconds since the manager was made."""
+        return time.monotonic() - self._made_at
 
     def subscribe(self, topic: str, listener: Callable[..., Any] | None = None) -> Any:
         """Call ``listener(event, message)`` for the events that *topic* selects (CONTRACT §7)."""
@@ -514,122 +492,24 @@ class Manager:
         """Take a subscription back."""
         self.events.unsubscribe(topic, listener)
 
-    def health(self) -> dict[str, Any]:
-        """Return whether all is well, with the counters of every plugin."""
-        reports = {}
-        for plugin, report in self.hooks.attempts("gaffer_health", manager=self):
-            if isinstance(report, BaseException):
-                report = {"ok": False, "reason": f"{type(report).__name__}: {report}"}
-            if report is not None:
-                reports[plugin] = report
-        for plugin, counters in self.hooks.counters().items():
-            reports.setdefault(plugin, {}).update(counters)
-        bad = {name: job.state(time.monotonic()) for name, job in self._jobs.items()}
-        troubled = sorted(name.full for name, state in bad.items() if state in ("failed", "flapping", "backoff"))
-        return {
-            "ok": self.active and all(report.get("ok", True) and not report.get("muted") for report in reports.values()),
-            "state": self.state,
-            "uptime": time.monotonic() - self._started_at,
-            "jobs": len(self._jobs),
-            "processes": len(self.running),
-            "troubled": troubled,
-            "plugins": reports,
-        }
-
-    # -- reload -----------------------------------------------------------------
-    def reload_config(self, settings: Any = None) -> dict[str, list[str]]:
+    def reload_config(self, settings: Any = None) -> dict[str, _List[str]]:
         """Take a new configuration and touch only the jobs that it changes.
 
         Jobs that did not come from the configuration stay as they are.
 
         :param settings: gafferd's new settings; None asks the job sources again.
+        :returns: full names of jobs under ``loaded``, ``unloaded``, ``updated``, ``unchanged``.
         :raises GafferError: a job cannot be loaded; everything stays as it was.
         """
-        old = self.settings
-        self.settings = settings if settings is not None else old
-        try:
-            wanted = {config.job_name: config for config in self._load_configured()}
-            self._check_reload(wanted)
-        except BaseException:
-            self.settings = old
-            raise
-        report: dict[str, list[str]] = {"loaded": [], "unloaded": [], "updated": [], "unchanged": []}
-        for name in [name for name in self._configured if name not in wanted]:
-            if name in self._jobs:
-                self.unload(name)
-                report["unloaded"].append(name.full)
-        for config in sort_by_priority(wanted.values()):
-            report[self._take_over(config)].append(config.job_name.full)
-        self._configured = wanted
-        self.hooks.tell("gaffer_config_reloaded", manager=self, old=old, new=self.settings)
-        return report
-
-    def _take_over(self, config: JobConfig) -> str:
-        name = config.job_name
-        if name not in self._jobs:
-            self.load(config, origin="reload")
-            return "loaded"
-        if self._configured.get(name) == config:
-            return "unchanged"
-        self.update(config, origin="reload")
-        return "updated"
-
-    def _check_reload(self, wanted: Mapping[JobName, JobConfig]) -> None:
-        """Find everything that would fail before anything is touched."""
-        foreign = [name.short for name in wanted if name in self._jobs and name not in self._configured]
-        if foreign:
-            raise Conflict(f"job {', '.join(foreign)} of the configuration was loaded by hand; unload it first")
-        for name, config in wanted.items():
-            if self._configured.get(name) != config:
-                self._prepare(config, None, None, "reload", update=name in self._jobs)
-        for name in self._configured:
-            if name not in wanted and name in self._jobs:
-                self.hooks.ask("gaffer_before_unload", job=self._jobs[name])
-
-    def _load_configured(self) -> list[JobConfig]:
-        found: dict[JobName, JobConfig] = {}
-        for configs in self.hooks.ask("gaffer_load_jobs", settings=self.settings, fields=self.job_fields):
-            for config in configs:
-                if config.job_name in found:
-                    raise InvalidConfig(f"job {config.job_name} is configured twice")
-                found[config.job_name] = config
-        return list(found.values())
+        return self._configured.reload(settings)
 
     # -- helpers ----------------------------------------------------------------
-    def _prepare(
-        self,
-        config: JobConfig | Mapping[str, Any],
-        sessionid: str | None,
-        env: Mapping[str, str] | None,
-        origin: str,
-        update: bool = False,
-    ) -> JobConfig:
-        """Check a configuration, put it into its session and let plugins look at it."""
-        if not isinstance(config, JobConfig):
-            config = JobConfig.from_dict(config, self.job_fields)
-        config = config.resolve(self.job_fields)
-        changes: dict[str, Any] = {}
-        if sessionid is not None:
-            changes["name"] = JobName(check_name(sessionid, "session name"), config.job_name.job).full
-        if env:
-            changes["env"] = {**config.env, **env}
-        if changes:
-            config = config.replace(**changes)
-        previous = self.job(config.job_name).config if update else None
-        if self.hooks.implemented("gaffer_before_load"):
-            draft = config.to_dict()
-            self.hooks.ask("gaffer_before_load", draft=draft, previous=previous, origin=origin)
-            handles = {"custom_channels": config.custom_channels} if config.custom_channels else {}
-            config = JobConfig.from_dict({**draft, **handles}, self.job_fields)
-        check_variables(config)
-        return config
-
-    def _in_order(self) -> list[Job]:
+    def _in_order(self) -> _List[Job]:
         """Return all jobs in start order."""
         key = lambda job: (job.config.priority is None, job.config.priority or 0, job.order)  # noqa: E731
         return sorted(self._jobs.values(), key=key)
 
-    def all_jobs(self) -> list[Job]:
+    def all_jobs(self) -> _List[Job]:
         """Return every job in start order, those that are leaving last."""
         return [*self._in_order(), *self._leaving]
 
@@ -638,24 +518,6 @@ class Manager:
         self.state = "stopped"
         self.events.close()
         self._stopped.set()
-
-
-def check_variables(config: JobConfig) -> None:
-    """Refuse a command that uses a variable its environment does not have (CONTRACT §2).
-
-    :raises InvalidConfig: names the variable.
-    """
-    if config.shell or config.template is None:
-        return
-    used = config.template.variables()
-    if not used and not config.env_file:
-        return
-    try:
-        env = job_environment(config)
-    except GafferError as error:
-        raise InvalidConfig(str(error)) from error
-    for name in sorted(used - env.keys() - {"GAFFER_JOB", "GAFFER_INDEX"}):
-        raise InvalidConfig(f"cmd: unknown variable ${name}; set it in env, or write $$ for a dollar")
 
 
 def _call_app(app: Any, method: str, *args: Any) -> None:

@@ -114,7 +114,7 @@ def decide(
 
 def backoff(failures: int, jitter: float) -> float:
     """Return the delay before the next start after *failures* bad starts in a row, in seconds."""
-    delay = min(FIRST_DELAY * 2 ** min(failures - 1, 32), LONGEST_DELAY)
+    delay: float = min(FIRST_DELAY * 2 ** min(failures - 1, 32), LONGEST_DELAY)
     return delay * (1 + JITTER * (2 * jitter - 1))
 
 

@@ -390,5 +390,3 @@ class _Pipes:
             os.close(fd)
         self.ours.clear()
         self.duplexes.clear()
-
-

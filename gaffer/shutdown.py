@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import gevent
 
-from . import job as messages
+from . import messages
 from .job import Job
 
 if TYPE_CHECKING:

@@ -47,11 +47,11 @@ class SpawnPlan:
     sinks: dict[str, list[Any]] = field(default_factory=dict)
 
 
-def job_environment(config: JobConfig, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+def job_environment(config: JobConfig) -> dict[str, str]:
     """Return the environment of a job's processes, before gaffer's own variables.
 
     Later wins: gafferd's (``os_env``), the user's HOME, USER and LOGNAME when
-    ``uid`` is set, ``env_file``, ``env``, *extra*.
+    ``uid`` is set, ``env_file``, ``env``.
 
     :raises SpawnError: ``env_file`` cannot be read.
     """
@@ -62,8 +62,6 @@ def job_environment(config: JobConfig, extra: Mapping[str, str] | None = None) -
     if config.env_file:
         env.update(_env_file(config))
     env.update(config.env)
-    if extra:
-        env.update(extra)
     return env
 
 

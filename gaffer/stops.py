@@ -186,7 +186,7 @@ class Stops:
         if ending.killing:
             ending.tries += 1
             if ending.tries > TRIES:
-                log.error("process %d of %s left %s behind, which KILL does not end", process.pid, process.name, os_pids)
+                log.error("process %d of %s left behind what KILL does not end: %s", process.pid, process.name, os_pids)
                 self._engine.gone(process)
                 return
         self._watch(process, ending, fresh)
