@@ -124,15 +124,14 @@ class Transport:
         self._ssl: ssl.SSLContext | None = None
         self._idle: deque[http.client.HTTPConnection] = deque()
 
-    def request(self, method: str, path: str, body: Any = None, raw: bytes | None = None) -> Answer:
+    def request(self, method: str, path: str, body: Any = None) -> Answer:
         """Send one request and return the answer.
 
         :param body: sent as JSON, unless it is None.
-        :param raw: sent as it is instead.
         :raises GafferError: the class that gafferd's error stands for.
         :raises CannotConnect: no connection, no answer, or not gafferd's.
         """
-        headers = dict(self._headers)
+        headers, raw = dict(self._headers), None
         if body is not None:
             raw = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"

@@ -57,11 +57,11 @@ class Double:
             "processes": [],
             "state": "running" if running else "stopped",
             "restarts": 0,
-            "uptime": 12.5 if running else None,
+            "uptime": 12.5 if running else 0.0,
             "last_exit": None,
             "retry_in": None,
-            "stderr_tail": [],
-            "reason": "",
+            "reason": None,
+            "stderr": [],
             "config": {**config, **settings},
         }
         self.jobs[name] = job
@@ -82,7 +82,7 @@ class Double:
     def down(self, job: dict[str, Any]) -> None:
         for pid in job["processes"]:
             self.processes.pop(pid, None)
-        job.update(active=False, state="stopped", processes=[], running=0, uptime=None)
+        job.update(active=False, state="stopped", processes=[], running=0, uptime=0.0)
 
     def job(self, session: str, name: str) -> dict[str, Any]:
         full = f"{session}.{name}"
@@ -193,7 +193,7 @@ PLUGINS = [
     {"name": "http", "version": "9.9", "origin": "gaffer", "description": "", "kind": "hooks", "hooks": ["a", "b"],
      "state": "loaded"},
 ]  # fmt: skip
-HEALTH = {"status": "ok", "state": "running", "jobs": 2, "problems": []}
+HEALTH = {"ok": True, "state": "running", "uptime": 61.0, "jobs": 2, "processes": 3, "troubled": [], "plugins": {}}
 ROUTES = [
     (method, re.compile(pattern.replace("S/J", "([^/]+)/([^/]+)").replace("PID", r"(\d+)") + r"\Z"), action)
     for method, pattern, action in [
@@ -222,7 +222,7 @@ ROUTES = [
         ("POST", "/PID/signal", signal),
         ("GET", "/plugins", lambda state, body: {"plugins": PLUGINS}),
         ("GET", "/health", lambda state, body: HEALTH),
-        ("POST", "/reload", lambda state, body: RELOADED),
+        ("POST", "/reload", lambda state, body: {"ok": True, **RELOADED}),
         ("POST", "/shutdown", lambda state, body: (202, {"ok": True})),
     ]
 ]

@@ -29,7 +29,7 @@ def test_the_example_of_the_documentation(serving):
 def test_the_node(serving, server):
     assert server.ping() is True
     assert server.version() == "9.9"
-    assert server.health()["status"] == "ok"
+    assert server.health()["ok"] is True
     assert server.plugins()[0]["name"] == "http"
     assert server.reload_config()["loaded"] == ["default.new"]
     server.shutdown()

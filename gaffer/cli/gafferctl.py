@@ -1,0 +1,94 @@
+"""gafferctl: control a gafferd."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+from ..httpclient import DEFAULT_URI, Server
+from .program import Program, run, version_option
+
+SECTIONS = {
+    "Jobs": {
+        "processes": "jobs:processes",
+        "add_process": "jobs:add_process",
+        "load_process": "jobs:load_process",
+        "update_process": "jobs:update_process",
+        "get_process": "jobs:get_process",
+        "del_process": "jobs:del_process",
+    },
+    "Up and down": {
+        "start": "control:start",
+        "stop": "control:stop",
+        "restart": "control:restart",
+        "reload": "control:reload",
+        "wait": "control:wait",
+        "kill": "signals:kill",
+    },
+    "How many": {
+        "add": "scaling:add",
+        "sub": "scaling:sub",
+        "scale": "scaling:scale",
+        "numprocesses": "scaling:numprocesses",
+        "running": "scaling:running",
+    },
+    "What is going on": {
+        "status": "looking:status",
+        "info": "looking:info",
+        "pids": "looking:pids",
+        "sessions": "looking:sessions",
+        "stats": "usage:stats",
+        "watch": "streaming:watch",
+        "logs": "streaming:logs",
+    },
+    "Talking to processes": {
+        "send": "streaming:send",
+        "attach": "streaming:attach",
+    },
+    "gafferd": {
+        "ping": "node:ping",
+        "version": "node:version",
+        "health": "node:health",
+        "plugins": "node:plugins",
+        "reload-config": "node:reload_config",
+        "shutdown": "node:shutdown",
+    },
+}
+
+ALIASES = {"load": "load_process"}
+EPILOG = "Every option can be set in the environment: --connect as GAFFERCTL_CONNECT, and so on."
+
+
+def make_program() -> Program:
+    """Return gafferctl as a click group; plugins add their commands to it."""
+
+    @click.command("gafferctl", cls=Program, sections=SECTIONS, aliases=ALIASES, epilog=EPILOG)
+    @click.option(
+        "--connect", metavar="URL", default=DEFAULT_URI, show_default=True, help="http:, https: or unix:/path."
+    )
+    @click.option("--certfile", metavar="FILE", help="Certificate to show to gafferd.")
+    @click.option("--keyfile", metavar="FILE", help="Key of the certificate.")
+    @click.option("--cacert", metavar="FILE", help="Authority that signed gafferd's certificate.")
+    @click.option("--api-key", metavar="KEY", help="Better set as GAFFERCTL_API_KEY: others can see command lines.")
+    @version_option("gafferctl")
+    @click.pass_context
+    def gafferctl(
+        ctx: click.Context,
+        /,
+        connect: str,
+        certfile: str | None,
+        keyfile: str | None,
+        cacert: str | None,
+        api_key: str | None,
+    ) -> None:
+        """Control a gafferd."""
+        server = Server(connect, api_key=api_key, certfile=certfile, keyfile=keyfile, cacert=cacert)
+        ctx.obj = ctx.with_resource(server)
+
+    return gafferctl
+
+
+def main() -> NoReturn:
+    """Run gafferctl and end the process."""
+    run(make_program())

@@ -1,0 +1,205 @@
+"""A command line whose commands are imported when called, and how it ends.
+
+Exit codes: 0 done, 1 the operation failed, 2 wrong usage or configuration,
+3 gafferd cannot be reached, 4 not allowed, 130 interrupted. A failure is told in
+one line on stderr, never as a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any, Callable, Mapping, NoReturn, Sequence, TypeVar
+
+import click
+
+from ..errors import GafferError, nearest
+from ..version import __version__
+from .output import printable
+
+DONE, FAILED, USAGE, UNREACHABLE, NOT_ALLOWED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+#: What a shell reports for a program that SIGPIPE ended.
+BROKEN_PIPE = 141
+#: Entry points whose ``gaffer_cli(cli)`` adds commands of plugins.
+ENTRY_POINTS = "gaffer.cli"
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Failed(GafferError):
+    """The operation did not work; the sentence is shown as it is."""
+
+    code = "failed"
+
+
+class Command(click.Command):
+    """A command whose options are also read from ``GAFFERCTL_<OPTION>``, without the command's name."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if parent is not None:
+            extra.setdefault("auto_envvar_prefix", parent.auto_envvar_prefix)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return the decorator that makes a function a command."""
+    return click.command(name, cls=Command, **settings)
+
+
+no_wait_option = click.option("--no-wait", is_flag=True, help="Return when gafferd has accepted the request.")
+
+
+def timeout_option(help: str) -> Callable[[_F], _F]:
+    """Return the decorator that adds ``--timeout``, in seconds."""
+    return click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help=help)
+
+
+class Program(click.Group):
+    """A program with commands in sections.
+
+    :param sections: ``{title: {command: "module:attribute"}}``; modules are
+        relative to this package and are imported when a command is called.
+    :param aliases: other names of commands, not listed in the help.
+
+    ``-`` and ``_`` in a command's name are the same.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sections: Mapping[str, Mapping[str, str]],
+        aliases: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(name, context_settings={"help_option_names": ["-h", "--help"]}, **settings)
+        self.sections = sections
+        self._spellings = {_spelling(known): known for section in sections.values() for known in section}
+        self._spellings.update({_spelling(alias): known for alias, known in (aliases or {}).items()})
+        self._plugins_asked = False
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        known = self._spellings.get(_spelling(cmd_name))
+        if known is not None:
+            return self._import(known)
+        self.ask_plugins()
+        return super().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self.ask_plugins()
+        return [*(known for section in self.sections.values() for known in section), *sorted(self.commands)]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        wanted = args[0]
+        if not wanted.startswith("-") and self.get_command(ctx, wanted) is None:
+            ctx.fail(f"No such command '{wanted}'{nearest(wanted, self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+    def _import(self, known: str) -> click.Command:
+        target = next(section[known] for section in self.sections.values() if known in section)
+        module, _, attribute = target.partition(":")
+        found: click.Command = getattr(import_module(f".{module}", __package__), attribute)
+        return found
+
+    def ask_plugins(self) -> None:
+        """Let plugins add their commands, once; one that fails is named and left out."""
+        if self._plugins_asked:
+            return
+        self._plugins_asked = True
+        from importlib.metadata import entry_points
+
+        for entry_point in sorted(entry_points(group=ENTRY_POINTS), key=lambda one: one.name):
+            try:
+                entry_point.load().gaffer_cli(cli=self)
+            except Exception as error:
+                complain(self.name, f"the commands of plugin '{entry_point.name}' are missing: {_described(error)}")
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        listed = self.list_commands(ctx)
+        sections = [*((title, list(section)) for title, section in self.sections.items()), ("Plugins", self.commands)]
+        width = formatter.width - 6 - max(map(len, listed))
+        for title, names in sections:
+            found = [(name, self.get_command(ctx, name)) for name in names if name in listed]
+            if found:
+                with formatter.section(title):
+                    formatter.write_dl([(name, one.get_short_help_str(width)) for name, one in found if one])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            # Whatever is left in the buffer must not raise again when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(BROKEN_PIPE)
+
+
+def _spelling(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def version_option(program: str) -> Callable[[_F], _F]:
+    """Return the decorator that adds ``--version``."""
+    return click.version_option(
+        __version__, prog_name=program, message="%(prog)s %(version)s", allow_from_autoenv=False
+    )
+
+
+def complain(program: str | None, sentence: str) -> None:
+    """Print a sentence on stderr, after the program's name."""
+    sentence = printable(sentence, keep="\n")
+    click.echo(f"{program}: {sentence}", err=True)
+
+
+def exit_code(error: GafferError) -> int:
+    """Return what a program ends with because of *error*."""
+    from ..httpclient import CannotConnect
+
+    if isinstance(error, CannotConnect):
+        return UNREACHABLE
+    if error.status in (401, 403):
+        return NOT_ALLOWED
+    return USAGE if error.code in ("bad_request", "invalid_config") else FAILED
+
+
+def run(program: Program, args: Sequence[str] | None = None) -> NoReturn:
+    """Run *program* and end the process with its exit code.
+
+    :param args: the command line without the program's name; by default the process's own.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(_outcome(program, args))
+
+
+def _outcome(program: Program, args: Sequence[str] | None) -> int:
+    prefix = str(program.name).upper()
+    try:
+        code = program.main(args, prog_name=program.name, standalone_mode=False, auto_envvar_prefix=prefix)
+        return code if isinstance(code, int) else DONE
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except GafferError as error:
+        complain(program.name, str(error))
+        return exit_code(error)
+    except Exception as error:
+        complain(program.name, f"a defect of {program.name} itself, please report it: {_described(error)}")
+        return FAILED
+
+
+def _described(error: BaseException) -> str:
+    """Name an unexpected exception and the place it comes from, in one line."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace is not None else ""
+    return f"{type(error).__name__}: {error}{place}"

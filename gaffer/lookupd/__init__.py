@@ -1,0 +1,1 @@
+"""The discovery server; this version holds only its command line."""

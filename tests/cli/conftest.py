@@ -1,0 +1,52 @@
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from gaffer.cli.gafferctl import make_program
+from gaffer.cli.program import Program, run
+from tests.httpclient.double import Double, Serving
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Ended]
+
+
+@pytest.fixture
+def serving() -> Iterator[Serving]:
+    with Serving() as serving:
+        yield serving
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run gafferctl in this process, without --connect."""
+
+    def call(*args: str, program: Program | None = None) -> Ended:
+        with pytest.raises(SystemExit) as ended:
+            run(program or make_program(), args)
+        return Ended(ended.value.code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def ctl(serving: Serving, call: Call) -> Call:
+    """Run gafferctl in this process against the double."""
+    return lambda *args: call("--connect", serving.uri, *args)
+
+
+@pytest.fixture
+def state(serving: Serving) -> Double:
+    return serving.state
+
+
+def sent(state: Double, method: str = "POST") -> tuple[str, Any]:
+    """Return path and body of the last request of that method."""
+    request = [one for one in state.requests if one.method == method][-1]
+    return request.path, request.json if request.body else None

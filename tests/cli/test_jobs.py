@@ -1,0 +1,173 @@
+"""Commands that add, change, show and remove jobs."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from .conftest import sent
+
+
+def test_processes(state, ctl):
+    state.add("default.web", running=2)
+    state.add("shop.web")
+    assert ctl("processes").out == "web\nshop.web\n"
+    assert ctl("processes", "--running").out == "1\n2\n"
+    assert json.loads(ctl("processes", "-o", "json").out) == ["web", "shop.web"]
+    assert json.loads(ctl("processes", "--running", "-o", "json").out) == [1, 2]
+
+
+def test_no_processes(ctl):
+    assert ctl("processes") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "words, body",
+    [
+        (["web", "sleep 60"], {"cmd": "sleep 60", "args": [], "start": False}),
+        (["web", "sleep", "60", "--start"], {"cmd": "sleep", "args": ["60"], "start": True}),
+        (["--start", "web", "python", "-m", "http.server", "-b", "::"],
+         {"cmd": "python", "args": ["-m", "http.server", "-b", "::"], "start": True}),
+        (["web", "--", "prog", "--start", "--help"], {"cmd": "prog", "args": ["--start", "--help"], "start": False}),
+        (["web", "tar", "-cvhf", "x", "a b"], {"cmd": "tar", "args": ["-cvhf", "x", "a b"], "start": False}),
+    ],
+)  # fmt: skip
+def test_add_process(state, ctl, words, body):
+    assert ctl("add_process", *words) == (0, "web: added\n", "")
+    assert sent(state) == ("/jobs/default", {"name": "web", **body})
+
+
+@pytest.mark.parametrize("name", ["shop.web", "shop:web", "shop/web"])
+def test_add_process_to_a_session(state, ctl, name):
+    assert ctl("add_process", name, "sleep 60").out == "shop.web: added\n"
+    assert sent(state)[0] == "/jobs/shop"
+
+
+def test_add_process_twice(state, ctl):
+    state.add("default.web")
+    assert ctl("add_process", "web", "x") == (1, "", "gafferctl: job 'default.web' exists already\n")
+
+
+@pytest.mark.parametrize("name", ["we b", "12", "a.b.c", ""])
+def test_add_process_with_a_wrong_name(state, ctl, name):
+    ended = ctl("add_process", name, "sleep 60")
+    assert ended.code == 2
+    assert ended.err.startswith("gafferctl: ")
+    assert not state.requests
+
+
+JOB = {"name": "web", "cmd": "sleep 60", "numprocesses": 2}
+OTHER = {"name": "shop.db", "cmd": "db", "start": False}
+
+
+@pytest.mark.parametrize("command", ["load_process", "load", "load-process"])
+@pytest.mark.parametrize(
+    "document, out",
+    [
+        (JOB, "web: added\n"),
+        ([JOB, OTHER], "web: added\nshop.db: added\n"),
+        ({"jobs": [JOB]}, "web: added\n"),
+        ({"jobs": []}, ""),
+    ],
+)
+def test_load_process(ctl, tmp_path, command, document, out):
+    file = tmp_path / "jobs.json"
+    file.write_text(json.dumps(document))
+    assert ctl(command, str(file)) == (0, out, "")
+
+
+def test_load_process_decides_about_the_start(state, ctl, tmp_path):
+    file = tmp_path / "jobs.json"
+    file.write_text(json.dumps([JOB, OTHER]))
+    ctl("load", str(file))
+    assert [job["state"] for job in state.jobs.values()] == ["running", "stopped"]
+    state.jobs.clear()
+    ctl("load", str(file), "--start")
+    assert [job["state"] for job in state.jobs.values()] == ["running", "running"]
+
+
+class Stdin:
+    def __init__(self, data):
+        self.buffer = io.BytesIO(data)
+
+
+def test_load_process_from_stdin(state, ctl, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Stdin(json.dumps(JOB).encode()))
+    assert ctl("load", "-").out == "web: added\n"
+    assert state.jobs["default.web"]["running"] == 2
+
+
+@pytest.mark.parametrize(
+    "data, sentence",
+    [
+        (b"", "jobs.json:1:1: not valid JSON"),
+        (b'{\n "name": }', "jobs.json:2:10: not valid JSON"),
+        (b"\xff", "jobs.json: not valid JSON: it is not UTF-8"),
+        (b"3", 'job 1 of 1 is no object with a "name"'),
+        (b'[{"name": "a", "cmd": "x"}, {"cmd": "x"}]', 'job 2 of 2 is no object with a "name"'),
+        (b'{"name": 3}', 'job 1 of 1 is no object with a "name"'),
+        (b'{"name": "a b", "cmd": "x"}', "job name 'a b' may hold"),
+        (b'{"jobs": {"a": {}}}', 'job 1 of 1 is no object with a "name"'),
+    ],
+)
+def test_load_process_of_something_else(state, ctl, tmp_path, data, sentence):
+    file = tmp_path / "jobs.json"
+    file.write_bytes(data)
+    ended = ctl("load", str(file))
+    assert ended.code == 2
+    assert sentence in ended.err
+    assert ended.err.count("\n") == 1
+    assert not state.requests
+
+
+def test_load_process_of_no_file(ctl):
+    assert ctl("load", "/no/such") == (2, "", "gafferctl: cannot read /no/such: No such file or directory\n")
+
+
+def test_load_process_goes_on_after_a_job_that_exists(state, ctl, tmp_path):
+    state.add("default.web")
+    file = tmp_path / "jobs.json"
+    file.write_text(json.dumps([JOB, OTHER]))
+    assert ctl("load", str(file)) == (1, "shop.db: added\n", "gafferctl: job 'default.web' exists already\n")
+
+
+def test_load_process_with_settings_that_gafferd_refuses(ctl, tmp_path):
+    file = tmp_path / "jobs.json"
+    file.write_text('{"name": "web"}')
+    assert ctl("load", str(file)) == (2, "", "gafferctl: cmd: required\n")
+
+
+def test_update_process_keeps_the_other_settings(state, ctl):
+    state.add("default.web", env={"A": "b"}, numprocesses=3, start=True, args=["old"])
+    assert ctl("update_process", "web", "new", "-x").out == "web: updated\n"
+    path, body = sent(state, "PUT")
+    assert path == "/jobs/default/web"
+    assert (body["name"], body["cmd"], body["args"], body["env"]) == ("web", "new", ["-x"], {"A": "b"})
+    assert "start" not in body
+    ctl("update_process", "web", "new", "--start")
+    assert sent(state, "PUT")[1]["start"] is True
+
+
+def test_get_process(state, ctl):
+    state.add("shop.web", args=["-p", "8 0"])
+    out = ctl("get_process", "shop:web").out
+    assert out.startswith("name              shop.web\ncmd               sleep 60\nargs              -p '8 0'\n")
+    assert ctl("get_process", "shop.web", "-o", "name").out == "shop.web\n"
+    assert json.loads(ctl("get_process", "shop.web", "-o", "json").out)["args"] == ["-p", "8 0"]
+
+
+def test_what_get_process_prints_can_be_loaded(state, ctl, tmp_path):
+    state.add("shop.web", numprocesses=4)
+    file = tmp_path / "job.json"
+    file.write_text(ctl("get_process", "shop.web", "-o", "json").out)
+    ctl("del_process", "shop.web")
+    assert ctl("load", str(file)).out == "shop.web: added\n"
+    assert state.jobs["shop.web"]["config"]["numprocesses"] == 4
+
+
+def test_del_process(state, ctl):
+    state.add("default.web", running=1)
+    assert ctl("del_process", "web").out == "web: removed\n"
+    assert not state.jobs
+    assert ctl("del_process", "web").code == 1

@@ -1,0 +1,126 @@
+"""Tables, details and words for people."""
+
+import sys
+
+import pytest
+
+from gaffer.cli.output import Lines, View, cell, colored, duration, print_details, printable, show, state_color
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (None, "-"),
+        (0, "0.0s"),
+        (0.44, "0.4s"),
+        (9.94, "9.9s"),
+        (12.9, "12s"),
+        (59.9, "59s"),
+        (60, "1m 0s"),
+        (185, "3m 5s"),
+        (3600, "1h 0m"),
+        (7620, "2h 7m"),
+        (86400, "1d 0h"),
+        (442800, "5d 3h"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (None, "-"),
+        ("", "-"),
+        ([], "-"),
+        (0, "0"),
+        (True, "yes"),
+        (False, "no"),
+        (["stdout", "std err"], "stdout 'std err'"),
+        ([0, 2], "0 2"),
+        ({"A": "ü"}, '{"A": "ü"}'),
+        ("a\x1b[31mb\nc\td\x9b", r"a\x1b[31mb\x0ac    d\x9b"),
+    ],
+)
+def test_cells(value, text):
+    assert cell(value) == text
+
+
+def test_a_table_is_aligned(capsys):
+    rows = [["web", "running", 12, "3m 5s", None], ["shop.worker", "stopped", 0, None, "code 1"]]
+    show(View([], [], ["NAME", "STATE", "RUNNING", "UPTIME", "LAST"], rows), "table")
+    assert capsys.readouterr().out == (
+        "NAME         STATE    RUNNING  UPTIME  LAST\n"
+        "web          running       12   3m 5s  -\n"
+        "shop.worker  stopped        0       -  code 1\n"
+    )
+
+
+def test_a_table_without_rows_is_its_header(capsys):
+    show(View([], [], ["NAME", "STATE"]), "table")
+    assert capsys.readouterr().out == "NAME  STATE\n"
+
+
+def test_the_three_forms(capsys):
+    view = View([{"name": "web", "é": "ü"}], ["web"], ["NAME"], [["web"]])
+    for output, printed in [
+        ("name", "web\n"),
+        ("json", '[\n  {\n    "name": "web",\n    "é": "ü"\n  }\n]\n'),
+        ("table", "NAME\nweb\n"),
+    ]:
+        show(view, output)
+        assert capsys.readouterr().out == printed
+
+
+def test_a_view_without_columns_is_a_plain_list(capsys):
+    show(View([1, 2], [1, 2]), "table")
+    assert capsys.readouterr().out == "1\n2\n"
+
+
+def test_details(capsys):
+    print_details([("name", "web"), ("last lines", Lines(["one", "\x07two"])), ("uptime", None)])
+    assert capsys.readouterr().out == "name        web\nlast lines:\n  one\n  \\x07two\nuptime      -\n"
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+    """Pretend, from inside the test, that stdout is a terminal."""
+
+    def pretend() -> None:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        monkeypatch.setenv("TERM", "xterm")
+
+    return pretend
+
+
+def test_colour_on_terminals(pretend):
+    pretend()
+    assert colored()
+
+
+@pytest.mark.parametrize("name, value", [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_terminals_that_want_none(pretend, monkeypatch, name, value):
+    pretend()
+    monkeypatch.setenv(name, value)
+    assert not colored()
+
+
+def test_no_colour_elsewhere():
+    assert not colored()
+
+
+def test_states_are_coloured_without_moving_columns(pretend, capsys):
+    pretend()
+    rows = [["running", 1], ["failed", 2], ["stopped", 3]]
+    show(View([], [], ["STATE", "N"], rows, {"STATE": state_color}), "table")
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "\x1b[32mrunning\x1b[0m  1",
+        "\x1b[31mfailed \x1b[0m  2",
+        "stopped  3",
+    ]
+
+
+def test_what_stays_when_asked():
+    assert printable("a\nb\x00", keep="\n") == "a\nb\\x00"

@@ -1,0 +1,260 @@
+"""How a command line starts, reads its environment and ends."""
+
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+
+from gaffer import __version__
+from gaffer.cli.gafferctl import SECTIONS, make_program
+from gaffer.cli.program import exit_code
+from gaffer.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    GafferError,
+    InvalidConfig,
+    NotFound,
+    Unauthorized,
+    Unavailable,
+)
+from gaffer.httpclient import CannotConnect, Disconnected, NoAnswer, NotGafferd
+
+COMMANDS = [name for section in SECTIONS.values() for name in section]
+
+
+@pytest.mark.parametrize(
+    "kind, code",
+    [
+        (CannotConnect, 3),
+        (NoAnswer, 3),
+        (Disconnected, 3),
+        (NotGafferd, 3),
+        (Unauthorized, 4),
+        (Forbidden, 4),
+        (BadRequest, 2),
+        (InvalidConfig, 2),
+        (NotFound, 1),
+        (Conflict, 1),
+        (Unavailable, 1),
+        (GafferError, 1),
+    ],
+)
+def test_exit_codes(kind, code):
+    assert exit_code(kind("why")) == code
+
+
+@pytest.mark.parametrize(
+    "status, code", [(401, 4), (403, 4), (400, 2), (422, 2), (404, 1), (409, 1), (421, 1), (500, 1), (503, 1)]
+)
+def test_what_gafferd_answers_decides_the_exit_code(serving, ctl, status, code):
+    serving.state.canned["GET", "/version"] = (status, "application/json", b'{"error": "", "reason": "This is why."}')
+    ended = ctl("version")
+    assert (ended.code, ended.out, ended.err) == (code, "", "gafferctl: This is why.\n")
+
+
+def test_nobody_there(call, tmp_path):
+    ended = call("--connect", f"unix:{tmp_path}/none", "ping")
+    assert ended.code == 3
+    assert ended.err == (
+        f"gafferctl: cannot reach gafferd at unix:{tmp_path}/none: no such file or directory; "
+        "is it running? start it with 'gafferd -c gaffer.ini'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "command", [[], *[[name] for name in COMMANDS]], ids=lambda words: "".join(words) or "gafferctl"
+)
+def test_help_everywhere(call, command):
+    ended = call(*command, "--help")
+    assert ended.code == 0
+    assert ended.out.startswith(f"Usage: gafferctl{''.join(' ' + word for word in command)} ")
+    assert ended.err == ""
+
+
+def test_the_list_of_commands_fits_on_terminals(call):
+    help = call("--help").out
+    assert all(f"  {name}  " in help for name in COMMANDS)
+    assert "..." not in help.partition("Jobs:")[2]
+    assert max(map(len, help.splitlines())) <= 80
+
+
+def test_the_version(call):
+    assert call("--version") == (0, f"gafferctl {__version__}\n", "")
+
+
+def test_no_command_at_all(call):
+    ended = call()
+    assert ended.code == 2
+    assert "Usage: gafferctl" in ended.err
+
+
+@pytest.mark.parametrize("word, meant", [("restrat", "; did you mean 'restart'?"), ("zzzzzz", "")])
+def test_an_unknown_command(call, word, meant):
+    ended = call(word)
+    assert ended.code == 2
+    assert ended.err.endswith(f"Error: No such command '{word}'{meant}\n")
+
+
+@pytest.mark.parametrize(
+    "args", [["--nonsense"], ["status", "a", "b"], ["start"], ["status", "-o", "xml"], ["add", "w", "-1"]]
+)
+def test_wrong_usage(call, args):
+    ended = call(*args)
+    assert ended.code == 2
+    assert ended.out == ""
+
+
+def test_a_wrong_address(call):
+    ended = call("--connect", "http://", "ping")
+    assert ended.code == 2
+    assert ended.err == "gafferctl: 'http://' is no address; write http://host:port, https://host:port or unix:/path\n"
+
+
+@pytest.mark.parametrize("spelling", ["add_process", "add-process"])
+def test_spellings_of_commands(ctl, spelling):
+    assert ctl(spelling, "web", "sleep 1").out == "web: added\n"
+
+
+def test_options_in_the_environment(serving, call, monkeypatch):
+    serving.state.add("default.web", running=1)
+    monkeypatch.setenv("GAFFERCTL_CONNECT", serving.uri)
+    monkeypatch.setenv("GAFFERCTL_API_KEY", "secret")
+    monkeypatch.setenv("GAFFERCTL_OUTPUT", "name")
+    monkeypatch.setenv("GAFFERCTL_NO_WAIT", "1")
+    monkeypatch.setenv("GAFFERCTL_FOR", "ready")
+    assert call("status").out == "web\n"
+    assert serving.state.requests[0].headers["X-Api-Key"] == "secret"
+    assert call("start", "web").out == "web: start requested\n"
+    assert call("wait", "web").code == 0
+    assert call("status", "-o", "table").out.startswith("NAME")
+
+
+def test_a_wrong_value_in_the_environment(call, monkeypatch):
+    monkeypatch.setenv("GAFFERCTL_TIMEOUT", "soon")
+    ended = call("start", "web")
+    assert ended.code == 2
+    assert "'soon' is not a valid float" in ended.err
+
+
+def test_the_version_is_no_option_of_the_environment(ctl, monkeypatch):
+    monkeypatch.setenv("GAFFERCTL_VERSION", "1")
+    assert ctl("ping").out == "OK\n"
+
+
+def test_a_defect_is_one_line(call):
+    program = make_program()
+
+    @program.command("broken")
+    def broken():
+        raise RuntimeError("oh")
+
+    ended = call("broken", program=program)
+    assert ended.code == 1
+    assert ended.err.startswith("gafferctl: a defect of gafferctl itself, please report it: RuntimeError: oh (")
+    assert ended.err.count("\n") == 1
+
+
+def test_an_interrupt_is_quiet(call):
+    program = make_program()
+
+    @program.command("interrupted")
+    def interrupted():
+        raise KeyboardInterrupt
+
+    ended = call("interrupted", program=program)
+    assert (ended.code, ended.out, ended.err.strip()) == (130, "", "")
+
+
+def test_what_gafferd_sends_cannot_steer_the_terminal(serving, ctl):
+    reason = b'{"error": "conflict", "reason": "a\\u001b]0;x\\u0007\\nb"}'
+    serving.state.canned["GET", "/version"] = (409, "application/json", reason)
+    assert ctl("version").err == "gafferctl: a\\x1b]0;x\\x07\nb\n"
+
+
+PLUGIN = """
+import click
+
+def gaffer_cli(cli):
+    @cli.command("greet")
+    @click.pass_obj
+    def greet(server):
+        "Say which gafferd it is."
+        click.echo(f"hello {server.version()}")
+"""
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Install distributions whose entry points are modules of the given source."""
+
+    def install(**modules: str) -> None:
+        for name, source in modules.items():
+            (tmp_path / f"cli_{name}.py").write_text(source)
+            info = tmp_path / f"{name}-1.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Name: {name}\nVersion: 1\n")
+            (info / "entry_points.txt").write_text(f"[gaffer.cli]\n{name} = cli_{name}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return install
+
+
+def test_commands_of_plugins(installed, ctl):
+    installed(greeter=PLUGIN)
+    assert ctl("greet").out == "hello 9.9\n"
+    assert "Plugins:\n  greet " in ctl("--help").out
+
+
+def test_a_plugin_that_fails_is_named_and_left_out(installed, ctl):
+    installed(broken="raise OSError('no disk')", greeter=PLUGIN)
+    ended = ctl("greet")
+    assert (ended.code, ended.out) == (0, "hello 9.9\n")
+    assert ended.err.startswith("gafferctl: the commands of plugin 'broken' are missing: OSError: no disk (")
+
+
+def test_plugins_are_not_loaded_for_our_commands(installed, ctl):
+    installed(broken="raise OSError('no disk')")
+    assert ctl("ping") == (0, "OK\n", "")
+
+
+def test_plugins_cannot_replace_our_commands(installed, ctl):
+    installed(evil=PLUGIN.replace("greet", "ping"))
+    assert ctl("ping").out == "OK\n"
+
+
+def test_a_program_of_click():
+    assert isinstance(make_program(), click.Group)
+
+
+def gafferctl(*args: str, **settings) -> subprocess.CompletedProcess:
+    code = "from gaffer.cli.gafferctl import main; main()"
+    return subprocess.run([sys.executable, *settings.pop("flags", ()), "-c", code, *args], **settings)
+
+
+def test_a_reader_that_leaves_is_no_error(serving):
+    for number in range(2000):
+        serving.state.add(f"default.a-rather-long-name-{number}")
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = gafferctl("--connect", serving.uri, "processes", stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+def test_ping_imports_little(serving):
+    ended = gafferctl("--connect", serving.uri, "ping", flags=["-X", "importtime"], capture_output=True, text=True)
+    assert ended.stdout == "OK\n"
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in ended.stderr.splitlines()}
+    assert not imported & {"gevent", "bottle", "requests", "pluggy", "psutil", "configobj", "asyncio"}
+    assert "importlib.metadata" not in ended.stderr
+
+
+def test_output_that_the_locale_cannot_show(serving):
+    serving.state.add("default.web", stderr=[]).update(state="failed", stderr=["b\u2192se"])
+    environ = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    ended = gafferctl("--connect", serving.uri, "status", capture_output=True, env=environ)
+    assert ended.returncode == 0
+    assert b"b\\u2192se" in ended.stdout
