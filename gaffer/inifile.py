@@ -256,7 +256,7 @@ def _includes(ini: Ini, section: Section) -> Iterator[tuple[str, Problem]]:
         for word in value.text.split(",") if value else ():
             if word.strip() and value:
                 base = os.path.dirname(section.file)
-                target = os.path.join(base, os.path.expanduser(word.strip()))
+                target = os.path.normpath(os.path.join(base, os.path.expanduser(word.strip())))
                 for path in _expand(ini, target, key == "include_dir", value, section.file):
                     yield path, Problem(value.file, value.line, "")
 

@@ -103,9 +103,9 @@ class Settings:
             raise KeyError(f"no option {name!r}{nearest(name, self.options.names())}")
         return option
 
-    def sections(self, kind: str) -> list[Section]:
-        """Return the ini sections ``[kind]`` and ``[kind:…]``, in the order they were read."""
-        return [section for section in self.ini.sections if section.kind == kind]
+    def sections(self, *kinds: str) -> list[Section]:
+        """Return the ini sections ``[kind]`` and ``[kind:…]`` of these kinds, in the order they were read."""
+        return [section for section in self.ini.sections if section.kind in kinds]
 
     def plugin(self, name: str) -> dict[str, str]:
         """Return the keys and texts of ``[plugin:NAME]``."""

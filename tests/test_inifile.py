@@ -241,7 +241,7 @@ class TestIncludes:
         self.write(tmp_path, "b.ini", "[gaffer]\ninclude = ./main.ini\n")
         ini = read_ini(main)
         assert complaints(ini) == [
-            f"{tmp_path}/b.ini:2: include goes in a circle: {tmp_path}/./main.ini includes itself",
+            f"{tmp_path}/b.ini:2: include goes in a circle: {tmp_path}/main.ini includes itself",
         ]
 
     def test_a_pattern_that_matches_its_own_file_and_files_reached_twice(self, tmp_path: Path) -> None:
