@@ -140,12 +140,16 @@ class Engine:
         """Return a new pid: small, never used before."""
         return next(self._pids)
 
-    def wait_idle(self, busy: Callable[[], bool]) -> None:
-        """Wait until *busy* is false; it is asked again after every process that goes."""
+    def wait_idle(self, busy: Callable[[], bool], timeout: float) -> bool:
+        """Wait until *busy* is false, asked again after every process that goes; tells whether it came to that.
+
+        :param timeout: seconds without any process going that are too long.
+        """
         while busy():
             self.ended.clear()
-            if busy():
-                self.ended.wait()
+            if busy() and not self.ended.wait(timeout):
+                return False
+        return True
 
     # -- running ----------------------------------------------------------------
     def start(self) -> None:

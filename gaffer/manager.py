@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from functools import partial
 from typing import Any, Callable, Iterable, Mapping
 
 import gevent
@@ -50,6 +51,8 @@ class Manager:
     :param builtin: names of gaffer's own plugins to load: ``("stats", "http")``.
     :param settings: gafferd's settings; None when embedded.
     :param plugin_set: a set of plugins made already; gafferd makes its own.
+    :param reaper: how ends of processes are noticed: ``pidfd``, or ``loop`` in a program that
+        uses child watchers of gevent's loop itself (they take every status).
     :raises PluginError: a plugin cannot be used.
     """
 
@@ -63,6 +66,7 @@ class Manager:
         *,
         settings: Any = None,
         plugin_set: PluginSet | None = None,
+        reaper: str = "pidfd",
     ) -> None:
         self.loop = loop or gevent.get_hub().loop
         self.settings = settings
@@ -75,7 +79,9 @@ class Manager:
         self.running: dict[int, Process] = {}
         self.state = "new"
         self.commands = CommandTable(self)
-        self.engine = Engine(self.loop, self.hooks, Announcer(self), self.node_id)
+        self.engine = Engine(
+            self.loop, self.hooks, Announcer(self), self.node_id, launch=partial(Process.launch, reaper=reaper)
+        )
         self._jobs: dict[JobName, Job] = {}
         #: Jobs that were unloaded and still have processes.
         self._leaving: set[Job] = set()

@@ -43,16 +43,13 @@ def _signal_name(number: int) -> str:
         return str(number)
 
 
-def collect(os_pid: int, pidfd: int) -> ExitStatus | None:
+def collect(pidfd: int) -> ExitStatus | None:
     """Take the status of an exited child; None while it lives.
 
     A status that somebody else took (ECHILD) is unknown, never an error (waitid(2)).
     """
     try:
-        if pidfd >= 0:
-            result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
-        else:
-            result = os.waitid(os.P_PID, os_pid, os.WEXITED | os.WNOHANG)
+        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
         return ExitStatus(None, None)
     if result is None:
@@ -60,6 +57,13 @@ def collect(os_pid: int, pidfd: int) -> ExitStatus | None:
     if result.si_code == os.CLD_EXITED:
         return ExitStatus(result.si_status, None)
     return ExitStatus(None, result.si_status)
+
+
+def decode_status(raw: int) -> ExitStatus:
+    """Return what a wait status says (wait(2))."""
+    if os.WIFSIGNALED(raw):
+        return ExitStatus(None, os.WTERMSIG(raw))
+    return ExitStatus(os.WEXITSTATUS(raw), None)
 
 
 class Process:
@@ -70,6 +74,7 @@ class Process:
     :param config: the job's settings at its start.
     :param index: number of the copy; -1 when committed.
     :param os_pid: the kernel's id; :meth:`launch` makes one from a plan.
+    :param reaper: ``pidfd``, or ``loop`` in programs whose loop has child watchers of its own.
     :param on_exit: called in the hub when the process has exited; must only enqueue.
     """
 
@@ -104,6 +109,7 @@ class Process:
         os_pid: int,
         *,
         index: int = 0,
+        reaper: str = "pidfd",
         on_exit: Callable[[Process], None] | None = None,
     ) -> None:
         self.loop = loop
@@ -125,7 +131,7 @@ class Process:
         self.asked_signals: set[int] | None = None
         self.stderr_label = ""
         self._on_exit = on_exit
-        self._pidfd = os.pidfd_open(os_pid) if hasattr(os, "pidfd_open") else -1
+        self._pidfd = os.pidfd_open(os_pid) if reaper == "pidfd" and hasattr(os, "pidfd_open") else -1
         self._watcher: Any = None
 
     @classmethod
@@ -136,12 +142,16 @@ class Process:
         plan: SpawnPlan,
         on_exit: Callable[[Process], None] | None = None,
         file_limit: tuple[int, int] | None = None,
+        reaper: str = "pidfd",
     ) -> Process:
         """Start a process.
 
         :param file_limit: RLIMIT_NOFILE for the child, if gafferd raised its own.
+        :param reaper: see :class:`Process`.
         :raises SpawnError: one sentence with the system's reason.
         """
+        if reaper == "loop":
+            loop.install_sigchld()  # before the child can exit
         pipes = _Pipes(config, plan.sinks)
         try:
             os_pid = execute(plan, config, pipes.stdio, pipes.extra)
@@ -151,7 +161,7 @@ class Process:
         finally:
             pipes.close_theirs()
         limit_files(os_pid, file_limit)
-        process = cls(loop, plan.pid, config, os_pid, index=plan.index, on_exit=on_exit)
+        process = cls(loop, plan.pid, config, os_pid, index=plan.index, reaper=reaper, on_exit=on_exit)
         pipes.attach(process, plan.sinks)
         process.watch()
         return process
@@ -166,6 +176,8 @@ class Process:
         self._watcher.start(self._exited)
 
     def _exited(self) -> None:
+        if self._pidfd < 0:
+            self.status = decode_status(self._watcher.rstatus)  # the loop has waited for it already
         self._unwatch()
         if self._on_exit is not None:
             self._on_exit(self)
@@ -179,11 +191,11 @@ class Process:
     def collect(self) -> ExitStatus | None:
         """Take the exit status; None while the process lives. The group is untouched."""
         if self.status is None:
-            self.status = collect(self.os_pid, self._pidfd)
-            if self.status is not None:
-                self.ended = time.monotonic()
-                for reader in self._all_readers():
-                    reader.drain()
+            self.status = collect(self._pidfd)
+        if self.status is not None and not self.ended:
+            self.ended = time.monotonic()
+            for reader in self._all_readers():
+                reader.drain()
         return self.status
 
     def signal_group(self, signum: int) -> bool:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gaffer.manager")
 
+#: How long a process that even KILL does not end may hold up the stop, in seconds.
+PATIENCE = 15.0
+
 
 class Shutdown:
     """Stops everything of a manager, once.
@@ -72,7 +75,11 @@ class Shutdown:
         engine.submit(None, lambda: None)
         if self._hurry:
             engine.submit(None, self._kill)
-        engine.wait_idle(lambda: any(True for job in jobs for _ in job.live()))
+        while not engine.wait_idle(lambda: any(True for job in jobs for _ in job.live()), PATIENCE):
+            if engine.stops.all_killed():
+                left = [copy.process for job in jobs for copy in job.live()]
+                log.error("the kernel does not end %s; gaffer leaves it", ", ".join(map(repr, left)))
+                break
 
     def _finish(self) -> None:
         manager = self._manager

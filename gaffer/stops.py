@@ -127,6 +127,10 @@ class Stops:
         for process in list(self._processes.values()):
             self.kill(process)
 
+    def all_killed(self) -> bool:
+        """Tell whether everything being stopped was sent KILL already."""
+        return all(ending.killing for ending in self._endings.values())
+
     def _send(self, process: Process, signum: int) -> None:
         if process.status is None:
             process.signal_group(signum)
