@@ -64,8 +64,11 @@ class Program(click.Group):
         relative to this package and are imported when a command is called.
     :param aliases: other names of commands, not listed in the help.
 
-    ``-`` and ``_`` in a command's name are the same.
+    ``-`` and ``_`` in a command's name are the same. Plugins add commands as
+    to any click group; ``ctx.obj`` is the :class:`~gaffer.httpclient.Server`.
     """
+
+    command_class = Command
 
     def __init__(
         self,
@@ -89,7 +92,11 @@ class Program(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         self.ask_plugins()
-        return [*(known for section in self.sections.values() for known in section), *sorted(self.commands)]
+        return [*(known for section in self.sections.values() for known in section), *self._added()]
+
+    def _added(self) -> list[str]:
+        """Return the names of plugins' commands; they cannot replace ours."""
+        return sorted(name for name in self.commands if _spelling(name) not in self._spellings)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -119,11 +126,9 @@ class Program(click.Group):
                 complain(self.name, f"the commands of plugin '{entry_point.name}' are missing: {_described(error)}")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        listed = self.list_commands(ctx)
-        sections = [*((title, list(section)) for title, section in self.sections.items()), ("Plugins", self.commands)]
-        width = formatter.width - 6 - max(map(len, listed))
-        for title, names in sections:
-            found = [(name, self.get_command(ctx, name)) for name in names if name in listed]
+        width = formatter.width - 6 - max(map(len, self.list_commands(ctx)))
+        for title, names in [*self.sections.items(), ("Plugins", self._added())]:
+            found = [(name, self.get_command(ctx, name)) for name in names]
             if found:
                 with formatter.section(title):
                     formatter.write_dl([(name, one.get_short_help_str(width)) for name, one in found if one])

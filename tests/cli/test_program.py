@@ -223,6 +223,24 @@ def test_plugins_are_not_loaded_for_our_commands(installed, ctl):
 def test_plugins_cannot_replace_our_commands(installed, ctl):
     installed(evil=PLUGIN.replace("greet", "ping"))
     assert ctl("ping").out == "OK\n"
+    assert "Plugins:" not in ctl("--help").out
+
+
+SHOUTER = """
+import click
+
+def gaffer_cli(cli):
+    @cli.command("shout")
+    @click.option("--loud", is_flag=True)
+    def shout(loud):
+        click.echo(f"loud {loud}")
+"""
+
+
+def test_options_of_plugins_in_the_environment(installed, ctl, monkeypatch):
+    installed(shouter=SHOUTER)
+    monkeypatch.setenv("GAFFERCTL_LOUD", "1")
+    assert ctl("shout").out == "loud True\n"
 
 
 def test_a_program_of_click():
