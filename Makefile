@@ -40,7 +40,7 @@ test: check
 
 check: .venv/test.stamp
 	$(VENV) -m ruff check .
-	$(VENV) -m ruff format --check --quiet .
+	$(VENV) -m ruff format --check .
 	$(VENV) -m mypy
 	$(VENV) -c 'import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())'
 
