@@ -1,0 +1,330 @@
+"""The sampler: figures, deltas, reused ids, one look for all, and agreement with psutil."""
+
+import os
+import pwd
+import subprocess
+import sys
+import types
+
+import gevent
+import psutil
+import pytest
+
+from gaffer.hooks import Hooks
+from gaffer.plugins import PluginSet
+from gaffer_plugins.stats import StatsPlugin
+from gaffer_plugins.stats.portable import Portable
+from gaffer_plugins.stats.proc import Proc
+from gaffer_plugins.stats.sampler import Row, Sampler
+
+from ..test_plugins import write
+
+FIELDS = {
+    "pid",
+    "os_pid",
+    "mem_info1",
+    "mem_info2",
+    "cpu",
+    "mem",
+    "ctime",
+    "username",
+    "nice",
+    "cmdline",
+    "children",
+}
+IDLE = Row(parent=1, start=10.0, cpu=1.0, rss=1000, vms=4000, nice=5, age=100.0)
+SLEEP = [sys.executable, "-c", "input()"]
+
+
+class FakeSystem:
+    """A process table that the test writes."""
+
+    def __init__(self, **rows):
+        self.rows = {int(name[1:]): row for name, row in rows.items()}
+        self.looks = 0
+        self.asked = []
+        self.gone = set()
+
+    def table(self, roots):
+        self.looks += 1
+        return dict(self.rows)
+
+    def details(self, os_pid):
+        if os_pid in self.gone:
+            raise ProcessLookupError
+        self.asked.append(os_pid)
+        return f"command {os_pid}", 0
+
+    def memory(self):
+        return 100_000
+
+
+class Clock:
+    now = 50.0
+
+    def __call__(self):
+        return self.now
+
+
+def process(pid, os_pid, status=None):
+    return types.SimpleNamespace(pid=pid, os_pid=os_pid, status=status)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def sampler(clock, **rows):
+    system = FakeSystem(**rows)
+    return system, Sampler(system, clock)
+
+
+class TestFigures:
+    def test_all_fields(self, clock):
+        _, stats = sampler(clock, p7=IDLE)
+        assert stats.sample([process(1, 7)]) == {
+            1: {
+                "pid": 1,
+                "os_pid": 7,
+                "mem_info1": 1000,
+                "mem_info2": 4000,
+                "cpu": 1.0,
+                "mem": 1.0,
+                "ctime": 1.0,
+                "username": "root",
+                "nice": 5,
+                "cmdline": "command 7",
+                "children": [],
+            }
+        }
+
+    def test_first_cpu_is_since_the_start_then_since_the_last_look(self, clock):
+        system, stats = sampler(clock, p7=IDLE)
+        asked = [process(1, 7)]
+        assert stats.sample(asked)[1]["cpu"] == 1.0
+        clock.now += 2
+        system.rows[7] = IDLE._replace(cpu=2.5)
+        assert stats.sample(asked)[1]["cpu"] == 75.0
+        clock.now += 2
+        assert stats.sample(asked)[1]["cpu"] == 0.0
+
+    def test_process_without_age(self, clock):
+        _, stats = sampler(clock, p7=IDLE._replace(age=0.0))
+        assert stats.sample([process(1, 7)])[1]["cpu"] == 0.0
+
+    def test_id_that_is_used_again_is_another_process(self, clock):
+        system, stats = sampler(clock, p7=IDLE)
+        stats.sample([process(1, 7)])
+        clock.now += 2
+        system.rows[7] = Row(1, start=101.0, cpu=0.5, rss=1, vms=1, nice=0, age=1.0)
+        assert stats.sample([process(2, 7)])[2]["cpu"] == 50.0
+
+    def test_deltas_are_forgotten_in_time(self, clock):
+        system, stats = sampler(clock, p7=IDLE, p8=IDLE)
+        stats.sample([process(1, 7), process(2, 8)])
+        del system.rows[7]
+        for _ in range(7):
+            clock.now += 100
+            assert list(stats.sample([process(1, 7), process(2, 8)])) == [2]
+        assert list(stats._seen) == [8]
+
+    def test_vanished_between_table_and_details(self, clock):
+        system, stats = sampler(clock, p7=IDLE, p8=IDLE)
+        system.gone = {7}
+        assert list(stats.sample([process(1, 7), process(2, 8)])) == [2]
+
+    def test_collected_process_is_not_looked_for(self, clock):
+        system, stats = sampler(clock, p7=IDLE)
+        assert stats.sample([process(1, 7, status="exited")]) == {}
+        assert system.asked == []
+
+    def test_children_of_children(self, clock):
+        _, stats = sampler(clock, p7=IDLE, p8=IDLE._replace(parent=7), p9=IDLE._replace(parent=8), p5=IDLE)
+        [child] = stats.sample([process(1, 7)])[1]["children"]
+        assert (child["os_pid"], child["pid"]) == (8, None)
+        assert [grandchild["os_pid"] for grandchild in child["children"]] == [9]
+        assert set(child) == FIELDS
+
+    def test_very_deep_trees_are_cut(self, clock):
+        rows = {f"p{number}": IDLE._replace(parent=number - 1) for number in range(1000, 4000)}
+        _, stats = sampler(clock, **rows)
+        depth, shown = 0, stats.sample([process(1, 1000)])[1]
+        while shown["children"]:
+            depth, [shown] = depth + 1, shown["children"]
+        assert depth == 20
+
+    def test_user_without_a_name(self, clock, monkeypatch):
+        system, stats = sampler(clock, p7=IDLE)
+        monkeypatch.setattr(system, "details", lambda os_pid: ("", 4_000_000))
+        assert stats.sample([process(1, 7)])[1]["username"] == "4000000"
+
+    def test_user_names_are_asked_once(self, clock, monkeypatch):
+        asked = []
+        real = pwd.getpwuid
+        monkeypatch.setattr(pwd, "getpwuid", lambda uid: asked.append(uid) or real(uid))
+        _, stats = sampler(clock, p7=IDLE, p8=IDLE)
+        stats.sample([process(1, 7), process(2, 8)])
+        assert asked == [0]
+
+
+class TestCost:
+    def test_one_look_for_all(self, clock):
+        system, stats = sampler(clock, **{f"p{number}": IDLE for number in range(100, 600)})
+        asked = [process(number, number) for number in range(100, 600)]
+        assert len(stats.sample(asked)) == 500
+        assert system.looks == 1
+        assert len(system.asked) == 500
+
+    def test_an_answer_serves_a_tenth_of_a_second(self, clock):
+        system, stats = sampler(clock, p7=IDLE, p8=IDLE)
+        for _ in range(5):
+            stats.sample([process(1, 7)])
+            clock.now += 0.015
+        stats.sample([process(2, 8)])
+        assert (system.looks, system.asked) == (1, [7, 8])
+        clock.now += 0.1
+        stats.sample([process(1, 7)])
+        assert system.looks == 2
+
+    def test_process_that_started_since_is_found(self, clock):
+        system, stats = sampler(clock, p7=IDLE)
+        stats.sample([process(1, 7)])
+        system.rows[8] = IDLE
+        assert list(stats.sample([process(2, 8)])) == [2]
+        assert system.looks == 2
+
+    def test_long_work_gives_way(self):
+        class Impatient(Clock):
+            def __call__(self):
+                self.now += 0.001
+                return self.now
+
+        _, stats = sampler(Impatient(), **{f"p{number}": IDLE for number in range(100, 200)})
+        turns = []
+        other = gevent.spawn(lambda: [turns.append(gevent.sleep(0)) for _ in range(5)])
+        stats.sample([process(number, number) for number in range(100, 200)])
+        assert turns
+        other.join()
+
+    def test_in_a_callback_of_the_hub(self):
+        answers = []
+        stats = Sampler()
+        ask = lambda: answers.append(stats.sample([process(1, os.getpid())]))  # noqa: E731
+        gevent.get_hub().loop.run_callback(ask)
+        gevent.sleep(0)
+        assert answers[0][1]["os_pid"] == os.getpid()
+
+    def test_nothing_is_made_before_the_first_question(self):
+        plugin = StatsPlugin()
+        plugins = PluginSet()
+        plugins.add(plugin)
+        assert plugin._sampler is None
+        answer = Hooks(plugins.pm).ask_first("gaffer_sample", manager=None, processes=[process(1, os.getpid())])
+        assert set(answer[1]) == FIELDS
+
+
+@pytest.fixture
+def child():
+    made = []
+
+    def start(command=SLEEP, **options):
+        made.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.kill()
+        one.communicate()
+
+
+class TestSystem:
+    """Real processes."""
+
+    @pytest.mark.parametrize("system", [Proc(), Portable()])
+    def test_agrees_with_psutil(self, child, system):
+        one = child([sys.executable, "-c", "print(sum(range(10**6)), flush=True); input()", "two words"])
+        one.stdout.readline()
+        row = system.table([one.pid])[one.pid]
+        truth = psutil.Process(one.pid)
+        assert row.parent == os.getpid()
+        assert row.rss == pytest.approx(truth.memory_info().rss, rel=0.05)
+        assert row.vms == truth.memory_info().vms
+        assert row.cpu == pytest.approx(sum(truth.cpu_times()[:2]), abs=0.03)
+        assert row.nice == truth.nice()
+        assert 0 <= row.age < 60
+        cmdline, uid = system.details(one.pid)
+        assert cmdline == " ".join(truth.cmdline())
+        assert uid == os.geteuid()
+        assert system.memory() == pytest.approx(psutil.virtual_memory().total, rel=0.01)
+
+    @pytest.mark.parametrize("system", [Proc(), Portable()])
+    def test_zombies_are_gone(self, system):
+        one = subprocess.Popen(["true"])
+        os.waitid(os.P_PID, one.pid, os.WEXITED | os.WNOWAIT)
+        assert one.pid not in system.table([one.pid])
+        assert one.wait() == 0, "the status is still there for whoever waits"
+        with pytest.raises(ProcessLookupError):
+            system.details(one.pid)
+
+    @pytest.mark.parametrize("system", [Proc(), Portable()])
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+    def test_effective_user(self, child, system):
+        code = "import os; os.seteuid(65534); print('ready', flush=True); input()"
+        one = child([sys.executable, "-c", code])
+        one.stdout.readline()
+        assert system.details(one.pid)[1] == 65534
+
+    def test_command_that_tries_to_confuse(self, child, tmp_path):
+        os.symlink(sys.executable, tmp_path / "x) S 1 (y")
+        one = child([str(tmp_path / "x) S 1 (y"), "-c", "print(flush=True); input()"])
+        one.stdout.readline()
+        assert Proc().table([one.pid])[one.pid].parent == os.getpid()
+
+    def test_a_grandchild(self, child):
+        one = child(["sh", "-c", "sleep 60 & echo; wait"], start_new_session=True)
+        one.stdout.readline()
+        try:
+            [below] = Sampler().sample([process(3, one.pid)])[3]["children"]
+            assert below["cmdline"].endswith("sleep 60") or "sh" in below["cmdline"]
+        finally:
+            os.killpg(one.pid, 9)
+
+    def test_children_of_any_thread(self, child):
+        code = """
+import subprocess, threading
+run = lambda: subprocess.run(["sh", "-c", "echo; read x"])
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"""
+        one = child([sys.executable, "-c", code])
+        one.stdout.readline()
+        table = Proc().table([one.pid])
+        assert [row.parent for os_pid, row in table.items() if os_pid != one.pid] == [one.pid]
+
+    @pytest.mark.parametrize(
+        ("lists", "threads", "seen"),
+        [
+            ({}, 1, {10, 11, 12, 99}),
+            ({10: {10: "11"}, 11: {11: "12"}, 12: {12: ""}}, 1, {10, 11, 12}),
+            ({10: {10: "", 13: "11 "}, 11: {11: "", 14: "12 "}, 12: {12: "", 15: ""}}, 2, {10, 11, 12}),
+            ({10: {10: "11"}, 11: {11: "12"}, 12: {12: ""}}, 5000, {10, 11, 12, 99}),
+        ],
+        ids=["kernel without lists", "one thread", "children of any thread", "more threads than processes"],
+    )
+    def test_only_what_is_below(self, tmp_path, lists, threads, seen):
+        own = os.getpid()
+        for os_pid, parent in {10: 1, 11: 10, 12: 11, 99: 1}.items():
+            numbers = f"S {parent} 1 1 0 -1 0 0 0 0 0 5 6 0 0 20 0 {threads} 0 100 4096 2"
+            write(tmp_path, {f"{os_pid}/stat": f"{os_pid} (x) {numbers}"})
+        for os_pid, tasks in {**lists, **({own: {own: ""}} if lists else {})}.items():
+            write(tmp_path, {f"{os_pid}/task/{thread}/children": text for thread, text in tasks.items()})
+        assert set(Proc(str(tmp_path)).table([10])) == seen
+
+    def test_broken_tables_are_survived(self, tmp_path):
+        for name, text in {"1": "", "2": "2 (x) S", "3": "3 no brackets"}.items():
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "stat").write_text(text)
+        (tmp_path / "4").mkdir()
+        assert Proc(str(tmp_path)).table([1, 2, 3, 4, 5]) == {}
