@@ -13,6 +13,8 @@ import re
 ALL = "."
 _CALL = re.compile(r"\A(\w+)\(([^()]*)\)")
 _ALIASES = {"load": "create", "unload": "delete", "stop_process": "stop_pid"}
+#: How many parts come before the event: ``proc.<name or pid>`` and ``job.<session>.<job>``.
+_FAMILIES = {"proc": 2, "job": 3}
 
 
 def normalise(pattern: str) -> str:
@@ -20,13 +22,20 @@ def normalise(pattern: str) -> str:
 
     ``""`` and ``*`` mean all, as ``.`` does.
     """
-    if pattern in ("", "*", ALL):
+    pattern = pattern.strip(".")
+    if pattern in ("", "*"):
         return ALL
     pattern = _CALL.sub(r"\1.\2", pattern).strip(".")
     head, dot, last = pattern.rpartition(".")
-    if last in _ALIASES and (not head or head.split(".", 1)[0] in ("proc", "job")):
+    if last in _ALIASES and _is_family(head):
         pattern = head + dot + _ALIASES[last]
     return pattern
+
+
+def _is_family(head: str) -> bool:
+    """Tell whether an event's own name may follow: jobs and sessions may be called like one."""
+    family = head.split(".")
+    return not head or len(family) == _FAMILIES.get(family[0])
 
 
 def matches(pattern: str, name: str) -> bool:
