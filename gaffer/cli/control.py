@@ -12,24 +12,28 @@ from ..names import JobName
 from .output import print_lines
 from .program import FAILED, command, complain, exit_code, no_wait_option, timeout_option
 from .targets import find_jobs
-from .waiting import Info, Judge, Outcome, has_started, has_stopped, is_ready, is_running, patience, watch
+from .waiting import Info, Judge, has_started, has_stopped, is_ready, is_running, patience, watch
 
 NAMES_HELP = "NAME is a job in any spelling, SESSION.* for all jobs of a session, or all."
 
 
-def report(ctx: click.Context, name: JobName, outcome: Outcome) -> bool:
-    """Print how it ended for one job, failures on stderr, and return whether it ended well."""
-    sentence = f"{name.short}: {outcome.text}"
-    if outcome.good:
-        print_lines([sentence])
-    else:
-        complain(ctx.find_root().info_name, sentence)
-    return outcome.good
+def wait_for(ctx: click.Context, judges: dict[JobName, Judge], timeout: float | None, quiet: bool = False) -> bool:
+    """Wait for all jobs and return whether all ended well.
 
+    Each is printed as soon as it has ended, failures on stderr.
 
-def wait_for(ctx: click.Context, judges: dict[JobName, Judge], timeout: float | None) -> bool:
-    """Wait for all jobs, print each as soon as it has ended and return whether all ended well."""
-    return all([report(ctx, name, outcome) for name, outcome in watch(ctx.obj, judges, timeout)])
+    :param timeout: seconds; None waits for ever.
+    :param quiet: print failures only.
+    """
+    good = True
+    for name, outcome in watch(ctx.obj, judges, timeout):
+        sentence = f"{name.short}: {outcome.text}"
+        if not outcome.good:
+            complain(ctx.find_root().info_name, sentence)
+            good = False
+        elif not quiet:
+            print_lines([sentence])
+    return good
 
 
 def _request(ctx: click.Context, name: JobName, act: Callable[[Job], None]) -> Info | None:
@@ -120,5 +124,5 @@ def wait(ctx: click.Context, /, names: tuple[str, ...], timeout: float | None, *
     A job that failed for good ends the wait for running and ready at once.
     """
     judge = _GOALS[goal["for"]]
-    if not wait_for(ctx, dict.fromkeys(find_jobs(ctx.obj, names), judge), timeout):
+    if not wait_for(ctx, dict.fromkeys(find_jobs(ctx.obj, names), judge), timeout, quiet=True):
         ctx.exit(FAILED)

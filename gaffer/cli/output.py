@@ -12,7 +12,7 @@ import click
 Paint = Callable[[str], str]
 
 #: Numbers, sizes, shares and durations.
-_NUMBER = re.compile(r"-|\d[\d./]*[A-Za-z]?( \d+[hms])?")
+_NUMBER = re.compile(r"-|\d[\d.]*[A-Za-z]?( \d+[hms])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 #: Colours of a job's states; the others stay plain.
 STATE_COLORS = {
@@ -103,7 +103,7 @@ def _row(texts: Sequence[str], widths: Sequence[int], rights: Sequence[bool], pa
 def print_details(pairs: Iterable[tuple[str, object]], paint: Mapping[str, Paint] | None = None) -> None:
     """Print ``key  value`` lines; :class:`Lines` follow their key, indented."""
     pairs = list(pairs)
-    width = max((len(key) for key, _ in pairs), default=0)
+    width = max((len(key) for key, value in pairs if not isinstance(value, Lines)), default=0)
     for key, value in pairs:
         if isinstance(value, Lines):
             click.echo(f"{key}:")

@@ -100,7 +100,7 @@ def trouble(info: Info) -> str:
 
 
 def exit_text(ending: Info | None) -> str:
-    """Say how a process ended: ``code 3`` or ``signal SIGKILL``."""
+    """Say how a process ended: ``code 3`` or ``signal KILL``."""
     if not ending:
         return "-"
     number = ending.get("term_signal")
@@ -108,7 +108,7 @@ def exit_text(ending: Info | None) -> str:
         return f"code {ending.get('exit_status')}"
     from signal import Signals
 
-    return f"signal {Signals(number).name}" if number in iter(Signals) else f"signal {number}"
+    return f"signal {Signals(number).name[3:]}" if number in iter(Signals) else f"signal {number}"
 
 
 def processes(info: Info) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from signal import Signals
 from typing import TYPE_CHECKING, Any, Mapping
 
 from ..names import JobName
@@ -158,4 +157,4 @@ class Process:
 
 
 def _signal(signum: int | str) -> int | str:
-    return int(signum) if isinstance(signum, Signals) else signum
+    return int(signum) if isinstance(signum, int) else signum  # a member of signal.Signals is sent as its number

@@ -7,7 +7,6 @@ operations are atomic; so threads and greenlets share a transport without a lock
 from __future__ import annotations
 
 import http.client
-import json
 import select
 import socket
 from collections import deque
@@ -133,6 +132,8 @@ class Transport:
         """
         headers, raw = dict(self._headers), None
         if body is not None:
+            import json
+
             raw = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         while True:
@@ -277,6 +278,8 @@ class Transport:
 
 def _decode(body: bytes) -> Any:
     """Return decoded JSON, or None if it is none; gafferd never answers ``null``."""
+    import json  # late, like everything that "gafferctl ping" can do without
+
     try:
         return json.loads(body)
     except ValueError:

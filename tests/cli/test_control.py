@@ -110,7 +110,8 @@ def test_wait(state, ctl, goal, running, code):
 def test_wait_for_what_comes(state, ctl):
     state.add("default.web", running=1)
     state.coming["default.web"] = [{"state": "starting"}, {"state": "running"}]
-    assert ctl("wait", "web", "--for", "ready").out == "web: running, 1 process (pid 1)\n"
+    assert ctl("wait", "web", "--for", "ready") == (0, "", "")
+    assert not state.coming["default.web"]
 
 
 def test_wait_for_a_job_that_failed(state, ctl):

@@ -25,9 +25,9 @@ def test_status(state, ctl):
     state.add("default.bad").update(BROKEN)
     assert ctl("status").out == (
         "NAME         STATE    PROCESSES  UPTIME  RESTARTS  LAST EXIT  NEXT RETRY\n"
-        "web          running        2/2     12s         0  -                   -\n"
-        "shop.worker  stopped        0/1       -         0  -                   -\n"
-        "bad          backoff        0/1       -        17  code 3           3.2s\n"
+        "web          running  2/2           12s         0  -                   -\n"
+        "shop.worker  stopped  0/1             -         0  -                   -\n"
+        "bad          backoff  0/1             -        17  code 3           3.2s\n"
         "\n"
         "bad: it died with code 3\n"
         "  Traceback:\n"

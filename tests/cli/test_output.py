@@ -80,7 +80,7 @@ def test_a_view_without_columns_is_a_plain_list(capsys):
 
 def test_details(capsys):
     print_details([("name", "web"), ("last lines", Lines(["one", "\x07two"])), ("uptime", None)])
-    assert capsys.readouterr().out == "name        web\nlast lines:\n  one\n  \\x07two\nuptime      -\n"
+    assert capsys.readouterr().out == "name    web\nlast lines:\n  one\n  \\x07two\nuptime  -\n"
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_trouble(changes, text):
 
 @pytest.mark.parametrize(
     "last_exit, text",
-    [(None, "-"), (ending(3), "code 3"), (ending(137, 9), "signal SIGKILL"), (ending(0, 99), "signal 99")],
+    [(None, "-"), (ending(3), "code 3"), (ending(137, 9), "signal KILL"), (ending(0, 99), "signal 99")],
 )
 def test_exits(last_exit, text):
     assert exit_text(last_exit) == text
