@@ -136,6 +136,13 @@ def request(address: Any, method: str, path: str, body: bytes | None = None, hos
     return parse(talk(address, head.encode("latin-1") + b"\r\n" + (body or b"")))
 
 
+def wait_until(condition: Callable[[], Any]) -> None:
+    """Let other greenlets run until *condition* holds, at most ten seconds."""
+    with gevent.Timeout(10):
+        while not condition():
+            gevent.sleep(0.001)
+
+
 def in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call something that blocks, such as a child's end, while greenlets go on."""
     return gevent.get_hub().threadpool.apply(function, args, kwargs)
@@ -145,5 +152,5 @@ def connection(family: int = socket.AF_INET, peer: Any = ("127.0.0.1", 40000), l
     """Return a connection that never was."""
     made = Connection.__new__(Connection)
     made.sock, made.family, made.peer, made.local = None, family, peer, local
-    made.secure, made.permitted = False, None
+    made.secure, made.permitted, made.permitted_by = False, None, None
     return made

@@ -6,18 +6,16 @@ It is WSGI around everything else, so that a plugin's middleware is behind it an
 from __future__ import annotations
 
 import os
-import re
 import socket
 from typing import Any, Callable, Iterable
 
-from ..errors import BadRequest, Forbidden, GafferError, Misdirected
+from ..errors import Forbidden, GafferError, Misdirected
 from .peer import peer_uid
 from .replies import StartResponse, empty, error_reply
+from .rules import DEFAULT_PORTS, Rules, check_origin, clean_host
 
 Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\[\]:/?#@\s]+)(?::[0-9]*)?\Z")
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _PREFLIGHT = (
     ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE"),
     ("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, X-Api-Key"),
@@ -28,42 +26,42 @@ _PREFLIGHT = (
 class Guard:
     """A WSGI application that lets requests through to *app* by the keyless rules of CONTRACT §8.
 
-    :param hosts: names that requests may call this server by, besides ``localhost``, the machine's name,
-        loopback addresses and the address that they came to.
-    :param origins: web origins (``https://example.org``) whose pages may use it.
-    :param local_users: let every local account in, not only our own and root's.
-    :param anonymous: let other machines in.
+    :param rules: who may come; :attr:`rules` may be changed at any time.
     :param ask: asks for the uid behind a connection; for tests.
+    :raises ValueError, BadRequest: *rules* hold something that is no origin or no host.
     """
 
     def __init__(
-        self,
-        app: Wsgi,
-        hosts: Iterable[str] = (),
-        origins: Iterable[str] = (),
-        local_users: bool = False,
-        anonymous: bool = False,
-        ask: Callable[[Any, Any, Any], int | None] = peer_uid,
+        self, app: Wsgi, rules: Rules | None = None, ask: Callable[[Any, Any, Any], int | None] = peer_uid
     ) -> None:
-        machine = socket.gethostname().lower()
         self._app = app
-        self._hosts = {"localhost", machine, machine.partition(".")[0], *(clean_host(host) for host in hosts)}
-        self._origins = {check_origin(origin) for origin in origins}
-        self._local_users, self._anonymous = local_users, anonymous
         self._users = {0, os.geteuid()}
         self._ask = ask
+        self.rules = rules or Rules()
+
+    @property
+    def rules(self) -> Rules:
+        """Who may come. New rules count for connections that are open, too."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: Rules) -> None:
+        machine = socket.gethostname().lower()
+        self._hosts = {"localhost", machine, machine.partition(".")[0], *(clean_host(host) for host in rules.hosts)}
+        self._origins = {check_origin(origin) for origin in rules.origins}
+        self._rules = rules
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Check one request and pass it on (WSGI)."""
         try:
-            # What was found out about a connection stays true for it.
             connection = environ.get("gaffer.connection")
             host = environ.get("HTTP_HOST")
-            if connection is None or connection.permitted != (host,):
+            # What was found out about a connection stays true for it, under the same rules.
+            if connection is None or connection.permitted != host or connection.permitted_by is not self._rules:
                 self.check_peer(connection)
                 self.check_host(connection, host)
                 if connection is not None:
-                    connection.permitted = (host,)
+                    connection.permitted, connection.permitted_by = host, self._rules
             if "HTTP_ORIGIN" not in environ:
                 return self._app(environ, start_response)
             return self._from_a_page(environ, start_response)
@@ -77,7 +75,7 @@ class Guard:
 
         :raises Forbidden: the process at the other end is neither our user's nor root's, or nobody can tell.
         """
-        if self._local_users or connection is not None and self._is_far(connection):
+        if self._rules.local_users or connection is not None and self._is_far(connection):
             return
         uid = self._ask(connection.sock, connection.peer, connection.local) if connection is not None else None
         if uid is None:
@@ -93,7 +91,7 @@ class Guard:
 
     def _is_far(self, connection: Any) -> bool:
         """Tell whether *connection* comes from another machine and other machines may come."""
-        if not self._anonymous or connection.family == socket.AF_UNIX:
+        if not self._rules.anonymous or connection.family == socket.AF_UNIX:
             return False
         # A loopback address at either end means a process of this machine.
         return not (is_loopback(connection.peer[0]) or is_loopback(connection.local[0]))
@@ -143,35 +141,12 @@ class Guard:
         return self._app(environ, start)
 
 
-def clean_host(header: str) -> str:
-    """Return the name in a Host header: lower case, without port, brackets and final dot.
-
-    :raises BadRequest: it is none.
-    """
-    found = _HOST.match(header.strip())
-    if found is None:
-        raise BadRequest(f"{header[:100]!r} is no host name")
-    return found.group(1).lower().strip("[]").rstrip(".")
-
-
-def check_origin(origin: str) -> str:
-    """Return *origin* in the form that browsers send.
-
-    :raises ValueError: it is not ``http://…`` or ``https://…`` without a path. ``*`` would be every page of the web.
-    """
-    text = origin.strip().lower().rstrip("/")
-    scheme, _, host = text.partition("://")
-    if scheme not in _DEFAULT_PORTS or not _HOST.match(host) or "*" in host:
-        raise ValueError(f"'{origin}' is no web origin; write https://example.org, with its port if it has one")
-    return scheme + "://" + host.removesuffix(_DEFAULT_PORTS[scheme])
-
-
 def is_own_origin(origin: str, host: str) -> bool:
     """Tell whether a page from *origin* was served by whom the Host header *host* names."""
     scheme, separator, own = origin.lower().partition("://")
     if not separator or not own:
         return False
-    default = _DEFAULT_PORTS.get(scheme, "")
+    default = DEFAULT_PORTS.get(scheme, "")
     return own.removesuffix(default) == host.lower().removesuffix(default)
 
 

@@ -47,7 +47,7 @@ class Limits:
 class Connection:
     """What is known of a connection; the guard keeps what it found out here, for the next request."""
 
-    __slots__ = ("family", "local", "peer", "permitted", "secure", "sock")
+    __slots__ = ("family", "local", "peer", "permitted", "permitted_by", "secure", "sock")
 
     def __init__(self, sock: Any, peer: Any, secure: bool) -> None:
         self.sock = sock
@@ -55,7 +55,8 @@ class Connection:
         self.peer = peer
         self.local = sock.getsockname()
         self.secure = secure
-        self.permitted: Any = None
+        self.permitted: str | None = None
+        self.permitted_by: Any = None
 
 
 class SlowBody(OSError):

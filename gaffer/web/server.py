@@ -1,4 +1,4 @@
-"""gevent.pywsgi behind sockets that are bound already: timeouts, limits, TLS and a stop that lets requests finish."""
+"""gevent.pywsgi behind sockets that are bound already: timeouts, limits and a stop that lets requests finish."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import gevent
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
-from ..errors import GafferError
 from .handler import Handler, Limits
 
 log = logging.getLogger("gaffer.web")
@@ -18,22 +17,16 @@ log = logging.getLogger("gaffer.web")
 Wsgi = Callable[..., Iterable[bytes]]
 
 
-class TlsError(GafferError):
-    """A certificate or key that cannot be used."""
-
-    code = "tls"
-
-
 class Listener(WSGIServer):  # type: ignore[misc]
     """Serves one listening socket."""
 
     handler_class = Handler
 
-    def __init__(self, sock: socket.socket, app: Wsgi, limits: Limits, tls: Any, environ: dict[str, Any]) -> None:
+    def __init__(self, sock: socket.socket, app: Wsgi, limits: Limits, tls: Any) -> None:
         address = sock.getsockname()
         host, port = address[:2] if isinstance(address, tuple) else ("", "")
         # Given here, because pywsgi would ask the DNS for the name of the address, and wait for it.
-        named = {"SERVER_NAME": host, "SERVER_PORT": str(port), **environ}
+        named = {"SERVER_NAME": host, "SERVER_PORT": str(port)}
         self.limits = limits
         self.closing = False
         self.idle: dict[Handler, None] = {}
@@ -96,15 +89,14 @@ class Server:
         self._listeners: list[Listener] = []
         self._sockets: list[socket.socket] = []
 
-    def add(self, sock: socket.socket, tls: Any = None, environ: dict[str, Any] | None = None) -> None:
+    def add(self, sock: socket.socket, tls: Any = None) -> None:
         """Serve *sock*, which is bound and listens already.
 
-        :param tls: what :func:`tls_context` returned, or None.
-        :param environ: what every request on it finds in its WSGI environment.
+        :param tls: what :func:`gaffer.web.tls.tls_context` returned, or None.
         """
         sock.setblocking(False)
         self._sockets.append(sock)
-        self._listeners.append(Listener(sock, self.app, self.limits, tls, environ or {}))
+        self._listeners.append(Listener(sock, self.app, self.limits, tls))
 
     def start(self) -> None:
         """Begin to accept connections; those that waited in the backlog come first."""
@@ -123,30 +115,3 @@ class Server:
     def connections(self) -> int:
         """How many connections are open."""
         return sum(len(listener.pool) for listener in self._listeners)
-
-
-def tls_context(certfile: str, keyfile: str | None = None, cacert: str | None = None) -> Any:
-    """Return the TLS settings of an endpoint: TLS 1.2 and later.
-
-    :param certfile: the server's certificate chain, PEM.
-    :param keyfile: its key, if that is another file.
-    :param cacert: certificates that clients' certificates must be signed by; with it, clients need one.
-    :raises TlsError: a file is missing or not what it should be.
-    """
-    # Imported here, because most endpoints have no TLS and it takes a while.
-    from gevent import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(certfile, keyfile or None)
-    except OSError as error:
-        files = " and ".join(name for name in (certfile, keyfile) if name)
-        raise TlsError(f"cannot use the certificate {files}: {error.strerror or error}") from error
-    if cacert:
-        try:
-            context.load_verify_locations(cacert)
-        except OSError as error:
-            raise TlsError(f"cannot use the clients' certificates in {cacert}: {error.strerror or error}") from error
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

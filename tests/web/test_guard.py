@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from gaffer.web.guard import Guard, check_origin, clean_host, is_loopback, is_own_origin
+from gaffer.web.guard import Guard, is_loopback, is_own_origin
+from gaffer.web.rules import Rules, check_origin, clean_host
 from tests.webtools import call, connection
 
 ME = os.geteuid()
@@ -29,7 +30,7 @@ class Asked:
 
 
 def get(host="localhost", uid=ME, via=None, method="GET", origin=None, headers=None, **options):
-    guard = Guard(inner, ask=Asked(uid), **options)
+    guard = Guard(inner, Rules(**options), Asked(uid))
     environ = {"gaffer.connection": via or connection(), **(headers or {})}
     if host is not None:
         environ["HTTP_HOST"] = host
@@ -101,6 +102,19 @@ def test_a_refused_connection_stays_refused():
     via = connection()
     for _ in range(2):
         call(guard, "GET", "/", HTTP_HOST="localhost", **{"gaffer.connection": via}).assert_problem(403, "forbidden")
+
+
+def test_new_rules_count_for_open_connections():
+    guard = Guard(inner, Rules(local_users=True, hosts=("a.example",)), Asked(OTHER))
+    request = {"HTTP_HOST": "a.example", "gaffer.connection": connection()}
+    assert call(guard, "GET", "/", **request).body == b"in"
+    guard.rules = Rules(local_users=True)
+    call(guard, "GET", "/", **request).assert_problem(421, "misdirected")
+    guard.rules = Rules(hosts=("a.example",))
+    call(guard, "GET", "/", **request).assert_problem(403, "forbidden")
+    with pytest.raises(ValueError):
+        guard.rules = Rules(origins=("*",))
+    call(guard, "GET", "/", **request).assert_problem(403, "forbidden")
 
 
 # -- by which name ------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from gaffer.web import peer
 from gaffer.web.app import App
 from gaffer.web.guard import Guard
 from gaffer.web.routes import Route
+from gaffer.web.rules import Rules
 from tests.webtools import in_thread, parse, served
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sock_diag is Linux's")
@@ -134,7 +135,7 @@ def test_systems_that_do_not_tell(monkeypatch):
 
 def guarded(**options):
     route = Route("GET", "/", handler=lambda request: {"welcome": "in"}, permission=None)
-    return Guard(App([route]), **options)
+    return Guard(App([route]), Rules(**options))
 
 
 REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

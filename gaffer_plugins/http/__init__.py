@@ -1,0 +1,202 @@
+"""HTTP: listens, guards and answers. Routes come from plugins; this one's own are the jobs API.
+
+Sockets are bound before the first process is started, so that a port in use stops the start and not the work. They
+are answered once jobs are loaded; until then, connections wait in the backlog.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Callable, Iterable
+
+import gevent
+
+from gaffer import Plugin, hookimpl
+from gaffer.errors import PluginError, Problem
+from gaffer.fields import Int
+from gaffer.hooks import named_call
+from gaffer.version import __version__
+
+if TYPE_CHECKING:
+    from gaffer.manager import Manager
+    from gaffer.options import Options
+    from gaffer.settings import Endpoint, Settings
+    from gaffer.web.guard import Guard
+    from gaffer.web.routes import Route
+    from gaffer.web.rules import Rules
+    from gaffer.web.server import Server
+
+    from .endpoints import Bound
+
+__all__ = ["HttpPlugin"]
+
+log = logging.getLogger("gaffer.http")
+
+MAX_BODY = 1 << 20
+MAX_CONNECTIONS = 1024
+#: How long running requests may take after everything else has stopped, in seconds.
+_LAST_REQUESTS = 2.0
+
+
+class HttpPlugin(Plugin):
+    """The HTTP API (CONTRACT §4, §8).
+
+    :param endpoints: where to listen: addresses, or :class:`gaffer.settings.Endpoint`. By default what the settings
+        say, and 127.0.0.1:5000 without any.
+    :param rules: who may come; by default what the settings say, and without any only our own user and root.
+    """
+
+    name = "http"
+    version = __version__
+    description = "the HTTP API: jobs, processes, plugins, health"
+
+    def __init__(self, endpoints: Iterable[Endpoint | str] | None = None, rules: Rules | None = None) -> None:
+        self._given = (None if endpoints is None else list(endpoints), rules)
+        self._endpoints: list[Endpoint] = []
+        self._bound: list[Bound] = []
+        self._front = Front()
+        self._app: Callable[..., Iterable[bytes]] = self._front
+        self._routes: list[Route] = []
+        self._guard: Guard | None = None
+        self._server: Server | None = None
+        self._starting: gevent.Greenlet | None = None
+
+    # -- settings -------------------------------------------------------------------------------
+
+    @hookimpl
+    def gaffer_add_options(self, options: Options) -> None:
+        """Declare the limits."""
+        options.add("http_max_body", Int(1024, 1 << 30), MAX_BODY, "bytes that the body of a request may have")
+        options.add(
+            "http_max_connections", Int(8, 100_000), MAX_CONNECTIONS, "connections that may be open at each address"
+        )
+
+    @hookimpl
+    def gaffer_check_config(self, settings: Settings) -> list[Problem]:
+        """Find hosts and origins that cannot be meant."""
+        from .endpoints import wrong_rules
+
+        return wrong_rules(settings)
+
+    # -- life -----------------------------------------------------------------------------------
+
+    @hookimpl
+    def gaffer_manager_start(self, manager: Manager) -> None:
+        """Put the routes together and bind every address: whatever is wrong with them stops the start."""
+        from .endpoints import bind_all, check_reach, make_endpoints, make_rules
+
+        settings = manager.settings
+        if settings is not None and settings.get("require_key"):
+            raise PluginError("keys are required, but no plugin that checks them is loaded")
+        given, rules = self._given
+        self._endpoints = make_endpoints(settings, given)
+        if given is not None or settings is None:
+            check_reach(self._endpoints, make_rules(settings, rules))
+        self._routes = collect_routes(manager)
+        self._app = manager.hooks.fold("gaffer_wrap_wsgi", "app", self._front, manager=manager)
+        self._bound = bind_all(self._endpoints)
+
+    @hookimpl
+    def gaffer_ready(self, manager: Manager) -> None:
+        """Begin to answer."""
+        self._starting = gevent.spawn(self._serve, manager)
+
+    def _serve(self, manager: Manager) -> None:
+        # Late, because the first process need not wait for bottle and pywsgi.
+        from gaffer.web.app import App
+        from gaffer.web.guard import Guard
+        from gaffer.web.handler import Limits
+        from gaffer.web.server import Server
+
+        settings = manager.settings
+        self._front.app = App(self._routes, manager.commands.run, _limit(settings, "http_max_body", MAX_BODY))
+        self._guard = Guard(self._app, self._rules(settings))
+        server = Server(self._guard, Limits(connections=_limit(settings, "http_max_connections", MAX_CONNECTIONS)))
+        for sock, tls in self._bound:
+            server.add(sock, tls)
+        server.start()
+        self._server = server
+        log.info("listening on %s", ", ".join(self.urls))
+
+    def _rules(self, settings: Settings | None) -> Rules:
+        from .endpoints import host_names, make_rules
+
+        rules = make_rules(settings, self._given[1])
+        return rules._replace(hosts=(*rules.hosts, *host_names(self._endpoints)))
+
+    @hookimpl
+    def gaffer_config_reloaded(self, manager: Manager) -> None:
+        """Take over who may come."""
+        if self._guard is not None:
+            self._guard.rules = self._rules(manager.settings)
+
+    @hookimpl
+    def gaffer_manager_stopped(self) -> None:
+        """Let running requests end, then close; until here the API answered."""
+        if self._starting is not None:
+            self._starting.join()
+        server, self._server, self._guard = self._server, None, None
+        bound, self._bound = self._bound, []
+        if server is not None:
+            server.stop(_LAST_REQUESTS)
+        for sock, _ in bound:
+            sock.close()
+
+    # -- what others see ------------------------------------------------------------------------
+
+    @hookimpl
+    def gaffer_routes(self) -> list[Route]:
+        """Return the jobs API."""
+        from .jobsapi import ROUTES
+
+        return list(ROUTES)
+
+    @hookimpl
+    def gaffer_health(self) -> dict[str, Any]:
+        """Return the addresses and how many connections are open."""
+        return {"urls": self.urls, "connections": self._server.connections if self._server else 0}
+
+    @property
+    def serving(self) -> bool:
+        """Whether requests are answered."""
+        return self._server is not None
+
+    @property
+    def urls(self) -> list[str]:
+        """Where it listens: ``http://127.0.0.1:5000``, ``https://…``, ``unix:/path``; with real ports for port 0."""
+        from gaffer.addresses import UNIX, format_address
+
+        texts = [(format_address(sock.getsockname()), tls) for sock, tls in self._bound]
+        return [text if text.startswith(UNIX) else f"http{'s' if tls else ''}://{text}" for text, tls in texts]
+
+
+class Front:
+    """What middlewares are wrapped around before the application exists: they are asked before processes start."""
+
+    app: Callable[..., Iterable[bytes]]
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Pass the request on (WSGI)."""
+        return self.app(environ, start_response)
+
+
+def collect_routes(manager: Manager) -> list[Route]:
+    """Return the routes of all plugins, those registered first in front.
+
+    :raises PluginError: naming the plugins whose routes are wrong or clash.
+    """
+    from gaffer.web.routes import check_routes
+
+    commands = {command.name for command in manager.commands}
+    offers = [
+        (call.plugin, named_call(call, {"manager": manager}) or ())
+        for call in manager.hooks.implementations("gaffer_routes")
+    ]
+    return check_routes(offers, commands.__contains__)
+
+
+def _limit(settings: Settings | None, option: str, default: int) -> int:
+    """Return an option of this plugin; an embedder's settings may have been read without them."""
+    if settings is None or settings.options.get(option) is None:
+        return default
+    return int(settings.get(option))

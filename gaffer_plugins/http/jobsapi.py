@@ -1,0 +1,122 @@
+"""The jobs API of CONTRACT §4: which URL is which command, with which arguments and which status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gaffer.errors import BadRequest
+from gaffer.names import check_name, parse_job_name
+from gaffer.web.routes import Route
+
+if TYPE_CHECKING:
+    from gaffer.web.request import Request
+
+JOB = "/jobs/<session>/<job>"
+PROCESS = "/<pid:int>"
+_STATES = {b"0": 0, b"1": 1, b"2": 2}
+
+
+def named(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the argument that names the path's job."""
+    return {"name": f"{parameters['session']}.{parameters['job']}"}
+
+
+def in_session(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The path names a session."""
+    return {"sessionid": parameters["session"]}
+
+
+def new_job(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The body is a job of the path's session."""
+    config = job_settings(request)
+    return {"config": config, "sessionid": placed(config, parameters["session"])}
+
+
+def changed_job(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The body is the path's job; its name may be left out."""
+    config = {"name": parameters["job"], **job_settings(request)}
+    session = placed(config, parameters["session"], parameters["job"])
+    # Without start, the job stays up or down as it is. Another kind of value is reported with the other settings.
+    start = {"start": config["start"]} if isinstance(config.get("start"), bool) else {}
+    return {"config": config, "sessionid": session, **start}
+
+
+def job_settings(request: Request) -> dict[str, Any]:
+    """Return the job in the body."""
+    config = request.json
+    if not isinstance(config, dict):
+        raise BadRequest("the body must be a JSON object with the job's settings: at least name and cmd")
+    return config
+
+
+def placed(config: dict[str, Any], session: str, job: str | None = None) -> str:
+    """Return the path's *session*, once the name in the body does not say another one, or another *job*.
+
+    :raises BadRequest: it does, or the path's session has no valid name.
+    """
+    check_name(session, "session name")
+    try:
+        name = parse_job_name(config.get("name", ""), session)
+    except BadRequest:
+        return session  # told together with whatever else is wrong with the settings
+    if name.session != session:
+        raise BadRequest(f"the URL is session {session!r}, but the job is called {config['name']!r}")
+    if job is not None and name.job != job:
+        raise BadRequest(f"the URL is job {job!r}, but the job is called {config['name']!r}; jobs cannot be renamed")
+    return session
+
+
+def scaling(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The body says ``{"scale": 2 | "+1" | "-1" | "=3"}``."""
+    return {**named(parameters), **request.fields(["scale"])}
+
+
+def signalling(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The body says ``{"signal": 15 | "SIGTERM" | "term"}``."""
+    target = {"pid": parameters["pid"]} if "pid" in parameters else named(parameters)
+    return {**target, **request.fields(["signal"])}
+
+
+def wanted_state(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The body is ``0``, ``1`` or ``2``, whatever it is declared as."""
+    body = request.read().strip()
+    if body not in _STATES:
+        raise BadRequest(f"the body must be 1 (start), 0 (stop) or 2 (reload), not {body[:20].decode('latin-1')!r}")
+    return {**named(parameters), "state": _STATES[body]}
+
+
+def committing(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The body may say ``{"env": {…}, "graceful_timeout": seconds}``."""
+    return {**named(parameters), **request.fields(optional=["env", "graceful_timeout"])}
+
+
+ROUTES = (
+    Route("GET", "/", command="welcome"),
+    Route("GET", "/ping", command="ping"),
+    Route("GET", "/version", command="version"),
+    Route("GET", "/sessions", command="sessions"),
+    Route("GET", "/jobs", command="jobs"),
+    Route("GET", "/pids", command="pids"),
+    Route("GET", "/jobs/<session>", command="session_jobs", arguments=in_session),
+    Route("POST", "/jobs/<session>", command="load", arguments=new_job),
+    Route("GET", JOB, command="info"),
+    Route("PUT", JOB, command="update", arguments=changed_job, status=201),
+    Route("DELETE", JOB, command="unload"),
+    Route("GET", f"{JOB}/stats", command="stats"),
+    Route("GET", f"{JOB}/numprocesses", command="numprocesses"),
+    Route("POST", f"{JOB}/numprocesses", command="scale", arguments=scaling),
+    Route("POST", f"{JOB}/signal", command="killall", arguments=signalling, status=202),
+    Route("GET", f"{JOB}/state", command="state", reply=str),
+    Route("POST", f"{JOB}/state", command="set_state", arguments=wanted_state, status=202, raw=True),
+    Route("GET", f"{JOB}/pids", command="job_pids"),
+    Route("POST", f"{JOB}/commit", command="commit", arguments=committing),
+    Route("POST", f"{JOB}/restart", command="restart_job", status=202),
+    Route("GET", PROCESS, command="process_info"),
+    Route("DELETE", PROCESS, command="stop_process", status=202),
+    Route("GET", f"{PROCESS}/stats", command="process_stats"),
+    Route("POST", f"{PROCESS}/signal", command="kill", arguments=signalling, status=202),
+    Route("GET", "/plugins", command="plugins"),
+    Route("GET", "/health", command="health"),
+    Route("POST", "/reload", command="reload_config"),
+    Route("POST", "/shutdown", command="shutdown", status=202),
+)

@@ -1,0 +1,101 @@
+"""TLS with real certificates; clients are threads with the standard library's ssl."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import subprocess
+import sys
+
+import pytest
+
+from gaffer.web.app import App
+from gaffer.web.routes import Route
+from gaffer.web.tls import TlsError, tls_context
+from tests.webtools import connect, everything, in_thread, served, talk, wait_until
+
+
+def app():
+    return App([Route("GET", "/hello", handler=lambda request: {"hello": "world"}, permission=None)])
+
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """A certificate for localhost that is its own authority, and another one that it did not sign."""
+    folder = tmp_path_factory.mktemp("tls")
+    for name in ("server", "stranger"):
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        command += ["-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}"]
+        command += ["-addext", "subjectAltName=DNS:localhost"]
+        try:
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        except FileNotFoundError:
+            pytest.skip("openssl is needed to make certificates")
+    return folder
+
+
+def fetch(address, certificates, client=None, **versions):
+    context = ssl.create_default_context(cafile=certificates / "server.pem")
+    if client:
+        context.load_cert_chain(certificates / f"{client}.pem", certificates / f"{client}.key")
+    for name, value in versions.items():
+        setattr(context, name, value)
+    connection = http.client.HTTPSConnection("localhost", address[1], context=context, timeout=10)
+    try:
+        connection.request("GET", "/hello")
+        first = connection.getresponse().read()
+        connection.request("GET", "/hello")
+        return first + connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+def tls(certificates, cacert=None):
+    return tls_context(str(certificates / "server.pem"), str(certificates / "server.key"), cacert and str(cacert))
+
+
+def test_tls(certificates):
+    with served(app(), tls=tls(certificates)) as (address, _):
+        assert in_thread(fetch, address, certificates) == b'{"hello": "world"}' * 2
+
+
+def test_old_tls_is_refused(certificates, caplog):
+    old = {"minimum_version": ssl.TLSVersion.TLSv1, "maximum_version": ssl.TLSVersion.TLSv1_1}
+    with served(app(), tls=tls(certificates)) as (address, _):
+        with pytest.warns(DeprecationWarning), pytest.raises(OSError):
+            in_thread(fetch, address, certificates, **old)
+    assert not caplog.records
+
+
+def test_client_certificates(certificates):
+    with served(app(), tls=tls(certificates, certificates / "server.pem")) as (address, _):
+        assert in_thread(fetch, address, certificates, "server") == b'{"hello": "world"}' * 2
+        for client in (None, "stranger"):
+            with pytest.raises(OSError):
+                in_thread(fetch, address, certificates, client)
+
+
+def test_tls_handshakes_have_a_deadline_and_plain_http_is_no_handshake(certificates, capfd):
+    with served(app(), tls=tls(certificates), handshake=0.05) as (address, server):
+        silent = connect(address)
+        assert everything(silent) == b""
+        silent.close()
+        talk(address, b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: server.connections == 0)
+        assert in_thread(fetch, address, certificates)
+    assert capfd.readouterr().err == ""
+
+
+def test_tls_files_that_cannot_be_used(certificates):
+    with pytest.raises(TlsError, match="nowhere.pem"):
+        tls_context("nowhere.pem")
+    with pytest.raises(TlsError, match="stranger.key"):
+        tls_context(str(certificates / "server.pem"), str(certificates / "stranger.key"))
+    with pytest.raises(TlsError, match="server.key"):
+        tls(certificates, certificates / "server.key")
+
+
+def test_ssl_is_imported_only_for_tls():
+    code = "import sys, gaffer.web.server, gaffer.web.app, gaffer.web.guard; sys.exit('gevent.ssl' in sys.modules)"
+    assert in_thread(subprocess.run, [sys.executable, "-c", code]).returncode == 0
