@@ -49,6 +49,8 @@ class ConsolePlugin(Plugin):
 class _Events:
     """Prints every event once: derived names such as ``job.default.web.spawn`` are the same event again."""
 
+    description = "prints events"
+
     def __init__(self, manager: Any, printer: Printer) -> None:
         self._manager = manager
         self._printer = printer
@@ -74,6 +76,8 @@ class _Events:
 
 class _Output:
     """Opens a sink for every stream of every process, redirected or not."""
+
+    description = "prints output"
 
     def __init__(self, printer: Printer) -> None:
         self._printer = printer

@@ -1,0 +1,253 @@
+"""Static files of plugins at ``/_plugin/NAME/``: folders found by gafferd and those that plugins name.
+
+Nothing outside a site's root is ever sent, hidden files are not sent, and a page
+may load only what comes from this server.
+"""
+
+from __future__ import annotations
+
+import logging
+import mimetypes
+import os
+import stat
+from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Iterator
+from urllib.parse import quote
+
+from gaffer import Plugin, Site, hookimpl
+from gaffer.errors import Forbidden, NotFound, Unauthorized, nearest
+from gaffer.web.routes import Route
+
+if TYPE_CHECKING:
+    from gaffer.manager import Manager
+
+__all__ = ["SitesPlugin"]
+
+log = logging.getLogger("gaffer.sites")
+
+INDEX = "index.html"
+_CHUNK = 65_536
+#: What every file carries. Caches have to ask each time, so that a new version is seen at once.
+_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'; object-src 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@lru_cache
+def _types() -> mimetypes.MimeTypes:
+    """Return the types of files: the same on every machine, whatever its ``mime.types`` says."""
+    types = mimetypes.MimeTypes(filenames=())
+    for extension, kind in (
+        (".js", "text/javascript"),
+        (".mjs", "text/javascript"),
+        (".map", "application/json"),
+        (".md", "text/markdown"),
+        (".wasm", "application/wasm"),
+        (".webmanifest", "application/manifest+json"),
+        (".webp", "image/webp"),
+        (".woff", "font/woff"),
+        (".woff2", "font/woff2"),
+        (".yaml", "application/yaml"),
+    ):
+        types.add_type(kind, extension)
+    return types
+
+
+class SitesPlugin(Plugin):
+    """Serves every site of its manager."""
+
+    name = "sites"
+    description = "static files of plugins at /_plugin/NAME/"
+
+    @hookimpl
+    def gaffer_routes(self, manager: Manager) -> list[Route]:
+        """Return the routes; what they need of bottle is imported by the first request."""
+        sites = _Sites(manager)
+        summary = "a file of a plugin's site"
+        # Open to everybody: a private site is checked when it is known which one it is.
+        return [
+            Route("GET", "/_plugin/<name>", handler=sites.redirect, permission=None, summary="to its first page"),
+            Route("GET", "/_plugin/<name>/", handler=sites.file, permission=None, summary="its first page"),
+            Route("GET", "/_plugin/<name>/<path:path>", handler=sites.file, permission=None, summary=summary),
+        ]
+
+
+class _Sites:
+    """The handlers of the routes."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+
+    def find(self, name: str) -> Site:
+        """Return the site called *name*; folders come before what plugins name.
+
+        :raises NotFound: there is none.
+        :raises Unauthorized: it is private and there are keys.
+        """
+        site = next((site for site in self._all() if site.name == name), None)
+        if site is None:
+            raise NotFound(f"there is no site '{name}'{nearest(name, [site.name for site in self._all()])}")
+        # Without keys whoever gets here may do everything (CONTRACT §8); with keys, nobody has shown one.
+        if site.private and self._manager.hooks.implemented("gaffer_identify"):
+            raise Unauthorized(f"the site '{name}' is private")
+        return site
+
+    def _all(self) -> Iterator[Site]:
+        yield from self._manager.plugins.sites
+        for plugin, sites in self._manager.hooks.collect("gaffer_sites", manager=self._manager):
+            for site in sites:
+                if isinstance(site, Site):
+                    yield site
+                else:
+                    log.error("plugin %s: gaffer_sites must return gaffer.Site objects, not %r", plugin, site)
+
+    def redirect(self, request: Any, name: str) -> Any:
+        """Send the browser to the folder: its relative links would lead elsewhere without the slash."""
+        return _to_folder(request, f"/_plugin/{self.find(name).name}")
+
+    def file(self, request: Any, name: str, path: str = "") -> Any:
+        """Answer with one file, the index of a folder, or "not modified"."""
+        from bottle import HTTPResponse
+
+        site = self.find(name)
+        names = _segments(path, name)
+        descriptor = open_inside(site.root, names)
+        if descriptor is None:
+            raise NotFound(f"the site '{name}' has no file '{path or INDEX}'")
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            return _to_folder(request, f"/_plugin/{name}/{path}")
+        body = FileBody(descriptor)
+        headers = {**_HEADERS, "ETag": body.etag, "Last-Modified": formatdate(body.modified, usegmt=True)}
+        if is_current(request.headers, body.etag, body.modified):
+            body.close()
+            return HTTPResponse((), 304, headers)
+        headers |= {"Content-Type": content_type(names[-1]), "Content-Length": str(body.size)}
+        return HTTPResponse(body, 200, headers)
+
+
+def _segments(path: str, name: str) -> list[str]:
+    """Return the names in *path*, the index's after a last slash.
+
+    :raises NotFound: it could lead out of the site, or to something hidden.
+    """
+    names = path.split("/")
+    if not names[-1]:
+        names[-1] = INDEX
+    if any(not part or part.startswith(".") or "\0" in part for part in names):
+        raise NotFound(f"the site '{name}' has no file '{path}'")
+    return names
+
+
+def _to_folder(request: Any, path: str) -> Any:
+    from bottle import HTTPResponse
+
+    query = request.environ.get("QUERY_STRING")
+    location = quote(path, safe="/") + "/" + (f"?{query}" if query else "")
+    # Not a permanent one: browsers would remember it after the site is gone.
+    return HTTPResponse("", 302, {**_HEADERS, "Location": location})
+
+
+def open_inside(root: str, names: list[str]) -> int | None:
+    """Open a file or folder below *root*; return its descriptor, None if there is none.
+
+    Links count as long as they stay below *root*. The way is first found and then
+    walked folder by folder without following links, so that nobody can swap one
+    in between: gafferd may be root where the site's owner is not.
+
+    :raises Forbidden: it exists, but must not be read.
+    """
+    real = os.path.realpath(root)
+    target = os.path.realpath(os.path.join(real, *names))
+    if not target.startswith(real.rstrip("/") + "/"):
+        return None
+    descriptor = -1
+    try:
+        descriptor = _open_root(root)
+        for name in os.path.relpath(target, real).split("/"):
+            # Non-blocking, since opening a pipe would wait for its other end.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            below = os.open(name, flags, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(kind) or stat.S_ISDIR(kind):
+            result, descriptor = descriptor, -1
+            return result
+        return None
+    except PermissionError:
+        raise Forbidden(f"'{'/'.join(names)}' cannot be read by gafferd's user") from None
+    except OSError:
+        return None
+    finally:
+        if descriptor != -1:
+            os.close(descriptor)
+
+
+def _open_root(root: str) -> int:
+    """Open the folder of a site; a link in its place counts only if we or root made it."""
+    entry = os.lstat(root)
+    follow = 0
+    if not stat.S_ISLNK(entry.st_mode):
+        follow = os.O_NOFOLLOW
+    elif entry.st_uid not in (0, os.geteuid()):
+        raise PermissionError(f"{root} is somebody else's link")
+    return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | follow)
+
+
+class FileBody:
+    """An open file as the body of an answer.
+
+    :param descriptor: of a regular file; ours from now on.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
+        info = os.fstat(descriptor)
+        self.size = info.st_size
+        self.modified = int(info.st_mtime)
+        self.etag = f'"{info.st_mtime_ns:x}-{info.st_size:x}"'
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = self.size
+        with self._file:
+            while left:
+                data = self._file.read(min(_CHUNK, left))
+                if not data:
+                    # The promised length cannot be kept: only a broken connection tells the client.
+                    raise OSError("the file became shorter while it was sent")
+                left -= len(data)
+                yield data
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def content_type(name: str) -> str:
+    """Return the type of the file called *name*, for text in UTF-8."""
+    kind, encoding = _types().guess_type(f"/{name}")  # a path, or "data:x" would be taken for a URL
+    if encoding is not None:
+        return f"application/{encoding}"
+    if kind is None:
+        return "application/octet-stream"
+    textual = kind.startswith("text/") or kind.endswith(("json", "xml", "yaml"))
+    return f"{kind}; charset=utf-8" if textual else kind
+
+
+def is_current(headers: Any, etag: str, modified: int) -> bool:
+    """Tell whether the client has this version (RFC 9110 §13.1): its tags count before its date."""
+    tags = headers.get("If-None-Match")
+    if tags is not None:
+        known = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
+        return etag in known or known == ["*"]
+    try:
+        return int(parsedate_to_datetime(headers.get("If-Modified-Since", "")).timestamp()) >= modified
+    except (TypeError, ValueError, OverflowError):
+        return False

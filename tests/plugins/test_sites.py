@@ -1,0 +1,352 @@
+"""Sites over HTTP: files, types, caching; and nothing that lies outside or is hidden."""
+
+import os
+import re
+import types
+import warnings
+
+import gevent
+import pytest
+from gevent import socket as green
+
+import gaffer
+from gaffer.hooks import Hooks
+from gaffer.plugins import PluginSet, Site
+from gaffer.web.app import App
+from gaffer.web.routes import check_routes
+from gaffer_plugins.sites import SitesPlugin, content_type, open_inside
+
+from ..test_plugins import module, write
+from ..webtools import call, served
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write(
+        tmp_path / "plugins",
+        {
+            "hello/_site/index.html": "<h1>hello</h1>",
+            "hello/_site/img/logo.svg": "<svg/>",
+            "hello/_site/sub/index.html": "sub",
+            "hello/_site/.secret": "hidden",
+            "hello/_site/empty/readme.txt": "",
+            "hello/plugin.txt": "beside the site",
+            "secret.txt": "above",
+        },
+    )
+
+
+@pytest.fixture
+def plugins(folder):
+    plugins = PluginSet()
+    plugins.add(SitesPlugin())
+    plugins.load_folder(folder)
+    return plugins
+
+
+@pytest.fixture
+def manager(plugins):
+    return types.SimpleNamespace(plugins=plugins, hooks=Hooks(plugins.pm))
+
+
+@pytest.fixture
+def app(manager):
+    return App(check_routes([("sites", manager.hooks.ask("gaffer_routes", manager=manager)[0])]))
+
+
+class TestFiles:
+    @pytest.mark.parametrize(
+        ("path", "kind", "body"),
+        [
+            ("", "text/html; charset=utf-8", "<h1>hello</h1>"),
+            ("index.html", "text/html; charset=utf-8", "<h1>hello</h1>"),
+            ("img/logo.svg", "image/svg+xml; charset=utf-8", "<svg/>"),
+            ("sub/", "text/html; charset=utf-8", "sub"),
+            ("empty/readme.txt", "text/plain; charset=utf-8", ""),
+        ],
+    )
+    def test_get(self, app, path, kind, body):
+        answer = call(app, "GET", f"/_plugin/hello/{path}")
+        assert (answer.status, answer.text) == (200, body)
+        assert answer.headers["content-type"] == kind
+        assert answer.headers["content-length"] == str(len(body))
+
+    def test_security_headers(self, app):
+        headers = call(app, "GET", "/_plugin/hello/").headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert "frame-ancestors 'self'" in headers["content-security-policy"]
+
+    def test_head_sends_no_body_and_leaves_no_file_open(self, app):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            answer = call(app, "HEAD", "/_plugin/hello/")
+        assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"", "14")
+
+    @pytest.mark.parametrize(
+        ("path", "location"),
+        [
+            ("/_plugin/hello", "/_plugin/hello/"),
+            ("/_plugin/hello?a=b", "/_plugin/hello/?a=b"),
+            ("/_plugin/hello/sub", "/_plugin/hello/sub/"),
+        ],
+    )
+    def test_folder_without_slash(self, app, path, location):
+        answer = call(app, "GET", path)
+        assert (answer.status, answer.headers["location"]) == (302, location)
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+    def test_nothing_can_be_changed(self, app, method):
+        call(app, method, "/_plugin/hello/").assert_problem(405, "method_not_allowed")
+
+    def test_names_with_spaces_and_umlauts(self, app, folder):
+        write(folder, {"hello/_site/schöne seite.html": "schön", "my site/_site/index.html": "mine"})
+        assert call(app, "GET", "/_plugin/hello/sch%C3%B6ne%20seite.html").text == "schön"
+        assert call(app, "GET", "/_plugin/my%20site/").text == "mine"
+        assert call(app, "GET", "/_plugin/my%20site").headers["location"] == "/_plugin/my%20site/"
+
+    def test_site_that_appeared_later(self, app, folder):
+        call(app, "GET", "/_plugin/late/").assert_problem(404, "not_found")
+        write(folder, {"late/index.html": "late"})
+        assert call(app, "GET", "/_plugin/late/").text == "late"
+
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [
+            ("app.js", "text/javascript; charset=utf-8"),
+            ("style.css", "text/css; charset=utf-8"),
+            ("data.json", "application/json; charset=utf-8"),
+            ("font.woff2", "font/woff2"),
+            ("picture.png", "image/png"),
+            ("archive.tar.gz", "application/gzip"),
+            ("strange.xyzzy", "application/octet-stream"),
+            ("noname", "application/octet-stream"),
+            ("data:text,x.png", "image/png"),
+        ],
+    )
+    def test_types(self, name, kind):
+        assert content_type(name) == kind
+
+
+class TestMissing:
+    def test_site(self, app):
+        reason = call(app, "GET", "/_plugin/helo/").assert_problem(404, "not_found")
+        assert reason == "there is no site 'helo'; did you mean 'hello'?"
+
+    @pytest.mark.parametrize("path", ["nothing.html", "empty/", "index.html/", "index.html/more", "img//logo.svg"])
+    def test_file(self, app, path):
+        reason = call(app, "GET", f"/_plugin/hello/{path}").assert_problem(404, "not_found")
+        assert reason.startswith("the site 'hello' has no file")
+
+    def test_unreadable(self, app, monkeypatch):
+        def refuse(*args, **kwargs):
+            raise PermissionError
+
+        monkeypatch.setattr(os, "open", refuse)
+        reason = call(app, "GET", "/_plugin/hello/").assert_problem(403, "forbidden")
+        assert reason == "'index.html' cannot be read by gafferd's user"
+
+
+class TestEscapes:
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "../plugin.txt",
+            "..%2fplugin.txt",
+            "%2e%2e/plugin.txt",
+            "img/../../plugin.txt",
+            "../../secret.txt",
+            "/etc/passwd",
+            "%2fetc%2fpasswd",
+            "..",
+            "../",
+            ".",
+            "./index.html",
+            ".secret",
+            "img/..%5c..%5cplugin.txt",
+        ],
+    )
+    def test_path(self, app, path):
+        answer = call(app, "GET", f"/_plugin/hello/{path}")
+        assert answer.status == 404, answer
+        assert b"beside" not in answer.body and b"above" not in answer.body
+
+    def test_nul(self, app):
+        assert call(app, "GET", "/_plugin/hello/index.html%00.png").status in (400, 404)
+
+    @pytest.mark.parametrize("name", ["..", ".", "%2e%2e", "..%2f"])
+    def test_site_name(self, app, name):
+        assert call(app, "GET", f"/_plugin/{name}/secret.txt").status == 404
+
+    @pytest.mark.parametrize("target", ["/etc", "../..", "../../secret.txt", "/etc/passwd"])
+    def test_link_out_of_the_site(self, app, folder, target):
+        os.symlink(target, folder / "hello/_site/out")
+        for path in ("out", "out/passwd", "out/secret.txt"):
+            assert call(app, "GET", f"/_plugin/hello/{path}").status == 404
+
+    def test_link_inside_the_site(self, app, folder):
+        os.symlink("index.html", folder / "hello/_site/home.html")
+        os.symlink("../sub", folder / "hello/_site/img/sub")
+        assert call(app, "GET", "/_plugin/hello/home.html").text == "<h1>hello</h1>"
+        assert call(app, "GET", "/_plugin/hello/img/sub/").text == "sub"
+
+    def test_link_that_is_swapped_in_between(self, folder, monkeypatch):
+        site = folder / "hello/_site"
+        real = os.path.realpath
+
+        def swap(path):
+            found = real(path)
+            if found.endswith("logo.svg"):
+                os.rename(site / "img", site / "old")
+                os.symlink("/etc", site / "img")
+                write(site, {"../../etc/logo.svg": "stolen"})
+            return found
+
+        monkeypatch.setattr(os.path, "realpath", swap)
+        assert open_inside(str(site), ["img", "logo.svg"]) is None
+
+    def test_loop_of_links(self, app, folder):
+        os.symlink("loop", folder / "hello/_site/loop")
+        assert call(app, "GET", "/_plugin/hello/loop").status == 404
+
+    def test_pipes_and_devices_are_no_files(self, app, folder):
+        os.mkfifo(folder / "hello/_site/pipe")
+        assert call(app, "GET", "/_plugin/hello/pipe").status == 404
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+    def test_root_that_became_somebodys_link(self, folder):
+        site = folder / "hello/_site"
+        os.rename(site, folder / "hello/old")
+        os.symlink("/etc", site)
+        os.lchown(site, 12345, 12345)
+        with pytest.raises(gaffer.errors.Forbidden):
+            open_inside(str(site), ["passwd"])
+
+
+class TestCaching:
+    @pytest.mark.parametrize("wrap", ["{}", "W/{}", '"other", {}', "*"])
+    def test_etag(self, app, wrap):
+        tag = call(app, "GET", "/_plugin/hello/").headers["etag"]
+        answer = call(app, "GET", "/_plugin/hello/", HTTP_IF_NONE_MATCH=wrap.format(tag))
+        assert (answer.status, answer.body) == (304, b"")
+        assert answer.headers["etag"] == tag
+        assert "content-length" not in answer.headers
+
+    def test_changed_file(self, app, folder):
+        tag = call(app, "GET", "/_plugin/hello/").headers["etag"]
+        write(folder, {"hello/_site/index.html": "new text"})
+        answer = call(app, "GET", "/_plugin/hello/", HTTP_IF_NONE_MATCH=tag)
+        assert (answer.status, answer.text) == (200, "new text")
+
+    def test_date(self, app):
+        date = call(app, "GET", "/_plugin/hello/").headers["last-modified"]
+        assert call(app, "GET", "/_plugin/hello/", HTTP_IF_MODIFIED_SINCE=date).status == 304
+
+    @pytest.mark.parametrize("date", ["Thu, 01 Jan 1970 00:00:00 GMT", "nonsense", "", "Mon, 01 Jan 99999999"])
+    def test_older_and_broken_dates(self, app, date):
+        assert call(app, "GET", "/_plugin/hello/", HTTP_IF_MODIFIED_SINCE=date).status == 200
+
+    def test_tags_count_before_dates(self, app):
+        date = call(app, "GET", "/_plugin/hello/").headers["last-modified"]
+        answer = call(app, "GET", "/_plugin/hello/", HTTP_IF_MODIFIED_SINCE=date, HTTP_IF_NONE_MATCH='"other"')
+        assert answer.status == 200
+
+
+class TestHooks:
+    def test_gaffer_sites(self, plugins, app, tmp_path):
+        write(tmp_path, {"manual/index.html": "manual"})
+
+        @gaffer.hookimpl
+        def gaffer_sites(manager):
+            return [Site("manual", str(tmp_path / "manual")), Site("hello", str(tmp_path / "manual"))]
+
+        plugins.add(module("docs", gaffer_sites=gaffer_sites))
+        assert call(app, "GET", "/_plugin/manual/").text == "manual"
+        assert call(app, "GET", "/_plugin/hello/").text == "<h1>hello</h1>", "folders come first"
+
+    def test_a_broken_plugin_hurts_only_its_own_sites(self, plugins, app, caplog):
+        @gaffer.hookimpl
+        def gaffer_sites():
+            raise RuntimeError("no")
+
+        @gaffer.hookimpl(specname="gaffer_sites")
+        def wrong():
+            return ["not a site"]
+
+        plugins.add(module("broken", gaffer_sites=gaffer_sites))
+        plugins.add(module("wrong", gaffer_sites=wrong))
+        assert call(app, "GET", "/_plugin/hello/").status == 200
+        assert call(app, "GET", "/_plugin/other/").status == 404
+        assert "plugin wrong: gaffer_sites must return gaffer.Site objects, not 'not a site'" in caplog.messages
+
+    def test_private_site_needs_a_key_where_there_are_keys(self, plugins, app, tmp_path):
+        write(tmp_path, {"manual/index.html": "manual"})
+
+        @gaffer.hookimpl
+        def gaffer_sites():
+            return [Site("manual", str(tmp_path / "manual"), private=True)]
+
+        plugins.add(module("docs", gaffer_sites=gaffer_sites))
+        assert call(app, "GET", "/_plugin/manual/").status == 200
+
+        @gaffer.hookimpl(optionalhook=True)
+        def gaffer_identify(credentials):
+            return None
+
+        plugins.add(module("keys", gaffer_identify=gaffer_identify))
+        call(app, "GET", "/_plugin/manual/").assert_problem(401, "unauthorized")
+        call(app, "GET", "/_plugin/manual").assert_problem(401, "unauthorized")
+
+
+class TestServed:
+    """Through the real server."""
+
+    def ask(self, address, *requests):
+        connection = green.create_connection(address)
+        connection.sendall("".join(f"{request} HTTP/1.1\r\nHost: localhost\r\n\r\n" for request in requests).encode())
+        connection.shutdown(green.SHUT_WR)
+        data = b""
+        with gevent.Timeout(10):
+            while piece := connection.recv(65_536):
+                data += piece
+        connection.close()
+        return data
+
+    def test_large_file(self, app, folder):
+        content = os.urandom(300_000)
+        (folder / "hello/_site/large.bin").write_bytes(content)
+        with served(app) as (address, _):
+            head, _, body = self.ask(address, "GET /_plugin/hello/large.bin").partition(b"\r\n\r\n")
+        assert b"200 OK" in head and b"Content-Length: 300000" in head
+        assert body == content
+
+    def test_many_on_one_connection(self, app):
+        with served(app) as (address, _):
+            tag = call(app, "GET", "/_plugin/hello/").headers["etag"]
+            data = self.ask(
+                address,
+                "GET /_plugin/hello",
+                "HEAD /_plugin/hello/",
+                f"GET /_plugin/hello/ HTTP/1.1\r\nIf-None-Match: {tag}\r\nX:",
+                "GET /_plugin/hello/nothing",
+                "GET /_plugin/hello/img/logo.svg",
+            )
+        assert re.findall(rb"HTTP/1.1 (\d+)", data) == [b"302", b"200", b"304", b"404", b"200"]
+        assert data.endswith(b"<svg/>")
+
+    def test_file_that_becomes_shorter_breaks_the_connection(self, app, folder, monkeypatch):
+        path = folder / "hello/_site/large.bin"
+        path.write_bytes(bytes(100_000))
+        monkeypatch.setattr("gaffer_plugins.sites._CHUNK", 1000)
+        real = os.fdopen
+
+        def shrinking(descriptor, *args, **kwargs):
+            gevent.get_hub().loop.run_callback(os.truncate, path, 10)
+            return real(descriptor, *args, **kwargs)
+
+        monkeypatch.setattr("gaffer_plugins.sites.os.fdopen", shrinking)
+        body = app.reply({"REQUEST_METHOD": "GET", "PATH_INFO": "/_plugin/hello/large.bin"}).body
+        gevent.sleep(0)
+        with pytest.raises(OSError, match="became shorter"):
+            list(body)
+        body.close()
