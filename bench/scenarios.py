@@ -37,7 +37,7 @@ def first_child(peer: Peer, size: Size) -> Samples:
     samples = []
     for _ in range(size.launches):
         peer.launch(Load())
-        samples.append((peer.stamps.wait(1)[0].ns - peer.launched_ns) / 1e9)
+        samples.append((peer.born(1)[0].ns - peer.launched_ns) / 1e9)
         peer.end()
     return {"first_child_s": samples}
 
@@ -45,7 +45,7 @@ def first_child(peer: Peer, size: Size) -> Samples:
 def lone_child(peer: Peer, size: Size) -> Samples:
     """Kill the only child over and over, each time when it has grown up."""
     peer.launch(Load())
-    os_pid = peer.stamps.wait(1)[0].os_pid
+    os_pid = peer.born(1)[0].os_pid
     peer.wait_ready()
     samples = []
     for _ in range(size.kills):
@@ -59,7 +59,7 @@ def _kill_one(peer: Peer, os_pid: int) -> tuple[float, int]:
     """KILL one child; return the ms until its replacement ran, and the replacement's os pid."""
     began = time.monotonic_ns()
     os.kill(os_pid, signal.SIGKILL)
-    stamp = peer.stamps.wait(1)[0]
+    stamp = peer.born(1)[0]
     return (stamp.ns - began) / 1e6, stamp.os_pid
 
 
@@ -70,7 +70,7 @@ def crowd(peer: Peer, size: Size) -> Samples:
     time.sleep(0.5)
     began = time.monotonic_ns()
     peer.start()
-    born = peer.stamps.wait(size.crowd)
+    born = peer.born(size.crowd)
     results: Samples = {"start_crowd_s": [_seconds(began, born)]}
     time.sleep(GROWN_UP)
 
@@ -85,7 +85,7 @@ def crowd(peer: Peer, size: Size) -> Samples:
     began = time.monotonic_ns()
     for os_pid in alive:
         os.kill(os_pid, signal.SIGKILL)
-    born = peer.stamps.wait(size.crowd)
+    born = peer.born(size.crowd)
     results["mass_restart_s"] = [_seconds(began, born)]
     time.sleep(GROWN_UP)
     results["stop_crowd_s"] = [_stop(peer, born)]
@@ -108,7 +108,7 @@ def _stop(peer: Peer, born: list[Stamp]) -> float:
 def many_copies(peer: Peer, size: Size) -> Samples:
     """Many processes of one job, up from the start: time, memory, idle CPU, and how long they take to stop."""
     peer.launch(Load(copies=size.many))
-    born = peer.stamps.wait(size.many)
+    born = peer.born(size.many)
     results = {"running_many_s": [_seconds(peer.launched_ns, born)]}
     peer.wait_ready()
     time.sleep(5)
@@ -128,7 +128,7 @@ def _idle_cpu(peer: Peer, seconds: float) -> float:
 def many_jobs(peer: Peer, size: Size) -> Samples:
     """Many jobs of one process each: memory."""
     peer.launch(Load(jobs=size.many))
-    peer.stamps.wait(size.many)
+    peer.born(size.many)
     peer.wait_ready()
     time.sleep(2)
     return {"pss_jobs_mb": [peer.pss_mb()]}
@@ -170,16 +170,16 @@ def ping(peer: Peer, size: Size) -> Samples:
 
 def _rough_life(peer: Gaffer, size: Size) -> Iterator[str]:
     peer.start()
-    alive = peer.stamps.wait(size.crowd)
+    alive = peer.born(size.crowd)
     time.sleep(0.2)
     yield "start"
     for stamp in alive:
         os.kill(stamp.os_pid, signal.SIGKILL)
-    alive = peer.stamps.wait(size.crowd)
+    alive = peer.born(size.crowd)
     time.sleep(0.2)
     yield "mass_restart"
     peer.numprocesses(peer.names[0], f"={size.many}")
-    alive += peer.stamps.wait(size.many - size.crowd)
+    alive += peer.born(size.many - size.crowd)
     time.sleep(0.2)
     yield "scale"
     _stop(peer, alive)

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 _RECORD = struct.Struct("=qq")
 #: How often the file is looked at. The notes bear their own time, so this costs no accuracy, only a little CPU.
@@ -48,13 +48,18 @@ class Stamps:
         self._offset += whole
         return [Stamp(*record) for record in _RECORD.iter_unpack(data[:whole])]
 
-    def wait(self, count: int, timeout: float = 90.0) -> list[Stamp]:
-        """Return the next *count* notes; BenchError when they have not all come after *timeout* seconds."""
+    def wait(self, count: int, check: Callable[[], None], timeout: float = 90.0) -> list[Stamp]:
+        """Return the next *count* notes.
+
+        :param check: called while waiting; raises BenchError when there is nothing to wait for.
+        :raises BenchError: they have not all come after *timeout* seconds.
+        """
         found: list[Stamp] = []
         deadline = time.monotonic() + timeout
         while len(found) < count:
             if time.monotonic() > deadline:
                 raise BenchError(f"{len(found)} of {count} children came to life within {timeout:g} s")
+            check()
             time.sleep(_GLANCE)
             found += self.take()
         return found

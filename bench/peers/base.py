@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..procfs import cpu_ns, family, pss_mb
-from ..stamps import BenchError, Stamps, kill_strays
+from ..stamps import BenchError, Stamp, Stamps, kill_strays
 
 
 class Load(NamedTuple):
@@ -82,8 +82,22 @@ class Peer(ABC):
         with open(self.work / "log", "wb") as log:
             self.launched_ns = time.monotonic_ns()
             self.process = subprocess.Popen(
-                command, cwd=self.work, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=self.work,
+                env=self.environment(),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
+
+    def environment(self) -> dict[str, str]:
+        """Return what the supervisor finds in its environment: ours, but Python may keep its compiled modules."""
+        return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+    def born(self, count: int) -> list[Stamp]:
+        """Return the notes of the next *count* children that come to life."""
+        return self.stamps.wait(count, self.alive)
 
     def end(self) -> int:
         """End the supervisor and whatever it leaves behind; return how many children those were."""

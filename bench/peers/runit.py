@@ -74,13 +74,9 @@ class RunitDirect(Runit):
     def write_run(self, path: Path) -> None:
         path.symlink_to(self.child)
 
-    def launch(self, load: Load) -> None:
+    def environment(self) -> dict[str, str]:
         """A run program gets no arguments: the child finds its file in the environment."""
-        os.environ["GAFFER_BENCH_STAMPS"] = str(self.work / "stamps")
-        try:
-            super().launch(load)
-        finally:
-            del os.environ["GAFFER_BENCH_STAMPS"]
+        return {**super().environment(), "GAFFER_BENCH_STAMPS": str(self.stamps.path)}
 
 
 def _listens(fifo: Path) -> bool:
