@@ -119,6 +119,8 @@ class Transport:
         self._headers = {"Accept": "application/json, text/plain", "User-Agent": f"gaffer/{__version__}"}
         if api_key:
             self._headers["X-Api-Key"] = _check_key(api_key)
+        if keyfile and not certfile:
+            raise BadRequest(f"the key {keyfile} is of no use without its certificate; give certfile too")
         self._files = (certfile, keyfile, cacert)
         self._ssl: ssl.SSLContext | None = None
         self._idle: deque[http.client.HTTPConnection] = deque()

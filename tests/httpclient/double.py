@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socketserver
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
@@ -293,13 +294,15 @@ class Serving(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(self, path: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         import socket
 
         self.tcp = path is None
         self.address_family = socket.AF_INET if path is None else socket.AF_UNIX
         self.state = Double()
         super().__init__(("127.0.0.1", 0) if path is None else path, Handler)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.uri = f"http://127.0.0.1:{self.server_address[1]}" if path is None else f"unix:{path}"
         self.thread = threading.Thread(target=self.serve_forever, args=(0.01,))
 

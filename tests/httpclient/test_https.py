@@ -1,0 +1,87 @@
+"""The client over TLS, with real certificates."""
+
+import ssl
+import subprocess
+
+import pytest
+
+from gaffer.errors import BadRequest
+from gaffer.httpclient import CannotConnect, Server
+
+from .double import Serving
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Two certificates for localhost, each its own authority."""
+    folder = tmp_path_factory.mktemp("https")
+    for name in ("node", "stranger"):
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        command += ["-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}"]
+        command += ["-addext", "subjectAltName=DNS:localhost"]
+        try:
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        except FileNotFoundError:
+            pytest.skip("openssl is needed to make certificates")
+    return folder
+
+
+@pytest.fixture
+def context(certificates):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "node.pem", certificates / "node.key")
+    return context
+
+
+@pytest.fixture
+def serving(context):
+    with Serving(tls=context) as serving:
+        yield serving
+
+
+def uri(serving, host="localhost"):
+    return serving.uri.replace("http://127.0.0.1", f"https://{host}")
+
+
+def test_requests_share_a_connection(serving, certificates):
+    with Server(uri(serving), cacert=str(certificates / "node.pem")) as server:
+        assert server.version() == server.version() == "9.9"
+        server.load({"name": "web", "cmd": "sleep 1"})
+    assert serving.state.connections == 1
+
+
+@pytest.mark.parametrize("cacert", [None, "stranger.pem"])
+def test_an_authority_that_nobody_knows(serving, certificates, cacert):
+    with Server(uri(serving), cacert=cacert and str(certificates / cacert)) as server:
+        with pytest.raises(CannotConnect, match="self-signed certificate; give the certificate of its authority"):
+            server.version()
+    assert not serving.state.requests
+
+
+def test_a_certificate_of_another_host(serving, certificates):
+    with Server(uri(serving, "127.0.0.1"), cacert=str(certificates / "node.pem")) as server:
+        with pytest.raises(CannotConnect, match="certificate is not valid for '127.0.0.1'"):
+            server.version()
+
+
+def test_a_client_certificate(context, certificates):
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificates / "stranger.pem")
+    with Serving(tls=context) as serving:
+        files = {"certfile": str(certificates / "stranger.pem"), "keyfile": str(certificates / "stranger.key")}
+        with Server(uri(serving), cacert=str(certificates / "node.pem"), **files) as server:
+            assert server.version() == "9.9"
+        with Server(uri(serving), cacert=str(certificates / "node.pem")) as server:
+            with pytest.raises(CannotConnect):
+                server.version()
+
+
+def test_a_key_without_its_certificate(certificates):
+    with pytest.raises(BadRequest, match="node.key is of no use without its certificate"):
+        Server("https://localhost", keyfile=str(certificates / "node.key"))
+
+
+def test_files_that_are_missing(serving, certificates):
+    with Server(uri(serving), certfile=str(certificates / "node.pem"), keyfile="/no/such.key") as server:
+        with pytest.raises(BadRequest, match="cannot use .*node.pem or /no/such.key for TLS"):
+            server.version()
