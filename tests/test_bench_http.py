@@ -1,0 +1,15 @@
+"""The HTTP API beside a bare bottle application: the bench works, and what it promises holds."""
+
+from __future__ import annotations
+
+import re
+
+from bench import http_throughput
+
+
+def test_the_api_is_not_much_slower_than_bare_bottle(capsys):
+    """Asked for is 0.7; on an idle machine it is 1.7, so this fails only when something has become slow."""
+    http_throughput.main(["--seconds", "0.4", "--runs", "1"])
+    found = dict(re.findall(r"GET (\S+): .* ratio ([0-9.]+)", capsys.readouterr().out))
+    assert set(found) == set(http_throughput.QUESTIONS)
+    assert float(found["/jobs/default/web/state"]) >= 0.7
