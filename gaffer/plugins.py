@@ -86,6 +86,7 @@ class PluginSet:
         self.pm: pluggy.PluginManager = kinds.HookManager(specs.MODULES)
         self._records: dict[str, _Record] = {}
         self._folders: list[str] = []
+        self._unmoved: list[str] = []
         self._disabled: set[str] = set()
         self._private_sites: set[str] = set()
         # Random, since two sets of one process may load the same folder.
@@ -203,7 +204,7 @@ class PluginSet:
     def load_folder(self, path: str, disabled: Iterable[str] = ()) -> None:
         """Load all plugins in the folder *path* (``-p``) and remember it for sites that appear later.
 
-        The content of a folder without Python is moved under its ``_site``.
+        A folder without Python is a site; :meth:`configure` moves its content under ``_site``.
 
         :param disabled: names that are not even imported.
         :raises PluginError: after all were tried; one line for each that failed.
@@ -224,7 +225,7 @@ class PluginSet:
         if self._skip_disabled(found.name, found.path):
             return
         if found.pure_site:
-            folders.move_site(found.path)
+            self._unmoved.append(found.path)
         elif found.python:
             try:
                 self._load_python(found)
@@ -278,10 +279,14 @@ class PluginSet:
         return [record for record in self._records.values() if record.state == "loaded"]
 
     def configure(self, settings: Any) -> None:
-        """Let every :class:`Plugin` make its application from *settings*; each is asked once.
+        """Let every :class:`Plugin` make its application from *settings*, once; move sites to their place.
+
+        This is the part of loading that belongs to a start: ``gafferd --check`` changes no files.
 
         :raises PluginError: a plugin failed to, or returned something that is no application.
         """
+        while self._unmoved:
+            folders.move_site(self._unmoved.pop())
         for record in self._loaded():
             if isinstance(record.object, Plugin) and not record.asked:
                 record.asked = True

@@ -262,11 +262,22 @@ def tree(path):
     return {str(item.relative_to(path)): item.read_text() for item in Path(path).rglob("*") if item.is_file()}
 
 
+def start(plugins, folder):
+    plugins.load_folder(folder)
+    plugins.configure(None)
+
+
 class TestSites:
+    def test_loading_alone_moves_nothing(self, folder, plugins):
+        write(folder / "hello", {"index.html": "hi"})
+        plugins.load_folder(folder)
+        assert tree(folder / "hello") == {"index.html": "hi"}
+        assert plugins.sites == [Site("hello", str(folder / "hello"))]
+
     def test_content_is_moved(self, folder, plugins):
         write(folder / "hello", {"index.html": "hi", "img/a.txt": "a", ".hidden": "h"})
         (folder / "hello").chmod(0o750)
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert tree(folder / "hello") == {"_site/index.html": "hi", "_site/img/a.txt": "a", "_site/.hidden": "h"}
         assert (folder / "hello" / "_site").stat().st_mode & 0o777 == 0o750
         assert plugins.sites == [Site("hello", str(folder / "hello" / "_site"))]
@@ -276,26 +287,26 @@ class TestSites:
         write(tmp_path, {"elsewhere/index.html": "else"})
         write(folder / "hello", {"index.html": "hi"})
         os.symlink(tmp_path / "elsewhere", folder / "hello" / "link")
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert os.readlink(folder / "hello" / "_site" / "link") == str(tmp_path / "elsewhere")
         assert tree(tmp_path / "elsewhere") == {"index.html": "else"}
 
     def test_link_to_somebodys_folder_is_served_where_it_is(self, folder, tmp_path, plugins):
         write(tmp_path, {"docs/index.html": "docs"})
         os.symlink(tmp_path / "docs", folder / "docs")
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert tree(tmp_path / "docs") == {"index.html": "docs"}
         assert plugins.sites == [Site("docs", str(folder / "docs"))]
 
     def test_loading_again_moves_nothing(self, folder):
         write(folder / "hello", {"index.html": "hi"})
         for _ in range(2):
-            PluginSet().load_folder(folder)
+            start(PluginSet(), folder)
         assert tree(folder / "hello") == {"_site/index.html": "hi"}
 
     def test_content_beside_a_site_stays(self, folder, plugins):
         write(folder / "hello", {"_site/index.html": "hi", "README": "r"})
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert tree(folder / "hello") == {"_site/index.html": "hi", "README": "r"}
 
     def test_python_keeps_its_place(self, folder, plugins):
@@ -305,18 +316,18 @@ class TestSites:
 
     def test_interrupted_move_is_finished(self, folder, plugins):
         write(folder / "hello", {f"{pluginfolders.STAGING}/a.html": "a", "b.html": "b"})
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert tree(folder / "hello") == {"_site/a.html": "a", "_site/b.html": "b"}
 
     def test_move_that_lacked_only_its_last_step(self, folder, plugins):
         write(folder / "hello", {f"{pluginfolders.STAGING}/a.html": "a"})
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert tree(folder / "hello") == {"_site/a.html": "a"}
 
     def test_interrupted_move_overwrites_nothing(self, folder, plugins, caplog):
         files = {f"{pluginfolders.STAGING}/a.html": "old", "a.html": "new"}
         write(folder / "hello", files)
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert tree(folder / "hello") == files
         assert "cannot be moved under _site (a.html is there already)" in caplog.text
 
@@ -327,7 +338,7 @@ class TestSites:
             raise OSError(errno.EROFS, "Read-only file system")
 
         monkeypatch.setattr(os, "mkdir", refuse)
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert plugins.sites == [Site("hello", str(folder / "hello"))]
         assert caplog.messages == [
             f"site {folder}/hello: cannot be moved under _site (Read-only file system); served where it is"
@@ -344,7 +355,7 @@ class TestSites:
             rename(source, target, **kwargs)
 
         monkeypatch.setattr(os, "rename", busy)
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert tree(folder / "hello") == files
         assert plugins.sites == [Site("hello", str(folder / "hello"))]
 
@@ -352,7 +363,7 @@ class TestSites:
     def test_owner_of_the_site_can_still_change_it(self, folder, plugins):
         write(folder / "hello", {"index.html": "hi"})
         os.chown(folder / "hello", 12345, 12345)
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert (folder / "hello" / "_site").stat().st_uid == 12345
 
     @root_only
@@ -360,12 +371,12 @@ class TestSites:
         (tmp_path / "target").mkdir()
         write(folder / "hello", {"index.html": "hi"})
         os.symlink(tmp_path / "target", folder / "hello" / pluginfolders.STAGING)
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert os.listdir(tmp_path / "target") == []
         assert (folder / "hello" / "index.html").read_text() == "hi"
 
     def test_site_that_appears_later_is_served_where_it_is(self, folder, plugins):
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert plugins.sites == []
         write(folder / "late", {"index.html": "hi"})
         write(folder / "ready", {"_site/index.html": "hi"})
@@ -373,19 +384,19 @@ class TestSites:
         assert tree(folder / "late") == {"index.html": "hi"}
 
     def test_plugin_that_appears_later_is_no_site(self, folder, plugins):
-        plugins.load_folder(folder)
+        start(plugins, folder)
         write(folder / "late", {"plugin/secret.py": "", "index.html": ""})
         assert plugins.sites == []
 
     def test_site_that_disappears(self, folder, plugins):
         write(folder / "hello", {"_site/index.html": "hi"})
-        plugins.load_folder(folder)
+        start(plugins, folder)
         os.rename(folder / "hello", folder / ".hello")
         assert plugins.sites == []
 
     def test_empty_folder_is_nothing_yet(self, folder, plugins):
         (folder / "empty").mkdir()
-        plugins.load_folder(folder)
+        start(plugins, folder)
         assert plugins.list() == []
         assert os.listdir(folder / "empty") == []
 
@@ -396,7 +407,7 @@ class TestSites:
         assert plugins.sites == [Site("hello", str(tmp_path / "a/hello/_site"))]
 
     def test_looking_for_sites_is_bounded(self, folder, plugins, monkeypatch, caplog):
-        plugins.load_folder(folder)
+        start(plugins, folder)
         write(folder, {f"late/{number}.html": "" for number in range(4)})
         write(folder, {"ready/_site/index.html": ""})
         monkeypatch.setattr(pluginfolders, "MAX_ENTRIES", 3)
@@ -410,5 +421,5 @@ class TestSites:
         seed_plugin(folder, "one")
         path = folder / "one/plugin/__init__.py"
         path.write_text(path.read_text() + "    mandatory = ['hello']\n")
-        plugins.load_folder(folder)
+        start(plugins, folder)
         plugins.check_mandatory()
