@@ -9,17 +9,20 @@ canonical form or raise :class:`ValueError` with what was expected.
 from __future__ import annotations
 
 import grp
-import math
 import pwd
 import re
 import shlex
 import signal
 from dataclasses import dataclass
-from typing import Any, Iterable, NamedTuple
+from types import MappingProxyType
+from typing import Any, Iterable, Mapping, NamedTuple
 
 _TRUE = frozenset(("true", "yes", "on", "1"))
 _FALSE = frozenset(("false", "no", "off", "0"))
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
+#: Longer ones are out of any range, and Python refuses very long ones in words of its own.
+_INTEGER = re.compile(r"[+-]?[0-9]{1,20}\Z")
+_LONGEST = 31_536_000  # seconds: a year
 
 
 class Kind:
@@ -102,12 +105,9 @@ class Int(Kind):
         text = text.strip()
         if not text and self.optional:
             return None
-        try:
-            return self.check(int(text, 10))
-        except ValueError as error:
-            if re.fullmatch(r"[+-]?\d+", text):
-                raise
-            raise ValueError(f"expected an integer, not {text!r}") from error
+        if not _INTEGER.match(text):
+            raise ValueError(f"expected an integer, not {text!r}")
+        return self.check(int(text))
 
     def check(self, value: Any) -> int | None:
         if value is None and self.optional:
@@ -123,7 +123,7 @@ class Seconds(Kind):
     """A finite, non-negative number of seconds, as a float."""
 
     label = "seconds"
-    schema = {"type": "number", "minimum": 0, "maximum": 31_536_000}
+    schema = {"type": "number", "minimum": 0, "maximum": _LONGEST}
 
     def parse(self, text: str) -> float:
         try:
@@ -135,7 +135,7 @@ class Seconds(Kind):
     def check(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"expected a number of seconds, not {value!r}")
-        if not math.isfinite(value) or not 0 <= value <= 31_536_000:
+        if not 0 <= value <= _LONGEST:  # so written, it refuses what is not a number too
             raise ValueError(f"expected a number of seconds from 0 to one year, not {value!r}")
         return float(value)
 
@@ -249,16 +249,16 @@ class IntList(Kind):
 
 
 class Environment(Kind):
-    """A mapping of environment variables; numbers are turned into text."""
+    """A mapping of environment variables, read-only once checked; numbers are turned into text."""
 
     label = "mapping"
     schema = {"type": "object", "additionalProperties": {"type": ["string", "number"]}}
 
-    def parse(self, text: str) -> dict[str, str]:
+    def parse(self, text: str) -> Mapping[str, str]:
         raise ValueError("environment variables are written in a section of their own: [env:NAME]")
 
-    def check(self, value: Any) -> dict[str, str]:
-        if not isinstance(value, dict):
+    def check(self, value: Any) -> Mapping[str, str]:
+        if not isinstance(value, Mapping):
             raise ValueError(f"expected a mapping of names to texts, not {value!r}")
         checked = {}
         for key, item in value.items():
@@ -269,7 +269,7 @@ class Environment(Kind):
             if "\0" in str(item):
                 raise ValueError(f"the value of {key} holds a NUL character")
             checked[key] = str(item)
-        return checked
+        return MappingProxyType(checked)
 
     def to_json(self, value: Any) -> Any:
         return dict(value)
@@ -285,12 +285,12 @@ class Account(Kind):
         self.label = "group id or name" if group else "user id or name"
 
     def parse(self, text: str) -> int | str | None:
-        text = text.strip()
-        return self.check(int(text) if text.isdigit() else text)
+        return self.check(text.strip())
 
     def check(self, value: Any) -> int | str | None:
         if value is None or value == "":
             return None
+        value = _as_number(value)
         what = "group" if self.group else "user"
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             raise ValueError(f"expected the id or the name of a {what}, not {value!r}")
@@ -302,11 +302,15 @@ class Account(Kind):
 
     def lookup(self, value: int | str) -> int:
         """Return the numeric id; raises KeyError if there is no such account."""
-        if isinstance(value, str) and value.isdigit():
-            value = int(value)
+        value = _as_number(value)
         if self.group:
             return (grp.getgrgid(value) if isinstance(value, int) else grp.getgrnam(value)).gr_gid
         return (pwd.getpwuid(value) if isinstance(value, int) else pwd.getpwnam(value)).pw_uid
+
+
+def _as_number(value: Any) -> Any:
+    """Return the number that a text of digits means, anything else as it is."""
+    return int(value) if isinstance(value, str) and _INTEGER.match(value.strip()) else value
 
 
 class Umask(Kind):
@@ -352,10 +356,11 @@ def parse_signal(value: Any) -> signal.Signals:
     :raises ValueError: if this machine has no such signal.
     """
     known: signal.Signals | None = None
-    if isinstance(value, int) and not isinstance(value, bool) or isinstance(value, str) and value.isdigit():
-        known = next((one for one in signal.Signals if one == int(value)), None)
-    elif isinstance(value, str):
-        word = value.strip().upper()
+    number = _as_number(value)
+    if isinstance(number, int) and not isinstance(number, bool):
+        known = next((one for one in signal.Signals if one == number), None)
+    elif isinstance(number, str):
+        word = number.strip().upper()
         known = signal.Signals.__members__.get(word if word.startswith("SIG") else "SIG" + word)
     if known is None:
         raise ValueError(f"no signal {value!r}; give a number such as 15 or a name such as TERM")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from types import MappingProxyType
 from typing import Any, Iterable, Iterator, Mapping
 
 from .cmdline import Template, make_template
@@ -53,7 +54,7 @@ CORE_FIELDS: tuple[Field, ...] = (
     Field("name", Text(empty=False), help="the job's name"),
     Field("cmd", Text(empty=False), help="the command, split with shell rules; its extra words come before args"),
     Field("args", Words(), (), "arguments: a list, or a string split with shell rules"),
-    Field("env", Environment(), {}, "environment variables; they win over env_file and the system's"),
+    Field("env", Environment(), MappingProxyType({}), "environment variables; they win over env_file and the system's"),
     Field("env_file", OptionalText(), None, "a dotenv file, read at every spawn"),
     Field("os_env", Bool(), True, "pass gafferd's own environment"),
     Field("uid", Account(), None, "user to run as"),
@@ -110,10 +111,17 @@ class JobFields:
 
         :param name: its key, by convention beginning with the plugin's name.
         :param kind: an instance of one of the kinds of :mod:`gaffer.fields`.
-        :raises ValueError: if another declaration has the name.
+        :param default: the value of jobs that do not say; None means "not set".
+        :raises ValueError: the name is taken or no name, or *kind* refuses the default.
         """
         if name in self._fields:
             raise ValueError(f"job setting {name!r} is declared already")
+        if not name.isidentifier() or name.startswith("_") or name in _OWN or hasattr(JobConfig, name):
+            raise ValueError(f"{name!r} cannot be the name of a job setting; settings are attributes of JobConfig")
+        try:
+            default = None if default is None else kind.check(default)
+        except ValueError as error:
+            raise ValueError(f"job setting {name!r}: the default: {error}") from None
         self._fields[name] = Field(name, kind, default, help, needs_restart)
 
     def get(self, name: str) -> Field | None:
@@ -132,6 +140,8 @@ class JobFields:
 
 
 CORE = JobFields()
+#: Attributes of every :class:`JobConfig` beside its settings.
+_OWN = frozenset(("fields", "job_name", "template"))
 
 
 class JobConfig:
@@ -188,13 +198,18 @@ class JobConfig:
                 self._values[key] = checked
         # Real attributes, defaults too: some are read at every start of a process.
         self.__dict__.update({field.name: self._values.get(field.name, field.default) for field in fields})
-        problems += self._check_name(settings)
-        problems += self._check_command(settings, problems)
+        # A value that its kind refused needs no second sentence.
+        refused = {problem.partition(":")[0] for problem in problems}
+        if "name" not in refused:
+            problems += self._check_name(settings)
+        problems += self._check_command(settings, refused)
+        if not refused & {"redirect_output", "custom_streams"}:
+            problems += self._check_labels()
         if problems:
             raise InvalidConfig(problems)
 
     def _check_name(self, settings: Mapping[str, Any]) -> list[str]:
-        if not settings.get("name"):
+        if "name" not in settings:
             return ["name: required"]
         try:
             self.__dict__["job_name"] = parse_job_name(settings["name"])
@@ -202,16 +217,21 @@ class JobConfig:
             return [f"name: {error}"]
         return []
 
-    def _check_command(self, settings: Mapping[str, Any], problems: list[str]) -> list[str]:
-        if not settings.get("cmd"):
+    def _check_command(self, settings: Mapping[str, Any], refused: set[str]) -> list[str]:
+        if "cmd" not in settings:
             return ["cmd: required"]
-        if any(problem.startswith(("cmd:", "args:")) for problem in problems) or self.shell:
+        if self.shell or refused & {"cmd", "args"}:
             return []
         try:
             self.__dict__["template"] = make_template(self.cmd, self.args)
         except ValueError as error:
             return [f"cmd: {error}"]
         return []
+
+    def _check_labels(self) -> list[str]:
+        """A label is how a stream is asked for, so it can be only one."""
+        shared = [label for label in self.custom_streams if label in self.redirect_output]
+        return [f"custom_streams: label {label!r} is in redirect_output already" for label in shared]
 
     def __getattr__(self, key: str) -> Any:
         """Called for what is no field: a setting of a plugin that no manager has declared yet."""
@@ -257,7 +277,9 @@ class JobConfig:
     def changed(self, other: JobConfig) -> set[str]:
         """Return the names of the settings in which *other* differs."""
         names = {field.name for field in (*self.fields, *other.fields)} | set(self._extra) | set(other._extra)
-        return {name for name in names if self.get(name) != other.get(name)}
+        differing = {name for name in names - {"name"} if self.get(name) != other.get(name)}
+        # Spellings of one name, "web" and "default.web", are no difference.
+        return differing if self.job_name == other.job_name else differing | {"name"}
 
     def needs_restart(self, other: JobConfig) -> bool:
         """Tell whether going from this configuration to *other* needs new processes."""
