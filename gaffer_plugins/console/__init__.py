@@ -8,12 +8,12 @@ event and every start of a process.
 from __future__ import annotations
 
 import sys
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from gaffer import Plugin, hookimpl
 
-from .printer import Painter, Printer, output_lines
-from .writer import Writer
+if TYPE_CHECKING:
+    from .printer import Printer
 
 __all__ = ["ConsolePlugin"]
 
@@ -39,6 +39,10 @@ class ConsolePlugin(Plugin):
             verbose = int(manager.settings.get("verbose") or 0) if manager.settings is not None else 0
         if verbose < 1:
             return
+        # Late: most daemons are quiet, and the first process need not wait for this.
+        from .printer import Painter, Printer
+        from .writer import Writer
+
         stream = self.stream or sys.stdout
         printer = Printer(Writer(stream), Painter.for_stream(stream, self.colorize))
         manager.plugins.add(_Events(manager, printer), name="console.events", origin="console")
@@ -84,4 +88,6 @@ class _Output:
 
     @hookimpl
     def gaffer_open_sinks(self, job: Any) -> Any:
+        from .printer import output_lines
+
         return output_lines(self._printer, job.name.short)
