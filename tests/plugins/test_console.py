@@ -7,7 +7,9 @@ import types
 
 import gevent
 import pytest
+from gevent.event import Event
 
+from gaffer import JobConfig, Manager
 from gaffer.hooks import Hooks
 from gaffer.plugins import PluginSet
 from gaffer_plugins.console import ConsolePlugin
@@ -348,3 +350,16 @@ class TestPlugin:
     def test_programs_say_it_themselves(self):
         hooks, _ = self.start(ConsolePlugin(verbose=2, stream=io.StringIO()))
         assert hooks.implemented("gaffer_open_sinks")
+
+    def test_real_processes(self):
+        stream = io.StringIO()
+        manager = Manager(plugins=[ConsolePlugin(verbose=2, stream=stream)])
+        gone = Event()
+        manager.subscribe("reap", lambda *args: gone.set())
+        manager.load(JobConfig("web", "sh -c 'echo hello; echo oh >&2; exit 3'", restart="never"))
+        with manager:
+            assert gone.wait(10)
+        printed = [line.partition(" ")[2] for line in stream.getvalue().splitlines()]
+        assert "web | hello" in printed, "nobody redirected it"
+        assert "web | oh" in printed
+        assert any(line.startswith("web | exit process with pid ") and line.endswith(" (code 3)") for line in printed)

@@ -9,7 +9,9 @@ import types
 import gevent
 import psutil
 import pytest
+from gevent.queue import Queue
 
+from gaffer import JobConfig, Manager
 from gaffer.hooks import Hooks
 from gaffer.plugins import PluginSet
 from gaffer_plugins.stats import StatsPlugin
@@ -214,6 +216,21 @@ class TestCost:
         gevent.get_hub().loop.run_callback(ask)
         gevent.sleep(0)
         assert answers[0][1]["os_pid"] == os.getpid()
+
+    def test_of_a_manager(self):
+        manager = Manager(plugins=[StatsPlugin])
+        spawned = Queue()
+        manager.subscribe("spawn", lambda *args: spawned.put(args))
+        with manager:
+            manager.load(JobConfig("web", "sleep 60", numprocesses=2))
+            for _ in range(2):
+                spawned.get(timeout=10)
+            stats = manager.stats("web")
+            [first, second] = stats["stats"]
+            assert set(first) == FIELDS
+            assert {first["pid"], second["pid"]} == set(manager.pids("web"))
+            assert stats["mem"] == first["mem"] + second["mem"]
+            assert manager.process_stats(first["pid"])["os_pid"] == first["os_pid"]
 
     def test_nothing_is_made_before_the_first_question(self):
         plugin = StatsPlugin()
