@@ -107,6 +107,7 @@ class Engine:
             messages.Later: self._later,
             messages.Tell: self._tell,
             messages.Removed: self._removed,
+            messages.Answer: self._answer,
         }
 
     # -- posting ----------------------------------------------------------------
@@ -233,11 +234,16 @@ class Engine:
 
     # -- effects ----------------------------------------------------------------
     def _enqueue(self, job: Job, effect: messages.Enqueue) -> None:
-        if job.queued:
+        if job.queued or job.blocked:
             return
         job.queued = True
         priority = job.config.priority
         heapq.heappush(self._starts, (priority is None, priority or 0, job.order, next(self._sequence), job))
+
+    def unblock(self, job: Job) -> None:
+        """Let the starts of *job* happen that had to wait for its namesake."""
+        job.blocked = False
+        self._enqueue(job, messages.Enqueue())
 
     def _prepare(self, job: Job, effect: messages.Prepare) -> None:
         copy = effect.copy
@@ -420,6 +426,10 @@ class Engine:
 
     def _removed(self, job: Job, effect: messages.Removed) -> None:
         self.observer.removed(job)
+
+    def _answer(self, job: Job, effect: messages.Answer) -> None:
+        if effect.commit.answer is not None:
+            effect.commit.answer(effect.error)
 
 
 def _close_sinks(plan: SpawnPlan) -> None:

@@ -14,9 +14,11 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Callable, Iterator
 
+from .errors import Unavailable
 from .jobconfig import JobConfig
 from .messages import (
     Abandon,
+    Answer,
     Approved,
     Commit,
     Decide,
@@ -133,6 +135,7 @@ class Job:
         "unloading",
         "removed",
         "queued",
+        "blocked",
         "stop_pending",
         "stderr_tail",
         "last_spawn",
@@ -158,6 +161,8 @@ class Job:
         self.removed = False
         #: Whether the engine has the job in its queue of starts.
         self.queued = False
+        #: Whether starts have to wait until an unloaded job of the same name is gone.
+        self.blocked = False
         self.stop_pending = False
         #: The last lines of stderr of the process that failed last.
         self.stderr_tail: list[str] = []
@@ -235,7 +240,7 @@ class Job:
         self.stop_pending = self.stop_pending or self.active or any(True for _ in self.live())
         self.active = False
         self._queue.clear()
-        self._drop_idle()
+        self._drop_idle(effects)
         for copy in [*self.copies.values(), *self.extras.values()]:
             if message.keep_detached and self.config.detach and copy.process is not None:
                 self._abandon(copy, effects)
@@ -278,6 +283,9 @@ class Job:
         effects.append(Tell("update", data=previous))
         if previous.needs_restart(self.config):
             self._replace_all("restart", effects)
+        else:
+            for copy in self.live():
+                copy.process.config = self.config  # its stop signal and its time to stop may be new
         self._scale(Scale(self.config.numprocesses), now, effects)
         if message.start is False and self.active:
             self._stop(Stop(), now, effects)
@@ -289,6 +297,9 @@ class Job:
         self._stop(Stop(), now, effects)
 
     def _commit(self, message: Commit, now: float, effects: Effects) -> None:
+        if self.unloading:
+            effects.append(Answer(message, Unavailable(f"job {self.name} was unloaded meanwhile")))
+            return
         copy = Copy(-1, committed=message)
         self.extras[message.pid] = copy
         self._to(copy, PREPARING)
@@ -323,12 +334,15 @@ class Job:
             self.restarts += 1
         copy.spawns += 1
         effects.append(Tell("spawn", message.process))
+        if copy.committed:
+            effects.append(Answer(copy.committed, None))
 
     def _spawn_failed(self, copy: Copy, message: SpawnFailed, now: float, effects: Effects) -> None:
         self._to(copy, DECIDING)
         copy.error = str(message.error)
         effects.append(Tell("spawn_failed", data=(copy, message.error)))
         if copy.committed:
+            effects.append(Answer(copy.committed, message.error))
             self._drop(copy)
             self._settle(effects)
             return
@@ -416,11 +430,13 @@ class Job:
             if copy.state in (WAITING, FLAPPING, DECIDING, *_ENDED):
                 self._drop(copy)
 
-    def _drop_idle(self) -> None:
+    def _drop_idle(self, effects: Effects) -> None:
         """Forget all copies without a process."""
         for copy in [*self.copies.values(), *self.extras.values()]:
             if copy.process is None:
                 self._drop(copy)
+                if copy.committed:
+                    effects.append(Answer(copy.committed, Unavailable(f"job {self.name} was stopped meanwhile")))
 
     def _drop(self, copy: Copy) -> None:
         copy.generation += 1

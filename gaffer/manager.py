@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 import gevent
 from gevent import monkey
-from gevent.event import Event
+from gevent.event import AsyncResult, Event
 
 from . import messages, views
 from .announce import Announcer
@@ -91,6 +91,8 @@ class Manager:
         self._stopped = Event()
         self._shutdown: Shutdown | None = None
         self.apps: _List[tuple[str, Any]] = []
+        #: How gafferd reads its configuration again; None when embedded, where :meth:`reload_config` does.
+        self.reader: Callable[[], dict[str, Any]] | None = None
         self._made_at = time.monotonic()
         if builtin:
             self.plugins.load_entry_points(only=builtin)
@@ -248,17 +250,15 @@ class Manager:
             raise Conflict(f"job {config.job_name} exists already; update it, or unload it first")
         self._order += 1
         job = self._jobs[config.job_name] = Job(config, self._order)
+        job.blocked = self._is_leaving(job.name)
         self.engine.observer.told(job, messages.Tell("create"))
         if config.start if start is None else start:
-            self._submit_start(job)
+            self.engine.submit(job, messages.Start())
         return job
 
-    def _submit_start(self, job: Job) -> None:
-        """Start *job*, but not beside the processes of a job of that name that is still leaving."""
-        if not any(old.name == job.name for old in self._leaving):
-            self.engine.submit(job, messages.Start())
-        else:
-            job.active = True  # wanted up; removed() starts it
+    def _is_leaving(self, name: JobName) -> bool:
+        """Tell whether an unloaded job of that name still has processes: nothing starts beside them."""
+        return any(job.name == name for job in self._leaving)
 
     def update(
         self,
@@ -295,8 +295,8 @@ class Manager:
         """Called by the engine when nothing of an unloaded job is left."""
         self._leaving.discard(job)
         successor = self._jobs.get(job.name)
-        if successor is not None and successor.active:
-            self.engine.post(successor, messages.Start())
+        if successor is not None and successor.blocked and not self._is_leaving(job.name):
+            self.engine.unblock(successor)
 
     def reload(self, name: Any, sessionid: str | None = None) -> None:
         """Reset a job's number to the configured one and replace all its processes."""
@@ -307,7 +307,7 @@ class Manager:
         job = self.job(name)
         if self.state in ("stopping", "stopped"):
             raise Unavailable("gaffer is stopping; no job can be started")
-        self._submit_start(job)
+        self.engine.submit(job, messages.Start())
 
     def stop_job(self, name: Any) -> None:
         """Stop a job: all its processes, none comes back. Does not wait for their end."""
@@ -341,13 +341,18 @@ class Manager:
 
         :param graceful_timeout: seconds between the stop signal and KILL; by default (or 0) the job's.
         :param env: more environment variables.
-        :raises Unavailable: it could not be started.
+        :raises Unavailable: it could not be started. :raises Conflict: a plugin refused.
         """
         job = self.job(name)
         if not self.active:
             raise Unavailable(f"gaffer is {self.state}; nothing can be committed")
-        pid = self.engine.next_pid()
-        self.engine.submit(job, messages.Commit(pid, dict(env) if env else None, graceful_timeout or None))
+        pid, started = self.engine.next_pid(), AsyncResult()
+        self.engine.submit(
+            job, messages.Commit(pid, dict(env) if env else None, graceful_timeout or None, answer=started.set)
+        )
+        error = started.get()
+        if error is not None:
+            raise error if isinstance(error, Conflict) else Unavailable(str(error))
         return pid
 
     def get(self, name: Any) -> JobConfig:

@@ -6,7 +6,7 @@ the engine has to do. Both are plain values.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
 
 from .jobconfig import JobConfig
 from .policy import Decision
@@ -20,6 +20,7 @@ class LiveProcess(Protocol):
 
     pid: int
     started: float
+    config: JobConfig
 
 
 # -- messages -------------------------------------------------------------------
@@ -73,11 +74,15 @@ class Unload(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """Start one extra process, not counted and not replaced."""
+    """Start one extra process, not counted and not replaced.
+
+    :param answer: called with None when it runs, or with the reason why it does not.
+    """
 
     pid: int
     env: dict[str, str] | None = None
     graceful_timeout: float | None = None
+    answer: Callable[[Exception | None], Any] | None = None
 
 
 class Turn(NamedTuple):
@@ -181,6 +186,13 @@ class Later(NamedTuple):
 
     at: float
     message: Due
+
+
+class Answer(NamedTuple):
+    """Tell who committed a process how its start went."""
+
+    commit: Commit
+    error: Exception | None
 
 
 class Tell(NamedTuple):

@@ -126,7 +126,8 @@ class Process:
         self.duplexes: dict[str, Duplex] | None = None
         self.stdin: Writer | None = None
         self.env_extra: dict[str, str] | None = None
-        self.graceful_timeout: float = config.graceful_timeout
+        #: Seconds between the stop signal and KILL of a committed process; None for the job's.
+        self.graceful_timeout: float | None = None
         #: Signals that somebody asked gaffer to send; a death by one of them is no crash.
         self.asked_signals: set[int] | None = None
         self.stderr_label = ""

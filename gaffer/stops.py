@@ -85,7 +85,8 @@ class Stops:
         if process.pid not in self._owners or process.pid in self._endings:
             return
         if steps is None:
-            steps = [(int(process.config.stop_signal), process.graceful_timeout)]
+            own, config = process.graceful_timeout, process.config
+            steps = [(int(config.stop_signal), config.graceful_timeout if own is None else own)]
         self._endings[process.pid] = Ending(steps)
         self._processes[process.pid] = process
         if process.status is None:

@@ -48,6 +48,7 @@ class World(RuleBasedStateMachine):
         self.exits_given: list[int] = []
         self.told: list[tuple[str, int | None]] = []
         self.removed = 0
+        self.unanswered: set[int] = set()  # committed, and nobody was told yet how it went
         # the model: what a reader of CONTRACT §2 expects
         self.wanted_up = False
         self.wanted = 2
@@ -94,9 +95,18 @@ class World(RuleBasedStateMachine):
         if effect.event == "stop":
             assert not self.live, "told to be stopped while processes live"
 
+    def do_answer(self, effect) -> None:
+        self.unanswered.remove(effect.commit.pid)
+        assert (effect.error is None) == (effect.commit.pid in self.live)
+
     def do_removed(self, effect) -> None:
         self.removed += 1
         assert self.unloaded and not self.live and self.removed == 1
+
+    @invariant()
+    def every_commit_is_answered(self) -> None:
+        waiting = {copy.committed.pid for copy in self.job.extras.values() if copy.process is None}
+        assert self.unanswered == waiting
 
     # -- commands -----------------------------------------------------------------
     @rule()
@@ -139,9 +149,8 @@ class World(RuleBasedStateMachine):
 
     @rule()
     def commit(self) -> None:
-        if self.unloaded:
-            return
         self.pids += 1
+        self.unanswered.add(self.pids)
         self.send(messages.Commit(self.pids))
 
     @rule(data=st.data())
