@@ -186,9 +186,9 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         environ["wsgi.input"] = self.rfile if head.upgrade else self.wsgi_input
         environ["wsgi.input_terminated"] = not head.upgrade
         environ["gaffer.connection"] = self.connection
-        peer = self.client_address
-        if isinstance(peer, tuple):
-            environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = peer[0], str(peer[1])
+        # Clients of unix sockets have no address, but middlewares expect one.
+        peer = self.client_address if isinstance(self.client_address, tuple) else ("", "")
+        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = peer[0], str(peer[1])
         self.environ = environ
         self.application = self.server.application
 
@@ -209,6 +209,18 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         if self.close_connection and self.request_version == "HTTP/1.1":
             if not any(name.lower() == b"connection" for name, _ in self.response_headers):
                 self.response_headers.append((b"Connection", b"close"))
+
+    def _write_with_headers(self, data: bytes) -> None:
+        """Send the head, and in the same packet a body that is not large."""
+        self.headers_sent = True
+        self.finalize_headers()
+        lines = [b"HTTP/1.1 " + self.status, *(name + b": " + value for name, value in self.response_headers), b"\r\n"]
+        head = b"\r\n".join(lines)
+        if self.response_use_chunked or len(data) > _SKIP:
+            self._sendall(head)
+            self._write(data)
+        else:
+            self._sendall(head + data)
 
     def _end(self) -> Any:
         """Skip the rest of the body; returns True if the connection can go on."""
