@@ -93,10 +93,9 @@ class Proc:
         folder = f"{self._root}/{os_pid}"
         try:
             words = _read(f"{folder}/cmdline", _MAX_CMDLINE).rstrip(b"\0").split(b"\0")
+            # The folder belongs to the effective user even where all in it is root's (kernel, task_dump_owner()).
             uid = os.stat(folder).st_uid
-            if uid == 0:  # root also owns the files of processes that must not be dumped
-                uid = int(_read(f"{folder}/status", 4096).partition(b"\nUid:")[2].split()[1])
-        except (OSError, IndexError, ValueError) as error:
+        except OSError as error:
             raise ProcessLookupError(f"process {os_pid} is gone") from error
         return b" ".join(words).decode("utf-8", "replace"), uid
 
