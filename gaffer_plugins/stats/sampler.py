@@ -59,7 +59,7 @@ class System(Protocol):
 def this_system() -> System:
     """Return the way to look at processes here: ``/proc`` on Linux, psutil elsewhere.
 
-    Reading ``/proc`` ourselves takes 25 ms for 500 processes where psutil takes 70.
+    Reading ``/proc`` ourselves takes 20 ms for 500 processes where psutil takes 70 and more.
     """
     if sys.platform == "linux":
         from .proc import Proc
