@@ -1,0 +1,1 @@
+"""gafferd: puts a manager, its plugins and its settings together and lives as a daemon. Nothing imports it."""

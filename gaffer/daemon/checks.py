@@ -1,0 +1,56 @@
+"""Everything that can be wrong with a configuration, found before anything is started."""
+
+from __future__ import annotations
+
+import logging
+
+from ..errors import PluginError, Problem, nearest
+from ..manager import Manager
+from ..settings import Settings
+
+log = logging.getLogger("gafferd")
+
+NO_KEYS = "keys are required, but no plugin that checks them is loaded, so nobody could be let in"
+
+
+def find_problems(settings: Settings, manager: Manager) -> list[Problem]:
+    """Return all problems of *settings*, with those that plugins find, by file and line."""
+    problems = [*settings.problems, *_plugin_problems(settings, manager), *_ask_plugins(settings, manager)]
+    return sorted(set(problems))
+
+
+def _plugin_problems(settings: Settings, manager: Manager) -> list[Problem]:
+    problems = []
+    # A missing authentication plugin must never mean an open door.
+    if settings.get("require_key") and not manager.hooks.implemented("gaffer_identify"):
+        problems.append(settings.problem("require_key", NO_KEYS))
+    known = [plugin.name for plugin in manager.plugins.list()]
+    for name in settings.get("no_plugin"):
+        if name not in known:
+            problems.append(settings.problem("no_plugin", f"there is no plugin '{name}'{nearest(name, known)}"))
+    try:
+        manager.plugins.check_mandatory()
+    except PluginError as error:
+        problems += [Problem("", 0, line) for line in str(error).splitlines()]
+    return problems
+
+
+def _ask_plugins(settings: Settings, manager: Manager) -> list[Problem]:
+    problems: list[Problem] = []
+    for plugin, answer in manager.hooks.attempts("gaffer_check_config", settings=settings, fields=manager.job_fields):
+        if isinstance(answer, BaseException):
+            log.debug("plugin %s failed", plugin, exc_info=answer)
+            sentence = f"plugin {plugin} cannot check the configuration: {type(answer).__name__}: {answer}"
+            problems.append(Problem("", 0, sentence))
+        else:
+            problems += answer or ()
+    return problems
+
+
+def warn_of_unused(settings: Settings, manager: Manager) -> None:
+    """Log sections that no loaded plugin takes."""
+    loaded = {plugin.name for plugin in manager.plugins.list() if plugin.state == "loaded"}
+    for section in settings.sections("webhooks", "plugin"):
+        name = section.name or section.kind
+        if section.items and name not in loaded:
+            log.warning("%s", section.problem(f"nothing reads [{section.header}]: no plugin '{name}' is loaded"))

@@ -1,0 +1,26 @@
+"""What a process inherits and passes on: descriptors and their limit."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from ..util import open_descriptors
+
+#: More descriptors than anybody needs; some systems allow a milliard, and programs that close them all would try.
+MOST_FILES = 1_048_576
+
+
+def inherit_nothing() -> None:
+    """Keep descriptors above 2 that somebody left open for us from reaching our children."""
+    for descriptor in open_descriptors():
+        os.set_inheritable(descriptor, False)
+
+
+def raise_file_limit() -> tuple[int, int]:
+    """Raise our soft limit of open files to the hard one; returns the limits that children get back."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return soft, hard

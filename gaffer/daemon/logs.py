@@ -1,0 +1,82 @@
+"""gafferd's log: standard error or a file that can be opened again, one line a record."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import Any
+
+from ..errors import GafferError
+
+
+class OneLine(logging.Formatter):
+    """Formats a record as one line, tracebacks included: lines of a log are searched, sorted and cut one by one."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return " | ".join(line for line in super().format(record).splitlines() if line.strip())
+
+
+class Log:
+    """Where records go.
+
+    :param path: a file to append to; None for standard error.
+    :raises GafferError: the file cannot be written.
+    """
+
+    def __init__(self, path: str | None, level: str) -> None:
+        self.path = path
+        self._handler = self._open()
+        self._handler.setFormatter(OneLine())
+        # A log that cannot be written is no reason to write about it into whatever is standard error now.
+        logging.raiseExceptions = False
+        root = logging.getLogger()
+        root.handlers[:] = [self._handler]
+        self.set_level(level)
+
+    def _open(self) -> logging.StreamHandler[Any]:
+        if self.path is None:
+            return logging.StreamHandler(sys.stderr)
+        try:
+            return logging.FileHandler(self.path, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise GafferError(f"cannot write the log {self.path}: {error.strerror}") from error
+
+    def set_level(self, level: str) -> None:
+        """Log records of *level* (``debug`` … ``critical``) and above."""
+        logging.getLogger().setLevel(level.upper())
+
+    def reopen(self) -> None:
+        """Open the file again, after it was moved away."""
+        if self.path is None:
+            return
+        try:
+            handler = self._open()
+        except GafferError as error:
+            logging.getLogger("gafferd").error("%s; records still go to the old file", error)
+            return
+        handler.setFormatter(self._handler.formatter)
+        root = logging.getLogger()
+        root.addHandler(handler)
+        root.removeHandler(self._handler)
+        self._handler.close()
+        self._handler = handler
+
+
+def log_failures(hub: Any) -> None:
+    """Log what nobody catches, in greenlets, threads and finalizers, instead of printing it."""
+
+    def failed(what: str, kind: Any, value: Any, traceback: Any) -> None:
+        logging.getLogger("gafferd").error("failure in %s", what, exc_info=(kind, value, traceback))
+
+    def in_greenlet(context: Any, kind: Any, value: Any, traceback: Any) -> None:
+        failed(repr(context), kind, value, traceback)
+
+    hub.print_exception = in_greenlet
+    threading.excepthook = lambda args: failed(
+        f"thread {args.thread and args.thread.name}", args.exc_type, args.exc_value, args.exc_traceback
+    )
+    sys.unraisablehook = lambda args: failed(repr(args.object), args.exc_type, args.exc_value, args.exc_traceback)

@@ -1,0 +1,23 @@
+"""The entry of gafferd. Patching comes first, so nothing else is imported up here."""
+
+from __future__ import annotations
+
+import sys
+from typing import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run gafferd and return its exit status (CONTRACT §1).
+
+    :param argv: the command line without the program's name; by default this process'.
+    """
+    from .patching import patch
+
+    patch()
+    from .program import run
+
+    return run(sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

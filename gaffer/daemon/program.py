@@ -1,0 +1,135 @@
+"""gafferd from its command line to its exit status: the composition root.
+
+The way there: command line and settings, as far as they can be read before any
+plugin is known; into the background, if that is wanted, since no event loop may
+exist yet; plugins, which may declare more options; the whole command line and
+the final settings; all checks; and then :mod:`~gaffer.daemon.service`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any, Sequence
+
+from ..errors import ConfigError, GafferError, PluginError, Problem
+from ..options import Options
+from ..plugins import PluginSet
+from ..settings import Settings, find_config, read_settings
+from . import commandline
+from .detach import Starter, detach
+
+log = logging.getLogger("gafferd")
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+def run(argv: Sequence[str]) -> int:
+    """Do what *argv* says; returns the exit status, with everything that went wrong said on standard error."""
+    starter: Starter | None = None
+    status = FAILED
+    try:
+        early = commandline.parse_early(argv)
+        settings = _read(early, Options())
+        if "--help" not in early.unknown and _wants_background(settings):
+            starter = detach(_umask(settings, 0o022))
+        status = _run(argv, early, settings, starter)
+    except ConfigError as error:
+        status = _say(USAGE, *error.problems)
+    except GafferError as error:
+        status = _say(FAILED, *(f"gafferd: {line}" for line in str(error).splitlines()))
+    except KeyboardInterrupt:
+        status = _say(FAILED, "gafferd: interrupted")
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else FAILED
+    except Exception as error:
+        log.debug("unexpected failure", exc_info=error)
+        status = _say(FAILED, f"gafferd: unexpected {type(error).__name__}: {error}; --log-level debug shows where")
+    finally:
+        if starter is not None:
+            starter.ended(status)
+    return status
+
+
+def _say(status: int, *sentences: Any) -> int:
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
+    return status
+
+
+def _wants_background(settings: Settings) -> bool:
+    return settings.get("daemonize") and not settings.get("check") and not settings.get("plugins")
+
+
+def _umask(settings: Settings, default: int) -> int:
+    mask = settings.get("umask")
+    return default if mask is None else mask
+
+
+def _read(given: commandline.CommandLine, options: Options) -> Settings:
+    path = find_config(given.config, os.environ, root=os.geteuid() == 0)
+    return read_settings(path, options, given.overrides)
+
+
+def _run(argv: Sequence[str], early: commandline.CommandLine, settings: Settings, starter: Starter | None) -> int:
+    plugin_set = PluginSet()
+    problems = load_plugins(plugin_set, settings)
+    options = Options()
+    try:
+        plugin_set.pm.hook.gaffer_add_options.call_historic(kwargs={"options": options})
+    except Exception as error:
+        problems.append(Problem("", 0, f"a plugin's gaffer_add_options failed: {type(error).__name__}: {error}"))
+    given = commandline.parse(argv, options)
+    if given.config != early.config and early.unknown:
+        raise ConfigError([Problem("", 0, "give the configuration file with -c, or as the last word")])
+    settings = _read(given, options)
+    if problems:
+        raise ConfigError([*settings.problems, *problems])
+    if settings.get("plugins"):
+        return list_plugins(plugin_set)
+    # Everything above is done before the engine is even imported: usage errors and --help need not wait for it.
+    from .service import Service
+
+    service = Service(settings, plugin_set, lambda: _read(given, options), starter)
+    service.check()
+    if settings.get("check"):
+        print(f"{settings.path or 'the default configuration'}: no problems")
+        return DONE
+    if settings.get("umask") is not None:
+        os.umask(settings.get("umask"))
+    service.run()
+    return DONE
+
+
+def load_plugins(plugin_set: PluginSet, settings: Settings) -> list[Problem]:
+    """Load installed plugins and those in folders; returns one problem for each that cannot be used."""
+    disabled = settings.get("no_plugin")
+    problems: list[Problem] = []
+    for load in [plugin_set.load_entry_points, *(_folder_loader(plugin_set, path) for path in settings.plugin_dirs)]:
+        try:
+            load(disabled=disabled)
+        except PluginError as error:
+            problems += [Problem("", 0, line) for line in str(error).splitlines()]
+    return problems
+
+
+def _folder_loader(plugin_set: PluginSet, path: str) -> Any:
+    def load(disabled: Sequence[str]) -> None:
+        # A folder that is not there is the settings' problem, and told as such.
+        if os.path.isdir(path):
+            plugin_set.load_folder(path, disabled)
+
+    return load
+
+
+def list_plugins(plugin_set: PluginSet) -> int:
+    """Print a table of the plugins."""
+    rows = [("NAME", "VERSION", "STATE", "ORIGIN", "HOOKS")]
+    for plugin in plugin_set.list():
+        hooks = " ".join(hook.removeprefix("gaffer_") for hook in plugin.hooks) or plugin.kind
+        rows.append((plugin.name, plugin.version or "-", plugin.state, plugin.origin, hooks))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return DONE

@@ -1,0 +1,64 @@
+"""Reading the configuration again: check everything first, then touch only what changed."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Callable
+
+from gevent.lock import BoundedSemaphore
+
+from ..errors import ConfigError, GafferError
+from ..manager import Manager
+from ..settings import Settings
+from .checks import find_problems
+
+log = logging.getLogger("gafferd")
+
+
+class Reload:
+    """Reloads a manager's configuration; calls wait for each other.
+
+    :param read: reads the settings from where they came at the start.
+    :param taken: called with the new settings when they are in force.
+    """
+
+    def __init__(
+        self, manager: Manager, read: Callable[[], Settings], taken: Callable[[Settings], None] = lambda settings: None
+    ) -> None:
+        self._manager, self._read, self._taken = manager, read, taken
+        self._one = BoundedSemaphore(1)
+
+    def __call__(self) -> dict[str, Any]:
+        """Reload and return what was loaded, unloaded, updated and left unchanged.
+
+        :raises ConfigError: lists what is wrong; everything stays as it was.
+        :raises GafferError: a plugin refused; everything stays as it was.
+        """
+        with self._one:
+            settings = self._read()
+            problems = find_problems(settings, self._manager)
+            if problems:
+                raise ConfigError(problems)
+            old: Settings = self._manager.settings
+            report = self._manager.reload_config(settings)
+            self._tell(old, settings, report)
+            self._taken(settings)
+            return report
+
+    def _tell(self, old: Settings, new: Settings, report: dict[str, list[str]]) -> None:
+        for option in old.changed(new):
+            if option.needs_restart:
+                log.warning("%s has changed; that takes effect when gafferd is started again", option.name)
+        shown = [f"{what}: {', '.join(names)}" for what, names in report.items() if names and what != "unchanged"]
+        log.info("configuration reloaded; %s", "; ".join(shown) or "no job has changed")
+
+    def quietly(self) -> None:
+        """Reload; what is wrong is logged instead of raised."""
+        try:
+            self()
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("%s", problem)
+            log.error("the configuration was not reloaded; everything stays as it was")
+        except GafferError as error:
+            log.error("the configuration was not reloaded; everything stays as it was: %s", error)

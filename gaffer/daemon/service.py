@@ -1,0 +1,139 @@
+"""gafferd while it serves: one manager, its signals, its pidfile and its log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from typing import Any, Callable
+
+import gevent
+from gevent.event import Event
+
+from ..errors import ConfigError, GafferError
+from ..manager import Manager
+from ..pidfile import Pidfile
+from ..plugins import PluginSet
+from ..settings import Settings
+from ..version import __version__
+from .checks import find_problems, warn_of_unused
+from .detach import Starter
+from .limits import inherit_nothing, raise_file_limit
+from .logs import Log, log_failures
+from .orphans import GRACE, Orphans
+from .reload import Reload
+from .signals import STOP, Signals
+
+log = logging.getLogger("gafferd")
+
+
+class Service:
+    """Runs a manager from the first signal handler to the last log line.
+
+    :param read: reads the settings again, for a reload.
+    :param starter: the process that waits until we are ready, if we are a daemon.
+    """
+
+    def __init__(
+        self, settings: Settings, plugin_set: PluginSet, read: Callable[[], Settings], starter: Starter | None
+    ) -> None:
+        self.settings = settings
+        self.manager = Manager(settings=settings, plugin_set=plugin_set)
+        self.stopping = False
+        self._starter = starter
+        self._log: Log | None = None
+        self._reload = Reload(self.manager, read, self._take_over)
+        self.manager.reader = self._reload
+        self._child_died = Event()
+
+    def check(self) -> None:
+        """Find everything that is wrong.
+
+        :raises ConfigError: lists it.
+        """
+        problems = find_problems(self.settings, self.manager)
+        if problems:
+            raise ConfigError(problems)
+
+    def run(self) -> None:
+        """Serve until a signal or a command stops us.
+
+        :raises GafferError: we could not start; nothing is left running.
+        """
+        inherit_nothing()
+        self._log = Log(self.settings.get("error_log"), self.settings.get("log_level"))
+        log_failures(gevent.get_hub())
+        warn_of_unused(self.settings, self.manager)
+        signals = Signals(self.manager.loop, self._actions())
+        signals.install()
+        pidfile = Pidfile(self.settings.get("pidfile"))
+        try:
+            if pidfile.fname:
+                pidfile.create(os.getpid())
+            self.manager.engine.file_limit = raise_file_limit()
+            if not signals.arrived(*STOP):
+                self._serve()
+        finally:
+            pidfile.unlink()
+            signals.finish()
+
+    def _serve(self) -> None:
+        try:
+            self.manager.start()
+        except GafferError:
+            # Told to stop in the middle of the start: what that interrupted is no failure.
+            if not self.stopping:
+                raise
+        else:
+            self._ready()
+        self.manager.run()
+        log.info("stopped")
+
+    def _ready(self) -> None:
+        log.info("gafferd %s is ready with %d jobs; process id %d", __version__, len(self.manager.jobs()), os.getpid())
+        if self._starter is not None:
+            if self.settings.get("error_log") is None:
+                log.warning("nothing is logged from now on: a daemon needs --error-log FILE for that")
+            self._starter.ready()
+        from ..util import setproctitle_
+
+        setproctitle_(f"gafferd: master [{self.settings.path or 'no configuration'}]")
+        if os.getpid() == 1:
+            gevent.spawn(self._reap_orphans)
+
+    # -- signals ----------------------------------------------------------------
+    def _actions(self) -> dict[int, Callable[[], Any] | None]:
+        actions: dict[int, Callable[[], Any] | None] = {number: self._stop for number in STOP}
+        actions[signal.SIGHUP] = self._reload.quietly
+        actions[signal.SIGUSR1] = self._reopen
+        actions[signal.SIGUSR2] = None
+        if os.getpid() == 1:
+            actions[signal.SIGCHLD] = self._child_died.set
+        return actions
+
+    def _stop(self) -> None:
+        if self.stopping:
+            log.warning("told to stop a second time: everything is killed now")
+            self.manager.halt()
+            return
+        log.info("stopping; a second signal kills at once")
+        self.stopping = True
+        self.manager.stop(lambda manager: None)
+
+    def _reopen(self) -> None:
+        if self._log is not None:
+            self._log.reopen()
+            log.info("log opened again")
+
+    def _take_over(self, settings: Settings) -> None:
+        self.settings = settings
+        if self._log is not None:
+            self._log.set_level(settings.get("log_level"))
+
+    def _reap_orphans(self) -> None:
+        orphans = Orphans(lambda: {process.os_pid for process in self.manager.running.values()})
+        while True:
+            while orphans.sweep():
+                gevent.sleep(GRACE)
+            self._child_died.wait()
+            self._child_died.clear()
