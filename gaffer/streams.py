@@ -23,6 +23,8 @@ log = logging.getLogger("gaffer.streams")
 CHUNK = 65_536
 #: Bytes of output that a ring keeps.
 RING_SIZE = 65_536
+#: Chunks are put together up to this many bytes.
+SMALL = 4_096
 #: Bytes of stderr kept of a stream that nobody redirected, for the tail of failures.
 TAIL_SIZE = 8_192
 #: Bytes that may wait to be written to a child's stdin.
@@ -50,7 +52,7 @@ class Chunk(NamedTuple):
 class Ring:
     """The latest bytes of a stream.
 
-    :param size: how many bytes are kept; whole chunks are dropped, so a little
+    :param size: how many bytes are kept, at least 1; whole chunks are dropped, so a little
         more can be there.
     """
 
@@ -70,7 +72,12 @@ class Ring:
 
     def append(self, data: bytes) -> None:
         """Add *data*; the oldest chunks go while more than ``size`` bytes stay."""
-        self._chunks.append(Chunk(self.end, data))
+        last = self._chunks[-1] if self._chunks else None
+        # A child that writes byte by byte would cost a hundred times what it wrote.
+        if last is not None and len(last.data) + len(data) <= min(SMALL, self.size // 16):
+            self._chunks[-1] = Chunk(last.offset, last.data + data)
+        else:
+            self._chunks.append(Chunk(self.end, data))
         self.end += len(data)
         self._held += len(data)
         while self._held - len(self._chunks[0].data) >= self.size:
@@ -146,7 +153,7 @@ class Reader:
     def _pass(self, sink: Sink, data: bytes) -> None:
         try:
             sink.write(data)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # the latter would end the whole program from here
             log.error("a sink of %s failed and is closed: %r", self.label, error, exc_info=error)
             if self.sinks is not None:
                 self.sinks = [one for one in self.sinks if one is not sink]
@@ -177,7 +184,7 @@ class Reader:
 def _close_sink(sink: Sink) -> None:
     try:
         sink.close()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         log.error("closing a sink failed: %r", error, exc_info=error)
 
 
@@ -296,7 +303,7 @@ def make_pipe(large: bool = False) -> tuple[int, int]:
 
 def last_lines(data: bytes, most: int) -> list[str]:
     """Return the last *most* lines of *data* as text, undecodable bytes replaced."""
-    return data.decode("utf-8", "replace").splitlines()[-most:]
+    return data.decode("utf-8", "replace").splitlines()[-most:] if most > 0 else []
 
 
 Opener = Callable[[str], "list[Sink] | None"]
