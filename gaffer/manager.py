@@ -23,7 +23,7 @@ from .commands import CommandTable
 from .engine import Engine
 from .errors import BadRequest, Conflict, NotFound, Unavailable
 from .events import EventEmitter, _thread_id
-from .fields import parse_signal
+from .fields import Environment, Seconds, parse_signal
 from .hooks import Hooks
 from .job import Job
 from .jobconfig import JobConfig, JobFields
@@ -342,14 +342,17 @@ class Manager:
         :param graceful_timeout: seconds between the stop signal and KILL; by default (or 0) the job's.
         :param env: more environment variables.
         :raises Unavailable: it could not be started. :raises Conflict: a plugin refused.
+        :raises BadRequest: *env* or *graceful_timeout* cannot be.
         """
         job = self.job(name)
+        try:
+            more, patience = Environment().check(dict(env or {})), Seconds().check(graceful_timeout or 0)
+        except ValueError as wrong:
+            raise BadRequest(f"commit: {wrong}") from wrong
         if not self.active:
             raise Unavailable(f"gaffer is {self.state}; nothing can be committed")
         pid, started = self.engine.next_pid(), AsyncResult()
-        self.engine.submit(
-            job, messages.Commit(pid, dict(env) if env else None, graceful_timeout or None, answer=started.set)
-        )
+        self.engine.submit(job, messages.Commit(pid, more or None, patience or None, answer=started.set))
         error = started.get()
         if error is not None:
             raise error if isinstance(error, Conflict) else Unavailable(str(error))

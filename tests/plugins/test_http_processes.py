@@ -158,7 +158,20 @@ def test_commit(api):
     assert api.get(f"/{other}")["env"]["COLOUR"] == "blau"
 
 
-@pytest.mark.parametrize("body", [{"env": []}, {"graceful_timeout": "long"}, {"environment": {}}, [1], "x"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"env": []},
+        {"env": {"A": None}},
+        {"env": {"A=B": "1"}},
+        {"env": {"A": "\0"}},
+        {"graceful_timeout": "long"},
+        {"graceful_timeout": -1},
+        {"environment": {}},
+        [1],
+        "x",
+    ],
+)
 def test_commits_that_cannot_be(api, body):
     load(api)
     wait_running(api, 1)
