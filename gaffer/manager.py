@@ -346,7 +346,7 @@ class Manager:
         """
         job = self.job(name)
         try:
-            more, patience = Environment().check(dict(env or {})), Seconds().check(graceful_timeout or 0)
+            more, patience = dict(Environment().check(dict(env or {}))), Seconds().check(graceful_timeout or 0)
         except ValueError as wrong:
             raise BadRequest(f"commit: {wrong}") from wrong
         if not self.active:
