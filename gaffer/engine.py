@@ -339,8 +339,7 @@ class Engine:
         if not self._well(job, status):
             job.stderr_tail = process.stderr_tail() or job.stderr_tail
         self.stops.forget(process)
-        caused = status.signal is not None and status.signal in (process.asked_signals or ())
-        self._handle(job, messages.Exited(copy, status.code, status, caused))
+        self._handle(job, messages.Exited(copy, status.code, status, process.was_killed()))
         process.close()
         self._let_go(process)
 

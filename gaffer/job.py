@@ -47,7 +47,7 @@ from .messages import (
     Update,
 )
 from .names import JobName
-from .policy import After, Done, GiveUp, History
+from .policy import After, Done, GiveUp, History, after_kill
 
 # -- states of a copy ---------------------------------------------------------
 QUEUED = "queued"  # waits for its turn to be started
@@ -358,10 +358,12 @@ class Job:
         if copy.committed:
             self._drop(copy)
             self._settle(effects)
-        elif message.caused:
-            self._again(copy, effects)
+            return
+        self._to(copy, DECIDING)
+        if message.caused:
+            decision = after_kill(self.config, message.code)
+            self._decided(copy, Decided(copy, copy.generation, decision), now, effects)
         else:
-            self._to(copy, DECIDING)
             copy.error = f"exited with {message.status}"
             copy.remembered().enter(self.config, uptime, now)
             effects.append(Decide(copy, process, message.status, message.code, uptime))

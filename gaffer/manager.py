@@ -456,7 +456,6 @@ class Manager:
 
     def _signal(self, process: Process, signum: int) -> None:
         process.kill(signum)
-        process.asked_signals = (process.asked_signals or set()) | {signum}
         owner = self.engine.stops.owner(process)
         if owner is not None:
             self.engine.observer.signalled(owner[0], process, signum)

@@ -101,15 +101,25 @@ def decide(
     :param uptime: seconds the process lived; None if it could not be started.
     :param jitter: returns numbers from 0 to 1.
     """
-    if config.restart == "never":
-        return Done() if uptime is not None else GiveUp("could not be started, and restart is never")
-    if config.restart == "on-failure" and uptime is not None and code in config.exit_codes:
+    if uptime is None and config.restart == "never":
+        return GiveUp("could not be started, and restart is never")
+    if uptime is not None and _over(config, code):
         return Done()
     if config.flapping is not None:
         return _flapping(config, history, now)
     if history.failures == 0:
         return Now()
     return After(backoff(history.failures, jitter()))
+
+
+def after_kill(config: JobConfig, code: int | None) -> Decision:
+    """Decide what follows an end that gaffer was asked to cause: no delay, but ``restart`` holds."""
+    return Done() if _over(config, code) else Now()
+
+
+def _over(config: JobConfig, code: int | None) -> bool:
+    """Tell whether ``restart`` says that a process which ended with *code* is not replaced."""
+    return config.restart == "never" or config.restart == "on-failure" and code in config.exit_codes
 
 
 def backoff(failures: int, jitter: float) -> float:

@@ -15,6 +15,8 @@ from .streams import TAIL_SIZE, Duplex, Reader, Sink, Writer, last_lines, make_p
 
 #: Lines of stderr kept of a process that failed (CONTRACT §2).
 TAIL_LINES = 20
+#: Signals that people send to end a process; others may mean anything.
+_ASK_FOR_AN_END = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class ExitStatus(NamedTuple):
@@ -93,9 +95,9 @@ class Process:
         "stdin",
         "env_extra",
         "graceful_timeout",
-        "asked_signals",
         "stderr_label",
         "ended",
+        "_asked",
         "_pidfd",
         "_watcher",
         "_on_exit",
@@ -128,8 +130,8 @@ class Process:
         self.env_extra: dict[str, str] | None = None
         #: Seconds between the stop signal and KILL of a committed process; None for the job's.
         self.graceful_timeout: float | None = None
-        #: Signals that somebody asked gaffer to send; a death by one of them is no crash.
-        self.asked_signals: set[int] | None = None
+        #: Signals that somebody asked gaffer to send, and when.
+        self._asked: dict[int, float] | None = None
         self.stderr_label = ""
         self._on_exit = on_exit
         self._pidfd = os.pidfd_open(os_pid) if reaper == "pidfd" and hasattr(os, "pidfd_open") else -1
@@ -220,6 +222,22 @@ class Process:
         """
         if self.status is not None or not self.signal_group(signum):
             raise NotFound(f"process {self.pid} of {self.name} has exited already")
+        self._asked = self._asked or {}
+        self._asked[signum] = time.monotonic()
+
+    def was_killed(self) -> bool:
+        """Tell whether its end is the work of :meth:`kill`, so that it is no crash.
+
+        It died of a signal that was sent, or exited, as servers do, in the time that a stop would
+        have given it after one that asks for an end.
+        """
+        if self._asked is None or self.status is None:
+            return False
+        if self.status.signal is not None:
+            return self.status.signal in self._asked
+        since = self.ended - self.config.graceful_timeout
+        ending = {*_ASK_FOR_AN_END, self.config.stop_signal}
+        return any(signum in ending and at >= since for signum, at in self._asked.items())
 
     def close(self) -> None:
         """Give back every descriptor; what was read can still be read."""
