@@ -136,9 +136,12 @@ class Settings:
         return Problem(found.file, found.line, message) if found else Problem(self.path or "", 0, message)
 
     def changed(self, other: Settings) -> list[Option]:
-        """Return the options in which *other* differs; endpoints count as ``http_endpoints``."""
+        """Return the options in which *other* differs; what sections of endpoints say counts as ``http_endpoints``."""
         changed = [option for option in self.options if self.get(option.name) != other.get(option.name)]
-        before, after = ([endpoint._replace(source="") for endpoint in one._endpoints] for one in (self, other))
+        before, after = (
+            [endpoint._replace(source="") for endpoint in one._endpoints if endpoint.name != "default"]
+            for one in (self, other)
+        )
         endpoints = self._option("http_endpoints")
         return changed if before == after or endpoints in changed else [*changed, endpoints]
 

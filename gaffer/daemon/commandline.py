@@ -7,6 +7,7 @@ takes 10 ms, click 45 ms.
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any, NamedTuple, Sequence
 
 from ..fields import Bool
@@ -78,11 +79,13 @@ def parse_early(argv: Sequence[str]) -> CommandLine:
     """Read the options of gafferd itself, before any plugin is known.
 
     Words behind options that are not known yet may be their values or the name of
-    the configuration file: the last one is taken for the latter.
+    the configuration file: the last one that exists is taken for the latter.
     """
     given, unknown = make_parser(Options(), early=True).parse_known_args(argv)
     found = vars(given)
     words = [*(found.pop("config") or ()), *(word for word in unknown if not word.startswith("-"))]
+    if unknown:
+        words = [word for word in words if os.path.exists(word)]
     config = found.pop(" config", None) or (words[-1] if words else None)
     if found.pop(" help", False):
         unknown = [*unknown, "--help"]

@@ -81,8 +81,8 @@ def _run(argv: Sequence[str], early: commandline.CommandLine, settings: Settings
     except Exception as error:
         problems.append(Problem("", 0, f"a plugin's gaffer_add_options failed: {type(error).__name__}: {error}"))
     given = commandline.parse(argv, options)
-    if given.config != early.config and early.unknown:
-        raise ConfigError([Problem("", 0, "give the configuration file with -c, or as the last word")])
+    if given.config != early.config and os.path.exists(given.config or ""):
+        raise ConfigError([Problem("", 0, f"give the configuration file with -c: {early.config} was taken for it")])
     settings = _read(given, options)
     if problems:
         raise ConfigError([*settings.problems, *problems])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gaffer.daemon.commandline import parse, parse_early
@@ -51,12 +53,17 @@ def test_options_of_plugins() -> None:
         "--speed 3 -v g.ini",
     ],
 )
-def test_the_configuration_is_found_before_plugins_are_known(line: str) -> None:
-    argv = line.split()
-    early, given = parse_early(argv), parse(argv, PLUGINS)
-    assert given.config == "g.ini"
-    # Where it is guessed wrong, the caller sees that words were left over.
-    assert early.config == "g.ini" or early.unknown
+def test_the_configuration_is_found_before_plugins_are_known(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "g.ini").touch()
+    assert parse_early(line.split()).config == parse(line.split(), PLUGINS).config == "g.ini"
+
+
+def test_values_of_unknown_options_are_no_configuration() -> None:
+    assert parse_early(["--speed", "3"]).config is None
+    assert parse_early(["no-such.ini"]).config == "no-such.ini"
 
 
 def test_early_reading_keeps_what_it_does_not_know() -> None:
