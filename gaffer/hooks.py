@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Callable, Iterator, NamedTuple
+import traceback
+from typing import Any, Callable, Iterator, NamedTuple, NoReturn
 
 import pluggy
 from greenlet import GreenletExit
@@ -34,7 +35,7 @@ class Implementation(NamedTuple):
     function: Callable[..., Any]
     argnames: tuple[str, ...]
 
-    def __call__(self, kwargs: dict[str, Any]) -> Any:
+    def call(self, kwargs: dict[str, Any]) -> Any:
         """Call the function with those of *kwargs* that it takes; slow ones are logged."""
         started = time.monotonic()
         try:
@@ -69,8 +70,19 @@ class Hooks:
         return caller is not None and bool(caller.get_hookimpls())
 
     def historic(self, name: str, **kwargs: Any) -> None:
-        """Call every implementation now, and those of plugins registered later when they are."""
-        getattr(self._pm.hook, name).call_historic(kwargs=kwargs)
+        """Call every implementation now, and those of plugins registered later when they are.
+
+        :raises GafferError: as :meth:`ask`.
+        """
+        try:
+            getattr(self._pm.hook, name).call_historic(kwargs=kwargs)
+        except BaseException as error:
+            # pluggy calls and remembers in one step, so who failed is seen only in the traceback.
+            frames = {frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)}
+            for call in self.implementations(name):
+                if getattr(call.function, "__code__", None) in frames:
+                    _raise_named(error, call)
+            raise
 
     def ask(self, name: str, **kwargs: Any) -> list[Any]:
         """Call every implementation, the one registered last first; None answers are left out.
@@ -120,12 +132,12 @@ class Hooks:
         """Yield ``(plugin, answer or exception)`` of every implementation."""
         for call in reversed(self.implementations(name)):
             try:
-                answer = call(kwargs)
-                yield call.plugin, list(answer) if isinstance(answer, Iterator) else answer
+                answer = _answer(call, kwargs)
             except GreenletExit:
                 raise
             except BaseException as error:
-                yield call.plugin, error
+                answer = error
+            yield call.plugin, answer
 
     def tell(self, name: str, **kwargs: Any) -> None:
         """Queue the call for every implementing plugin; never waits, never raises."""
@@ -133,7 +145,7 @@ class Hooks:
             outbox = self._outboxes.get(call.plugin)
             if outbox is None:
                 outbox = self._outboxes[call.plugin] = Outbox(f"plugin {call.plugin}")
-            outbox.put(name, call, (kwargs,))
+            outbox.put(name, call.call, (kwargs,))
 
     def flush(self, timeout: float = FLUSH) -> list[str]:
         """Wait until all outboxes are empty; returns the plugins that were too slow."""
@@ -157,18 +169,27 @@ def named_call(call: Implementation, kwargs: dict[str, Any]) -> Any:
     :raises GafferError: the plugin's own error with its code, else :class:`PluginError`.
     """
     try:
-        answer = call(kwargs)
-        return list(answer) if isinstance(answer, Iterator) else answer
-    except GreenletExit:
-        raise
-    except GafferError as error:
+        return _answer(call, kwargs)
+    except BaseException as error:
+        _raise_named(error, call)
+
+
+def _answer(call: Implementation, kwargs: dict[str, Any]) -> Any:
+    """Call one implementation; a generator's exceptions come now, like those of any other."""
+    answer = call.call(kwargs)
+    return list(answer) if isinstance(answer, Iterator) else answer
+
+
+def _raise_named(error: BaseException, call: Implementation) -> NoReturn:
+    if isinstance(error, GreenletExit):
+        raise error
+    if isinstance(error, GafferError):
         if not getattr(error, "plugin", None):
             error.plugin = call.plugin  # type: ignore[attr-defined]
             error.args = (f"plugin {call.plugin}: {error}", *error.args[1:])
-        raise
-    except BaseException as error:
-        log.error("plugin %s failed in %s: %r", call.plugin, call.hook, error, exc_info=error)
-        raise PluginError(
-            f"plugin {call.plugin} failed in {call.hook}: {type(error).__name__}: {error}; "
-            f"mend it or leave it out with --no-plugin {call.plugin}"
-        ) from error
+        raise error
+    log.error("plugin %s failed in %s: %r", call.plugin, call.hook, error, exc_info=error)
+    raise PluginError(
+        f"plugin {call.plugin} failed in {call.hook}: {type(error).__name__}: {error}; "
+        f"mend it or leave it out with --no-plugin {call.plugin}"
+    ) from error

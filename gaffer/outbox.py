@@ -8,6 +8,7 @@ dropped and counted, and what fails twenty times in a row is muted.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from typing import Any, Callable
 
@@ -21,6 +22,10 @@ log = logging.getLogger("gaffer.outbox")
 SIZE = 10_000
 #: Failures in a row after which the calls of that name are not made any more.
 MUTE_AFTER = 20
+#: A long queue lets the hub serve others after this many seconds.
+SLICE = 0.005
+#: A pause that makes the loop look at its descriptors; ``sleep(0)`` may not.
+_YIELD = 1e-6
 
 
 class Outbox:
@@ -62,22 +67,31 @@ class Outbox:
         return True
 
     def _run(self) -> None:
+        me = gevent.getcurrent()
+        began = time.monotonic()
         try:
-            while self._calls:
+            while self._calls and self._greenlet is me:
                 self._deliver(*self._calls.popleft())
+                if time.monotonic() - began > SLICE:
+                    gevent.sleep(_YIELD)
+                    began = time.monotonic()
         finally:
-            self._greenlet = None
-            if self._empty is not None:
-                self._empty.set()
+            if self._greenlet is me:
+                self._ended()
+
+    def _ended(self) -> None:
+        self._greenlet = None
+        if self._empty is not None:
+            self._empty.set()
 
     def _deliver(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if name in self.muted:
             return
         try:
             function(*args, **kwargs)
-        except GreenletExit:
-            raise
         except BaseException as error:  # SystemExit in a greenlet would end the whole program
+            if isinstance(error, GreenletExit) and self._greenlet is not gevent.getcurrent():
+                raise  # closed
             self._failed(name, error)
         else:
             self.delivered += 1
@@ -103,8 +117,10 @@ class Outbox:
     def close(self) -> None:
         """Forget what is queued and end the greenlet."""
         self._calls.clear()
-        if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
-            self._greenlet.kill(block=False)
+        greenlet = self._greenlet
+        if greenlet is not None and greenlet is not gevent.getcurrent():
+            self._ended()  # now, because one that was not begun yet never ends
+            greenlet.kill(block=False)
 
     def counters(self) -> dict[str, Any]:
         """Return what health pages show."""
