@@ -22,6 +22,7 @@ DOCS = ["sphinx>=7.2"]
 TEST = [
     "pytest>=8",
     "hypothesis>=6.100",
+    "jsonschema>=4.18",
     "jsonschema>=4.20",
     "ruff>=0.9",
     "mypy>=1.14",
