@@ -58,7 +58,8 @@ class EventEmitter:
     def _publish(self, evtype: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if not self._patterns:
             return
-        for pattern in ancestors(evtype):
+        # Canonical like the patterns, so that an embedder's own event "load" is found by that name too.
+        for pattern in ancestors(normalise(evtype)):
             for subscription in list(self._patterns.get(pattern, ())):
                 if subscription.once:
                     self._remove(subscription)
