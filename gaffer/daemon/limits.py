@@ -11,6 +11,15 @@ from ..util import open_descriptors
 MOST_FILES = 1_048_576
 
 
+def hold_standard_streams() -> None:
+    """Open what is closed of 0, 1 and 2: else a socket of ours would get the number, and print() would write to it."""
+    null = os.open(os.devnull, os.O_RDWR)
+    while null <= 2:
+        os.set_inheritable(null, True)
+        null = os.dup(null)
+    os.close(null)
+
+
 def inherit_nothing() -> None:
     """Keep descriptors above 2 that somebody left open for us from reaching our children."""
     for descriptor in open_descriptors():

@@ -1,4 +1,9 @@
-"""The duty of process 1, in a container: reaping orphans without taking statuses that others wait for."""
+"""Being the parent of those who lost theirs: reaping them without taking statuses that others wait for.
+
+As process 1 of a container gafferd has no choice; elsewhere it asks for it, because
+what its processes leave behind is then found among its own children at once,
+whatever session it moved to, instead of by a walk over the whole machine.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,26 @@ import os
 import time
 from typing import Callable, Container
 
+from ..sweep import children
+
 log = logging.getLogger("gafferd")
 
 #: How long a dead child is left to whoever may be waiting for it, in seconds.
 GRACE = 2.0
+#: Orphans are looked for this long after a child has died, in seconds; nobody is in a hurry.
+PAUSE = 0.2
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper() -> bool:
+    """Ask the kernel for the orphans among our descendants (prctl(2)); tells whether we get them and see them."""
+    try:
+        import ctypes
+
+        granted = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    except (ImportError, OSError, AttributeError):
+        return False
+    return granted and os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 
 class Orphans:
@@ -37,18 +58,6 @@ class Orphans:
                 _reap(os_pid)
         self._dead = dead
         return bool(dead)
-
-
-def children() -> list[int]:
-    """Return the os_pids of this process' children."""
-    found = []
-    for task in os.listdir("/proc/self/task"):
-        try:
-            with open(f"/proc/self/task/{task}/children") as file:
-                found += [int(os_pid) for os_pid in file.read().split()]
-        except FileNotFoundError:
-            continue  # that thread has ended
-    return found
 
 
 def is_dead(os_pid: int) -> bool:

@@ -14,11 +14,13 @@ import sys
 from typing import Any, Sequence
 
 from ..errors import ConfigError, GafferError, PluginError, Problem
+from ..hooks import Hooks
 from ..options import Options
 from ..plugins import PluginSet
 from ..settings import Settings, find_config, read_settings
 from . import commandline
 from .detach import Starter, detach
+from .limits import hold_standard_streams
 
 log = logging.getLogger("gafferd")
 
@@ -29,6 +31,7 @@ def run(argv: Sequence[str]) -> int:
     """Do what *argv* says; returns the exit status, with everything that went wrong said on standard error."""
     starter: Starter | None = None
     status = FAILED
+    hold_standard_streams()
     try:
         early = commandline.parse_early(argv)
         settings = _read(early, Options())
@@ -77,17 +80,19 @@ def _run(argv: Sequence[str], early: commandline.CommandLine, settings: Settings
     problems = load_plugins(plugin_set, settings)
     options = Options()
     try:
-        plugin_set.pm.hook.gaffer_add_options.call_historic(kwargs={"options": options})
-    except Exception as error:
-        problems.append(Problem("", 0, f"a plugin's gaffer_add_options failed: {type(error).__name__}: {error}"))
+        Hooks(plugin_set.pm).historic("gaffer_add_options", options=options)
+    except GafferError as error:
+        problems.append(Problem("", 0, str(error)))
     given = commandline.parse(argv, options)
     if given.config != early.config and os.path.exists(given.config or ""):
         raise ConfigError([Problem("", 0, f"give the configuration file with -c: {early.config} was taken for it")])
     settings = _read(given, options)
+    if settings.get("plugins"):
+        list_plugins(plugin_set)
     if problems:
         raise ConfigError([*settings.problems, *problems])
     if settings.get("plugins"):
-        return list_plugins(plugin_set)
+        return DONE
     # Everything above is done before the engine is even imported: usage errors and --help need not wait for it.
     from .service import Service
 
@@ -123,7 +128,7 @@ def _folder_loader(plugin_set: PluginSet, path: str) -> Any:
     return load
 
 
-def list_plugins(plugin_set: PluginSet) -> int:
+def list_plugins(plugin_set: PluginSet) -> None:
     """Print a table of the plugins."""
     rows = [("NAME", "VERSION", "STATE", "ORIGIN", "HOOKS")]
     for plugin in plugin_set.list():
@@ -132,4 +137,3 @@ def list_plugins(plugin_set: PluginSet) -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    return DONE

@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 from gevent.lock import BoundedSemaphore
 
-from ..errors import ConfigError, GafferError
+from ..errors import ConfigError, GafferError, Unavailable
 from ..manager import Manager
 from ..settings import Settings
 from .checks import find_problems
@@ -35,6 +35,8 @@ class Reload:
         :raises GafferError: a plugin refused; everything stays as it was.
         """
         with self._one:
+            if not self._manager.active:
+                raise Unavailable(f"gafferd is {self._manager.state}; nothing is reloaded")
             settings = self._read()
             problems = find_problems(settings, self._manager)
             if problems:

@@ -15,12 +15,13 @@ from ..manager import Manager
 from ..pidfile import Pidfile
 from ..plugins import PluginSet
 from ..settings import Settings
+from ..sweep import Family
 from ..version import __version__
 from .checks import find_problems, warn_of_unused
 from .detach import Starter
 from .limits import inherit_nothing, raise_file_limit
 from .logs import Log, log_failures
-from .orphans import GRACE, Orphans
+from .orphans import GRACE, PAUSE, Orphans, become_subreaper
 from .reload import Reload
 from .signals import STOP, Signals
 
@@ -44,7 +45,10 @@ class Service:
         self._log: Log | None = None
         self._reload = Reload(self.manager, read, self._take_over)
         self.manager.reader = self._reload
+        if become_subreaper():
+            self.manager.engine.stops.find = Family(self._known).survivors
         self._child_died = Event()
+        self._started = Event()
 
     def check(self) -> None:
         """Find everything that is wrong.
@@ -84,13 +88,14 @@ class Service:
             # Told to stop in the middle of the start: what that interrupted is no failure.
             if not self.stopping:
                 raise
-        else:
+        if self.manager.active:
             self._ready()
         self.manager.run()
         log.info("stopped")
 
     def _ready(self) -> None:
         log.info("gafferd %s is ready with %d jobs; process id %d", __version__, len(self.manager.jobs()), os.getpid())
+        self._started.set()
         if self._starter is not None:
             if self.settings.get("error_log") is None:
                 log.warning("nothing is logged from now on: a daemon needs --error-log FILE for that")
@@ -98,17 +103,15 @@ class Service:
         from ..util import setproctitle_
 
         setproctitle_(f"gafferd: master [{self.settings.path or 'no configuration'}]")
-        if os.getpid() == 1:
-            gevent.spawn(self._reap_orphans)
+        gevent.spawn(self._reap_orphans)
 
     # -- signals ----------------------------------------------------------------
     def _actions(self) -> dict[int, Callable[[], Any] | None]:
         actions: dict[int, Callable[[], Any] | None] = {number: self._stop for number in STOP}
-        actions[signal.SIGHUP] = self._reload.quietly
+        actions[signal.SIGHUP] = self._reread
         actions[signal.SIGUSR1] = self._reopen
         actions[signal.SIGUSR2] = None
-        if os.getpid() == 1:
-            actions[signal.SIGCHLD] = self._child_died.set
+        actions[signal.SIGCHLD] = self._child_died.set
         return actions
 
     def _stop(self) -> None:
@@ -120,6 +123,11 @@ class Service:
         self.stopping = True
         self.manager.stop(lambda manager: None)
 
+    def _reread(self) -> None:
+        # What is being loaded cannot be compared with anything yet.
+        self._started.wait()
+        self._reload.quietly()
+
     def _reopen(self) -> None:
         if self._log is not None:
             self._log.reopen()
@@ -130,10 +138,14 @@ class Service:
         if self._log is not None:
             self._log.set_level(settings.get("log_level"))
 
+    def _known(self) -> set[int]:
+        return {process.os_pid for process in self.manager.running.values()}
+
     def _reap_orphans(self) -> None:
-        orphans = Orphans(lambda: {process.os_pid for process in self.manager.running.values()})
+        orphans = Orphans(self._known)
         while True:
             while orphans.sweep():
                 gevent.sleep(GRACE)
-            self._child_died.wait()
             self._child_died.clear()
+            self._child_died.wait()
+            gevent.sleep(PAUSE)

@@ -23,6 +23,22 @@ def test_the_soft_limit_of_files_is_raised_and_the_old_one_returned() -> None:
     assert run(code) == "(100, 300) (300, 300) (300, 300)\n"
 
 
+def test_standard_streams_that_are_closed_are_held() -> None:
+    code = """if True:
+        import os, sys
+        from gaffer.daemon.limits import hold_standard_streams
+        report, probe = os.dup(1), os.dup(0)
+        os.close(probe)
+        os.close(0)
+        os.close(2)
+        hold_standard_streams()
+        where = [os.readlink(f"/proc/self/fd/{number}") for number in (0, 2)]
+        again = os.dup(1)
+        os.write(report, repr((where, again == probe)).encode())
+    """
+    assert run(code) == "(['/dev/null', '/dev/null'], True)"
+
+
 def test_descriptors_left_open_for_us_are_not_passed_on() -> None:
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)

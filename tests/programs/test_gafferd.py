@@ -72,6 +72,9 @@ class TestWithoutStarting:
         result = run(tmp_path, "--check", "-p", "plugins")
         assert result.returncode == 2
         assert "bad.py" in result.stderr and "no_such_module" in result.stderr and "Traceback" not in result.stderr
+        listed = run(tmp_path, "--plugins", "-p", "plugins")
+        assert (listed.returncode, listed.stderr) == (2, result.stderr)
+        assert ["bad", "failed"] in [line.split()[:3:2] for line in listed.stdout.splitlines()]
 
     def test_a_plugin_that_cannot_check(self, tmp_path: Path) -> None:
         (tmp_path / "plugins").mkdir()
@@ -273,6 +276,16 @@ class TestReload:
             assert (answer["error"], len(answer["reason"].splitlines())) == ("invalid_config", 2)
             assert gafferd.get("/jobs") == {"jobs": ["default.a"]}
             assert processes(tmp_path) == before
+
+    def test_in_the_middle_of_the_start_waits_for_its_end(self, tmp_path: Path) -> None:
+        jobs = "[job:a]\ncmd = sleep 1000\nnumprocesses = 30\n"
+        with Gafferd(tmp_path, jobs, f"pidfile = {tmp_path}/pid").start() as gafferd:
+            eventually((tmp_path / "pid").exists)
+            gafferd.signal(signal.SIGHUP)
+            assert gafferd.logged("configuration reloaded").endswith("no job has changed")
+            log = gafferd.log.read_text()
+            assert log.index("is ready") < log.index("configuration reloaded")
+            assert len(gafferd.get("/pids")["pids"]) == 30
 
     def test_options_that_need_a_new_gafferd_are_told(self, tmp_path: Path) -> None:
         with Gafferd(tmp_path).start().ready() as gafferd:
