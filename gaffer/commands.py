@@ -6,9 +6,10 @@ is decided and errors get their code in one place. Nothing in here imports geven
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, NamedTuple
 
-from .errors import BadRequest, NotFound, nearest
+from .errors import BadRequest, InvalidConfig, NotFound, nearest
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -101,8 +102,16 @@ def _set_state(manager: Manager, name: str, state: int) -> dict[str, bool]:
 
 
 def _stop_all(manager: Manager) -> None:
-    for name in manager.jobs():
-        manager.stop_job(name)
+    for job in reversed(manager.all_jobs()):
+        with suppress(NotFound):  # unloaded meanwhile
+            manager.stop_job(job.name)
+
+
+def _from_outside(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings; descriptors in them would be gaffer's own, not those of whoever asks."""
+    if "custom_channels" in config:
+        raise InvalidConfig("custom_channels: can be set from Python only")
+    return config
 
 
 def _plugins(manager: Manager) -> dict[str, Any]:
@@ -186,7 +195,11 @@ COMMANDS: tuple[Command, ...] = (
         "manage",
         "session",
         (CONFIG, SESSION, START),
-        _ok(lambda manager, config, sessionid=None, start=None: manager.load(config, sessionid, start=start)),
+        _ok(
+            lambda manager, config, sessionid=None, start=None: manager.load(
+                _from_outside(config), sessionid, start=start
+            )
+        ),
         OK,
     ),
     Command(
@@ -195,7 +208,11 @@ COMMANDS: tuple[Command, ...] = (
         "manage",
         "job",
         (CONFIG, SESSION, START),
-        _ok(lambda manager, config, sessionid=None, start=None: manager.update(config, sessionid, start=start)),
+        _ok(
+            lambda manager, config, sessionid=None, start=None: manager.update(
+                _from_outside(config), sessionid, start=start
+            )
+        ),
         OK,
     ),
     Command(
