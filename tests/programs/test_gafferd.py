@@ -285,7 +285,7 @@ class TestReload:
             assert gafferd.logged("configuration reloaded").endswith("no job has changed")
             log = gafferd.log.read_text()
             assert log.index("is ready") < log.index("configuration reloaded")
-            assert len(gafferd.get("/pids")["pids"]) == 30
+            eventually(lambda: len(gafferd.get("/pids")["pids"]) == 30)
 
     def test_options_that_need_a_new_gafferd_are_told(self, tmp_path: Path) -> None:
         with Gafferd(tmp_path).start().ready() as gafferd:
