@@ -145,7 +145,7 @@ class Manager:
         """
         if self.state == "new":
             raise RuntimeError("the manager is not started; call start() first")
-        self._stopped.wait()
+        self.wait_stopped()
 
     def stop(self, callback: Callable[[Manager], Any] | None = None) -> None:
         """Stop gracefully: every job in reverse order of its start, then apps and plugins. From any thread.
@@ -153,12 +153,12 @@ class Manager:
         Waits until all is gone, unless *callback* is given, to be called then.
         A second call while it stops waits with the first.
         """
-        if _thread_id() != self._thread:
-            self._from_thread(lambda: self.stop(callback), wait=callback is None)
-            return
         if self.state == "stopped":
             if callback:
                 callback(self)
+            return
+        if _thread_id() != self._thread:
+            self._from_thread(self.stop, callback)
             return
         if self._shutdown is None:
             self.state = "stopping"
@@ -178,7 +178,7 @@ class Manager:
     def restart(self, callback: Callable[[Manager], Any] | None = None) -> None:
         """Replace the processes of every active job and call every app's ``restart``. From any thread."""
         if _thread_id() != self._thread:
-            self._from_thread(lambda: self.restart(callback), wait=callback is None)
+            self._from_thread(self.restart, callback)
             return
         for job in self._in_order():
             if job.active:
@@ -190,7 +190,14 @@ class Manager:
 
     def wait_stopped(self, timeout: float | None = None) -> bool:
         """Wait until it has stopped, at most *timeout* seconds; tells whether it has."""
-        return bool(self._stopped.wait(timeout))
+        # Without jobs nothing is left that could wake the loop, so gevent would end it; other threads still can.
+        awake = gevent.get_hub().loop.async_()
+        awake.start(lambda: None)
+        try:
+            return bool(self._stopped.wait(timeout))
+        finally:
+            awake.stop()
+            awake.close()
 
     def __enter__(self) -> Manager:
         self.start()
@@ -210,19 +217,24 @@ class Manager:
         """Make the loop look around, from any thread; kept for the seeds' sake."""
         self.later(lambda: None)
 
-    def _from_thread(self, call: Callable[[], Any], wait: bool) -> None:
-        """Run *call* in the manager's thread, and wait for it natively if asked."""
-        finished = monkey.get_original("threading", "Event")()
+    def _from_thread(self, call: Callable[..., Any], callback: Callable[[Manager], Any] | None) -> None:
+        """Run *call* with *callback* in the manager's thread; without one, wait until it is done."""
+        if callback is not None:
+            self.later(call, callback)
+            return
+        done = monkey.get_original("threading", "Event")()
 
         def run() -> None:
             try:
-                call()
-            finally:
-                finished.set()
+                call(lambda manager: done.set())
+            except BaseException:
+                done.set()
+                raise
 
         self.later(run)
-        if wait:
-            finished.wait()
+        # Two may call at once, and the manager's thread may end before it comes to the second.
+        while not done.wait(1.0) and self.state != "stopped":
+            pass
 
     # -- jobs -----------------------------------------------------------------
     def load(
