@@ -381,8 +381,9 @@ class Engine:
         self._let_go(process)
 
     def _abandon(self, job: Job, effect: messages.Abandon) -> None:
-        process = effect.copy.process
+        process: Any = effect.process
         self.stops.forget(process)
+        self.stops.abandoned.add(process.pid)
         process.close()
         self._let_go(process)
 

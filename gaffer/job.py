@@ -242,7 +242,7 @@ class Job:
         self._queue.clear()
         self._drop_idle(effects)
         for copy in [*self.copies.values(), *self.extras.values()]:
-            if message.keep_detached and self.config.detach and copy.process is not None:
+            if message.keep_detached and self.config.detach and copy.state == UP:
                 self._abandon(copy, effects)
             else:
                 self._end(copy, "unload" if self.unloading else "stop", effects)
@@ -468,7 +468,7 @@ class Job:
         effects.append(End(copy))
 
     def _abandon(self, copy: Copy, effects: Effects) -> None:
-        effects.append(Abandon(copy))
+        effects.append(Abandon(copy.process))
         copy.process = None
         self._drop(copy)
 

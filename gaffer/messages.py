@@ -168,7 +168,7 @@ class End(NamedTuple):
 class Abandon(NamedTuple):
     """Let go of a detached process without touching it."""
 
-    copy: Copy
+    process: LiveProcess
 
 
 class Decide(NamedTuple):

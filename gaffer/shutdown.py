@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import time
 from typing import TYPE_CHECKING, Any, Callable
 
 import gevent
 
 from . import messages
 from .job import Job
+from .sweep import strays
 
 if TYPE_CHECKING:
     from .manager import Manager
@@ -17,6 +21,9 @@ log = logging.getLogger("gaffer.manager")
 
 #: How long a process that even KILL does not end may hold up the stop, in seconds.
 PATIENCE = 15.0
+#: Seconds between TERM and KILL for strays, and between two looks at them.
+STRAY_GRACE = 2.0
+STRAY_TICK = 0.05
 
 
 class Shutdown:
@@ -57,6 +64,7 @@ class Shutdown:
                 self._stop(group)
             # A plugin or a late request may have loaded something meanwhile.
             self._stop(manager.all_jobs())
+            self._sweep_strays()
         finally:
             self._finish()
 
@@ -81,6 +89,30 @@ class Shutdown:
                 log.error("the kernel does not end %s; gaffer leaves it", ", ".join(map(repr, left)))
                 break
 
+    def _sweep_strays(self) -> None:
+        """End what escaped from processes that crashed earlier: TERM, a little time, then KILL."""
+        told = gone = False
+        deadline = time.monotonic() + (0 if self._hurry else STRAY_GRACE)
+        while not gone:
+            found = strays(self._manager.node_id)
+            left = [
+                one for pid, some in found.items() if pid not in self._manager.engine.stops.abandoned for one in some
+            ]
+            late = time.monotonic() >= deadline
+            if left and not told:
+                log.warning("processes that crashed left %d others behind; they are stopped too", len(left))
+            if late or not told:
+                _signal_all(left, signal.SIGKILL if late else signal.SIGTERM)
+                told = True
+            gone = not left or time.monotonic() > deadline + PATIENCE
+            if not gone:
+                gevent.sleep(STRAY_TICK)
+
+    def _strays(self) -> list[int]:
+        abandoned = self._manager.engine.stops.abandoned
+        found = strays(self._manager.node_id)
+        return [os_pid for pid, os_pids in found.items() if pid not in abandoned for os_pid in os_pids]
+
     def _finish(self) -> None:
         manager = self._manager
         for name, app in reversed(manager.apps):
@@ -104,3 +136,11 @@ class Shutdown:
             function(*args)
         except Exception as error:
             log.error("%s failed at the stop: %r", name, error, exc_info=error)
+
+
+def _signal_all(os_pids: list[int], signum: int) -> None:
+    for os_pid in os_pids:
+        try:
+            os.kill(os_pid, signum)
+        except OSError:
+            pass  # it has gone meanwhile

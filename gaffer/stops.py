@@ -9,6 +9,7 @@ for survivors takes a walk through ``/proc``, so many stops share one.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 from typing import TYPE_CHECKING, Any, Callable, Iterable
@@ -24,6 +25,10 @@ log = logging.getLogger("gaffer.stops")
 
 #: While other leaders are still going, survivors are looked for this often, in seconds.
 GATHER = 0.05
+#: After a walk that took t seconds, the next one waits for this many times t …
+REST = 1.0
+#: … but no longer than this, in seconds.
+LONGEST_REST = 0.5
 #: Survivors that KILL did not end are tried again after this many seconds …
 AGAIN = 0.05
 #: … this many times; then they are named in the log and given up (uninterruptible sleep).
@@ -52,13 +57,18 @@ class Stops:
 
     def __init__(self, engine: Engine, find: Callable[..., dict[int, list[int]]] = survivors) -> None:
         self._engine = engine
-        self._survivors = find
+        #: Finds survivors; gafferd, being a subreaper, sets a cheaper one.
+        self.find = find
+        #: Pids of detached processes that were let go: what descends from them is no stray.
+        self.abandoned: set[int] = set()
         self._owners: dict[int, tuple[Job, Copy]] = {}
         self._endings: dict[int, Ending] = {}
         self._processes: dict[int, Process] = {}
         self._leaving: dict[int, Process] = {}
         self._leaders = 0
-        self._gathering = False
+        #: When the next walk is due; nothing before ``_rest_until``, so that walks never take most of the time.
+        self._sweep_at = math.inf
+        self._rest_until = 0.0
 
     # -- who is who -------------------------------------------------------------
     def register(self, process: Process, job: Job, copy: Copy) -> None:
@@ -155,30 +165,31 @@ class Stops:
         self._look(process)
 
     def _look(self, process: Process) -> None:
-        """Look for survivors soon: at once when no leader is left, else with those that go meanwhile."""
+        """Look for survivors: at once when no leader is left to wait for, but many stops share one walk."""
         self._leaving[process.pid] = process
-        engine = self._engine
-        if self._leaders <= 0:
-            if len(self._leaving) == 1 or self._gathering:
-                self._gathering = False
-                engine.post(None, self._sweep)
-        elif not self._gathering:
-            self._gathering = True
-            engine.at(engine.clock() + GATHER, self._gathered)
+        now = self._engine.clock()
+        at = max(self._rest_until, now if self._leaders <= 0 else now + GATHER)
+        if at < self._sweep_at:
+            self._sweep_at = at
+            self._engine.at(at, lambda: self._sweep(at))
 
-    def _gathered(self) -> None:
-        if self._gathering:
-            self._gathering = False
-            self._sweep()
+    def _sweep(self, at: float) -> None:
+        if at != self._sweep_at:
+            return  # an earlier one was asked for meanwhile
+        began = self._engine.clock()
+        self._sweep_at = math.inf
+        self._look_at_all()
+        now = self._engine.clock()
+        self._rest_until = now + min(REST * (now - began), LONGEST_REST)
 
-    def _sweep(self) -> None:
+    def _look_at_all(self) -> None:
         batch, self._leaving = self._leaving, {}
         batch = {pid: process for pid, process in batch.items() if pid in self._endings}
         if not batch:
             return
         ids = {f"{self._engine.node_id}.{pid}": pid for pid in batch}
         groups = {process.os_pid: pid for pid, process in batch.items() if group_alive(process.os_pid)}
-        left = self._survivors(ids, groups)
+        left = self.find(ids, groups)
         for pid, process in batch.items():
             if pid in left:
                 self._still_there(process, left[pid])

@@ -86,6 +86,11 @@ class World(RuleBasedStateMachine):
         self.decisions.append(effect)
         self.generations[id(effect)] = effect.copy.generation
 
+    def do_abandon(self, effect) -> None:
+        del self.live[effect.process.pid]
+        self.ending.discard(effect.process.pid)
+        self.lingering.discard(effect.process.pid)
+
     def do_later(self, effect) -> None:
         assert effect.at >= self.now
         self.deadlines.append((effect.at, effect.message))
@@ -121,6 +126,18 @@ class World(RuleBasedStateMachine):
         self.told_to_end_all()
 
     @rule()
+    def gaffer_itself_ends(self) -> None:
+        """What is detached and was not told to stop is let go; everything else is told to stop."""
+        before, leaving = set(self.live), self.ending | self.lingering
+        self.wanted_up = False
+        self.send(messages.Stop(keep_detached=True))
+        if self.job.config.detach:
+            assert set(self.live) == leaving
+        else:
+            assert set(self.live) == before
+            self.told_to_end_all()
+
+    @rule()
     def restart(self) -> None:
         self.wanted_up = not self.unloaded
         self.send(messages.Restart())
@@ -139,13 +156,18 @@ class World(RuleBasedStateMachine):
         self.wanted = count
         self.send(messages.Scale(count))
 
-    @rule(count=st.integers(0, 3), cmd=st.sampled_from(["serve", "other"]), start=st.sampled_from([None, True, False]))
-    def update(self, count: int, cmd: str, start: bool | None) -> None:
+    @rule(
+        count=st.integers(0, 3),
+        cmd=st.sampled_from(["serve", "other"]),
+        start=st.sampled_from([None, True, False]),
+        detach=st.booleans(),
+    )
+    def update(self, count: int, cmd: str, start: bool | None, detach: bool) -> None:
         if self.unloaded:
             return
         self.wanted = count
         self.wanted_up = self.wanted_up if start is None else start
-        self.send(messages.Update(JobConfig("web", cmd, numprocesses=count), start))
+        self.send(messages.Update(JobConfig("web", cmd, numprocesses=count, detach=detach), start))
 
     @rule()
     def commit(self) -> None:
