@@ -9,12 +9,43 @@ were renamed to.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 ALL = "."
 _CALL = re.compile(r"\A(\w+)\(([^()]*)\)")
 _ALIASES = {"load": "create", "unload": "delete", "stop_process": "stop_pid"}
 #: How many parts come before the event: ``proc.<name or pid>`` and ``job.<session>.<job>``.
 _FAMILIES = {"proc": 2, "job": 3}
+
+
+class Event(NamedTuple):
+    """One kind of event, for the reference.
+
+    :param fields: what its message has beside :data:`COMMON_FIELDS`.
+    """
+
+    name: str
+    meaning: str
+    fields: tuple[str, ...] = ()
+
+
+#: What every message has.
+COMMON_FIELDS = ("event", "name", "session", "job", "time")
+_PROCESS = ("pid", "os_pid", "detach", "once")
+EVENTS = (
+    Event("create", "a job was loaded"),
+    Event("start", "a job is wanted up; its processes follow"),
+    Event("spawn", "a process was started", _PROCESS),
+    Event("spawn_failed", "a process could not be started", ("reason",)),
+    Event("exit", "a process exited", (*_PROCESS, "exit_status", "exit_code", "term_signal")),
+    Event("reap", "a process and all that it started is gone", (*_PROCESS, "reason")),
+    Event("stop_pid", "gaffer begins to stop a process", _PROCESS),
+    Event("flap", "a process dies too often and is paused", ("retry_in",)),
+    Event("restart", "somebody asked for new processes of a job"),
+    Event("update", "a job got a new configuration"),
+    Event("stop", "a job is not wanted up any more, and its last process is gone"),
+    Event("delete", "a job was unloaded, and its last process is gone"),
+)
 
 
 def normalise(pattern: str) -> str:

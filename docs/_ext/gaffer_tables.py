@@ -1,0 +1,352 @@
+"""What the reference pages say about the code, made from the code: plain functions that return reStructuredText.
+
+``gaffer_docs`` is the Sphinx directive that puts them into pages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+from functools import lru_cache, partial
+from importlib import metadata
+from typing import Any, Callable, Iterable, Iterator, NamedTuple
+
+import gaffer
+from gaffer import hookspecs, topics
+from gaffer.daemon.commandline import make_parser
+from gaffer.fields import Field
+from gaffer.jobconfig import JobFields
+from gaffer.options import ENDPOINT_FIELDS, Option, Options
+from gaffer.web.routes import UNDECLARED, Route
+
+#: Columns of the help texts of command lines.
+WIDTH = 92
+#: Where a page explains what docstrings call a section of the contract.
+PAGES = {"2": "configuration", "3": "configuration", "4": "http-api", "7": "events", "8": "security"}
+
+KINDS = {
+    "SETUP": "called when the plugin is registered",
+    "ASK": "every answer counts",
+    "ASK1": "the first answer that is not None wins",
+    "COLLECT": "every answer on its own",
+    "TELL": "told afterwards",
+}
+
+
+def linked(text: str) -> str:
+    """Return *text* with links to our pages in place of the contract's sections."""
+    return re.sub(r"CONTRACT §(\d+)", lambda found: f":doc:`{PAGES.get(found[1], 'overview')}`", text)
+
+
+def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]], widths: str = "auto", name: str = "") -> str:
+    """Return a list table.
+
+    :param widths: shares of the columns, ``25 75``.
+    """
+    lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {widths}"]
+    lines += [f"   :class: {name}"] if name else []
+    for row in (header, *rows):
+        for index, cell in enumerate(row):
+            mark = "   * -" if index == 0 else "     -"
+            lines.append(f"{mark} {cell}".rstrip())
+        if row is header:
+            lines.insert(len(lines) - len(row), "")
+    return "\n".join(lines) + "\n\n"
+
+
+def plain(text: str) -> str:
+    """Return *text* so that nothing in it is markup."""
+    return re.sub(r"([\\`*|])", r"\\\1", re.sub(r"_(?=\W|$)", r"\\_", text))
+
+
+def code(text: str) -> str:
+    """Return *text* as a literal."""
+    return f"``{text}``"
+
+
+# -- settings ---------------------------------------------------------------------------
+def shown_default(field: Field) -> str:
+    """Return the default of a field as a table shows it."""
+    if field.default is None:
+        return "none"
+    value = field.kind.to_json(field.default)
+    if isinstance(value, (list, dict)):
+        return code(", ".join(map(str, value))) if value else "none"
+    if isinstance(value, bool):
+        return code(str(value).lower())
+    return code(f"{value:g}" if isinstance(value, float) else str(value))
+
+
+def builtin_plugins() -> list[str]:
+    """Return the names of the plugins that come with gaffer."""
+    points = metadata.entry_points(group="gaffer.plugins")
+    return sorted(point.name for point in points if point.dist is not None and point.dist.name == "gaffer")
+
+
+@lru_cache(None)
+def complete_manager() -> gaffer.Manager:
+    """Return a manager with all our plugins; it is never started."""
+    return gaffer.Manager(builtin=builtin_plugins())
+
+
+def job_fields() -> JobFields:
+    """Return the job settings of the core and of our plugins."""
+    return complete_manager().job_fields
+
+
+def all_options() -> Options:
+    """Return the options of gafferd and of our plugins."""
+    options = Options()
+    complete_manager().plugins.pm.hook.gaffer_add_options.call_historic(kwargs={"options": options})
+    return options
+
+
+def job_settings() -> str:
+    """Return the table of job settings."""
+    required = ("name", "cmd")
+    rows = []
+    for field in job_fields():
+        default = "required" if field.name in required else shown_default(field)
+        follows = "new processes" if field.needs_restart else "—"
+        rows.append((code(field.name), plain(field.kind.label), default, plain(field.help), follows))
+    header = ("setting", "value", "default", "meaning", "a change needs")
+    return table(header, rows, "16 18 14 38 14", "settings")
+
+
+def endpoint_settings() -> str:
+    """Return the table of the keys of ``[endpoint:NAME]``."""
+    rows = [
+        (code(field.name), plain(field.kind.label), shown_default(field), plain(field.help))
+        for field in ENDPOINT_FIELDS
+    ]
+    return table(("key", "value", "default", "meaning"), rows, "15 20 15 50", "settings")
+
+
+def option_table(section: str) -> str:
+    """Return the table of the options that belong to an ini section; ``-`` for those of the command line only."""
+    rows = []
+    for option in all_options():
+        if option.section == section.strip("-"):
+            names = [code(name) for name in (option.name, *option.aliases)] if option.section else []
+            rows.append((*(", ".join(cell) or "—" for cell in (names, _flags(option))), *_meaning(option)))
+    header = ("key", "command line", "environment", "value", "default", "meaning", "reload")
+    return table(header, rows, "15 15 18 12 12 20 8", "settings")
+
+
+def _flags(option: Option) -> list[str]:
+    value = "" if option.count or option.kind.label == "true or false" else f" {option.metavar or option.name.upper()}"
+    return [code(flag + value) for flag in option.flags]
+
+
+def _meaning(option: Option) -> tuple[str, ...]:
+    environment = ", ".join(map(code, option.environment))
+    taken = "at a start" if option.needs_restart else "at once"
+    return environment, plain(option.kind.label), shown_default(option), plain(option.help), taken
+
+
+# -- hooks ------------------------------------------------------------------------------
+class Contract(NamedTuple):
+    """What a hook's docstring says, taken apart."""
+
+    kind: str
+    summary: str
+    when: str
+    may: str
+    returns: str
+    on_exception: str
+    example: str
+
+
+_PARTS = ("When", "May", "Returns", "On exception")
+_CONTRACT = re.compile(
+    r"\[(?P<kind>\w+)\] (?P<summary>.+?)\n\n"
+    r"When: (?P<when>.+?)\nMay: (?P<may>.+?)\nReturns: (?P<returns>.+?)\nOn exception: (?P<on_exception>.+?)\n\n"
+    r"Example::\n\n(?P<example>.+)\Z",
+    re.DOTALL,
+)
+
+
+def contract(hook: Callable[..., Any]) -> Contract:
+    """Take the docstring of *hook* apart.
+
+    :raises ValueError: it has not the form that all contracts have.
+    """
+    found = _CONTRACT.match(inspect.getdoc(hook) or "")
+    if found is None or found["kind"] not in KINDS:
+        raise ValueError(f"the docstring of {hook.__name__} is no contract: [KIND] summary, {', '.join(_PARTS)}, Example")
+    parts = found.groupdict()
+    example = inspect.cleandoc(parts.pop("example"))
+    return Contract(example=example, **{key: " ".join(text.split()) for key, text in parts.items()})
+
+
+def hooks(module: Any) -> Iterator[Callable[..., Any]]:
+    """Yield the hooks that *module* specifies, in the order of the file."""
+    for name, found in vars(module).items():
+        if name.startswith("gaffer_"):
+            yield found
+
+
+def all_hooks() -> list[Callable[..., Any]]:
+    """Return every hook of gaffer."""
+    return [hook for module in hookspecs.MODULES for hook in hooks(module)]
+
+
+def arguments(hook: Callable[..., Any]) -> dict[str, str]:
+    """Return the arguments of *hook* with their types as written."""
+    return {name: str(parameter.annotation) for name, parameter in inspect.signature(hook).parameters.items()}
+
+
+def signature(hook: Callable[..., Any]) -> str:
+    """Return ``gaffer_spawned(job, process)``."""
+    return f"{hook.__name__}({', '.join(arguments(hook))})"
+
+
+def hook_index() -> str:
+    """Return the table of all hooks."""
+    rows = []
+    for hook in all_hooks():
+        said = contract(hook)
+        rows.append((f":ref:`{signature(hook)} <{hook.__name__}>`", said.kind, linked(said.summary)))
+    return table(("hook", "kind", "what it is for"), rows, "45 12 43", "hooks")
+
+
+def hook_reference(module: str) -> str:
+    """Return the sections of all hooks of one module of :mod:`gaffer.hookspecs`."""
+    return "\n".join(map(hook_section, hooks(getattr(hookspecs, module))))
+
+
+def hook_section(hook: Callable[..., Any]) -> str:
+    """Return one hook's section."""
+    said = contract(hook)
+    types = ", ".join(f"``{name}``: {code(kind)}" for name, kind in arguments(hook).items())
+    title = f"{signature(hook)}"
+    lines = [f".. _{hook.__name__}:", "", title, "^" * len(title), "", linked(said.summary), ""]
+    for name, text in (
+        ("Kind", f"{said.kind}: {KINDS[said.kind]}."),
+        ("Arguments", f"{types}."),
+        ("When", said.when),
+        ("May", said.may),
+        ("Returns", said.returns),
+        ("On exception", said.on_exception),
+    ):
+        lines.append(f":{name}: {sentence(unrolled(linked(text)))}")
+    lines += ["", ".. code-block:: python", ""]
+    lines += [f"    {line}".rstrip() for line in said.example.splitlines()]
+    return "\n".join([*lines, "", ""])
+
+
+def unrolled(text: str) -> str:
+    """Return *text* with Python roles as literals: not everything they name has a page."""
+    return re.sub(r":(?:class|func|meth|mod|data|attr|exc):`~?([^`]+)`", r"``\1``", text)
+
+
+def sentence(text: str) -> str:
+    """Return *text* with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
+# -- events -----------------------------------------------------------------------------
+def event_table() -> str:
+    """Return the table of events."""
+    rows = [
+        (code(event.name), sentence(event.meaning) + ".", ", ".join(map(code, event.fields)) or "—")
+        for event in topics.EVENTS
+    ]
+    return table(("event", "meaning", "more in its message"), rows, "18 42 40", "events")
+
+
+# -- HTTP -------------------------------------------------------------------------------
+def routes() -> list[tuple[str, Route]]:
+    """Return every route of our plugins with the plugin's name."""
+    manager = complete_manager()
+    offers = manager.hooks.collect("gaffer_routes", manager=manager)
+    return [(plugin, route) for plugin, found in reversed(offers) for route in found]
+
+
+def route_table(plugin: str = "http") -> str:
+    """Return the table of one plugin's routes."""
+    commands = complete_manager().commands
+    rows = []
+    for owner, route in routes():
+        if owner == plugin:
+            command = commands.get(route.command) if route.command else None
+            permission = route.permission if command is None else command.permission
+            summary = route.summary or (command.help if command else "")
+            path = re.sub(r"<(\w+)(?::\w+)?>", lambda found: found[1].upper(), route.path)
+            allowed = "everybody" if permission is None else "—" if permission == UNDECLARED else permission
+            rows.append((code(route.method), code(path), plain(sentence(summary)), str(route.status), allowed))
+    return table(("method", "path", "does", "status", "may be used by"), rows, "10 38 32 8 12", "routes")
+
+
+def command_table() -> str:
+    """Return the table of the commands behind all transports."""
+    rows = []
+    for command in complete_manager().commands:
+        taken = [code(arg.name if arg.required else f"[{arg.name}]") for arg in command.args]
+        allowed = command.permission or "everybody"
+        rows.append((code(command.name), " ".join(taken) or "—", plain(sentence(command.help)), allowed))
+    return table(("command", "arguments", "does", "may be used by"), rows, "18 30 40 12", "commands")
+
+
+# -- command lines ----------------------------------------------------------------------
+def literal(text: str) -> str:
+    """Return a block of text as it is."""
+    lines = [f"    {line}".rstrip() for line in text.rstrip().splitlines()]
+    return "\n".join([".. code-block:: text", "", *lines, "", ""])
+
+
+def gafferd_help() -> str:
+    """Return what ``gafferd --help`` prints."""
+    parser = make_parser(all_options())
+    parser.formatter_class = partial(argparse.HelpFormatter, width=WIDTH)  # type: ignore[assignment]
+    return literal(parser.format_help())
+
+
+def gafferctl_help() -> str:
+    """Return what ``gafferctl --help`` prints."""
+    return literal(_gafferctl().get_help())
+
+
+def gafferctl_commands() -> str:
+    """Return a section for each section of commands, with the help of all of them."""
+    context = _gafferctl()
+    text = ""
+    for title, names in context.command.sections.items():
+        text += f"{title}\n{'^' * len(title)}\n\n"
+        text += "".join(literal(command_help(context, name)) for name in names)
+    return text
+
+
+def command_help(context: Any, name: str) -> str:
+    """Return the help of one command of gafferctl."""
+    import click
+
+    command = context.command.get_command(context, name)
+    return str(click.Context(command, info_name=name, parent=context, **_SIZE).get_help())
+
+
+def _gafferctl() -> Any:
+    import click
+
+    from gaffer.cli.gafferctl import make_program
+
+    return click.Context(make_program(), info_name="gafferctl", **_SIZE)
+
+
+_SIZE: dict[str, Any] = {"terminal_width": WIDTH, "max_content_width": WIDTH}
+
+#: What ``.. gaffer-generated:: NAME`` in a page may name.
+GENERATORS: dict[str, Callable[..., str]] = {
+    "job-settings": job_settings,
+    "options": option_table,
+    "endpoint-settings": endpoint_settings,
+    "hook-index": hook_index,
+    "hooks": hook_reference,
+    "events": event_table,
+    "routes": route_table,
+    "commands": command_table,
+    "gafferd-help": gafferd_help,
+    "gafferctl-help": gafferctl_help,
+    "gafferctl-commands": gafferctl_commands,
+}
