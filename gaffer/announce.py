@@ -64,7 +64,9 @@ class Announcer:
             manager.events.publish(name, event)
 
     def signalled(self, job: Job, process: Process, signum: int) -> None:
-        self._manager.hooks.tell("gaffer_signalled", job=job, process=process, signum=signal.Signals(signum))
+        # Real-time signals have no names in Python, and a stop may use one.
+        named = signal.Signals(signum) if signum in signal.Signals.__members__.values() else signum
+        self._manager.hooks.tell("gaffer_signalled", job=job, process=process, signum=named)
 
     def removed(self, job: Job) -> None:
         self._manager.removed(job)

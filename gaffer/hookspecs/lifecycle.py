@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterable
+from typing import TYPE_CHECKING, Iterable
 
 from .markers import hookspec
 
@@ -70,7 +70,7 @@ def gaffer_job_settings(fields: JobFields) -> None:
 
 
 @hookspec
-def gaffer_check_config(settings: Settings, fields: JobFields) -> Iterable[Problem] | None:  # type: ignore[empty-body]
+def gaffer_check_config(settings: Settings, fields: JobFields) -> Iterable[Problem] | None:
     """[COLLECT] Find what is wrong in the parts of the configuration that are yours.
 
     When: at start, ``gafferd --check`` and every reload, before anything is touched.
@@ -89,7 +89,7 @@ def gaffer_check_config(settings: Settings, fields: JobFields) -> Iterable[Probl
 
 
 @hookspec
-def gaffer_load_jobs(settings: Settings | None, fields: JobFields) -> Iterable[JobConfig] | None:  # type: ignore[empty-body]
+def gaffer_load_jobs(settings: Settings | None, fields: JobFields) -> Iterable[JobConfig] | None:
     """[ASK] Bring jobs: from an ini file, a Procfile, a database.
 
     When: at start and at every reload, which compares the answer with what is

@@ -225,10 +225,10 @@ def gaffer_spawn_failed(job: Job, index: int, error: Exception) -> None:
 
 
 @hookspec
-def gaffer_signalled(job: Job, process: Process, signum: Signals) -> None:
+def gaffer_signalled(job: Job, process: Process, signum: Signals | int) -> None:
     """[TELL] gaffer sent a signal to a process, for a stop or because it was asked to.
 
-    When: after the signal was sent.
+    When: after the signal was sent; ``signum`` is a plain number where Python has no name for it.
     May: anything; it delays only its own plugin.
     Returns: nothing.
     On exception: logged and counted under the plugin's name.
@@ -237,7 +237,7 @@ def gaffer_signalled(job: Job, process: Process, signum: Signals) -> None:
 
         @gaffer.hookimpl
         def gaffer_signalled(process, signum):
-            print(process.pid, "got", signum.name)
+            print(process.pid, "got", int(signum))
     """
 
 
