@@ -21,7 +21,7 @@ from . import messages, views
 from .announce import Announcer
 from .commands import CommandTable
 from .engine import Engine
-from .errors import BadRequest, Conflict, NotFound, Unavailable
+from .errors import BadRequest, Conflict, GafferError, NotFound, PluginError, Unavailable
 from .events import EventEmitter, _thread_id
 from .fields import Environment, Seconds, parse_signal
 from .hooks import Hooks
@@ -126,8 +126,8 @@ class Manager:
             self.plugins.configure(self.settings)
             self.apps = self.plugins.apps
             self.hooks.ask_in_order("gaffer_manager_start", manager=self)
-            for _, app in self.apps:
-                _call_app(app, "start", self.loop, self)
+            for name, app in self.apps:
+                _start_app(name, app, self.loop, self)
             self._configured.load()
         except BaseException:
             self.stop()
@@ -550,6 +550,17 @@ def _call_app(app: Any, method: str, *args: Any) -> None:
     function = getattr(app, method, None)
     if callable(function):
         function(*args)
+
+
+def _start_app(name: str, app: Any, *args: Any) -> None:
+    """Start an application; what it raises gets its name."""
+    try:
+        _call_app(app, "start", *args)
+    except GafferError:
+        raise
+    except Exception as error:
+        log.error("application %s failed to start: %r", name, error, exc_info=error)
+        raise PluginError(f"application {name} failed to start: {type(error).__name__}: {error}") from error
 
 
 def _scaled(current: int, n: Any) -> int:

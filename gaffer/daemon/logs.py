@@ -11,12 +11,18 @@ from ..errors import GafferError
 
 
 class OneLine(logging.Formatter):
-    """Formats a record as one line, tracebacks included: lines of a log are searched, sorted and cut one by one."""
+    """Formats a record as one line: lines of a log are searched, sorted and cut one by one.
 
-    def __init__(self) -> None:
+    :param tracebacks: whether they are part of it.
+    """
+
+    def __init__(self, tracebacks: bool = True) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
+        if not self._tracebacks:
+            record.exc_info = record.exc_text = None
         return " | ".join(line for line in super().format(record).splitlines() if line.strip())
 
 
@@ -24,13 +30,14 @@ class Log:
     """Where records go.
 
     :param path: a file to append to; None for standard error.
+    :param tracebacks: whether records have theirs.
     :raises GafferError: the file cannot be written.
     """
 
-    def __init__(self, path: str | None, level: str) -> None:
+    def __init__(self, path: str | None, level: str, tracebacks: bool = True) -> None:
         self.path = path
         self._handler = self._open()
-        self._handler.setFormatter(OneLine())
+        self._handler.setFormatter(OneLine(tracebacks))
         # A log that cannot be written is no reason to write about it into whatever is standard error now.
         logging.raiseExceptions = False
         root = logging.getLogger()

@@ -11,11 +11,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     :param argv: the command line without the program's name; by default this process'.
     """
-    from .patching import patch
+    try:
+        from .patching import patch
 
-    patch()
-    from .program import run
-
+        patch()
+        from .program import run
+    except KeyboardInterrupt:
+        print("gafferd: interrupted", file=sys.stderr)
+        return 130
     return run(sys.argv[1:] if argv is None else argv)
 
 

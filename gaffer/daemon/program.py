@@ -21,10 +21,11 @@ from ..settings import Settings, find_config, read_settings
 from . import commandline
 from .detach import Starter, detach
 from .limits import hold_standard_streams
+from .logs import Log
 
 log = logging.getLogger("gafferd")
 
-DONE, FAILED, USAGE = 0, 1, 2
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def run(argv: Sequence[str]) -> int:
@@ -35,6 +36,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         early = commandline.parse_early(argv)
         settings = _read(early, Options())
+        _log_early(settings.get("log_level"))
         if "--help" not in early.unknown and _wants_background(settings):
             starter = detach(_umask(settings, 0o022))
         status = _run(argv, early, settings, starter)
@@ -43,7 +45,7 @@ def run(argv: Sequence[str]) -> int:
     except GafferError as error:
         status = _say(FAILED, *(f"gafferd: {line}" for line in str(error).splitlines()))
     except KeyboardInterrupt:
-        status = _say(FAILED, "gafferd: interrupted")
+        status = _say(INTERRUPTED, "gafferd: interrupted")
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else FAILED
     except Exception as error:
@@ -59,6 +61,11 @@ def _say(status: int, *sentences: Any) -> int:
     for sentence in sentences:
         print(sentence, file=sys.stderr)
     return status
+
+
+def _log_early(level: str) -> None:
+    """Log what happens before we serve to standard error, where a traceback would bury the sentence that helps."""
+    Log(None, "debug" if level == "debug" else "warning", tracebacks=level == "debug")
 
 
 def _wants_background(settings: Settings) -> bool:

@@ -46,6 +46,15 @@ def test_one_line_a_record(file: Path) -> None:
     assert second.endswith("INFO b: good")
 
 
+def test_without_tracebacks(file: Path) -> None:
+    Log(str(file), "info", tracebacks=False)
+    try:
+        raise ValueError("x")
+    except ValueError:
+        logging.getLogger("a").exception("it failed")
+    assert file.read_text().endswith("ERROR a: it failed\n")
+
+
 def test_the_level_can_be_changed(file: Path) -> None:
     log = Log(str(file), "error")
     logging.info("no")

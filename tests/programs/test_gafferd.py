@@ -76,6 +76,16 @@ class TestWithoutStarting:
         assert (listed.returncode, listed.stderr) == (2, result.stderr)
         assert ["bad", "failed"] in [line.split()[:3:2] for line in listed.stdout.splitlines()]
 
+    def test_a_plugin_whose_options_are_wrong(self, tmp_path: Path) -> None:
+        (tmp_path / "plugins").mkdir()
+        (tmp_path / "plugins/bad.py").write_text(
+            "import gaffer\n@gaffer.hookimpl\ndef gaffer_add_options(options):\n    options.add('bind', None)\n"
+        )
+        result = run(tmp_path, "-p", "plugins")
+        assert result.returncode == 2
+        assert "plugin bad failed in gaffer_add_options: ValueError: option 'bind' is declared already" in result.stderr
+        assert "Traceback" not in result.stderr
+
     def test_a_plugin_that_cannot_check(self, tmp_path: Path) -> None:
         (tmp_path / "plugins").mkdir()
         (tmp_path / "plugins/bad.py").write_text(
@@ -112,6 +122,19 @@ class TestStart:
                 assert gafferd.wait() == 1
         (line,) = gafferd.log.read_text().splitlines()
         assert line.startswith("gafferd: ") and f"127.0.0.1:{port}: the address is in use" in line
+        assert not (tmp_path / "started").exists()
+
+    def test_an_application_that_cannot_start_stops_it(self, tmp_path: Path) -> None:
+        (tmp_path / "plugins").mkdir()
+        (tmp_path / "plugins/bad.py").write_text(
+            "class App:\n    def start(self, loop, manager):\n        raise ValueError('no luck')\n"
+            "import gaffer\n__all__ = ['Bad']\nclass Bad(gaffer.Plugin):\n    name = 'bad'\n"
+            "    def app(self, cfg):\n        return App()\n"
+        )
+        with Gafferd(tmp_path, "[job:a]\ncmd = touch started\n").start("-p", "plugins") as gafferd:
+            assert gafferd.wait() == 1
+        last = gafferd.log.read_text().splitlines()[-1]
+        assert last == "gafferd: application bad failed to start: ValueError: no luck"
         assert not (tmp_path / "started").exists()
 
     def test_where_the_configuration_is_looked_for(self, tmp_path: Path) -> None:
