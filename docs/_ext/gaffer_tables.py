@@ -174,7 +174,9 @@ def contract(hook: Callable[..., Any]) -> Contract:
     """
     found = _CONTRACT.match(inspect.getdoc(hook) or "")
     if found is None or found["kind"] not in KINDS:
-        raise ValueError(f"the docstring of {hook.__name__} is no contract: [KIND] summary, {', '.join(_PARTS)}, Example")
+        raise ValueError(
+            f"the docstring of {hook.__name__} is no contract: [KIND] summary, {', '.join(_PARTS)}, Example"
+        )
     parts = found.groupdict()
     example = inspect.cleandoc(parts.pop("example"))
     return Contract(example=example, **{key: " ".join(text.split()) for key, text in parts.items()})
