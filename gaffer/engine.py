@@ -24,6 +24,7 @@ from . import messages, policy
 from .errors import ReentrantCall
 from .hooks import Hooks
 from .job import UP, Copy, Job
+from .jobconfig import JobConfig
 from .process import ExitStatus, Process
 from .spawn import SpawnPlan, command, job_environment
 from .stops import Stops
@@ -88,7 +89,7 @@ class Engine:
         self._pids = itertools.count(1)
         self._inherited = os.environ.get(VARIABLE)
         #: Environments made during this slice; a burst of one job needs its environment once.
-        self._environments: dict[Job, dict[str, str]] = {}
+        self._environments: dict[Job, tuple[JobConfig, dict[str, str]]] = {}
         self._messages: deque[tuple[Job | None, Any, AsyncResult | None]] = deque()
         self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
         self._starts: list[tuple[bool, int, int, int, Job]] = []
@@ -274,10 +275,11 @@ class Engine:
         return SpawnPlan(command(job.config, env), env, job.config.cwd, copy.index, pid)
 
     def _environment(self, job: Job) -> dict[str, str]:
-        env = self._environments.get(job)
-        if env is None:
-            env = self._environments[job] = job_environment(job.config)
+        config, env = self._environments.get(job, (None, {}))
+        if config is not job.config:
+            env = job_environment(job.config)
             env.pop(VARIABLE, None)
+            self._environments[job] = (job.config, env)
         return env
 
     def _ask_spawn(self, job: Job, copy: Copy, generation: int, plan: SpawnPlan) -> None:

@@ -164,7 +164,13 @@ class Process:
         finally:
             pipes.close_theirs()
         limit_files(os_pid, file_limit)
-        process = cls(loop, plan.pid, config, os_pid, index=plan.index, reaper=reaper, on_exit=on_exit)
+        try:
+            process = cls(loop, plan.pid, config, os_pid, index=plan.index, reaper=reaper, on_exit=on_exit)
+        except OSError as error:
+            pipes.close_ours()
+            os.killpg(os_pid, signal.SIGKILL)  # nobody would ever notice its end
+            os.waitpid(os_pid, 0)
+            raise SpawnError(f"cannot watch the process: {error.strerror}; raise the limit of open files") from error
         pipes.attach(process, plan.sinks)
         process.watch()
         return process
@@ -353,6 +359,10 @@ class _Pipes:
             self.close_ours()
             self.close_theirs()
             raise SpawnError(f"cannot make pipes: {error.strerror}; raise the limit of open files") from error
+        except ValueError as error:
+            self.close_ours()
+            self.close_theirs()
+            raise SpawnError(f"a custom channel cannot be used: {error}") from error
 
     def _input(self) -> int:
         if not self.config.redirect_input:
@@ -385,7 +395,7 @@ class _Pipes:
         return theirs
 
     def _extra(self) -> list[int]:
-        ends = []
+        ends: list[int] = []
         if self.config.custom_streams:
             import socket
 
@@ -393,7 +403,7 @@ class _Pipes:
                 ours, theirs = socket.socketpair()
                 self.duplexes[label] = ours.detach()
                 ends.append(theirs.detach())
-        self.theirs.extend(ends)
+                self.theirs.append(ends[-1])
         return ends + [fd if isinstance(fd, int) else fd.fileno() for fd in self.config.custom_channels]
 
     def attach(self, process: Process, sinks: dict[str, list[Sink]]) -> None:

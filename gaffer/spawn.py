@@ -7,20 +7,23 @@ another user needs a real fork, which Python does by itself.
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import IO, Any, Mapping
 
 from .cmdline import make_template
 from .envfile import read_env_file
 from .errors import InvalidConfig, SpawnError
 from .fields import Account
 from .jobconfig import JobConfig
+from .sweep import VARIABLE
 
 #: First descriptor of custom streams; 0 to 2 are stdin, stdout and stderr.
 FIRST_EXTRA = 3
@@ -56,7 +59,7 @@ def job_environment(config: JobConfig) -> dict[str, str]:
     :raises SpawnError: ``env_file`` cannot be read.
     """
     env = dict(os.environ) if config.os_env else {}
-    env.pop("GAFFER_ID", None)
+    env.pop(VARIABLE, None)
     if config.uid is not None:
         env.update(_account_variables(config.uid))
     if config.env_file:
@@ -100,28 +103,56 @@ def execute(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], ext
     :param extra: descriptors the child finds from 3 up.
     :raises SpawnError: one sentence with the system's reason.
     """
-    argv = plan.argv
-    if extra:
-        _check_executable(plan)
-        argv = [sys.executable, "-I", "-S", _FDEXEC, ",".join(map(str, extra)), *argv]
     try:
-        popen = subprocess.Popen(
-            argv,
-            env=plan.env,
-            cwd=plan.cwd,
-            stdin=_DEVNULL if stdio[0] < 0 else stdio[0],
-            stdout=_DEVNULL if stdio[1] < 0 else stdio[1],
-            stderr=_DEVNULL if stdio[2] < 0 else stdio[2],
-            start_new_session=True,
-            pass_fds=extra,
-            umask=-1 if config.umask is None else config.umask,
-            **_identity(config),
-        )
+        if extra:
+            return _execute_with_extra(plan, config, stdio, extra)
+        return _popen(plan.argv, plan, config, stdio, env=plan.env, **_identity(config))
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise SpawnError(_sentence(plan, config, error)) from error
+
+
+def _popen(argv: list[str], plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], **arguments: Any) -> int:
+    popen = subprocess.Popen(
+        argv,
+        cwd=plan.cwd,
+        stdin=_DEVNULL if stdio[0] < 0 else stdio[0],
+        stdout=_DEVNULL if stdio[1] < 0 else stdio[1],
+        stderr=_DEVNULL if stdio[2] < 0 else stdio[2],
+        start_new_session=True,
+        umask=-1 if config.umask is None else config.umask,
+        **arguments,
+    )
     # Status and end are the engine's business, by pidfd; Popen must not think of it any more.
     popen.returncode = 0
     return popen.pid
+
+
+def _execute_with_extra(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], extra: tuple[int, ...]) -> int:
+    """Start the process by way of ``_fdexec.py``, which runs in our environment until it becomes the command."""
+    _check_executable(plan)
+    identity = _identity(config)
+    if identity and os.geteuid() != 0:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+    become = ""
+    if identity:
+        become = f"{identity['user']}:{identity['group']}:{','.join(map(str, identity['extra_groups']))}"
+    entries = [os.fsencode(f"{name}={value}") for name, value in plan.env.items()]
+    if any(b"\0" in entry for entry in entries):
+        raise ValueError("embedded null byte")
+    with _unnamed_file() as file:
+        file.write(b"".join(entry + b"\0" for entry in entries))
+        file.flush()
+        passed = ",".join(map(str, extra))
+        argv = [sys.executable, "-I", "-S", _FDEXEC, str(file.fileno()), passed, become, *plan.argv]
+        env = {**os.environ, VARIABLE: plan.env.get(VARIABLE, "")}
+        return _popen(argv, plan, config, stdio, env=env, pass_fds=(*extra, file.fileno()))
+
+
+def _unnamed_file() -> IO[bytes]:
+    """Return a file in memory where the system has that (memfd_create(2)), else a temporary one without a name."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("gaffer-environment"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _identity(config: JobConfig) -> dict[str, Any]:
@@ -151,6 +182,8 @@ def _sentence(plan: SpawnPlan, config: JobConfig, error: Exception) -> str:
     if not isinstance(error, OSError):
         return f"cannot execute {plan.argv[0]!r}: {error}"
     reason = error.strerror or str(error)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"cannot execute {plan.argv[0]!r}: {reason}; raise the limit of open files"
     if plan.cwd is not None and not os.path.isdir(plan.cwd):
         return f"cannot enter directory {plan.cwd!r}: {reason}"
     if isinstance(error, PermissionError) and _identity(config) and os.geteuid() != 0:
