@@ -78,6 +78,7 @@ setup(
     extras_require={"test": TEST, "docs": DOCS},
     entry_points={
         "console_scripts": [f"{command} = {target}" for command, target in COMMANDS.items()],
+        "pytest11": ["gaffer = gaffer.testing"],
         "gaffer.plugins": [f"{name} = gaffer_plugins.{name}" for name in BUILTIN_PLUGINS],
     },
 )
