@@ -22,18 +22,23 @@ from gevent.event import AsyncResult, Event
 
 from . import messages, policy
 from .errors import ReentrantCall
+from .fields import Seconds, parse_signal
 from .hooks import Hooks
 from .job import UP, Copy, Job
 from .jobconfig import JobConfig
 from .process import ExitStatus, Process
 from .spawn import SpawnPlan, command, job_environment
 from .stops import Stops
-from .sweep import VARIABLE, chain_id
+from .sweep import VARIABLE, chain_id, group_left
 
 log = logging.getLogger("gaffer.engine")
 
 #: The engine lets the hub serve others after this many seconds of work.
 SLICE = 0.005
+#: How long a killed group is waited for: from the first pause, each twice the one before, to the last, in seconds.
+FIRST_GLANCE, THOROUGH_FROM, LAST_GLANCE = 0.0005, 0.005, 0.2
+#: Plugins have at least this long to say how a process is to be stopped, in seconds.
+LEAST_PATIENCE = 1.0
 #: A pause that makes the loop look at its descriptors; ``sleep(0)`` may not.
 _YIELD = 1e-6
 
@@ -333,8 +338,27 @@ class Engine:
         status = process.collect()
         if status is None:
             process.watch()
+        elif crashed and not process.config.detach:
+            self._await_group(process, FIRST_GLANCE)
+        else:
+            self._ended(process, status)
+
+    def _await_group(self, process: Process, pause: float) -> None:
+        """Let the rest of the group, which was killed, be gone before anything follows; it takes a moment at most."""
+        status = process.status
+        assert status is not None
+        thorough = pause > THOROUGH_FROM  # maybe only dead ones, whose new parent takes its time
+        if pause > LAST_GLANCE or not group_left(process.os_pid, thorough):
+            self._ended(process, status)
+        else:
+            self.at(self.clock() + pause, lambda: self._await_group(process, 2 * pause))
+
+    def _ended(self, process: Process, status: ExitStatus) -> None:
+        owner = self.stops.owner(process)
+        if owner is None:
             return
-        if not crashed:
+        job, copy = owner
+        if copy.state != UP:
             self._handle(job, messages.Exited(copy, status.code, status))
             self.stops.leader_exited(process)
             return
@@ -357,6 +381,10 @@ class Engine:
         copy = effect.copy
         if self.hooks.implemented("gaffer_stop_steps"):
             gevent.spawn(self._ask_stop, job, copy.process)
+            # KILL cannot be vetoed, not even by silence.
+            own, process = copy.process.graceful_timeout, copy.process
+            patience = max(job.config.graceful_timeout if own is None else own, LEAST_PATIENCE)
+            self.at(self.clock() + patience, lambda: self.stops.begin(process, []))
         else:
             self.stops.begin(copy.process)
 
@@ -365,7 +393,7 @@ class Engine:
         try:
             steps = self.hooks.ask_first("gaffer_stop_steps", job=job, process=process)
             if steps is not None:
-                steps = [(int(signum), float(seconds)) for signum, seconds in steps]
+                steps = [(int(parse_signal(signum)), Seconds().check(seconds)) for signum, seconds in steps]
         except Exception as error:
             log.error("%s; the job's own settings are used", error)
             steps = None
@@ -385,7 +413,6 @@ class Engine:
     def _abandon(self, job: Job, effect: messages.Abandon) -> None:
         process: Any = effect.process
         self.stops.forget(process)
-        self.stops.abandoned.add(process.pid)
         process.close()
         self._let_go(process)
 

@@ -92,13 +92,10 @@ class Shutdown:
     def _sweep_strays(self) -> None:
         """End what escaped from processes that crashed earlier: TERM, a little time, then KILL."""
         told = gone = False
-        deadline = time.monotonic() + (0 if self._hurry else STRAY_GRACE)
+        deadline = time.monotonic() + STRAY_GRACE
         while not gone:
-            found = strays(self._manager.node_id)
-            left = [
-                one for pid, some in found.items() if pid not in self._manager.engine.stops.abandoned for one in some
-            ]
-            late = time.monotonic() >= deadline
+            left = self._strays()
+            late = self._hurry or time.monotonic() >= deadline
             if left and not told:
                 log.warning("processes that crashed left %d others behind; they are stopped too", len(left))
             if late or not told:
@@ -109,9 +106,9 @@ class Shutdown:
                 gevent.sleep(STRAY_TICK)
 
     def _strays(self) -> list[int]:
-        abandoned = self._manager.engine.stops.abandoned
+        detached = self._manager.engine.stops.detached
         found = strays(self._manager.node_id)
-        return [os_pid for pid, os_pids in found.items() if pid not in abandoned for os_pid in os_pids]
+        return [os_pid for pid, os_pids in found.items() if pid not in detached for os_pid in os_pids]
 
     def _finish(self) -> None:
         manager = self._manager

@@ -14,6 +14,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
+from .job import STOPPING
 from .sweep import group_alive, survivors
 
 if TYPE_CHECKING:
@@ -38,12 +39,20 @@ Steps = list[tuple[int, float]]
 
 
 class Ending:
-    """One process on its way out."""
+    """One process on its way out.
 
-    __slots__ = ("steps", "at", "signum", "killing", "tries", "watchers")
+    :param waits: whether its leader is alive, so that the walk for survivors had better wait.
+    """
 
-    def __init__(self, steps: Steps) -> None:
+    __slots__ = ("process", "steps", "waits", "grouped", "at", "signum", "killing", "tries", "watchers")
+
+    def __init__(self, process: Process, steps: Steps, waits: bool) -> None:
+        #: None once it is over: deadlines cannot be taken back, and must not keep its output in memory.
+        self.process: Process | None = process
         self.steps = steps
+        self.waits = waits
+        #: Whether the group may still have members; once it has none its number may be somebody else's.
+        self.grouped = True
         self.at = 0
         self.signum = signal.SIGTERM.value
         self.killing = False
@@ -59,11 +68,10 @@ class Stops:
         self._engine = engine
         #: Finds survivors; gafferd, being a subreaper, sets a cheaper one.
         self.find = find
-        #: Pids of detached processes that were let go: what descends from them is no stray.
-        self.abandoned: set[int] = set()
+        #: Pids of detached processes: what descends from them is no stray.
+        self.detached: set[int] = set()
         self._owners: dict[int, tuple[Job, Copy]] = {}
         self._endings: dict[int, Ending] = {}
-        self._processes: dict[int, Process] = {}
         self._leaving: dict[int, Process] = {}
         self._leaders = 0
         #: When the next walk is due; nothing before ``_rest_until``, so that walks never take most of the time.
@@ -73,6 +81,8 @@ class Stops:
     # -- who is who -------------------------------------------------------------
     def register(self, process: Process, job: Job, copy: Copy) -> None:
         self._owners[process.pid] = (job, copy)
+        if process.config.detach:
+            self.detached.add(process.pid)
 
     def owner(self, process: Process) -> tuple[Job, Copy] | None:
         """Return the job and copy of a process; None when it was let go."""
@@ -80,9 +90,10 @@ class Stops:
 
     def forget(self, process: Process) -> None:
         self._owners.pop(process.pid, None)
-        self._processes.pop(process.pid, None)
         ending = self._endings.pop(process.pid, None)
         if ending is not None:
+            self._leaders -= ending.waits
+            ending.process = None
             _unwatch(ending)
 
     # -- the signals --------------------------------------------------------------
@@ -97,11 +108,13 @@ class Stops:
         if steps is None:
             own, config = process.graceful_timeout, process.config
             steps = [(int(config.stop_signal), config.graceful_timeout if own is None else own)]
-        self._endings[process.pid] = Ending(steps)
-        self._processes[process.pid] = process
-        if process.status is None:
-            self._leaders += 1
+        self._make(process, steps)
         self._step(process)
+
+    def _make(self, process: Process, steps: Steps) -> Ending:
+        ending = self._endings[process.pid] = Ending(process, steps, waits=process.status is None)
+        self._leaders += ending.waits
+        return ending
 
     def _step(self, process: Process) -> None:
         """Send the next signal and set the time of the one after it."""
@@ -114,13 +127,13 @@ class Stops:
             here = ending.at
             if seconds > 0 or ending.at < len(ending.steps):
                 self._send(process, ending.signum)
-                self._engine.at(self._engine.clock() + seconds, lambda: self._overdue(process, ending, here))
+                self._engine.at(self._engine.clock() + seconds, lambda: self._overdue(ending, here))
                 return
         self.kill(process)
 
-    def _overdue(self, process: Process, ending: Ending, at: int) -> None:
-        if self._endings.get(process.pid) is ending and ending.at == at and not ending.killing:
-            self._step(process)
+    def _overdue(self, ending: Ending, at: int) -> None:
+        if ending.process is not None and ending.at == at and not ending.killing:
+            self._step(ending.process)
 
     def kill(self, process: Process) -> None:
         """Go to KILL now, whatever the steps were."""
@@ -134,9 +147,13 @@ class Stops:
             self._look(process)
 
     def kill_all(self) -> None:
-        """Go to KILL for everything that is being stopped."""
-        for process in list(self._processes.values()):
-            self.kill(process)
+        """Go to KILL for everything that is being stopped, also for what plugins are still asked about."""
+        for _, copy in list(self._owners.values()):
+            if copy.state == STOPPING:
+                if copy.process.pid not in self._endings:
+                    self.begin(copy.process, [])
+                elif not self._endings[copy.process.pid].killing:
+                    self.kill(copy.process)
 
     def all_killed(self) -> bool:
         """Tell whether everything being stopped was sent KILL already."""
@@ -155,14 +172,27 @@ class Stops:
     # -- what is left -------------------------------------------------------------
     def leader_exited(self, process: Process) -> None:
         """The process itself is gone; its descendants are looked for, many at once."""
-        if process.pid not in self._endings:
+        ending = self._endings.get(process.pid)
+        if ending is None:
             # It died between the decision to stop it and the plugins' answer.
-            self._endings[process.pid] = Ending([])
-            self._endings[process.pid].killing = True
-            self._processes[process.pid] = process
-        else:
-            self._leaders -= 1
+            ending = self._make(process, [])
+            ending.killing = True
+        self._leaders -= ending.waits
+        ending.waits = False
+        self._group_left(process, ending)
         self._look(process)
+
+    @staticmethod
+    def _group_left(process: Process, ending: Ending) -> bool:
+        """Tell whether members of the group are left.
+
+        The number of a group is given away only when nobody uses it any more, as process or as group
+        (fork(2)). So a process of that number is a stranger, and so is its group; and once the group
+        was empty whoever is in one of that number is a stranger too.
+        """
+        if ending.grouped:
+            ending.grouped = group_alive(process.os_pid) and not os.path.exists(f"/proc/{process.os_pid}")
+        return ending.grouped
 
     def _look(self, process: Process) -> None:
         """Look for survivors: at once when no leader is left to wait for, but many stops share one walk."""
@@ -188,7 +218,9 @@ class Stops:
         if not batch:
             return
         ids = {f"{self._engine.node_id}.{pid}": pid for pid in batch}
-        groups = {process.os_pid: pid for pid, process in batch.items() if group_alive(process.os_pid)}
+        groups = {
+            process.os_pid: pid for pid, process in batch.items() if self._group_left(process, self._endings[pid])
+        }
         left = self.find(ids, groups)
         for pid, process in batch.items():
             if pid in left:
@@ -209,6 +241,7 @@ class Stops:
         for os_pid in os_pids if ending.killing else self._escaped(process, fresh):
             if os_pid in ending.watchers:
                 _signal(ending.watchers[os_pid][0], ending.signum)
+                _signal(ending.watchers[os_pid][0], signal.SIGCONT)
         if ending.killing or not ending.watchers:
             engine = self._engine
             engine.at(engine.clock() + AGAIN, lambda: self._check(process, ending))
@@ -234,6 +267,7 @@ class Stops:
         watcher.stop()
         watcher.close()
         os.close(fd)
+        self._group_left(process, ending)
         if not ending.watchers:
             self._engine.post(None, lambda: self._check(process, ending))
 

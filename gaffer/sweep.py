@@ -8,11 +8,17 @@ and leaves the group as well is not found; ``docs/design.rst`` says so.
 
 from __future__ import annotations
 
+import math
 import os
-from typing import Callable, Container, Iterable, Mapping
+import time
+from typing import Callable, Container, Iterable, Iterator, Mapping
 
 VARIABLE = "GAFFER_ID"
 _KEY = b"\0" + VARIABLE.encode() + b"="
+#: Once all were looked at, those that came meanwhile, or just execute a program, are waited for this long, in seconds.
+PATIENCE = 0.02
+#: Place of the end of the environment among the words of /proc/PID/stat after the name.
+_ENV_END = 48
 
 
 def chain_id(inherited: str | None, own: str) -> str:
@@ -26,7 +32,7 @@ def survivors(ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -
     :param ids: ``{"node.pid": pid}``, what to look for in environments.
     :param groups: ``{process group: pid}``, also looked for where given.
     """
-    return _belonging(_all_pids(), ids, groups)
+    return _belonging(_all_pids, ids, groups)
 
 
 class Family:
@@ -44,36 +50,57 @@ class Family:
 
     def survivors(self, ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -> dict[int, list[int]]:
         """As :func:`survivors`."""
+        return _belonging(self._strangers, ids, groups)
+
+    def _strangers(self) -> list[int]:
         known = self._known()
-        candidates = [os_pid for os_pid in children() if os_pid not in known]
-        for os_pid in candidates:  # grows while it is walked
-            candidates += children(os_pid)
-        return _belonging(candidates, ids, groups)
+        found = [os_pid for os_pid in children() if os_pid not in known]
+        for os_pid in found:  # grows while it is walked
+            found += children(os_pid)
+        return found
 
 
 def strays(node_id: str) -> dict[int, list[int]]:
     """Return ``{pid: [os_pid, …]}`` of every process alive that descends from node *node_id*."""
     found: dict[int, list[int]] = {}
     prefix = node_id.encode() + b"."
-    for os_pid in _all_pids():
-        for part in _chain(os_pid):
+    for os_pid, chain in _walk(_all_pids):
+        for part in chain:
             if part.startswith(prefix) and part[len(prefix) :].isdigit():
                 found.setdefault(int(part[len(prefix) :]), []).append(os_pid)
     return found
 
 
 def _belonging(
-    os_pids: Iterable[int], ids: Mapping[str, int], groups: Mapping[int, int] | None
+    listing: Callable[[], Iterable[int]], ids: Mapping[str, int], groups: Mapping[int, int] | None
 ) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
     wanted = {text.encode(): pid for text, pid in ids.items()}
-    for os_pid in os_pids:
-        pid = next((wanted[part] for part in _chain(os_pid) if part in wanted), None)
+    for os_pid, chain in _walk(listing):
+        pid = next((wanted[part] for part in chain if part in wanted), None)
         if pid is None and groups:
             pid = groups.get(_group(os_pid))
         if pid is not None:
             found.setdefault(pid, []).append(os_pid)
     return found
+
+
+def _walk(listing: Callable[[], Iterable[int]]) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield every process with the ids it carries, those too that come into being meanwhile.
+
+    A process may fork after it was listed and be gone before it is looked at; so the walk goes on
+    until a listing brings nobody new.
+    """
+    seen: set[int] = set()
+    end = math.inf
+    while time.monotonic() < end:
+        fresh = [os_pid for os_pid in listing() if os_pid not in seen]
+        for os_pid in fresh:
+            environment = _environment(os_pid)
+            if environment or not _between_programs(os_pid):
+                seen.add(os_pid)
+                yield os_pid, _chain(environment)
+        end = min(end, time.monotonic() + PATIENCE) if fresh else 0.0
 
 
 def children(os_pid: int | None = None) -> list[int]:
@@ -98,21 +125,39 @@ def _all_pids() -> Iterable[int]:
     return [int(name) for name in names if name.isdigit() and int(name) != me]
 
 
-def _chain(os_pid: int) -> list[bytes]:
-    """Return the ids that a process carries; zombies have no environment and carry none."""
+def _environment(os_pid: int) -> bytes:
+    """Return the environment a process was started with; nothing if it is dead or not ours to look at."""
     try:
         fd = os.open(f"/proc/{os_pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return []
+        return b""
     try:
-        data = b"\0" + _read_all(fd) + b"\0"
+        return _read_all(fd)
     finally:
         os.close(fd)
+
+
+def _chain(environment: bytes) -> list[bytes]:
+    """Return the ids in an environment."""
+    data = b"\0" + environment + b"\0"
     at = data.find(_KEY)
     if at < 0:
         return []
     at += len(_KEY)
     return data[at : data.index(b"\0", at)].split(b"/")
+
+
+def _between_programs(os_pid: int) -> bool:
+    """Tell whether a process is just executing a program, so that its environment is not there yet (proc(5), stat).
+
+    Others without one are dead, or threads of the kernel: those have no program; or have really none.
+    """
+    try:
+        os.readlink(f"/proc/{os_pid}/exe")
+        with open(f"/proc/{os_pid}/stat", "rb") as file:
+            return file.read(1024).rpartition(b")")[2].split()[_ENV_END] == b"0"
+    except (OSError, IndexError):
+        return False
 
 
 def _read_all(fd: int) -> bytes:
@@ -134,6 +179,22 @@ def _group(os_pid: int) -> int:
     except OSError:
         return 0
     return 0 if fields[:1] in ([b"Z"], [b"X"]) or len(fields) < 3 else int(fields[2])
+
+
+def group_left(group: int, thorough: bool = False) -> bool:
+    """Tell whether a group, whose leader was our child and is collected, has members left.
+
+    Those that are dead already and were left to us are taken out of the way; nobody else can wait
+    for members of that group, since nobody else's child can join it (setpgid(2)).
+
+    :param thorough: leave dead ones out that were left to others; takes a walk through ``/proc``.
+    """
+    try:
+        while os.waitid(os.P_PGID, group, os.WEXITED | os.WNOHANG) is not None:
+            pass
+    except ChildProcessError:
+        pass  # none of them is our child
+    return group_alive(group) and not (thorough and all(_group(os_pid) != group for os_pid in _all_pids()))
 
 
 def group_alive(group: int) -> bool:
