@@ -13,6 +13,7 @@ import fcntl
 import logging
 import os
 from collections import deque
+from contextlib import suppress
 from typing import Any, Callable, NamedTuple, Protocol
 
 from .errors import Unavailable
@@ -174,8 +175,9 @@ class Reader:
             return
         self._watcher.stop()
         self._watcher.close()
-        os.close(self.fd)
-        self.fd = -1
+        fd, self.fd = self.fd, -1
+        with suppress(OSError):  # closed by somebody else: a fault of theirs, which the read has logged
+            os.close(fd)
         for sink in self.sinks or ():
             _close_sink(sink)
         self.sinks = None

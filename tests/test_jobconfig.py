@@ -233,6 +233,10 @@ def test_a_config_can_be_copied():
     assert copy.copy(config) == config
 
 
+def test_a_config_shows_what_it_is():
+    assert repr(web()) == "JobConfig('web', 'serve')"
+
+
 def test_what_is_no_setting_is_no_attribute():
     with pytest.raises(AttributeError, match="no job setting 'colour'"):
         _ = web().colour
@@ -274,6 +278,37 @@ def test_what_supervision_alone_uses_needs_no_new_processes(setting):
 )
 def test_what_a_process_is_born_with_needs_new_ones(setting):
     assert web().needs_restart(web(**setting))
+
+
+# -- inherited handles
+
+
+@pytest.fixture
+def handle(tmp_path):
+    with open(tmp_path / "socket", "wb") as file:
+        yield file
+
+
+def test_handles_are_numbers_or_what_has_one(handle):
+    assert web(custom_channels=[5, handle]).custom_channels == (5, handle)
+
+
+@pytest.mark.parametrize("value", [5, "5", ["5"], [True], [None]])
+def test_what_is_no_handle(value):
+    with pytest.raises(InvalidConfig, match="custom_channels: expected"):
+        web(custom_channels=value)
+
+
+def test_handles_cannot_be_written_down():
+    with pytest.raises(ValueError, match="from Python only"):
+        JobFields().get("custom_channels").kind.parse("5")
+
+
+def test_handles_are_not_shown_and_not_forgotten(handle):
+    config = web(custom_channels=[handle])
+    assert "custom_channels" not in config.to_dict()
+    assert config.replace(numprocesses=2).resolve(JobFields()).custom_channels == (handle,)
+    assert web().needs_restart(config)
 
 
 # -- settings of plugins
@@ -322,6 +357,10 @@ def test_a_plugin_says_whether_its_setting_needs_new_processes(fields):
     assert not old.needs_restart(old.replace(mail_to="me"))
     fields.add("mail_cc", OptionalText())
     assert old.needs_restart(JobConfig.from_dict({"name": "web", "cmd": "serve", "mail_cc": "me"}, fields))
+
+
+def test_the_table_lists_the_cores_settings_first(fields):
+    assert fields.names() == [field.name for field in fields] == [*[field.name for field in CORE_FIELDS], "mail_to"]
 
 
 def test_tables_of_two_managers_are_apart(fields):

@@ -5,7 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaffer.jobconfig import JobConfig
-from gaffer.policy import FIRST_DELAY, JITTER, LONGEST_DELAY, After, Done, GiveUp, History, Now, backoff, decide
+from gaffer.policy import (
+    FIRST_DELAY,
+    JITTER,
+    LONGEST_DELAY,
+    After,
+    Done,
+    GiveUp,
+    History,
+    Now,
+    after_kill,
+    backoff,
+    decide,
+)
 
 MIDDLE = 0.5  # no jitter in either direction
 
@@ -102,6 +114,21 @@ def test_on_failure_retries_a_failed_start():
 @pytest.mark.parametrize("code", [0, 1, None])
 def test_always_replaces_whatever_the_code(code):
     assert Copy(restart="always").dies(after=9, code=code) == Now()
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "decision"),
+    [
+        ({}, 1, Now()),
+        ({}, None, Now()),
+        ({"restart": "on-failure"}, 0, Done()),
+        ({"restart": "on-failure"}, 1, Now()),
+        ({"restart": "on-failure"}, None, Now()),
+        ({"restart": "never"}, 1, Done()),
+    ],
+)
+def test_an_end_that_gaffer_caused_has_no_delay_but_what_restart_says_holds(settings, code, decision):
+    assert after_kill(JobConfig("web", "serve", **settings), code) == decision
 
 
 # -- flapping

@@ -226,6 +226,16 @@ def test_a_terminal_whose_other_end_is_gone_is_no_error(loop, caplog):
     assert reader.fd < 0 and caplog.messages == []
 
 
+def test_a_descriptor_that_somebody_closed_for_us_is_an_end_that_is_logged(loop, pipe, caplog):
+    sink = Recorder()
+    reader = Reader(loop, "out", pipe[0], sinks=[sink])
+    os.close(pipe[0])
+    reader.drain()
+    reader.close()
+    assert (reader.fd, sink.closed) == (-1, 1)
+    assert caplog.messages == ["reading out failed: [Errno 9] Bad file descriptor"]
+
+
 def test_closing_twice_is_closing_once(loop, pipe):
     sink = Recorder()
     reader = Reader(loop, "out", pipe[0], sinks=[sink])
@@ -356,6 +366,15 @@ def test_a_large_pipe_wakes_us_less_often():
     for fd in ends:
         os.close(fd)
     assert size == PIPE_SIZE
+
+
+def test_a_pipe_that_may_not_be_large_is_an_ordinary_one(monkeypatch):
+    monkeypatch.setattr("gaffer.streams.PIPE_SIZE", -1)  # refused, like what is over a user's limit
+    ends = make_pipe(large=True)
+    os.write(ends[1], b"hello")
+    assert os.read(ends[0], 5) == b"hello"
+    for fd in ends:
+        os.close(fd)
 
 
 @pytest.mark.parametrize(
