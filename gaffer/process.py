@@ -5,67 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable
 
 from .errors import Forbidden, NotFound, SpawnError
+from .exits import ExitStatus, collect, decode_status
 from .jobconfig import JobConfig
 from .names import JobName
+from .pipes import Pipes
 from .spawn import SpawnPlan, execute, limit_files
-from .streams import TAIL_SIZE, Duplex, Reader, Sink, Writer, last_lines, make_pipe
+from .streams import TAIL_SIZE, Duplex, Reader, Writer, last_lines
 
 #: Lines of stderr kept of a process that failed (CONTRACT §2).
 TAIL_LINES = 20
 #: Signals that people send to end a process; others may mean anything.
 _ASK_FOR_AN_END = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
-
-class ExitStatus(NamedTuple):
-    """How a process ended; both are None when its status was lost to somebody else's wait."""
-
-    code: int | None
-    signal: int | None
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code as shells tell it: 128 + n after signal n, 255 if unknown."""
-        if self.code is not None:
-            return self.code
-        return 255 if self.signal is None else 128 + self.signal
-
-    def __str__(self) -> str:
-        if self.signal is not None:
-            return f"signal {_signal_name(self.signal)}"
-        return "unknown status" if self.code is None else f"code {self.code}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)
-
-
-def collect(pidfd: int) -> ExitStatus | None:
-    """Take the status of an exited child; None while it lives.
-
-    A status that somebody else took (ECHILD) is unknown, never an error (waitid(2)).
-    """
-    try:
-        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
-    except ChildProcessError:
-        return ExitStatus(None, None)
-    if result is None:
-        return None
-    if result.si_code == os.CLD_EXITED:
-        return ExitStatus(result.si_status, None)
-    return ExitStatus(None, result.si_status)
-
-
-def decode_status(raw: int) -> ExitStatus:
-    """Return what a wait status says (wait(2))."""
-    if os.WIFSIGNALED(raw):
-        return ExitStatus(None, os.WTERMSIG(raw))
-    return ExitStatus(os.WEXITSTATUS(raw), None)
+__all__ = ["ExitStatus", "Process"]
 
 
 class Process:
@@ -155,7 +110,7 @@ class Process:
         """
         if reaper == "loop":
             loop.install_sigchld()  # before the child can exit
-        pipes = _Pipes(config, plan.sinks)
+        pipes = Pipes(config, plan.sinks)
         try:
             os_pid = execute(plan, config, pipes.stdio, pipes.extra)
         except BaseException:
@@ -340,94 +295,3 @@ class Process:
 
     def __repr__(self) -> str:
         return f"<Process {self.pid} of {self.name}, os_pid {self.os_pid}>"
-
-
-class _Pipes:
-    """The descriptors of one start, ours and theirs, so that none is ever left over."""
-
-    def __init__(self, config: JobConfig, sinks: dict[str, list[Sink]]) -> None:
-        self.config = config
-        self.ours: dict[str, int] = {}
-        self.theirs: list[int] = []
-        self.duplexes: dict[str, int] = {}
-        self.stderr_label = ""
-        try:
-            stdin = self._input()
-            self.stdio = (stdin, *self._outputs(sinks))
-            self.extra = tuple(self._extra())
-        except OSError as error:
-            self.close_ours()
-            self.close_theirs()
-            raise SpawnError(f"cannot make pipes: {error.strerror}; raise the limit of open files") from error
-        except ValueError as error:
-            self.close_ours()
-            self.close_theirs()
-            raise SpawnError(f"a custom channel cannot be used: {error}") from error
-
-    def _input(self) -> int:
-        if not self.config.redirect_input:
-            return -1
-        theirs, ours = make_pipe()
-        self.ours["stdin"] = ours
-        self.theirs.append(theirs)
-        return theirs
-
-    def _outputs(self, sinks: dict[str, list[Sink]]) -> tuple[int, int]:
-        labels = self.config.redirect_output
-        first = self._output(labels[0], True) if labels else self._output("stdout", False) if "stdout" in sinks else -1
-        if len(labels) > 1 and labels[1] == labels[0]:
-            self.stderr_label = labels[1]
-            return first, first
-        if len(labels) > 1:
-            self.stderr_label = labels[1]
-            return first, self._output(labels[1], True)
-        # stderr is read even when nobody redirects it: its tail explains failures. A
-        # detached process outlives us, and a pipe without a reader would kill it.
-        if self.config.detach and "stderr" not in sinks:
-            return first, -1
-        self.stderr_label = "stderr" if "stderr" not in labels else "2"
-        return first, self._output(self.stderr_label, False)
-
-    def _output(self, label: str, large: bool) -> int:
-        ours, theirs = make_pipe(large)
-        self.ours[label] = ours
-        self.theirs.append(theirs)
-        return theirs
-
-    def _extra(self) -> list[int]:
-        ends: list[int] = []
-        if self.config.custom_streams:
-            import socket
-
-            for label in self.config.custom_streams:
-                ours, theirs = socket.socketpair()
-                self.duplexes[label] = ours.detach()
-                ends.append(theirs.detach())
-                self.theirs.append(ends[-1])
-        return ends + [fd if isinstance(fd, int) else fd.fileno() for fd in self.config.custom_channels]
-
-    def attach(self, process: Process, sinks: dict[str, list[Sink]]) -> None:
-        """Hand our ends to *process*."""
-        for label, fd in self.ours.items():
-            if label == "stdin":
-                process.stdin = Writer(process.loop, label, fd)
-                continue
-            redirected = label in self.config.redirect_output
-            extra = {} if redirected else {"size": TAIL_SIZE}
-            process.readers[label] = Reader(process.loop, label, fd, sinks=sinks.get(label), **extra)
-        process.stderr_label = self.stderr_label
-        if self.duplexes:
-            process.duplexes = {
-                label: Duplex(process.loop, label, fd, sinks.get(label)) for label, fd in self.duplexes.items()
-            }
-
-    def close_theirs(self) -> None:
-        for fd in self.theirs:
-            os.close(fd)
-        self.theirs.clear()
-
-    def close_ours(self) -> None:
-        for fd in [*self.ours.values(), *self.duplexes.values()]:
-            os.close(fd)
-        self.ours.clear()
-        self.duplexes.clear()

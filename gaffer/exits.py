@@ -1,0 +1,56 @@
+"""How processes end: taking a status from the kernel, and saying it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import NamedTuple
+
+
+class ExitStatus(NamedTuple):
+    """How a process ended; both are None when its status was lost to somebody else's wait."""
+
+    code: int | None
+    signal: int | None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code as shells tell it: 128 + n after signal n, 255 if unknown."""
+        if self.code is not None:
+            return self.code
+        return 255 if self.signal is None else 128 + self.signal
+
+    def __str__(self) -> str:
+        if self.signal is not None:
+            return f"signal {_signal_name(self.signal)}"
+        return "unknown status" if self.code is None else f"code {self.code}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def collect(pidfd: int) -> ExitStatus | None:
+    """Take the status of an exited child; None while it lives.
+
+    A status that somebody else took (ECHILD) is unknown, never an error (waitid(2)).
+    """
+    try:
+        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return ExitStatus(None, None)
+    if result is None:
+        return None
+    if result.si_code == os.CLD_EXITED:
+        return ExitStatus(result.si_status, None)
+    return ExitStatus(None, result.si_status)
+
+
+def decode_status(raw: int) -> ExitStatus:
+    """Return what a wait status says (wait(2))."""
+    if os.WIFSIGNALED(raw):
+        return ExitStatus(None, os.WTERMSIG(raw))
+    return ExitStatus(os.WEXITSTATUS(raw), None)
