@@ -12,7 +12,9 @@ author = "The gaffer contributors"
 copyright = author  # noqa: A001
 release = version = gaffer.__version__
 
-extensions = ["gaffer_docs"]
+extensions = ["sphinx.ext.autodoc", "gaffer_docs"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
 exclude_patterns = ["_build", "_ext", "examples"]
 nitpicky = True
 highlight_language = "none"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from docutils import nodes
-from gaffer_tables import GENERATORS
+from gaffer_tables import GENERATORS, linked
 from sphinx.util.docutils import SphinxDirective
 
 
@@ -24,6 +24,12 @@ class Generated(SphinxDirective):
         return self.parse_text_to_nodes(GENERATORS[name](*arguments), allow_section_headings=True)
 
 
+def link_contract(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Turn the contract's sections in docstrings into links to our pages."""
+    lines[:] = [linked(line) for line in lines]
+
+
 def setup(app: Any) -> dict[str, Any]:
+    app.connect("autodoc-process-docstring", link_contract)
     app.add_directive("gaffer-generated", Generated)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

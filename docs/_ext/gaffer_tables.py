@@ -35,8 +35,9 @@ KINDS = {
 
 
 def linked(text: str) -> str:
-    """Return *text* with links to our pages in place of the contract's sections."""
-    return re.sub(r"CONTRACT §(\d+)", lambda found: f":doc:`{PAGES.get(found[1], 'overview')}`", text)
+    """Return *text* with links to our pages in place of sections of the contract and of the design."""
+    text = re.sub(r"CONTRACT §(\d+)", lambda found: f":doc:`{PAGES.get(found[1], 'overview')}`", text)
+    return re.sub(r"DESIGN §[\d.]+", ":doc:`design`", text)
 
 
 def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]], widths: str = "auto", name: str = "") -> str:
