@@ -91,7 +91,7 @@ class FakeWriter(Writer):
     __slots__ = ("written",)
 
     def __init__(self, label: str) -> None:
-        self.label, self.written, self._finish = label, b"", False
+        self.label, self.fd, self.written, self._finish = label, -1, b"", False
 
     def write(self, data: bytes) -> None:
         if self._finish:
