@@ -3,20 +3,21 @@
 import signal
 import subprocess
 import sys
+import textwrap
 from importlib import metadata
 from types import SimpleNamespace
 
-import gevent
 import pytest
 
 import gaffer
+import gaffer.testing
 from gaffer import hookspecs
-from gaffer.errors import BadRequest, Conflict, NotFound, SpawnError, Unavailable
+from gaffer.errors import Conflict, NotFound, SpawnError, Unavailable
 from gaffer.jobconfig import JobConfig
 from gaffer.policy import GiveUp
 from gaffer.process import ExitStatus, Process
 from gaffer.spawn import SpawnPlan
-from gaffer.testing import FakeClock, FakeProcess, FakeSpawner, HookCall, HookRecorder, settle
+from gaffer.testing import FakeClock, FakeProcess, HookCall, HookRecorder, settle
 from gaffer.testing.fakes import FIRST_OS_PID
 
 
@@ -199,6 +200,25 @@ def test_it_shows_what_a_process_shows():
 # -- the spawner, in a manager
 
 
+class Mailer:
+    """The plugin of the documentation's example."""
+
+    def __init__(self):
+        self.sent = []
+
+    @gaffer.hookimpl
+    def gaffer_exited(self, job, process, status):
+        if status.code:
+            self.sent.append(f"{job.name} failed with {status}")
+
+
+def test_the_example_of_the_documentation(gaffer_manager, gaffer_spawner):
+    example = gaffer.testing.__doc__.partition("::\n\n")[2].partition("\n\nThe classes")[0]
+    names = {"Mailer": Mailer, "settle": settle}
+    exec(textwrap.dedent(example), names)
+    names["test_every_crash_is_mailed"](gaffer_manager, gaffer_spawner)
+
+
 def test_a_job_runs_without_a_process(manager, gaffer_spawner):
     load(manager, numprocesses=2, env={"A": "1"})
     assert manager.info("web")["running"] == 2
@@ -252,12 +272,11 @@ def test_a_failed_start_fails_once(manager, gaffer_spawner, gaffer_clock):
     assert len(gaffer_spawner.alive) == 1
 
 
-def test_an_end_of_the_test_ends_the_manager(gaffer_spawner, request, gaffer_manager):
+def test_stubborn_processes_do_not_outlive_a_test(gaffer_manager, gaffer_spawner):
     made = gaffer_manager()
     made.start()
     gaffer_spawner.ignores.add(signal.SIGTERM)
     load(made)
-    request.addfinalizer(lambda: None)
     made.halt()
     assert made.wait_stopped(10) and gaffer_spawner.alive == []
 
@@ -395,23 +414,7 @@ def test_projects_that_do_not_use_it_do_not_pay_for_it():
 
 
 def test_its_names_are_there_when_they_are_used():
-    import gaffer.testing
-
     for name in gaffer.testing.__all__:
         assert getattr(gaffer.testing, name) is not None
     with pytest.raises(AttributeError, match="FakeNews"):
         _ = gaffer.testing.FakeNews
-
-
-def test_the_hub_is_left_alone(gaffer_clock, gaffer_recorder):
-    before = gevent.get_hub()
-    FakeSpawner(gaffer_clock)
-    assert gevent.get_hub() is before and gaffer_recorder.calls == []
-
-
-def test_a_manager_can_be_told_what_is_wrong(gaffer_manager):
-    made = gaffer_manager()
-    made.start()
-    load(made)
-    with pytest.raises(BadRequest):
-        made.scale("web", "many")
