@@ -23,6 +23,10 @@ _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 #: Longer ones are out of any range, and Python refuses very long ones in words of its own.
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}\Z")
 _LONGEST = 31_536_000  # seconds: a year
+#: For JSON Schema. No process can be given a NUL.
+_NO_NUL: dict[str, Any] = {"type": "string", "pattern": r"^[^\u0000]*$"}
+_SECONDS: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": _LONGEST}
+_MOST_ATTEMPTS, _MOST_RETRIES = 10_000, 1_000_000
 
 
 class Kind:
@@ -50,10 +54,12 @@ class Text(Kind):
     """A string without NUL; the empty one is allowed only where ``empty`` says so."""
 
     label = "text"
-    schema = {"type": "string"}
+    schema = _NO_NUL
 
     def __init__(self, empty: bool = True) -> None:
         self.empty = empty
+        if not empty:
+            self.schema = {"type": "string", "minLength": 1, "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
 
     def check(self, value: Any) -> str:
         if not isinstance(value, str):
@@ -68,7 +74,7 @@ class Text(Kind):
 class OptionalText(Text):
     """A string; the empty one means "not set"."""
 
-    schema = {"type": ["string", "null"]}
+    schema = {**_NO_NUL, "type": ["string", "null"]}
 
     def check(self, value: Any) -> str | None:  # type: ignore[override]
         return (super().check(value) or None) if value is not None else None
@@ -123,7 +129,7 @@ class Seconds(Kind):
     """A finite, non-negative number of seconds, as a float."""
 
     label = "seconds"
-    schema = {"type": "number", "minimum": 0, "maximum": _LONGEST}
+    schema = _SECONDS
 
     def parse(self, text: str) -> float:
         try:
@@ -160,7 +166,7 @@ class TextList(Kind):
     """A list of strings; in ini files separated by commas."""
 
     label = "list of texts"
-    schema = {"type": "array", "items": {"type": "string"}}
+    schema: dict[str, Any] = {"type": "array", "items": _NO_NUL}
 
     def parse(self, text: str) -> tuple[str, ...]:
         return self.check([part.strip() for part in text.split(",") if part.strip()])
@@ -181,7 +187,7 @@ class Words(TextList):
     """Arguments: a list, or one string that is kept whole and split by shell rules later."""
 
     label = "list, or text split with shell rules"
-    schema = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}
+    schema = {"anyOf": [TextList.schema, _NO_NUL]}
 
     def parse(self, text: str) -> Any:
         return self.check(text.strip())
@@ -208,7 +214,10 @@ class Labels(TextList):
 
     def __init__(self, most: int, distinct: bool = False, reserved: Iterable[str] = ()) -> None:
         self.most, self.distinct, self.reserved = most, distinct, frozenset(reserved)
-        self.schema = {"type": "array", "items": {"type": "string"}, "maxItems": most}
+        items: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"}
+        if reserved:
+            items["not"] = {"enum": sorted(reserved)}
+        self.schema = {"type": "array", "items": items, "maxItems": most, "uniqueItems": distinct}
 
     def check(self, value: Any) -> tuple[str, ...]:
         labels = super().check(value)
@@ -252,7 +261,11 @@ class Environment(Kind):
     """A mapping of environment variables, read-only once checked; numbers are turned into text."""
 
     label = "mapping"
-    schema = {"type": "object", "additionalProperties": {"type": ["string", "number"]}}
+    schema = {
+        "type": "object",
+        "propertyNames": {"pattern": r"^[^=\u0000]+$"},
+        "additionalProperties": {"type": ["string", "number"], "pattern": _NO_NUL["pattern"]},
+    }
 
     def parse(self, text: str) -> Mapping[str, str]:
         raise ValueError("environment variables are written in a section of their own: [env:NAME]")
@@ -278,7 +291,7 @@ class Environment(Kind):
 class Account(Kind):
     """A user or group: its id or its name, which must exist on this machine."""
 
-    schema = {"type": ["integer", "string", "null"]}
+    schema = {"type": ["integer", "string", "null"], "minimum": 0}
 
     def __init__(self, group: bool = False) -> None:
         self.group = group
@@ -317,7 +330,7 @@ class Umask(Kind):
     """A file mode mask; text is octal."""
 
     label = "octal"
-    schema = {"type": ["string", "integer", "null"]}
+    schema = {"type": ["string", "integer", "null"], "pattern": "^0?[0-7]{0,3}$", "minimum": 0, "maximum": 0o777}
 
     def check(self, value: Any) -> int | None:
         if value is None or value == "":
@@ -334,11 +347,22 @@ class Umask(Kind):
         return None if value is None else f"{value:03o}"
 
 
+def _signal_schema() -> dict[str, Any]:
+    """Return the schema of this machine's signals; mixed case, which is accepted too, is left out of its pattern."""
+    names = "|".join(sorted(name.removeprefix("SIG") for name in signal.Signals.__members__))
+    numbers = sorted(int(one) for one in signal.Signals)
+    pattern = f"^((SIG)?({names})|(sig)?({names.lower()})|{'|'.join(map(str, numbers))})$"
+    return {
+        "anyOf": [{"type": "integer", "enum": numbers}, {"type": "string", "pattern": pattern}],
+        "examples": ["TERM"],
+    }
+
+
 class Signal(Kind):
     """A signal: its number, or its name with or without SIG, any case."""
 
     label = "signal"
-    schema = {"type": ["string", "integer"]}
+    schema = _signal_schema()
 
     def parse(self, text: str) -> signal.Signals:
         return parse_signal(text.strip())
@@ -376,6 +400,14 @@ class Flapping(NamedTuple):
     max_retry: int
 
 
+_FLAPPING: list[dict[str, Any]] = [
+    {"type": "integer", "minimum": 1, "maximum": _MOST_ATTEMPTS},
+    _SECONDS,
+    _SECONDS,
+    {"type": "integer", "minimum": -1, "maximum": _MOST_RETRIES},
+]
+
+
 class FlappingRule(Kind):
     """``attempts, window, retry_in, max_retry``; a negative ``max_retry`` never gives up."""
 
@@ -387,15 +419,11 @@ class FlappingRule(Kind):
                 "type": "object",
                 "required": list(Flapping._fields),
                 "additionalProperties": False,
-                "properties": {
-                    "attempts": {"type": "integer", "minimum": 1},
-                    "window": {"type": "number", "minimum": 0},
-                    "retry_in": {"type": "number", "minimum": 0},
-                    "max_retry": {"type": "integer", "minimum": -1},
-                },
+                "properties": dict(zip(Flapping._fields, _FLAPPING)),
             },
-            {"type": "array", "prefixItems": [{"type": "number"}] * 4, "minItems": 4, "maxItems": 4},
-        ]
+            {"type": "array", "prefixItems": _FLAPPING, "minItems": 4, "maxItems": 4},
+        ],
+        "examples": [{"attempts": 2, "window": 1.0, "retry_in": 7.0, "max_retry": 5}],
     }
 
     def parse(self, text: str) -> Flapping | None:
@@ -420,10 +448,10 @@ class FlappingRule(Kind):
             raise ValueError(f"expected '{self.label}', not {value!r}")
         attempts, window, retry_in, max_retry = value
         return Flapping(
-            Int(1, 10_000).check(attempts) or 1,
+            Int(1, _MOST_ATTEMPTS).check(attempts) or 1,
             Seconds().check(window),
             Seconds().check(retry_in),
-            Int(-1, 1_000_000).check(max_retry) or 0,
+            Int(-1, _MOST_RETRIES).check(max_retry) or 0,
         )
 
     def to_json(self, value: Any) -> Any:

@@ -495,6 +495,13 @@ class Manager:
         """
         return views.job_stats(self, self.job(name))
 
+    def all_stats(self) -> _List[dict[str, Any]]:
+        """Return the statistics of every job, all measured at once.
+
+        :raises Unavailable: no plugin collects statistics.
+        """
+        return views.all_stats(self, [self._jobs[name] for name in sorted(self._jobs)])
+
     def process_stats(self, pid: int) -> dict[str, Any]:
         """Return the statistics of one process."""
         return views.process_stats(self, self.get_process(pid))

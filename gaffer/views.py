@@ -18,7 +18,7 @@ _TROUBLE = ("failed", "flapping", "backoff")
 def job_info(job: Job) -> dict[str, Any]:
     """Return what ``GET /jobs/S/J`` shows (CONTRACT §4)."""
     now = time.monotonic()
-    live = [copy.process for copy in job.live()]
+    live = _live(job)
     return {
         "name": job.name.full,
         "active": job.active,
@@ -27,7 +27,7 @@ def job_info(job: Job) -> dict[str, Any]:
         "max_processes": job.wanted,
         "processes": [process.pid for process in live],
         "state": job.state(now),
-        "config": job.config.to_dict(),
+        "config": {**job.config.to_dict(), "name": job.name.full},
         "restarts": job.restarts,
         "uptime": now - min(process.started for process in live) if live else 0.0,
         "last_exit": job.last_exit_info,
@@ -50,7 +50,22 @@ def sample(manager: Manager, processes: list[Process]) -> list[dict[str, Any]]:
 
 def job_stats(manager: Manager, job: Job) -> dict[str, Any]:
     """Return the statistics of a job's processes with their sums (CONTRACT §4)."""
-    samples = sample(manager, [copy.process for copy in job.live()])
+    return _summed(job, sample(manager, _live(job)))
+
+
+def all_stats(manager: Manager, jobs: list[Job]) -> list[dict[str, Any]]:
+    """Return the statistics of several jobs, from one look at all their processes."""
+    of_job = [(job, [process.pid for process in _live(job)]) for job in jobs]
+    measured = sample(manager, [process for job in jobs for process in _live(job)])
+    samples = {one["pid"]: one for one in measured}
+    return [_summed(job, [samples[pid] for pid in pids if pid in samples]) for job, pids in of_job]
+
+
+def _live(job: Job) -> list[Process]:
+    return [copy.process for copy in job.live()]
+
+
+def _summed(job: Job, samples: list[dict[str, Any]]) -> dict[str, Any]:
     shown: dict[str, Any] = {"name": job.name.full, "stats": samples}
     for key in ("cpu", "mem"):
         values = [one[key] for one in samples]

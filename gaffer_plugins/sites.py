@@ -69,12 +69,13 @@ class SitesPlugin(Plugin):
     def gaffer_routes(self, manager: Manager) -> list[Route]:
         """Return the routes; what they need of bottle is imported by the first request."""
         sites = _Sites(manager)
-        summary = "a file of a plugin's site"
         # Open to everybody: a private site is checked when it is known which one it is.
+        opened: dict[str, Any] = {"permission": None, "tag": "Sites"}
+        page: dict[str, Any] = {"handler": sites.file, "media": "*/*", "also": (302, 304), **opened}
         return [
-            Route("GET", "/_plugin/<name>", handler=sites.redirect, permission=None, summary="to its first page"),
-            Route("GET", "/_plugin/<name>/", handler=sites.file, permission=None, summary="its first page"),
-            Route("GET", "/_plugin/<name>/<path:path>", handler=sites.file, permission=None, summary=summary),
+            Route("GET", "/_plugin/<name>", handler=sites.redirect, status=302, summary="to its first page", **opened),
+            Route("GET", "/_plugin/<name>/", summary="the first page of a plugin's site", **page),
+            Route("GET", "/_plugin/<name>/<path:path>", summary="a file of a plugin's site", **page),
         ]
 
 

@@ -6,12 +6,13 @@ Importing this module costs nothing: neither bottle nor gevent.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from ..errors import PluginError
 
 if TYPE_CHECKING:
+    from ..commands import Arg, Schema
     from .request import Request
 
 #: Who may use a route. ``None`` is everybody; the others are permissions of a key, each containing the ones before.
@@ -41,7 +42,18 @@ class Route:
         the path's parameters, where a session with a job becomes ``name``.
     :param reply: ``reply(result)`` makes the answer from the command's result; by default it is the result.
     :param raw: the body may be anything, not only JSON.
-    :param summary: one line for the reference.
+
+    The others are for those who read: ``/openapi.json``, ``/docs`` and the reference show them, nothing checks them.
+
+    :param summary: one line; by default the command's.
+    :param tag: the chapter of the reference; by default the plugin's name.
+    :param parameters: what is to be said about parameters of the path that are no arguments of the command, and
+        about those of the query: every one that is not in the path.
+    :param body: what the body has to be: a JSON Schema, the name of the command's argument that it is, or the names of
+        the arguments that are its keys. None means that no body is wanted.
+    :param result: JSON Schema of the answer; by default the command's result.
+    :param media: the type of the answer.
+    :param also: statuses that it answers beside *status*, the command's own errors and those that every route has.
     """
 
     method: str
@@ -54,6 +66,12 @@ class Route:
     reply: Callable[[Any], Any] | None = None
     raw: bool = False
     summary: str = ""
+    tag: str = field(default="", compare=False)
+    parameters: tuple[Arg, ...] = ()
+    body: str | tuple[str, ...] | Schema | None = None
+    result: Schema | None = None
+    media: str = "application/json"
+    also: tuple[int, ...] = ()
     shape: tuple[str, str] = field(init=False, repr=False, compare=False, default=("", ""))
 
     def __post_init__(self) -> None:
@@ -61,9 +79,9 @@ class Route:
         object.__setattr__(self, "shape", (self.method, _PARAMETER.sub(r"<\2>", self.path)))
 
     @property
-    def parameters(self) -> list[str]:
-        """The names of the path's parameters, in order."""
-        return [name for name, _ in _PARAMETER.findall(self.path)]
+    def places(self) -> list[tuple[str, str]]:
+        """The path's parameters in order: name and kind, which is ``int``, ``path`` or nothing."""
+        return [(name, kind.lstrip(":")) for name, kind in _PARAMETER.findall(self.path)]
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -76,7 +94,7 @@ def problem_of(route: Route, commands: Callable[[str], bool]) -> str | None:
     """
     if route.method not in METHODS:
         return f"unknown method {route.method!r}; use one of {', '.join(METHODS)}"
-    if not _PATH.match(route.path) or len(set(route.parameters)) != len(route.parameters):
+    if not _PATH.match(route.path) or len(dict(route.places)) != len(route.places):
         return "the path must look like /jobs/<session>/<job>, /<pid:int> or /files/<path:path>"
     if (route.command is None) == (route.handler is None):
         return "exactly one of command and handler is needed"
@@ -102,6 +120,7 @@ def check_routes(
     problems: list[str] = []
     for plugin, routes in offers:
         for route in routes:
+            route = route if route.tag else replace(route, tag=plugin)
             wrong = problem_of(route, commands)
             if wrong is not None:
                 problems.append(f"plugin {plugin}: route {route}: {wrong}")

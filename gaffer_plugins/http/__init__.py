@@ -39,7 +39,7 @@ _LAST_REQUESTS = 2.0
 
 
 class HttpPlugin(Plugin):
-    """The HTTP API (CONTRACT §4, §8).
+    """The HTTP API (CONTRACT §4, §5, §8).
 
     :param endpoints: where to listen: addresses, or :class:`gaffer.settings.Endpoint`. By default what the settings
         say, and 127.0.0.1:5000 without any.
@@ -145,11 +145,12 @@ class HttpPlugin(Plugin):
     # -- what others see ------------------------------------------------------------------------
 
     @hookimpl
-    def gaffer_routes(self) -> list[Route]:
-        """Return the jobs API."""
-        from .jobsapi import ROUTES
+    def gaffer_routes(self, manager: Manager) -> list[Route]:
+        """Return the jobs API, the classic routes and what describes them and all others."""
+        from . import classic, jobsapi
+        from .description import Description
 
-        return list(ROUTES)
+        return [*jobsapi.ROUTES, *classic.ROUTES, *Description(manager, lambda: self._routes).routes()]
 
     @hookimpl
     def gaffer_health(self) -> dict[str, Any]:

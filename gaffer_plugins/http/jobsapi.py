@@ -11,8 +11,13 @@ from gaffer.web.routes import Route
 if TYPE_CHECKING:
     from gaffer.web.request import Request
 
+TAG = "Jobs"
+NODE = "Node"
 JOB = "/jobs/<session>/<job>"
 PROCESS = "/<pid:int>"
+TEXT = "text/plain; charset=utf-8"
+#: What the state looks like as text.
+STATE = {"type": "string", "enum": ["0", "1"], "examples": ["1"]}
 _STATES = {b"0": 0, b"1": 1, b"2": 2}
 
 
@@ -36,9 +41,13 @@ def changed_job(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
     """The body is the path's job; its name may be left out."""
     config = {"name": parameters["job"], **job_settings(request)}
     session = placed(config, parameters["session"], parameters["job"])
-    # Without start, the job stays up or down as it is. Another kind of value is reported with the other settings.
-    start = {"start": config["start"]} if isinstance(config.get("start"), bool) else {}
-    return {"config": config, "sessionid": session, **start}
+    return {"config": config, "sessionid": session, **started(config)}
+
+
+def started(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the argument ``start`` of an update: without it, the job stays up or down as it is."""
+    # Another kind of value is reported with whatever else is wrong with the settings.
+    return {"start": config["start"]} if isinstance(config.get("start"), bool) else {}
 
 
 def job_settings(request: Request) -> dict[str, Any]:
@@ -91,32 +100,32 @@ def committing(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/", command="welcome"),
-    Route("GET", "/ping", command="ping"),
-    Route("GET", "/version", command="version"),
-    Route("GET", "/sessions", command="sessions"),
-    Route("GET", "/jobs", command="jobs"),
-    Route("GET", "/pids", command="pids"),
-    Route("GET", "/jobs/<session>", command="session_jobs", arguments=in_session),
-    Route("POST", "/jobs/<session>", command="load", arguments=new_job),
-    Route("GET", JOB, command="info"),
-    Route("PUT", JOB, command="update", arguments=changed_job, status=201),
-    Route("DELETE", JOB, command="unload"),
-    Route("GET", f"{JOB}/stats", command="stats"),
-    Route("GET", f"{JOB}/numprocesses", command="numprocesses"),
-    Route("POST", f"{JOB}/numprocesses", command="scale", arguments=scaling),
-    Route("POST", f"{JOB}/signal", command="killall", arguments=signalling, status=202),
-    Route("GET", f"{JOB}/state", command="state", reply=str),
-    Route("POST", f"{JOB}/state", command="set_state", arguments=wanted_state, status=202, raw=True),
-    Route("GET", f"{JOB}/pids", command="job_pids"),
-    Route("POST", f"{JOB}/commit", command="commit", arguments=committing),
-    Route("POST", f"{JOB}/restart", command="restart_job", status=202),
-    Route("GET", PROCESS, command="process_info"),
-    Route("DELETE", PROCESS, command="stop_process", status=202),
-    Route("GET", f"{PROCESS}/stats", command="process_stats"),
-    Route("POST", f"{PROCESS}/signal", command="kill", arguments=signalling, status=202),
-    Route("GET", "/plugins", command="plugins"),
-    Route("GET", "/health", command="health"),
-    Route("POST", "/reload", command="reload_config"),
-    Route("POST", "/shutdown", command="shutdown", status=202),
+    Route("GET", "/", command="welcome", tag=NODE),
+    Route("GET", "/ping", command="ping", tag=NODE, media=TEXT),
+    Route("GET", "/version", command="version", tag=NODE),
+    Route("GET", "/sessions", command="sessions", tag=TAG),
+    Route("GET", "/jobs", command="jobs", tag=TAG),
+    Route("GET", "/pids", command="pids", tag=TAG),
+    Route("GET", "/jobs/<session>", command="session_jobs", arguments=in_session, tag=TAG),
+    Route("POST", "/jobs/<session>", command="load", arguments=new_job, body="config", tag=TAG),
+    Route("GET", JOB, command="info", tag=TAG),
+    Route("PUT", JOB, command="update", arguments=changed_job, status=201, body="config", tag=TAG),
+    Route("DELETE", JOB, command="unload", tag=TAG),
+    Route("GET", f"{JOB}/stats", command="stats", tag=TAG),
+    Route("GET", f"{JOB}/numprocesses", command="numprocesses", tag=TAG),
+    Route("POST", f"{JOB}/numprocesses", command="scale", arguments=scaling, body=("scale",), tag=TAG),
+    Route("POST", f"{JOB}/signal", command="killall", arguments=signalling, status=202, body=("signal",), tag=TAG),
+    Route("GET", f"{JOB}/state", command="state", reply=str, media=TEXT, result=STATE, tag=TAG),
+    Route("POST", f"{JOB}/state", "set_state", arguments=wanted_state, status=202, raw=True, body="state", tag=TAG),
+    Route("GET", f"{JOB}/pids", command="job_pids", tag=TAG),
+    Route("POST", f"{JOB}/commit", "commit", arguments=committing, body=("graceful_timeout", "env"), tag=TAG),
+    Route("POST", f"{JOB}/restart", command="restart_job", status=202, tag=TAG),
+    Route("GET", PROCESS, command="process_info", tag=TAG),
+    Route("DELETE", PROCESS, command="stop_process", status=202, tag=TAG),
+    Route("GET", f"{PROCESS}/stats", command="process_stats", tag=TAG),
+    Route("POST", f"{PROCESS}/signal", command="kill", arguments=signalling, status=202, body=("signal",), tag=TAG),
+    Route("GET", "/plugins", command="plugins", tag=NODE),
+    Route("GET", "/health", command="health", tag=NODE),
+    Route("POST", "/reload", command="reload_config", tag=NODE),
+    Route("POST", "/shutdown", command="shutdown", status=202, tag=NODE),
 )

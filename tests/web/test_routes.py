@@ -71,7 +71,8 @@ def test_all_problems_are_told_at_once():
 
 
 def test_parameters():
-    assert Route("GET", "/jobs/<session>/<job>/at/<pid:int>", command="x").parameters == ["session", "job", "pid"]
+    route = Route("GET", "/jobs/<session>/<job>/at/<pid:int>", command="x")
+    assert route.places == [("session", ""), ("job", ""), ("pid", "int")]
 
 
 def test_importing_routes_loads_no_server():

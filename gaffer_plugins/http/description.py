@@ -1,0 +1,90 @@
+"""``/openapi.json`` and ``/docs``: what the API looks like, for programs and for people."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Callable
+
+from gaffer.schemas import OBJECT, STRING
+from gaffer.web.routes import Route
+
+from .jobsapi import NODE
+
+if TYPE_CHECKING:
+    from gaffer.manager import Manager
+
+_HTML = "text/html; charset=utf-8"
+
+
+class Description:
+    """Describes the routes of a manager; made when somebody asks and kept, since neither routes nor settings change.
+
+    :param routes: returns them, once all plugins were asked.
+    """
+
+    def __init__(self, manager: Manager, routes: Callable[[], list[Route]]) -> None:
+        self._manager, self._find_routes = manager, routes
+
+    def routes(self) -> list[Route]:
+        """Return the two URLs."""
+        return [
+            Route(
+                "GET",
+                "/openapi.json",
+                handler=self.json,
+                permission="read",
+                tag=NODE,
+                summary="this description of the API, OpenAPI 3.1",
+                result=OBJECT,
+            ),
+            Route(
+                "GET",
+                "/docs",
+                handler=self.page,
+                permission="read",
+                tag=NODE,
+                summary="this description as a page",
+                result=STRING,
+                media=_HTML,
+            ),
+        ]
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        from gaffer.schemas import definitions
+        from gaffer.web.openapi import Source, describe
+
+        manager = self._manager
+        keys = manager.hooks.implemented("gaffer_identify")
+        return describe(self._find_routes(), Source(manager.commands.get, definitions(manager.job_fields), keys))
+
+    @cached_property
+    def _json(self) -> bytes:
+        from gaffer.web.replies import encode_json
+
+        return encode_json(self.document)
+
+    @cached_property
+    def _page(self) -> bytes:
+        from gaffer.web.page import render
+
+        return render(self.document).encode()
+
+    def json(self, request: Any) -> Any:
+        """Answer with the document."""
+        return _whole(self._json, "application/json")
+
+    def page(self, request: Any) -> Any:
+        """Answer with the page."""
+        from gaffer.web.page import POLICY
+
+        return _whole(self._page, _HTML, {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"})
+
+
+def _whole(body: bytes, kind: str, headers: dict[str, str] | None = None) -> Any:
+    from bottle import HTTPResponse
+
+    from gaffer.web.replies import COMMON
+
+    return HTTPResponse(body, 200, {"Content-Type": kind, **dict(COMMON), **(headers or {})})
