@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 version: dict[str, str] = {}
 exec((HERE / "gaffer" / "version.py").read_text("utf-8"), version)
 
-BUILTIN_PLUGINS = ["inijobs", "http", "sites", "stats", "console"]
+BUILTIN_PLUGINS = ["inijobs", "http", "sites", "stats", "console", "webhooks"]
 
 COMMANDS = {
     "gafferd": "gaffer.daemon.main:main",
@@ -80,5 +80,6 @@ setup(
         "console_scripts": [f"{command} = {target}" for command, target in COMMANDS.items()],
         "pytest11": ["gaffer = gaffer.testing"],
         "gaffer.plugins": [f"{name} = gaffer_plugins.{name}" for name in BUILTIN_PLUGINS],
+        "gaffer.cli": ["webhooks = gaffer_plugins.webhooks.cli"],
     },
 )

@@ -7,9 +7,18 @@ loads nothing else.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .version import __version__
+
+if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
+    from .errors import Veto as Veto
+    from .hookspecs.markers import hookimpl as hookimpl
+    from .hookspecs.markers import hookspec as hookspec
+    from .jobconfig import JobConfig as JobConfig
+    from .manager import Manager as Manager
+    from .plugins import Plugin as Plugin
+    from .plugins import Site as Site
 
 _NAMES = {
     "Manager": "gaffer.manager",
