@@ -1,0 +1,158 @@
+"""Decisions, and watching.
+
+One test a hook, named after it: when, with what, what an answer does, what a failure does. Those of HTTP are in
+``tests/plugins``, and the order of all in ``tests/test_hook_transcript.py``.
+"""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from gaffer.errors import PluginError
+from gaffer.policy import After, Done, GiveUp, Now
+from gaffer.process import ExitStatus
+from gaffer.testing import settle
+
+from .conftest import Plugin, Told
+
+
+@pytest.mark.parametrize(
+    "answer, states, processes",
+    [
+        (Now(), ("starting", "running"), 2),
+        (After(5.0), ("backoff",), 1),
+        (GiveUp("enough"), ("failed",), 1),
+        (Done(), ("stopped",), 1),
+    ],
+)
+def test_gaffer_restart_decision(running, gaffer_spawner, answer, states, processes):
+    plugin = Plugin("own", gaffer_restart_decision=answer)
+    manager = running(plugin)
+    first = gaffer_spawner.last
+    first.exit(3)
+    settle(manager)
+    assert manager.info("web")["state"] in states
+    assert len(gaffer_spawner.processes) == processes
+    (asked,) = plugin.of("gaffer_restart_decision")
+    assert (asked["job"], asked["process"], asked["status"]) == (manager.job("web"), first, ExitStatus(3, None))
+    assert asked["history"].failures == 1
+
+
+@pytest.mark.parametrize("answer", [None, RuntimeError("no")])
+def test_gaffer_restart_decision_left_to_the_built_in_policy(running, gaffer_spawner, answer):
+    plugin = Plugin("own", gaffer_restart_decision=answer)
+    manager = running(plugin)
+    gaffer_spawner.fail("no such program")
+    manager.restart_job("web")
+    settle(manager)
+    assert manager.info("web")["state"] == "backoff"
+    (asked,) = plugin.of("gaffer_restart_decision")
+    assert (asked["process"], asked["status"]) == (None, None)
+    manager.stop_job("web")
+    settle(manager)
+    assert len(plugin.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "answer, sent",
+    [
+        ([(signal.SIGQUIT, 5.0), (signal.SIGINT, 2.0)], [signal.SIGQUIT, signal.SIGINT, signal.SIGKILL]),
+        (None, [signal.SIGTERM, signal.SIGKILL]),
+        (RuntimeError("no"), [signal.SIGTERM, signal.SIGKILL]),
+        ([], [signal.SIGKILL]),
+    ],
+)
+def test_gaffer_stop_steps(running, gaffer_spawner, gaffer_clock, answer, sent):
+    gaffer_spawner.ignores = {signal.SIGTERM, signal.SIGQUIT, signal.SIGINT}
+    plugin = Plugin("own", gaffer_stop_steps=answer)
+    manager = running(plugin, graceful_timeout=7)
+    process = gaffer_spawner.last
+    manager.stop_job("web")
+    settle(manager)
+    for _ in range(2):
+        gaffer_clock.advance(7)
+        settle(manager)
+    assert [signum for signum in process.signals if signum != signal.SIGCONT] == sent
+    assert plugin.of("gaffer_stop_steps") == [{"job": manager.job("web"), "process": process}]
+    assert manager.info("web")["state"] == "stopped"
+
+
+def test_gaffer_event(gaffer_manager, gaffer_spawner):
+    told = Told(gaffer_manager, "gaffer_event")
+    told.load()
+    events = [call["event"] for call in told.listener.of("gaffer_event")]
+    plain = [event for event in events if "." not in event["event"]]
+    assert [event["event"] for event in plain] == ["create", "start", "spawn"]
+    assert plain[-1] | {"time": 0} == {
+        "event": "spawn",
+        "name": "web",
+        "session": "default",
+        "job": "web",
+        "time": 0,
+        "pid": gaffer_spawner.last.pid,
+        "os_pid": gaffer_spawner.last.os_pid,
+        "detach": False,
+        "once": False,
+    }
+    assert {event["event"] for event in events} > {"job.default.web.spawn", "proc.web.spawn"}
+    assert told.manager.hooks.counters()["broken"]["failures"] == len(events)
+
+
+def test_gaffer_open_sinks(running, gaffer_spawner):
+    class Sink:
+        def __init__(self):
+            self.data, self.closed = b"", 0
+
+        def write(self, data):
+            self.data += data
+
+        def close(self):
+            self.closed += 1
+
+    sinks: dict[str, Sink] = {}
+
+    def open_sink(job, process, label):
+        assert job.name.short == "web"
+        return sinks.setdefault(label, Sink())
+
+    manager = running(
+        Plugin("own", gaffer_open_sinks=open_sink),
+        Plugin("broken", gaffer_open_sinks=RuntimeError("no")),
+        redirect_output=["out"],
+    )
+    process = gaffer_spawner.last
+    process.say(b"hello")
+    process.say(b"oh", "stderr")
+    process.exit()
+    settle(manager)
+    assert {label: (sink.data, sink.closed) for label, sink in sinks.items()} == {
+        "out": (b"hello", 1),
+        "stderr": (b"oh", 1),
+    }
+
+
+def test_gaffer_sample(running):
+    figures = {"pid": 1, "cpu": 2.0, "mem": 1.0}
+    plugin = Plugin("own", gaffer_sample=lambda manager, processes: {process.pid: figures for process in processes})
+    manager = running(plugin)
+    assert manager.stats("web")["stats"] == [figures]
+    assert plugin.of("gaffer_sample") == [{"manager": manager, "processes": manager.list("web")}]
+    plugin.answers["gaffer_sample"] = {}
+    assert manager.stats("web")["stats"] == []
+    plugin.answers["gaffer_sample"] = RuntimeError("no")
+    with pytest.raises(PluginError, match="plugin own failed in gaffer_sample"):
+        manager.stats("web")
+
+
+def test_gaffer_health(running):
+    well = Plugin("well", gaffer_health={"queued": 3})
+    manager = running(well, Plugin("silent", "gaffer_health"))
+    assert manager.health()["ok"] is True
+    assert manager.health()["plugins"] == {"well": {"ok": True, "queued": 3}}
+    assert well.of("gaffer_health")[0] == {"manager": manager}
+    well.answers["gaffer_health"] = {"ok": False, "reason": "full"}
+    assert (manager.health()["ok"], manager.health()["plugins"]["well"]["reason"]) == (False, "full")
+    well.answers["gaffer_health"] = RuntimeError("no")
+    assert manager.health()["plugins"]["well"] == {"ok": False, "reason": "RuntimeError: no"}
