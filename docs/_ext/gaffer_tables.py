@@ -35,7 +35,8 @@ KINDS = {
 
 
 def linked(text: str) -> str:
-    """Return *text* with links to our pages in place of sections of the contract and of the design."""
+    """Return *text* in the words of our pages: with links to them in place of sections of the contract."""
+    text = text.replace("the seeds'", "gaffer 0.5's").replace("the seeds", "gaffer 0.5")
     text = re.sub(r"CONTRACT §(\d+)", lambda found: f":doc:`{PAGES.get(found[1], 'overview')}`", text)
     return re.sub(r"DESIGN §[\d.]+", ":doc:`design`", text)
 
@@ -58,7 +59,7 @@ def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]], widths: str 
 
 def plain(text: str) -> str:
     """Return *text* so that nothing in it is markup."""
-    return re.sub(r"([\\`*|])", r"\\\1", re.sub(r"_(?=\W|$)", r"\\_", text))
+    return re.sub(r"[\\`*|]|_(?=\W|$)", r"\\\g<0>", text)
 
 
 def code(text: str) -> str:
@@ -72,7 +73,7 @@ def shown_default(field: Field) -> str:
     if field.default is None:
         return "none"
     value = field.kind.to_json(field.default)
-    if isinstance(value, (list, dict)):
+    if isinstance(value, (list, tuple, dict)):
         return code(", ".join(map(str, value))) if value else "none"
     if isinstance(value, bool):
         return code(str(value).lower())
@@ -267,7 +268,15 @@ def routes() -> list[tuple[str, Route]]:
     return [(plugin, route) for plugin, found in reversed(offers) for route in found]
 
 
-def route_table(plugin: str = "http") -> str:
+def route_tables(plugin: str = "") -> str:
+    """Return the table of one plugin's routes, or a table for each plugin with its name above."""
+    if plugin:
+        return route_table(plugin)
+    plugins = dict.fromkeys(owner for owner, _ in routes())
+    return "".join(f"Of the plugin ``{owner}``:\n\n{route_table(owner)}" for owner in plugins)
+
+
+def route_table(plugin: str) -> str:
     """Return the table of one plugin's routes."""
     commands = complete_manager().commands
     rows = []
@@ -347,7 +356,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "hook-index": hook_index,
     "hooks": hook_reference,
     "events": event_table,
-    "routes": route_table,
+    "routes": route_tables,
     "commands": command_table,
     "gafferd-help": gafferd_help,
     "gafferctl-help": gafferctl_help,

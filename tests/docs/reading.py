@@ -18,7 +18,7 @@ from tests.programs.tour import Step
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.rst"))
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 _DIRECTIVE = re.compile(r"(?P<indent> *)\.\. code-block::(?: (?P<language>[\w-]+))?\s*\Z")
 

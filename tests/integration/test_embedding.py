@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import pytest
 import gaffer
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "embedding"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 SAID = {
     "plain": [
@@ -46,7 +47,8 @@ def test_every_example_is_tested():
 def test_an_example_does_what_it_says(name):
     path = EXAMPLES / f"{name}.py"
     ended = subprocess.run([sys.executable, "-W", "error", path], capture_output=True, text=True, timeout=PATIENCE)
-    assert ended.stderr == ""
+    # A busy machine makes plugins slow, and gaffer tells.
+    assert re.sub(r"plugin \w+: gaffer_\w+ took \d+ ms\n", "", ended.stderr) == ""
     # Two greenlets may print in either order.
     assert sorted(ended.stdout.splitlines()) == SAID[name]
     assert ended.returncode == 0

@@ -1,5 +1,7 @@
 """The command line's half: ``gafferctl letters``."""
 
+import json
+
 import click
 
 
@@ -7,7 +9,8 @@ import click
 @click.pass_obj
 def letters(server):
     """Count the letters in the names of all jobs."""
-    click.echo(server.transport.request("GET", "/letters").json["letters"])
+    answer = server.transport.request("GET", "/letters")
+    click.echo(json.loads(answer.body)["letters"])
 
 
 def gaffer_cli(cli):
