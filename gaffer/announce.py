@@ -72,6 +72,7 @@ class Announcer:
         self._manager.removed(job)
 
     def process_started(self, process: Process) -> None:
+        process.owner = self._manager
         self._manager.running[process.pid] = process
 
     def process_gone(self, process: Process) -> None:

@@ -256,11 +256,11 @@ class JobConfig:
         """Return this configuration checked against *fields*; unknown keys are errors now."""
         if fields is self.fields and not self._extra:
             return self
-        return JobConfig.from_dict(self._raw(), fields)
+        return type(self).from_dict(self._raw(), fields)
 
     def replace(self, **changes: Any) -> JobConfig:
         """Return a copy with *changes*, checked again."""
-        return JobConfig.from_dict({**self._raw(), **changes}, self.fields, strict=False)
+        return type(self).from_dict({**self._raw(), **changes}, self.fields, strict=False)
 
     def _raw(self) -> dict[str, Any]:
         return {**self._values, **self._extra}

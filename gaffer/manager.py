@@ -28,10 +28,12 @@ from .hooks import Hooks
 from .job import Job
 from .jobconfig import JobConfig, JobFields
 from .loading import Configured, prepare
+from .monitor import Monitor
 from .names import JobName, check_name, parse_job_name
 from .plugins import PluginSet
 from .process import Process
 from .shutdown import Shutdown
+from .watching import Watching
 
 log = logging.getLogger("gaffer.manager")
 
@@ -41,7 +43,7 @@ MAX_PROCESSES = 100_000
 _List = list
 
 
-class Manager:
+class Manager(Watching):
     """Keeps the processes of jobs alive.
 
     :param loop: gevent's hub loop; accepted for the seeds' sake.
@@ -75,6 +77,8 @@ class Manager:
         self.hooks = Hooks(self.plugins.pm)
         self.job_fields = JobFields()
         self.events = EventEmitter(self.loop)
+        #: Measures processes while somebody is subscribed.
+        self.statistics = Monitor(partial(views.sample, self))
         #: Processes that live, and those just ending, by pid.
         self.running: dict[int, Process] = {}
         self.state = "new"
@@ -444,14 +448,14 @@ class Manager:
 
     def process_info(self, pid: int) -> dict[str, Any]:
         """Return what ``GET /PID`` shows (CONTRACT §4)."""
-        return self.get_process(pid).info()
+        return self.get_process(pid).info
 
     def kill(self, pid: int, sig: int | str) -> None:
         """Send a signal to a process and its group.
 
         :raises BadRequest: no such signal. :raises NotFound: no such process.
         """
-        self._signal(self.get_process(pid), _parse_signal(sig))
+        self.get_process(pid).kill(_parse_signal(sig))
 
     def killall(self, name: Any, sig: int | str) -> int:
         """Send a signal to every process of a job; returns how many got it."""
@@ -460,14 +464,14 @@ class Manager:
         sent = 0
         for copy in job.live():
             try:
-                self._signal(copy.process, signum)
+                copy.process.kill(signum)
                 sent += 1
             except NotFound:
                 continue
         return sent
 
-    def _signal(self, process: Process, signum: int) -> None:
-        process.kill(signum)
+    def signalled(self, process: Process, signum: int) -> None:
+        """Called by a process that was sent a signal."""
         owner = self.engine.stops.owner(process)
         if owner is not None:
             self.engine.observer.signalled(owner[0], process, signum)
@@ -484,8 +488,7 @@ class Manager:
 
         :param lines: bytes, text, or a list of them.
         """
-        data = lines if isinstance(lines, (bytes, str)) else b"".join(_encode(line) for line in lines)
-        self.get_process(pid).write(data, stream)
+        self.get_process(pid).writelines([lines] if isinstance(lines, (bytes, str)) else lines, stream)
 
     # -- statistics, events, health ----------------------------------------------
     def stats(self, name: Any) -> dict[str, Any]:
@@ -549,6 +552,7 @@ class Manager:
         """Called by the shutdown when everything is gone."""
         self.state = "stopped"
         self.events.close()
+        self.statistics.close()
         self._stopped.set()
 
 
@@ -588,7 +592,3 @@ def _parse_signal(value: Any) -> int:
         return parse_signal(value)
     except ValueError as error:
         raise BadRequest(str(error)) from error
-
-
-def _encode(line: bytes | str) -> bytes:
-    return line.encode() if isinstance(line, str) else line

@@ -144,7 +144,7 @@ def _each(manager: Manager, operation: str, backwards: bool, wanted: Callable[[J
 def process_template(manager: Manager, pid: int) -> dict[str, Any]:
     """Return the settings that a process runs with, and what is known of it."""
     process = manager.get_process(pid)
-    return {**process.config.to_dict(), **process.info()}
+    return {**process.config.to_dict(), **process.info}
 
 
 def process_stats(manager: Manager, pid: int, name: str | None = None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from .jobconfig import JobConfig
 from .streams import TAIL_SIZE, Duplex, Reader, Sink, Writer, make_pipe
 
 if TYPE_CHECKING:
-    from .process import Process
+    from .child import Child
 
 
 class Pipes:
@@ -75,7 +75,7 @@ class Pipes:
             self.theirs.append(ends[-1])
         return ends + [fd if isinstance(fd, int) else fd.fileno() for fd in self.config.custom_channels]
 
-    def attach(self, process: Process, sinks: dict[str, list[Sink]]) -> None:
+    def attach(self, process: Child, sinks: dict[str, list[Sink]]) -> None:
         """Hand our ends to *process*."""
         for label, fd in self.ours.items():
             if label == "stdin":

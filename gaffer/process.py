@@ -1,297 +1,243 @@
-"""One OS process: its descriptors, its end, its signals."""
+"""Processes, as programs that use gaffer see them (the seeds' process module)."""
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from typing import Any, Callable
+from typing import Any, Callable, Iterable, Mapping, Protocol, Sequence
 
-from .errors import Forbidden, NotFound, SpawnError
-from .exits import ExitStatus, collect, decode_status
-from .jobconfig import JobConfig
-from .names import JobName
-from .pipes import Pipes
-from .spawn import SpawnPlan, execute, limit_files
-from .streams import TAIL_SIZE, Duplex, Reader, Writer, last_lines
+from .alone import Alone, ExitCallback
+from .child import Child
+from .errors import Conflict, IONotRedirected, NotFound
+from .exits import ExitStatus
+from .jobconfig import CORE_FIELDS, JobConfig
+from .listening import OutputListener
+from .monitor import FASTEST, STAT, Figures, Listener, Monitor, ProcessWatcher, get_process_stats
 
-#: Lines of stderr kept of a process that failed (CONTRACT §2).
-TAIL_LINES = 20
-#: Signals that people send to end a process; others may mean anything.
-_ASK_FOR_AN_END = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+__all__ = ["ExitStatus", "Process", "ProcessConfig", "ProcessWatcher", "get_process_stats"]
 
-__all__ = ["ExitStatus", "Process"]
+#: Called with the label and the message of :class:`~gaffer.listening.OutputListener`.
+Hearer = Callable[[str, dict[str, Any]], Any]
 
 
-class Process:
-    """A process that runs or ran.
+class Owner(Protocol):
+    """Who runs a process: a manager, or :class:`~gaffer.alone.Alone`."""
+
+    @property
+    def statistics(self) -> Monitor: ...
+
+    def stop_process(self, pid: int) -> None: ...
+
+    def process_stats(self, pid: int) -> Figures: ...
+
+    def signalled(self, process: Process, signum: int) -> None: ...
+
+
+class Process(Child):
+    """A process that is to be started, runs or ran.
+
+    A manager makes those of its jobs. Whoever makes one calls :meth:`spawn`, and *on_exit_cb* tells of its
+    end; it is not restarted.
 
     :param loop: gevent's hub loop.
     :param pid: gaffer's own id, never reused.
-    :param config: the job's settings at its start.
-    :param index: number of the copy; -1 when committed.
-    :param os_pid: the kernel's id; :meth:`launch` makes one from a plan.
-    :param reaper: ``pidfd``, or ``loop`` in programs whose loop has child watchers of its own.
-    :param on_exit: called in the hub when the process has exited; must only enqueue.
+    :param name: the job's name; the settings after it are those of a job (CONTRACT §2).
+    :param on_exit_cb: called with the process, its exit code as shells tell it (128 + n after signal n), and
+        the signal that ended it or 0; in a greenlet of its own.
+    :raises InvalidConfig: lists what is wrong with the settings.
     """
 
-    __slots__ = (
-        "loop",
-        "pid",
-        "name",
-        "config",
-        "index",
-        "os_pid",
-        "started",
-        "create_time",
-        "status",
-        "readers",
-        "duplexes",
-        "stdin",
-        "env_extra",
-        "graceful_timeout",
-        "stderr_label",
-        "ended",
-        "_asked",
-        "_pidfd",
-        "_watcher",
-        "_on_exit",
-    )
+    __slots__ = ("_owner",)
 
     def __init__(
         self,
         loop: Any,
         pid: int,
-        config: JobConfig,
-        os_pid: int,
-        *,
-        index: int = 0,
-        reaper: str = "pidfd",
-        on_exit: Callable[[Process], None] | None = None,
+        name: str,
+        cmd: str,
+        args: str | Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        uid: int | str | None = None,
+        gid: int | str | None = None,
+        cwd: str | None = None,
+        detach: bool = False,
+        shell: bool = False,
+        redirect_output: Sequence[str] = (),
+        redirect_input: bool = False,
+        custom_streams: Sequence[str] = (),
+        custom_channels: Sequence[Any] = (),
+        on_exit_cb: ExitCallback | None = None,
     ) -> None:
-        self.loop = loop
-        self.pid = pid
-        self.name: JobName = config.job_name
-        self.config = config
-        self.index = index
-        self.os_pid = os_pid
-        self.started = time.monotonic()
-        self.create_time = time.time()
-        self.status: ExitStatus | None = None
-        self.ended = 0.0
-        self.readers: dict[str, Reader] = {}
-        self.duplexes: dict[str, Duplex] | None = None
-        self.stdin: Writer | None = None
-        self.env_extra: dict[str, str] | None = None
-        #: Seconds between the stop signal and KILL of a committed process; None for the job's.
-        self.graceful_timeout: float | None = None
-        #: Signals that somebody asked gaffer to send, and when.
-        self._asked: dict[int, float] | None = None
-        self.stderr_label = ""
-        self._on_exit = on_exit
-        self._pidfd = os.pidfd_open(os_pid) if reaper == "pidfd" and hasattr(os, "pidfd_open") else -1
-        self._watcher: Any = None
+        config = JobConfig(
+            name,
+            cmd,
+            args=args or (),
+            env=env or {},
+            uid=uid,
+            gid=gid,
+            cwd=cwd,
+            detach=detach,
+            shell=shell,
+            redirect_output=redirect_output,
+            redirect_input=redirect_input,
+            custom_streams=custom_streams,
+            custom_channels=custom_channels,
+        )
+        super().__init__(loop, pid, config)
+        self.owner = Alone(self, on_exit_cb)
 
     @classmethod
-    def launch(
-        cls,
-        loop: Any,
-        config: JobConfig,
-        plan: SpawnPlan,
-        on_exit: Callable[[Process], None] | None = None,
-        file_limit: tuple[int, int] | None = None,
-        reaper: str = "pidfd",
-    ) -> Process:
-        """Start a process.
-
-        :param file_limit: RLIMIT_NOFILE for the child, if gafferd raised its own.
-        :param reaper: see :class:`Process`.
-        :raises SpawnError: one sentence with the system's reason.
-        """
-        if reaper == "loop":
-            loop.install_sigchld()  # before the child can exit
-        pipes = Pipes(config, plan.sinks)
-        try:
-            os_pid = execute(plan, config, pipes.stdio, pipes.extra)
-        except BaseException:
-            pipes.close_ours()
-            raise
-        finally:
-            pipes.close_theirs()
-        limit_files(os_pid, file_limit)
-        try:
-            process = cls(loop, plan.pid, config, os_pid, index=plan.index, reaper=reaper, on_exit=on_exit)
-        except OSError as error:
-            pipes.close_ours()
-            os.killpg(os_pid, signal.SIGKILL)  # nobody would ever notice its end
-            os.waitpid(os_pid, 0)
-            raise SpawnError(f"cannot watch the process: {error.strerror}; raise the limit of open files") from error
-        pipes.attach(process, plan.sinks)
-        process.watch()
+    def from_config(cls, loop: Any, pid: int, config: JobConfig, on_exit_cb: ExitCallback | None = None) -> Process:
+        """Return a process with the settings of a job, not started yet."""
+        process = cls.__new__(cls)
+        Child.__init__(process, loop, pid, config)
+        process.owner = Alone(process, on_exit_cb)
         return process
 
-    # -- its life -------------------------------------------------------------
-    def watch(self) -> None:
-        """Be told of the exit by the loop: pidfd where the system has it, else a child watcher."""
-        if self._pidfd >= 0:
-            self._watcher = self.loop.io(self._pidfd, 1)
-        else:
-            self._watcher = self.loop.child(self.os_pid)
-        self._watcher.start(self._exited)
+    @property
+    def owner(self) -> Owner:
+        """Who runs the process: its manager, if it has one."""
+        return self._owner
 
-    def _exited(self) -> None:
-        if self._pidfd < 0:
-            self.status = decode_status(self._watcher.rstatus)  # the loop has waited for it already
-        self._unwatch()
-        if self._on_exit is not None:
-            self._on_exit(self)
+    @owner.setter
+    def owner(self, owner: Owner) -> None:
+        self._owner: Owner = owner
 
-    def _unwatch(self) -> None:
-        if self._watcher is not None:
-            self._watcher.stop()
-            self._watcher.close()
-            self._watcher = None
+    def spawn(
+        self, once: bool = False, graceful_timeout: float | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Start the process.
 
-    def collect(self) -> ExitStatus | None:
-        """Take the exit status; None while the process lives. The group is untouched."""
-        if self.status is None:
-            self.status = collect(self._pidfd)
-        if self.status is not None and not self.ended:
-            self.ended = time.monotonic()
-            for reader in self._all_readers():
-                reader.drain()
-        return self.status
-
-    def signal_group(self, signum: int) -> bool:
-        """Send a signal to the process and its group; tell whether anybody was there.
-
-        Safe against reuse of the id: the leader is our child and not yet waited
-        for, or members of its group keep the id taken.
+        :param once: it shows as committed.
+        :param graceful_timeout: seconds between the stop signal and KILL; by default (or 0) 30.
+        :param env: more environment variables.
+        :raises Conflict: it was started already. :raises SpawnError: one sentence with the system's reason.
         """
-        try:
-            os.killpg(self.os_pid, signum)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True  # somebody is there who changed to another user
-        return True
+        owner = self.owner
+        if self.os_pid or not isinstance(owner, Alone):
+            raise Conflict(f"process {self.pid} of {self.name} was started already; make another one")
+        self.index = -1 if once else 0
+        self.graceful_timeout = graceful_timeout or None
+        self.env_extra = dict(env) if env else None
+        self._on_exit = owner.exited
+        self.start(owner.plan())
+
+    def stop(self) -> None:
+        """Stop the process; nothing happens if it does not run. A manager replaces it. Does not wait for its end."""
+        if self.active:
+            self.owner.stop_process(self.pid)
 
     def kill(self, signum: int) -> None:
         """Send a signal to the process and its group.
 
-        :raises NotFound: it has exited.
+        :raises NotFound: it does not run.
         """
-        if self.status is not None or not self.signal_group(signum):
-            raise NotFound(f"process {self.pid} of {self.name} has exited already")
-        self._asked = self._asked or {}
-        self._asked[signum] = time.monotonic()
+        super().kill(signum)
+        self.owner.signalled(self, signum)
 
-    def was_killed(self) -> bool:
-        """Tell whether its end is the work of :meth:`kill`, so that it is no crash.
+    def writelines(self, lines: Iterable[bytes | str], stream: str | None = None) -> None:
+        """Write *lines* in one go; as with files, nothing is put between them."""
+        self.write(b"".join(map(_encode, lines)), stream)
 
-        It died of a signal that was sent, or exited, as servers do, in the time that a stop would
-        have given it after one that asks for an end.
+    def monitor_io(self, io_label: str, listener: Hearer) -> None:
+        """Call ``listener(label, message)`` with output as it comes; see :class:`~gaffer.listening.OutputListener`.
+
+        :param io_label: a label of ``redirect_output`` or ``custom_streams``; ``""`` for all of them.
+        :raises IONotRedirected: that output is not redirected. :raises NotFound: no such stream.
         """
-        if self._asked is None or self.status is None:
-            return False
-        if self.status.signal is not None:
-            return self.status.signal in self._asked
-        since = self.ended - self.config.graceful_timeout
-        ending = {*_ASK_FOR_AN_END, self.config.stop_signal}
-        return any(signum in ending and at >= since for signum, at in self._asked.items())
+        for label in self._labels(io_label):
+            heard = self._heard(label)
+            if not any(_is_listener(sink, listener) for sink in heard):
+                self._hear(label, [*heard, OutputListener(self, label, listener)])
 
-    def close(self) -> None:
-        """Give back every descriptor; what was read can still be read."""
-        self._unwatch()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
-        if self.stdin is not None:
-            self.stdin.close()
-        for reader in self._all_readers():
-            reader.drain()
-            reader.close()
-        for duplex in (self.duplexes or {}).values():
-            duplex.close()
+    def unmonitor_io(self, io_label: str, listener: Hearer) -> None:
+        """Take back what :meth:`monitor_io` did; nothing happens if it did nothing."""
+        for label in self._labels(io_label):
+            heard = self._heard(label)
+            for sink in heard:
+                if _is_listener(sink, listener):
+                    sink.forget()
+            self._hear(label, [sink for sink in heard if not _is_listener(sink, listener)])
 
-    def _all_readers(self) -> list[Reader]:
-        return [*self.readers.values(), *(duplex.reader for duplex in (self.duplexes or {}).values())]
-
-    # -- input and output -------------------------------------------------------
-    def write(self, data: bytes | str, stream: str | None = None) -> None:
-        """Write to stdin, or to the custom stream *stream*.
-
-        :raises Forbidden: stdin is not redirected. :raises NotFound: no such stream.
-        """
-        if isinstance(data, str):
-            data = data.encode()
-        self._writer(stream).write(data)
-
-    def _writer(self, stream: str | None) -> Writer:
-        if stream in (None, "", "stdin", "ttin"):
-            if self.stdin is None:
-                raise Forbidden(f"stdin of {self.name} is not redirected; set redirect_input = true")
-            return self.stdin
-        duplex = (self.duplexes or {}).get(stream)
-        if duplex is not None:
-            return duplex.writer
-        if stream in self.readers:
-            raise Forbidden(f"{stream} of {self.name} is an output; it cannot be written")
-        raise NotFound(f"process {self.pid} of {self.name} has no stream {stream!r}")
-
-    def reader(self, label: str) -> Reader:
-        """Return the reader of a redirected output or custom stream.
-
-        :raises NotFound: no such stream.
-        """
-        duplex = (self.duplexes or {}).get(label)
-        found = duplex.reader if duplex is not None else self.readers.get(label)
-        if found is None:
-            raise NotFound(f"process {self.pid} of {self.name} has no stream {label!r}")
-        return found
-
-    def stderr_tail(self) -> list[str]:
-        """Return the last lines of stderr, redirected or not."""
-        reader = self.readers.get(self.stderr_label)
-        if reader is None or reader._ring is None:
-            return []
-        return last_lines(reader.ring.read()[1][-TAIL_SIZE:], TAIL_LINES)
-
-    # -- what is shown ----------------------------------------------------------
-    @property
-    def active(self) -> bool:
-        """Whether it has not exited."""
-        return self.status is None
-
-    @property
-    def committed(self) -> bool:
-        return self.index < 0
-
-    def uptime(self, now: float | None = None) -> float:
-        """Seconds since its start."""
-        return (time.monotonic() if now is None else now) - self.started
-
-    def info(self) -> dict[str, Any]:
-        """Return what ``GET /PID`` shows (CONTRACT §4)."""
+    def _labels(self, io_label: str) -> list[str]:
+        """Return the labels that *io_label* means."""
         config = self.config
-        return {
-            "pid": self.pid,
-            "os_pid": self.os_pid,
-            "name": self.name.full,
-            "cmd": config.cmd,
-            "args": config.to_dict()["args"],
-            "env": {**config.env, **(self.env_extra or {})},
-            "uid": config.uid,
-            "gid": config.gid,
-            "create_time": self.create_time,
-            "committed": self.committed,
-            "redirect_output": list(config.redirect_output),
-            "redirect_input": config.redirect_input,
-            "custom_streams": list(config.custom_streams),
-            "active": self.active,
-            "index": self.index,
-            "uptime": self.uptime(),
-        }
+        known = list(dict.fromkeys((*config.redirect_output, *config.custom_streams)))
+        if io_label in known:
+            return [io_label]
+        if io_label == "" and known:
+            return known
+        if io_label in ("", "stdout", "stderr"):
+            raise IONotRedirected(f"{io_label or 'the output'} of {self.name} is not redirected; set redirect_output")
+        raise NotFound(f"process {self.pid} of {self.name} has no stream {io_label!r}")
 
-    def __repr__(self) -> str:
-        return f"<Process {self.pid} of {self.name}, os_pid {self.os_pid}>"
+    def _heard(self, label: str) -> list[Any]:
+        """Return what hears a stream, also one that is not there yet."""
+        if isinstance(self.owner, Alone) and not self.os_pid:
+            return self.owner.sinks.get(label, [])
+        return self.reader(label).sinks or []
+
+    def _hear(self, label: str, sinks: list[Any]) -> None:
+        if isinstance(self.owner, Alone) and not self.os_pid:
+            self.owner.sinks[label] = sinks
+        else:
+            self.reader(label).sinks = sinks
+
+    # -- statistics ---------------------------------------------------------------
+    @property
+    def stats(self) -> Figures:
+        """Its statistics (CONTRACT §4): the latest ones if it is monitored, else measured now.
+
+        :raises NotFound: it does not run. :raises Unavailable: its manager has no plugin that measures.
+        """
+        return self.owner.statistics.last(self.pid) or self.owner.process_stats(self.pid)
+
+    def monitor(self, listener: Listener = None, interval: float = FASTEST) -> None:
+        """Call ``listener("stat", statistics)`` every *interval* seconds until the process ends.
+
+        :param listener: None only keeps :attr:`stats` fresh.
+        :param interval: seconds, at least 0.1.
+        """
+        self.owner.statistics.subscribe(STAT, self.pid, listener, self.measurable, interval)
+
+    def unmonitor(self, listener: Listener = None) -> None:
+        """Take back what :meth:`monitor` did; nothing happens if it did nothing."""
+        self.owner.statistics.unsubscribe(STAT, self.pid, listener)
+
+    def measurable(self) -> list[Process] | None:
+        """Return the process in a list if it runs; an empty one before that, None after it."""
+        if self.status is not None:
+            return None
+        return [self] if self.os_pid else []
+
+
+class ProcessConfig(JobConfig):
+    """The settings of a job, under the seeds' name; it can make a process too."""
+
+    #: The settings that need not be given, as JSON shows them, with their defaults.
+    DEFAULT_PARAMS = {
+        field.name: field.kind.to_json(field.default) for field in CORE_FIELDS if field.name not in ("name", "cmd")
+    }
+
+    def make_process(
+        self,
+        loop: Any,
+        pid: int,
+        label: str,
+        env: Mapping[str, str] | None = None,
+        on_exit: ExitCallback | None = None,
+    ) -> Process:
+        """Return a process of these settings, not started yet.
+
+        :param label: its name.
+        :param env: more environment variables.
+        :param on_exit: see :class:`Process`.
+        """
+        config = self.replace(name=label, env={**self.env, **(env or {})})
+        return Process.from_config(loop, pid, config, on_exit)
+
+
+def _is_listener(sink: Any, listener: Any) -> bool:
+    return isinstance(sink, OutputListener) and sink.listener == listener
+
+
+def _encode(data: bytes | str) -> bytes:
+    return data.encode() if isinstance(data, str) else data

@@ -8,6 +8,8 @@ from typing import Any, Callable, Iterable
 
 import gevent
 
+from ..alone import Alone
+from ..child import Child
 from ..errors import SpawnError, Unavailable
 from ..jobconfig import JobConfig
 from ..manager import Manager
@@ -135,9 +137,9 @@ class FakeProcess(Process):
         on_exit: Callable[[Process], None] | None = None,
         ignores: Iterable[int] = (),
     ) -> None:
-        super().__init__(
-            None, plan.pid, config, FIRST_OS_PID + plan.pid, index=plan.index, reaper="a test", on_exit=on_exit
-        )
+        Child.__init__(self, None, plan.pid, config, plan.index, on_exit)
+        self.owner = Alone(self)
+        self.began(FIRST_OS_PID + plan.pid, reaper="a test")
         self.plan = plan
         self.clock = clock
         self.ignores = set(ignores)

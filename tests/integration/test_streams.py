@@ -336,7 +336,7 @@ def test_custom_streams_go_both_ways(manager, watch):
     heard(found, "data", b"other one\n")
     manager.send(found.pid, b"two\n", "control")
     heard(found, "control", b"got two\n")
-    assert found.info()["custom_streams"] == ["control", "data"]
+    assert found.info["custom_streams"] == ["control", "data"]
 
 
 def test_custom_streams_beside_all_others(manager, watch, tmp_path):
