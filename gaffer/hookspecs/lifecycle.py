@@ -46,7 +46,7 @@ def gaffer_add_options(options: Options) -> None:
 
         @gaffer.hookimpl
         def gaffer_add_options(options):
-            options.add("verbose", Int(0, 2), 0, "print events", flags=("-v",))
+            options.add("mailer_bind", OptionalText(), None, "where mail comes in", flags=("--mailer-bind",))
     """
 
 
@@ -65,7 +65,7 @@ def gaffer_job_settings(fields: JobFields) -> None:
 
         @gaffer.hookimpl
         def gaffer_job_settings(fields):
-            fields.add("mail_to", fields_module.OptionalText(), None, "who hears of crashes")
+            fields.add("mail_to", OptionalText(), None, "who hears of crashes")
     """
 
 

@@ -74,7 +74,7 @@ def gaffer_before_scale(job: Job, count: int) -> int | None:
 def gaffer_job_loaded(job: Job) -> None:
     """[TELL] A job was loaded; event ``create``.
 
-    When: after it is in the table, before its processes start.
+    When: after it is in the table; its first process may have started by then.
     May: anything; it delays only its own plugin.
     Returns: nothing.
     On exception: logged and counted under the plugin's name.
@@ -125,7 +125,7 @@ def gaffer_job_unloaded(job: Job) -> None:
 def gaffer_job_started(job: Job) -> None:
     """[TELL] A job is wanted up; event ``start``.
 
-    When: before its first process.
+    When: it was not wanted up before; its first process may have started by then.
     May: anything; it delays only its own plugin.
     Returns: nothing.
     On exception: logged and counted under the plugin's name.
