@@ -18,8 +18,9 @@ COMMANDS = {
     "gaffer_lookupd": "gaffer.lookupd.main:main",
 }
 
-DOCS = ["sphinx>=7.2"]
+DOCS = ["sphinx>=7.4"]
 TEST = [
+    *DOCS,
     "pytest>=8",
     "hypothesis>=6.100",
     "jsonschema>=4.18",
