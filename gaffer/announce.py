@@ -54,10 +54,13 @@ class Announcer:
     def _publish(self, job: Job, what: Tell) -> None:
         manager = self._manager
         heard = manager.hooks.implemented("gaffer_event")
+        if not heard and not manager.events and not manager.hub:
+            return
+        message, names = _message(job, what), event_names(job, what)
+        manager.hub.publish(names, message)
         if not heard and not manager.events:
             return
-        message = _message(job, what)
-        for name in event_names(job, what):
+        for name in names:
             event = {"event": name, **message}
             if heard:
                 manager.hooks.tell("gaffer_event", event=event)
@@ -77,6 +80,7 @@ class Announcer:
 
     def process_gone(self, process: Process) -> None:
         self._manager.running.pop(process.pid, None)
+        self._manager.past.add(process)
 
 
 def event_names(job: Job, what: Tell) -> list[str]:

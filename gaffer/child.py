@@ -12,6 +12,7 @@ from .exits import ExitStatus, collect, decode_status
 from .jobconfig import JobConfig
 from .names import JobName
 from .pipes import Pipes
+from .rings import RingLimits
 from .spawn import SpawnPlan, execute, limit_files
 from .streams import TAIL_SIZE, Duplex, Reader, Writer, last_lines
 
@@ -100,21 +101,29 @@ class Child:
         on_exit: Callable[[Any], None] | None = None,
         file_limit: tuple[int, int] | None = None,
         reaper: str = "pidfd",
+        rings: RingLimits | None = None,
     ) -> _C:
         """Start a process for an engine.
 
         :param on_exit: called in the hub when the process has exited; must only enqueue.
         :param file_limit: RLIMIT_NOFILE for the child, if gafferd raised its own.
         :param reaper: ``pidfd``, or ``loop`` in programs whose loop has child watchers of its own.
+        :param rings: how much of its output is kept.
         :raises SpawnError: one sentence with the system's reason.
         """
         process = cls.__new__(cls)
         Child.__init__(process, loop, plan.pid, config, plan.index, on_exit)
-        process.start(plan, file_limit, reaper)
+        process.start(plan, file_limit, reaper, rings)
         return process
 
     # -- its life -------------------------------------------------------------
-    def start(self, plan: SpawnPlan, file_limit: tuple[int, int] | None = None, reaper: str = "pidfd") -> None:
+    def start(
+        self,
+        plan: SpawnPlan,
+        file_limit: tuple[int, int] | None = None,
+        reaper: str = "pidfd",
+        rings: RingLimits | None = None,
+    ) -> None:
         """Start it; see :meth:`launch`."""
         if reaper == "loop":
             self.loop.install_sigchld()  # before the child can exit
@@ -134,7 +143,7 @@ class Child:
             os.killpg(os_pid, signal.SIGKILL)  # nobody would ever notice its end
             os.waitpid(os_pid, 0)
             raise SpawnError(f"cannot watch the process: {error.strerror}; raise the limit of open files") from error
-        pipes.attach(self, plan.sinks)
+        pipes.attach(self, plan.sinks, rings)
         self.watch()
 
     def began(self, os_pid: int, reaper: str = "pidfd") -> None:

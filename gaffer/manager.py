@@ -25,13 +25,16 @@ from .errors import BadRequest, Conflict, GafferError, NotFound, PluginError, Un
 from .events import EventEmitter, _thread_id
 from .fields import Environment, Seconds, parse_signal
 from .hooks import Hooks
+from .hub import Hub
 from .job import Job
 from .jobconfig import JobConfig, JobFields
 from .loading import Configured, prepare
 from .monitor import Monitor
 from .names import JobName, check_name, parse_job_name
+from .past import Past
 from .plugins import PluginSet
 from .process import Process
+from .rings import RingLimits
 from .shutdown import Shutdown
 from .watching import Watching
 
@@ -79,12 +82,22 @@ class Manager(Watching):
         self.events = EventEmitter(self.loop)
         #: Measures processes while somebody is subscribed.
         self.statistics = Monitor(partial(views.sample, self))
+        #: The same events for readers that take when they can: feeds and sockets.
+        self.hub = Hub()
+        #: How much output of processes is kept.
+        self.rings = RingLimits()
+        #: Processes that ended a while ago, for their output.
+        self.past = Past()
         #: Processes that live, and those just ending, by pid.
         self.running: dict[int, Process] = {}
         self.state = "new"
         self.commands = CommandTable(self)
         self.engine = Engine(
-            self.loop, self.hooks, Announcer(self), self.node_id, launch=partial(Process.launch, reaper=reaper)
+            self.loop,
+            self.hooks,
+            Announcer(self),
+            self.node_id,
+            launch=partial(Process.launch, reaper=reaper, rings=self.rings),
         )
         self._jobs: dict[JobName, Job] = {}
         #: Jobs that were unloaded and still have processes.
@@ -445,6 +458,14 @@ class Manager(Watching):
         if process is None:
             raise NotFound(f"no process {pid}; 'gafferctl pids' lists them")
         return process
+
+    def find_process(self, pid: int) -> Process:
+        """Return a process that lives, or ended a short while ago.
+
+        :raises NotFound: there is none, or it ended too long ago.
+        """
+        past = self.past.get(pid) if pid not in self.running else None
+        return past or self.get_process(pid)
 
     def process_info(self, pid: int) -> dict[str, Any]:
         """Return what ``GET /PID`` shows (CONTRACT §4)."""

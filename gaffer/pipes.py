@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import SpawnError
 from .jobconfig import JobConfig
+from .rings import RingLimits
 from .streams import TAIL_SIZE, Duplex, Reader, Sink, Writer, make_pipe
 
 if TYPE_CHECKING:
@@ -75,19 +76,24 @@ class Pipes:
             self.theirs.append(ends[-1])
         return ends + [fd if isinstance(fd, int) else fd.fileno() for fd in self.config.custom_channels]
 
-    def attach(self, process: Child, sinks: dict[str, list[Sink]]) -> None:
-        """Hand our ends to *process*."""
+    def attach(self, process: Child, sinks: dict[str, list[Sink]], limits: RingLimits | None = None) -> None:
+        """Hand our ends to *process*.
+
+        :param limits: what redirected and custom streams keep; other output keeps little and never grows.
+        """
+        kept: dict[str, Any] = {"size": limits.size, "limits": limits} if limits is not None else {}
         for label, fd in self.ours.items():
             if label == "stdin":
                 process.stdin = Writer(process.loop, label, fd)
                 continue
             redirected = label in self.config.redirect_output
-            extra = {} if redirected else {"size": TAIL_SIZE}
+            extra = kept if redirected else {"size": TAIL_SIZE}
             process.readers[label] = Reader(process.loop, label, fd, sinks=sinks.get(label), **extra)
         process.stderr_label = self.stderr_label
         if self.duplexes:
             process.duplexes = {
-                label: Duplex(process.loop, label, fd, sinks.get(label)) for label, fd in self.duplexes.items()
+                label: Duplex(process.loop, label, fd, sinks=sinks.get(label), **kept)
+                for label, fd in self.duplexes.items()
             }
 
     def close_theirs(self) -> None:

@@ -12,20 +12,20 @@ import errno
 import fcntl
 import logging
 import os
+import time
 from collections import deque
 from contextlib import suppress
-from typing import Any, Callable, NamedTuple, Protocol
+from typing import Any, Callable, Protocol
+
+from gevent.event import Event
 
 from .errors import Unavailable
+from .rings import RING_SIZE, Ring, RingLimits
 
 log = logging.getLogger("gaffer.streams")
 
 #: What one read takes; one read a callback keeps hundreds of writers fair.
 CHUNK = 65_536
-#: Bytes of output that a ring keeps.
-RING_SIZE = 65_536
-#: Chunks are put together up to this many bytes.
-SMALL = 4_096
 #: Bytes of stderr kept of a stream that nobody redirected, for the tail of failures.
 TAIL_SIZE = 8_192
 #: Bytes that may wait to be written to a child's stdin.
@@ -43,61 +43,6 @@ class Sink(Protocol):
     def close(self) -> Any: ...
 
 
-class Chunk(NamedTuple):
-    """Bytes as they were read, and the position of the first of them in the stream."""
-
-    offset: int
-    data: bytes
-
-
-class Ring:
-    """The latest bytes of a stream.
-
-    :param size: how many bytes are kept, at least 1; whole chunks are dropped, so a little
-        more can be there.
-    """
-
-    __slots__ = ("size", "end", "_chunks", "_held")
-
-    def __init__(self, size: int = RING_SIZE) -> None:
-        self.size = size
-        #: Bytes ever written: the position after the last one.
-        self.end = 0
-        self._chunks: deque[Chunk] = deque()
-        self._held = 0
-
-    @property
-    def start(self) -> int:
-        """The position of the oldest byte still kept."""
-        return self.end - self._held
-
-    def append(self, data: bytes) -> None:
-        """Add *data*; the oldest chunks go while more than ``size`` bytes stay."""
-        last = self._chunks[-1] if self._chunks else None
-        # A child that writes byte by byte would cost a hundred times what it wrote.
-        if last is not None and len(last.data) + len(data) <= min(SMALL, self.size // 16):
-            self._chunks[-1] = Chunk(last.offset, last.data + data)
-        else:
-            self._chunks.append(Chunk(self.end, data))
-        self.end += len(data)
-        self._held += len(data)
-        while self._held - len(self._chunks[0].data) >= self.size:
-            self._held -= len(self._chunks.popleft().data)
-
-    def read(self, position: int = 0) -> tuple[int, bytes, int]:
-        """Return ``(lost, data, next position)``: what is kept from *position* on.
-
-        ``lost`` counts the bytes between *position* and the oldest kept one.
-        """
-        start = max(position, self.start)
-        parts = [
-            chunk.data[max(0, start - chunk.offset) :]
-            for chunk in self._chunks
-            if chunk.offset + len(chunk.data) > start
-        ]
-        return max(0, self.start - position), b"".join(parts), self.end
-
-
 class Reader:
     """Drains one descriptor into a ring and the sinks that plugins opened.
 
@@ -105,16 +50,28 @@ class Reader:
     :param label: the stream's name.
     :param fd: a descriptor that is ours from now on.
     :param size: bytes kept.
+    :param limits: how far the ring may grow while somebody reads.
     """
 
-    __slots__ = ("label", "fd", "size", "_ring", "sinks", "_watcher")
+    __slots__ = ("label", "fd", "size", "over", "sinks", "_limits", "_ring", "_watcher")
 
-    def __init__(self, loop: Any, label: str, fd: int, size: int = RING_SIZE, sinks: list[Sink] | None = None) -> None:
+    def __init__(
+        self,
+        loop: Any,
+        label: str,
+        fd: int,
+        size: int = RING_SIZE,
+        sinks: list[Sink] | None = None,
+        limits: RingLimits | None = None,
+    ) -> None:
         self.label = label
         self.fd = fd
         self.size = size
-        self._ring: Ring | None = None
+        #: Whether nothing will be read any more.
+        self.over = False
         self.sinks = sinks
+        self._limits = limits
+        self._ring: Ring | None = None
         os.set_blocking(fd, False)
         self._watcher = loop.io(fd, 1)
         self._watcher.start(self._readable)
@@ -123,8 +80,14 @@ class Reader:
     def ring(self) -> Ring:
         """The ring, made when first needed: most children of a large job say nothing."""
         if self._ring is None:
-            self._ring = Ring(self.size)
+            self._ring = Ring(self.size, self._limits)
+            self._ring.ended = self.over
         return self._ring
+
+    @property
+    def held(self) -> int:
+        """How many bytes the ring holds; none is made for the answer."""
+        return 0 if self._ring is None else self._ring.held
 
     def _readable(self) -> None:
         try:
@@ -178,9 +141,15 @@ class Reader:
         fd, self.fd = self.fd, -1
         with suppress(OSError):  # closed by somebody else: a fault of theirs, which the read has logged
             os.close(fd)
+        self._end()
+
+    def _end(self) -> None:
         for sink in self.sinks or ():
             _close_sink(sink)
         self.sinks = None
+        self.over = True
+        if self._ring is not None:
+            self._ring.finish()
 
 
 def _close_sink(sink: Sink) -> None:
@@ -190,37 +159,62 @@ def _close_sink(sink: Sink) -> None:
         log.error("closing a sink failed: %r", error, exc_info=error)
 
 
+class Full(Unavailable):
+    """The child left too much unread; nothing of what was to be written was taken."""
+
+
 class Writer:
-    """Writes to a child without ever waiting; what does not fit yet is kept, within a bound.
+    """Writes to a child; what does not fit yet is kept, within a bound.
 
     :param fd: a descriptor that is ours from now on.
     """
 
-    __slots__ = ("label", "fd", "_loop", "_watcher", "_waiting", "_size", "_finish")
+    __slots__ = ("label", "fd", "_loop", "_watcher", "_waiting", "_size", "_finish", "_room")
 
     def __init__(self, loop: Any, label: str, fd: int) -> None:
         self.label = label
         self.fd = fd
         self._loop = loop
         self._watcher: Any = None
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[memoryview] = deque()
         self._size = 0
         self._finish = False
+        #: Set when something was written; made when somebody waits for it.
+        self._room: Event | None = None
         os.set_blocking(fd, False)
 
     def write(self, data: bytes) -> None:
-        """Write *data*, or keep it until the child reads.
+        """Write *data*, or keep it until the child reads; never waits.
 
-        :raises Unavailable: the child closed the stream, or ``WRITE_LIMIT`` bytes wait already.
+        :raises Full: ``WRITE_LIMIT`` bytes wait already. :raises Unavailable: the stream is closed.
         """
         if self.fd < 0 or self._finish:
             raise Unavailable(f"{self.label} is closed: the process does not read it any more")
         if self._size and self._size + len(data) > WRITE_LIMIT:
-            raise Unavailable(f"{self.label} is full: the process left {self._size} bytes unread; try again later")
-        self._waiting.append(data)
+            raise Full(f"{self.label} is full: the process left {self._size} bytes unread; try again later")
+        self._waiting.append(memoryview(data))
         self._size += len(data)
         if self._watcher is None:
             self._flush()
+
+    def deliver(self, data: bytes, patience: float) -> None:
+        """Write *data*, all of it or nothing; while there is no room, wait until the child has read enough.
+
+        :param patience: seconds to wait at the most.
+        :raises Full: it took longer. :raises Unavailable: the stream is closed.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self.write(data)
+                return
+            except Full:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise
+                self._room = self._room or Event()
+                self._room.clear()
+                self._room.wait(left)
 
     def _flush(self) -> None:
         try:
@@ -228,6 +222,8 @@ class Writer:
                 data = self._waiting[0]
                 done = os.write(self.fd, data)
                 self._size -= done
+                if self._room is not None:
+                    self._room.set()
                 if done < len(data):
                     self._waiting[0] = data[done:]
                 else:
@@ -273,6 +269,8 @@ class Writer:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+        if self._room is not None:
+            self._room.set()
 
 
 class Duplex:
@@ -280,8 +278,16 @@ class Duplex:
 
     __slots__ = ("reader", "writer")
 
-    def __init__(self, loop: Any, label: str, fd: int, sinks: list[Sink] | None = None) -> None:
-        self.reader = Reader(loop, label, fd, sinks=sinks)
+    def __init__(
+        self,
+        loop: Any,
+        label: str,
+        fd: int,
+        size: int = RING_SIZE,
+        sinks: list[Sink] | None = None,
+        limits: RingLimits | None = None,
+    ) -> None:
+        self.reader = Reader(loop, label, fd, size, sinks, limits)
         self.writer = Writer(loop, label, os.dup(fd))
 
     def close(self) -> None:

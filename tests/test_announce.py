@@ -9,9 +9,11 @@ import pytest
 
 from gaffer import hookspecs
 from gaffer.announce import Announcer, event_names, exit_info
+from gaffer.hub import Hub
 from gaffer.job import Copy, Job
 from gaffer.jobconfig import JobConfig
 from gaffer.messages import Tell
+from gaffer.past import Past
 from gaffer.policy import After, History
 from gaffer.process import ExitStatus
 
@@ -51,7 +53,7 @@ class Events:
 
 @pytest.fixture
 def manager():
-    return SimpleNamespace(hooks=Hooks(), events=Events(), running={})
+    return SimpleNamespace(hooks=Hooks(), events=Events(), hub=Hub(), past=[], running={})
 
 
 @pytest.fixture
@@ -64,7 +66,9 @@ def job(name="web"):
 
 
 def process(committed=False, detach=False):
-    return SimpleNamespace(pid=7, os_pid=4711, committed=committed, config=SimpleNamespace(detach=detach))
+    return SimpleNamespace(
+        pid=7, os_pid=4711, committed=committed, config=SimpleNamespace(detach=detach), readers={}, duplexes=None
+    )
 
 
 #: One of each that the machine tells.
@@ -261,6 +265,7 @@ def test_processes_are_in_the_table_while_they_live(announcer, manager):
     one = process()
     announcer.process_started(one)
     assert manager.running == {7: one}
+    manager.past = Past()
     announcer.process_gone(one)
     announcer.process_gone(one)
-    assert manager.running == {}
+    assert manager.running == {} and manager.past.get(7) is one

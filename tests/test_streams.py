@@ -5,7 +5,6 @@ import logging
 import os
 import pty
 import socket
-import tracemalloc
 
 import gevent
 import pytest
@@ -16,11 +15,9 @@ from gaffer.errors import Unavailable
 from gaffer.streams import (
     CHUNK,
     PIPE_SIZE,
-    RING_SIZE,
     WRITE_LIMIT,
     Duplex,
     Reader,
-    Ring,
     Writer,
     last_lines,
     make_pipe,
@@ -75,70 +72,6 @@ def let_the_loop_run(until):
             return
         gevent.idle()
     raise AssertionError("it never happened")
-
-
-# -- the ring, against a plain bytearray
-
-CHUNKS = st.lists(st.binary(max_size=40), max_size=30)
-
-
-@given(st.integers(1, 64), CHUNKS, st.integers(0, 1300))
-def test_a_ring_reads_like_the_end_of_all_that_was_written(size, chunks, position):
-    ring, model = Ring(size), bytearray()
-    for chunk in chunks:
-        ring.append(chunk)
-        model += chunk
-    lost, data, following = ring.read(position)
-    assert data == model[max(position, ring.start) :]
-    assert lost == max(0, ring.start - position)
-    assert following == ring.end == len(model)
-
-
-@given(st.integers(1, 64), CHUNKS)
-def test_a_ring_keeps_its_size_and_less_than_one_chunk_more(size, chunks):
-    ring = Ring(size)
-    for chunk in chunks:
-        ring.append(chunk)
-        held = ring.end - ring.start
-        assert min(size, ring.end) <= held < size + max(size // 16, *map(len, chunks), 1)
-
-
-@given(st.integers(1, 2000), st.lists(st.one_of(st.binary(max_size=300), st.just(None)), max_size=60))
-def test_a_reader_that_follows_gets_every_byte_or_knows_how_many_it_lost(size, steps):
-    ring, written, position, seen = Ring(size), bytearray(), 0, 0
-    for step in [*steps, None]:
-        if step is not None:
-            ring.append(step)
-            written += step
-            continue
-        lost, data, position = ring.read(position)
-        seen += lost
-        assert data == written[seen : seen + len(data)]
-        seen += len(data)
-    assert seen == len(written)
-
-
-def test_a_position_in_the_future_has_nothing_to_read_yet():
-    ring = Ring()
-    ring.append(b"abc")
-    assert ring.read(10) == (0, b"", 3)
-
-
-def test_an_empty_ring():
-    assert Ring().read() == (0, b"", 0)
-
-
-def test_output_that_comes_byte_by_byte_takes_no_more_memory_than_other_output():
-    tracemalloc.start()
-    try:
-        ring = Ring(RING_SIZE)
-        for _ in range(RING_SIZE + 1000):
-            ring.append(b".")
-        taken, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert taken < 2 * RING_SIZE
-    assert ring.end - ring.start >= RING_SIZE
 
 
 # -- reading

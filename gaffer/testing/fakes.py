@@ -14,8 +14,9 @@ from ..errors import SpawnError, Unavailable
 from ..jobconfig import JobConfig
 from ..manager import Manager
 from ..process import ExitStatus, Process
+from ..rings import RING_SIZE
 from ..spawn import SpawnPlan
-from ..streams import RING_SIZE, TAIL_SIZE, Duplex, Reader, Sink, Writer, _close_sink
+from ..streams import TAIL_SIZE, Duplex, Reader, Sink, Writer
 
 #: The kernel gives no such number (PID_MAX_LIMIT in proc(5)), so a signal that slips through reaches nobody.
 FIRST_OS_PID = 2**22
@@ -70,7 +71,7 @@ class FakeReader(Reader):
 
     def __init__(self, label: str, size: int, sinks: list[Sink] | None) -> None:
         self.label, self.fd, self.size, self.sinks = label, -1, size, sinks
-        self._ring, self._watcher = None, None
+        self._ring, self._watcher, self._limits, self.over = None, None, None, False
 
     def feed(self, data: bytes) -> None:
         """Do what a read of *data* does."""
@@ -82,9 +83,7 @@ class FakeReader(Reader):
         """There is never anything left to read."""
 
     def close(self) -> None:
-        for sink in self.sinks or ():
-            _close_sink(sink)
-        self.sinks = None
+        self._end()
 
 
 class FakeWriter(Writer):

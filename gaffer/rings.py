@@ -1,0 +1,262 @@
+"""The latest bytes of a stream, and positions in it.
+
+A ring keeps what was read last; older bytes are dropped and counted. Whoever
+reads is a :class:`Cursor`: a position, so that nothing is copied or queued for
+a reader, and one that comes too late learns how many bytes it missed. While
+cursors follow, a ring grows to hold what the slowest of them has not read yet,
+within limits that all rings of a manager share; a cursor that lets it run full
+holds nothing back any more, until it reads again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from typing import Callable, Iterable, NamedTuple
+
+log = logging.getLogger("gaffer.streams")
+
+#: Bytes of output that a ring keeps.
+RING_SIZE = 65_536
+#: Bytes that it may hold while somebody reads …
+GROWN_SIZE = 4_194_304
+#: … and that all rings together may hold beyond what they keep anyway.
+GROWN_TOTAL = 16_777_216
+#: What one read of a cursor takes unless it says otherwise.
+BATCH = 262_144
+#: Chunks are put together up to this many bytes …
+SMALL = 4_096
+#: … when they come within this many seconds, so that each byte's time is about right …
+MOMENT = 0.05
+#: … or when there are this many chunks, so that output that drips takes no more memory than other output.
+MANY = 128
+#: A ring that overlaps its size by a chunk has not grown.
+_OVERLAP = 65_536
+
+
+class Chunk(NamedTuple):
+    """Bytes as they were read.
+
+    :param offset: the position of the first of them in the stream: a sequence number in bytes.
+    :param at: monotonic seconds when the first of them was read.
+    :param time: the same moment in seconds since 1970.
+    """
+
+    offset: int
+    data: bytes
+    at: float
+    time: float
+
+
+class RingLimits:
+    """How much the rings of one manager may hold; changes count for rings made later.
+
+    :param size: bytes that each keeps.
+    :param most: bytes that one may hold while somebody reads.
+    :param total: bytes by which all of them together may exceed what they keep.
+    """
+
+    __slots__ = ("size", "most", "total", "grown")
+
+    def __init__(self, size: int = RING_SIZE, most: int = GROWN_SIZE, total: int = GROWN_TOTAL) -> None:
+        self.size = size
+        self.most = most
+        self.total = total
+        #: Bytes by which rings exceed what they keep at the moment.
+        self.grown = 0
+
+
+class Ring:
+    """The latest bytes of a stream.
+
+    :param size: how many bytes are kept, at least 1; whole chunks are dropped, so a little
+        more can be there.
+    :param limits: how far it may grow while somebody reads; without them not at all.
+    """
+
+    __slots__ = ("size", "end", "ended", "_limits", "_chunks", "_held", "_grown", "_cursors")
+
+    def __init__(self, size: int = RING_SIZE, limits: RingLimits | None = None) -> None:
+        self.size = size
+        #: Bytes ever written: the position after the last one.
+        self.end = 0
+        #: Whether nothing will be added any more.
+        self.ended = False
+        self._limits = limits
+        self._chunks: deque[Chunk] = deque()
+        self._held = 0
+        self._grown = 0
+        self._cursors: list[Cursor] = []
+
+    @property
+    def start(self) -> int:
+        """The position of the oldest byte still kept."""
+        return self.end - self._held
+
+    @property
+    def held(self) -> int:
+        """How many bytes are kept."""
+        return self._held
+
+    @property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """What is kept, oldest first, with its times."""
+        return tuple(self._chunks)
+
+    @property
+    def readers(self) -> int:
+        """How many cursors follow."""
+        return len(self._cursors)
+
+    def append(self, data: bytes) -> None:
+        """Add *data*; the oldest chunks go while enough stays."""
+        now = time.monotonic()
+        last = self._chunks[-1] if self._chunks else None
+        if last is not None and self._belongs(last, data, now):
+            self._chunks[-1] = Chunk(last.offset, last.data + data, last.at, last.time)
+        else:
+            self._chunks.append(Chunk(self.end, data, now, time.time()))
+        self.end += len(data)
+        self._held += len(data)
+        if self._held > self.size:
+            self._trim()
+        if self._cursors:
+            self._wake()
+
+    def _belongs(self, last: Chunk, data: bytes, now: float) -> bool:
+        """Tell whether *data* makes the last chunk longer: a child that writes byte by byte would cost a
+        hundred times what it wrote."""
+        if len(last.data) + len(data) > min(SMALL, self.size // 16):
+            return False
+        return now - last.at < MOMENT or len(self._chunks) >= MANY
+
+    def _trim(self) -> None:
+        """Drop the oldest chunks that neither the size nor a reader needs."""
+        needed = self._needed()
+        chunks = self._chunks
+        while self._held - len(chunks[0].data) >= self.size and chunks[0].offset + len(chunks[0].data) <= needed:
+            self._held -= len(chunks.popleft().data)
+        if self._limits is not None:
+            grown = max(0, self._held - self.size - _OVERLAP)
+            self._limits.grown += grown - self._grown
+            self._grown = grown
+
+    def _needed(self) -> int:
+        """Return the position from which on readers still need what is there.
+
+        Those that let the ring reach its limit are left behind, all at once: one long gap is better than many.
+        """
+        limits = self._limits
+        if limits is None or not self._cursors:
+            return self.end
+        slowest = min((cursor.position for cursor in self._cursors if not cursor.behind), default=self.end)
+        if self.end - slowest <= self.size:
+            return slowest
+        if self.end - slowest <= limits.most and limits.grown <= limits.total:
+            return slowest
+        for cursor in self._cursors:
+            cursor.behind = cursor.behind or cursor.position < self.end - self.size
+        return self.end
+
+    def _wake(self) -> None:
+        for cursor in self._cursors:
+            if cursor.wake is not None:
+                try:
+                    cursor.wake()
+                except Exception as error:  # one reader's trouble is neither the stream's nor the other readers'
+                    cursor.wake = None
+                    log.error("a reader of a stream cannot be woken: %r", error, exc_info=error)
+
+    def finish(self) -> None:
+        """Say that this was all."""
+        if not self.ended:
+            self.ended = True
+            self._wake()
+
+    def read(self, position: int = 0, most: int | None = None) -> tuple[int, bytes, int]:
+        """Return ``(lost, data, next position)``: what is kept from *position* on.
+
+        ``lost`` counts the bytes between *position* and the oldest kept one.
+
+        :param most: how many bytes to return at the most; all without it.
+        """
+        start = max(position, self.start)
+        newer: list[Chunk] = []
+        # From the end, because most who ask have read everything but the last chunk.
+        for chunk in reversed(self._chunks):
+            if chunk.offset + len(chunk.data) <= start:
+                break
+            newer.append(chunk)
+        data = _join(reversed(newer), start, most)
+        return max(0, self.start - position), data, min(start, self.end) + len(data)
+
+    def tail(self, lines: int) -> int:
+        """Return the position where the last *lines* kept lines begin; what has no end yet is a line, too."""
+        data = self.read()[1]
+        at = len(data) - 1 if data.endswith(b"\n") else len(data)
+        for _ in range(lines):
+            if at <= 0:
+                return self.start
+            at = data.rfind(b"\n", 0, at)
+            if at < 0:
+                return self.start
+        return self.end if lines <= 0 else self.start + at + 1
+
+    def follow(self, position: int | None = None, wake: Callable[[], None] | None = None) -> Cursor:
+        """Return a new cursor; see there."""
+        return Cursor(self, position, wake)
+
+
+def _join(chunks: Iterable[Chunk], start: int, most: int | None) -> bytes:
+    """Return the bytes of *chunks* from position *start* on, at most *most* of them."""
+    parts, size = [], 0
+    for chunk in chunks:
+        parts.append(chunk.data[start - chunk.offset :] if chunk.offset < start else chunk.data)
+        size += len(parts[-1])
+        if most is not None and size >= most:
+            break
+    data = b"".join(parts)
+    return data if most is None or size <= most else data[:most]
+
+
+class Cursor:
+    """A reader: a position in a ring.
+
+    :param position: where to begin; by default at the end, so that it reads what comes from now on.
+    :param wake: called when there is more, or no more will come; in the hub, so it must only set something.
+
+    Close it when it is not needed any more.
+    """
+
+    __slots__ = ("ring", "position", "behind", "wake")
+
+    def __init__(self, ring: Ring, position: int | None = None, wake: Callable[[], None] | None = None) -> None:
+        self.ring = ring
+        self.position = ring.end if position is None else min(position, ring.end)
+        #: Whether it let the ring run full; bytes are missing when it reads.
+        self.behind = False
+        self.wake = wake
+        ring._cursors.append(self)
+
+    def read(self, most: int = BATCH) -> tuple[int, bytes]:
+        """Return ``(lost, data)``: how many bytes were missed, and those that follow; never waits.
+
+        :param most: how many bytes to return at the most.
+        """
+        lost, data, self.position = self.ring.read(self.position, most)
+        self.behind = False
+        return lost, data
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything was read and nothing will come."""
+        return self.ring.ended and self.position >= self.ring.end
+
+    def close(self) -> None:
+        """Follow no longer; what only this reader needed is dropped."""
+        ring = self.ring
+        if self in ring._cursors:
+            ring._cursors.remove(self)
+            if ring._held > ring.size:
+                ring._trim()
