@@ -223,7 +223,7 @@ def test_plugins_are_not_loaded_for_our_commands(installed, ctl):
 def test_plugins_cannot_replace_our_commands(installed, ctl):
     installed(evil=PLUGIN.replace("greet", "ping"))
     assert ctl("ping").out == "OK\n"
-    assert "Plugins:" not in ctl("--help").out
+    assert "  ping " not in ctl("--help").out.partition("Plugins:")[2]
 
 
 SHOUTER = """
