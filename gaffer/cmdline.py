@@ -64,6 +64,9 @@ def _fixed(words: Iterable[Word]) -> tuple[str, ...] | None:
 def split(line: str) -> list[Word]:
     """Split *line* by the quoting rules of POSIX sh (section 2.2) into words with variables.
 
+    Without a ``$`` the words are those of :func:`shlex.split`, which keeps the newline after a backslash;
+    a backslash before a backquote in double quotes goes, as in sh.
+
     :raises ValueError: a quote that is never closed, or a trailing backslash.
     """
     words: list[Word] = []

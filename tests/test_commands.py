@@ -1,132 +1,101 @@
 """The command table: one entry for HTTP, sockets and command lines, with arguments checked there."""
 
 import json
-from types import SimpleNamespace
+import signal
 
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.commands import COMMANDS, STRING, Arg, Command, CommandTable, check_args
+from gaffer.commands import COMMANDS, STRING, Arg, Command, check_args
 from gaffer.errors import BadRequest, InvalidConfig, NotFound
-from gaffer.names import JobName
-from gaffer.plugins import PluginInfo
+from gaffer.outbox import MUTE_AFTER
+from gaffer.schemas import definitions
+from gaffer.testing import HookRecorder, settle
 
 #: A value for every argument.
 ARGS = {
     "name": "web",
-    "pid": 7,
+    "pid": 1,
     "sessionid": "default",
-    "config": {"name": "web", "cmd": "serve"},
+    "config": {"name": "web", "cmd": "serve -x"},
     "signal": "TERM",
     "start": True,
     "state": 1,
     "scale": "+1",
     "graceful_timeout": 0.5,
     "env": {"A": "1"},
+    "running": True,
 }
-
-
-class Manager:
-    """Answers as a manager does and keeps what it was asked to do."""
-
-    def __init__(self):
-        self.done = []
-        self.sessions = ["default"]
-        self.hooks = SimpleNamespace(counters=lambda: {"mailer": {"muted": ["gaffer_ready"]}, "fine": {"muted": []}})
-        self.plugins = SimpleNamespace(list=self.list_plugins)
-        self.reader = None
-        self.gone = set()
-
-    def list_plugins(self, muted):
-        return [PluginInfo(name, "1", "folder", "", "hooks", [], "loaded") for name in sorted(muted)]
-
-    def job(self, name):
-        return SimpleNamespace(name=JobName("default", name), active=True, wanted=2)
-
-    def jobs(self, sessionid=None):
-        return ["default.api", "default.web"]
-
-    def all_jobs(self):
-        return [self.job("web"), self.job("api")]
-
-    def pids(self, name=None):
-        return [7, 8]
-
-    def commit(self, name, graceful_timeout=None, env=None):
-        self.done.append(("commit", name, graceful_timeout, env))
-        return 9
-
-    def scale(self, name, count):
-        self.done.append(("scale", name, count))
-        return 3
-
-    def killall(self, name, signal):
-        self.done.append(("killall", name, signal))
-        return 2
-
-    def reload_config(self):
-        return {"loaded": ["default.web"]}
-
-    def stop_job(self, name):
-        if name in self.gone:
-            raise NotFound(f"no job '{name}'")
-        self.done.append(("stop_job", name))
-
-    def info(self, name):
-        return {"name": name}
-
-    stats = info
-
-    def process_info(self, pid):
-        return {"pid": pid}
-
-    process_stats = process_info
-
-    def health(self):
-        return {"ok": True}
-
-    def later(self, function):
-        self.done.append(("later", function.__name__))
-
-    def stop(self):
-        raise AssertionError("it would end the connection before the answer is sent")
-
-    def __getattr__(self, operation):
-        if operation not in ("load", "update", "unload", "reload", "start_job", "restart_job", "stop_process", "kill"):
-            raise AttributeError(operation)
-        return lambda *args, **kwargs: self.done.append((operation, *args, *kwargs.values()))
+NEW = {"config": {"name": "new", "cmd": "serve"}}
+#: What the plugin "stats" would say (CONTRACT §4).
+STATS = {
+    "os_pid": 4711,
+    "mem_info1": 9_437_184,
+    "mem_info2": 20_000_000,
+    "cpu": 0.5,
+    "mem": 0.1,
+    "ctime": 0.25,
+    "username": "nobody",
+    "nice": 0,
+    "cmdline": "serve",
+    "children": [],
+}
+READ = (None, "read")
 
 
 @pytest.fixture
-def manager():
-    return Manager()
+def recorder():
+    made = HookRecorder("gaffer_sample", "gaffer_signalled", "gaffer_job_scaled")
+    made.answers["gaffer_sample"] = lambda manager, processes: {one.pid: {"pid": one.pid, **STATS} for one in processes}
+    return made
+
+
+@pytest.fixture
+def manager(gaffer_manager, recorder):
+    """A manager with a job of one process."""
+    made = gaffer_manager(recorder)
+    made.start()
+    made.load({"name": "web", "cmd": "serve"})
+    settle(made)
+    return made
 
 
 @pytest.fixture
 def run(manager):
-    return CommandTable(manager).run
+    return manager.commands.run
 
 
-every_command = pytest.mark.parametrize("command", COMMANDS, ids=[command.name for command in COMMANDS])
+def values(command, required_only=False):
+    """Return arguments for a command."""
+    given = {**ARGS, **(NEW if command.name == "load" else {})}
+    return {arg.name: given[arg.name] for arg in command.args if arg.required or not required_only}
+
+
+def some_commands(wanted):
+    return pytest.mark.parametrize("command", filter(wanted, COMMANDS), ids=lambda command: command.name)
+
+
+every_command = some_commands(lambda command: True)
 
 
 @every_command
-def test_a_command_answers_what_its_schema_says(command, run):
-    result = run(command.name, {arg.name: ARGS[arg.name] for arg in command.args})
-    jsonschema.validate(json.loads(json.dumps(result)), command.result)
+def test_a_command_answers_what_its_schema_says(command, manager, run):
+    result = run(command.name, values(command))
+    schema = {"components": {"schemas": definitions(manager.job_fields)}, **command.result}
+    jsonschema.validate(json.loads(json.dumps(result)), schema)
 
 
-@every_command
+@some_commands(lambda command: any(not arg.required for arg in command.args))
 def test_a_command_works_with_its_required_arguments_only(command, run):
-    run(command.name, {arg.name: ARGS[arg.name] for arg in command.args if arg.required})
+    run(command.name, values(command, required_only=True))
 
 
 @every_command
 def test_a_command_says_what_it_does_and_who_may(command):
     assert command.help and not command.help.endswith(".")
-    assert command.permission in (None, "read", "write", "manage", "admin")
+    assert command.permission in (*READ, "write", "manage", "admin")
     assert all(arg.help for arg in command.args)
 
 
@@ -143,6 +112,18 @@ def test_schemas_are_schemas(command):
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
+@some_commands(lambda command: command.permission in READ)
+def test_whoever_may_only_read_changes_nothing(command, manager, run, gaffer_spawner):
+    def world():
+        shown = {name: {**manager.info(name), "uptime": None} for name in manager.jobs()}
+        return shown, manager.pids(), manager.state, [one.signals for one in gaffer_spawner.processes]
+
+    before = world()
+    run(command.name, values(command))
+    settle(manager)
+    assert world() == before
+
+
 def test_each_name_is_there_once():
     names = [command.name for command in COMMANDS]
     assert len(set(names)) == len(names)
@@ -152,15 +133,8 @@ def test_only_what_shows_nothing_is_open_to_all():
     assert [command.name for command in COMMANDS if command.permission is None] == ["welcome", "ping", "version"]
 
 
-def test_whoever_may_only_read_changes_nothing(manager, run):
-    for command in COMMANDS:
-        if command.permission in (None, "read"):
-            run(command.name, {arg.name: ARGS[arg.name] for arg in command.args})
-    assert manager.done == []
-
-
-def test_the_table_can_be_walked():
-    table = CommandTable(Manager())
+def test_the_table_can_be_walked(manager):
+    table = manager.commands
     assert [table.get(command.name) for command in table] == list(COMMANDS)
 
 
@@ -240,10 +214,12 @@ def test_what_is_passed_on_fits_the_schema(args):
 # -- single commands
 
 
-@pytest.mark.parametrize(("state", "done"), [(0, "stop_job"), (1, "start_job"), (2, "reload")])
-def test_states_of_a_job_are_numbers(manager, run, state, done):
-    run("set_state", {"name": "web", "state": state})
-    assert manager.done == [(done, "web")]
+def test_a_job_is_stopped_started_and_reloaded_by_numbers(manager, run, gaffer_spawner):
+    for state, active, alive in [(0, False, []), (1, True, [2]), (2, True, [3])]:
+        run("set_state", {"name": "web", "state": state})
+        settle(manager)
+        assert manager.info("web")["active"] is active
+        assert [one.pid for one in gaffer_spawner.alive] == alive
 
 
 @pytest.mark.parametrize("state", [3, -1])
@@ -256,29 +232,43 @@ def test_there_are_three_states_to_set(run, state):
 def test_nobody_outside_hands_gaffers_own_descriptors_to_a_child(manager, run, command):
     with pytest.raises(InvalidConfig, match="custom_channels: can be set from Python only"):
         run(command, {"config": {"name": "web", "cmd": "serve", "custom_channels": [5]}})
-    assert manager.done == []
+    assert manager.get("web").custom_channels == ()
 
 
-def test_all_jobs_are_stopped_those_first_that_started_last(manager, run):
+def test_all_jobs_are_stopped_those_first_that_started_last(manager, run, recorder):
+    manager.load({"name": "first", "cmd": "serve", "priority": 0})
+    manager.load({"name": "later", "cmd": "serve"})
+    settle(manager)
     run("stop_all")
-    assert manager.done == [("stop_job", JobName("default", "api")), ("stop_job", JobName("default", "web"))]
+    settle(manager)
+    stopped = [call["job"].name.job for call in recorder.of("gaffer_signalled") if call["signum"] == signal.SIGTERM]
+    assert stopped == ["later", "web", "first"]
 
 
-def test_a_job_that_goes_meanwhile_does_not_keep_the_others_from_being_stopped(manager, run):
-    manager.gone.add(JobName("default", "api"))
+def test_a_job_that_is_leaving_does_not_keep_the_others_from_being_stopped(manager, run, gaffer_spawner):
+    gaffer_spawner.ignores.add(signal.SIGTERM)
+    manager.load({"name": "stubborn", "cmd": "serve"})
+    settle(manager)
+    manager.unload("stubborn")
     run("stop_all")
-    assert manager.done == [("stop_job", JobName("default", "web"))]
+    assert not manager.info("web")["active"]
 
 
-def test_a_muted_plugin_is_shown_as_such(run):
-    assert [plugin["name"] for plugin in run("plugins")["plugins"]] == ["mailer"]
+def test_a_muted_plugin_is_shown_as_such(manager, run, recorder):
+    recorder.answers["gaffer_job_scaled"] = ValueError("broken")
+    for number in range(MUTE_AFTER):
+        manager.scale("web", f"={number % 2}")
+    settle(manager)
+    assert [plugin["state"] for plugin in run("plugins")["plugins"]] == ["muted"]
 
 
 def test_gafferd_reads_its_configuration_in_its_own_way(manager, run):
-    manager.reader = lambda: {"unloaded": ["default.old"]}
-    assert run("reload_config") == {"ok": True, "unloaded": ["default.old"]}
+    report = {"loaded": [], "unloaded": ["default.old"], "updated": [], "unchanged": []}
+    manager.reader = lambda: report
+    assert run("reload_config") == {"ok": True, **report}
 
 
 def test_the_answer_to_shutdown_comes_before_it_happens(manager, run):
     assert run("shutdown") == {"ok": True}
-    assert manager.done == [("later", "stop")]
+    assert manager.state == "running"
+    assert manager.wait_stopped(10)
