@@ -22,6 +22,7 @@ from gevent.event import AsyncResult, Event
 
 from . import messages, policy
 from .errors import ReentrantCall
+from .events import thread_id
 from .fields import Seconds, parse_signal
 from .hooks import Hooks
 from .job import UP, Copy, Job
@@ -91,6 +92,7 @@ class Engine:
         self.file_limit: tuple[int, int] | None = None
         #: Nothing is started while this is set: the manager is not ready, or is ending.
         self.held = True
+        self._thread = thread_id()
         self._pids = itertools.count(1)
         self._inherited = os.environ.get(VARIABLE)
         #: Environments made during this slice; a burst of one job needs its environment once.
@@ -125,18 +127,26 @@ class Engine:
     def submit(self, job: Job | None, message: Any) -> Any:
         """Queue a message and wait until it was taken; returns what a callable returned.
 
-        :raises ReentrantCall: from a callback of the hub, where waiting is impossible.
+        :raises ReentrantCall: waiting is impossible, see :meth:`check_may_wait`.
         """
-        current = gevent.getcurrent()
-        if current is self._greenlet:
+        self.check_may_wait()
+        if gevent.getcurrent() is self._greenlet:
             return self._handle(job, message)
-        if current is gevent.get_hub():
-            raise ReentrantCall("this call waits, which a callback of the loop cannot; use manager.later(function)")
         reply: AsyncResult = AsyncResult()
         self._messages.append((job, message, reply))
         self._wake.set()
         self.start()
         return reply.get()
+
+    def check_may_wait(self) -> None:
+        """Refuse what waits for the engine where that is impossible.
+
+        :raises ReentrantCall: this is a callback of the hub, or another thread.
+        """
+        if thread_id() != self._thread:
+            raise ReentrantCall("this call belongs in the manager's own thread; use manager.later(function)")
+        if gevent.getcurrent() is gevent.get_hub():
+            raise ReentrantCall("this call waits, which a callback of the loop cannot; use manager.later(function)")
 
     def at(self, when: float, call: Callable[[], None]) -> None:
         """Call *call* in the engine at monotonic time *when*; it cannot be taken back, so late ones must not matter."""
@@ -160,8 +170,8 @@ class Engine:
 
     # -- running ----------------------------------------------------------------
     def start(self) -> None:
-        """Make the greenlet if there is none."""
-        if self._greenlet is None:
+        """Make the greenlet if there is none, or an interrupt of the program hit it."""
+        if self._greenlet is None or self._greenlet.dead:
             self._greenlet = gevent.spawn(self._run)
 
     def close(self) -> None:

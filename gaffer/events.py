@@ -16,7 +16,7 @@ from .outbox import Outbox
 from .topics import ancestors, normalise
 
 Listener = Callable[..., Any]
-_thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
+thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
 
 
 class Subscription:
@@ -40,7 +40,7 @@ class EventEmitter:
 
     def __init__(self, loop: Any = None, max_size: int = 10_000) -> None:
         self._loop = loop or gevent.get_hub().loop
-        self._thread = _thread_id()
+        self._thread = thread_id()
         self._max_size = max_size
         self._patterns: dict[str, list[Subscription]] = {}
 
@@ -50,7 +50,7 @@ class EventEmitter:
 
     def publish(self, evtype: str, *args: Any, **kwargs: Any) -> None:
         """Emit event *evtype*; never waits, from any thread."""
-        if _thread_id() != self._thread:
+        if thread_id() != self._thread:
             self._loop.run_callback_threadsafe(self._publish, evtype, args, kwargs)
         else:
             self._publish(evtype, args, kwargs)
@@ -94,6 +94,11 @@ class EventEmitter:
         for pattern in [normalise(event) for event in events] or list(self._patterns):
             for subscription in self._patterns.pop(pattern, []):
                 subscription.outbox.close()
+
+    def excuse(self, greenlet: Any) -> None:
+        """Let a listener that waits in *greenlet* for the end of the manager go on after :meth:`close`."""
+        for subscription in [one for some in self._patterns.values() for one in some]:
+            subscription.outbox.excuse(greenlet)
 
     def close(self) -> None:
         """Take back all subscriptions."""

@@ -153,6 +153,11 @@ class Hooks:
         boxes = list(self._outboxes.items())
         return [plugin for plugin, box in boxes if not box.flush(max(0.0, deadline - time.monotonic()))]
 
+    def excuse(self, greenlet: Any) -> None:
+        """Let nobody wait for what a plugin does in *greenlet*: that waits for the end of the manager itself."""
+        for outbox in self._outboxes.values():
+            outbox.excuse(greenlet)
+
     def close(self) -> None:
         """End all outboxes."""
         for outbox in self._outboxes.values():

@@ -22,7 +22,7 @@ from .announce import Announcer
 from .commands import CommandTable
 from .engine import Engine
 from .errors import BadRequest, Conflict, GafferError, NotFound, PluginError, Unavailable
-from .events import EventEmitter, _thread_id
+from .events import EventEmitter, thread_id
 from .fields import Environment, Seconds, parse_signal
 from .hooks import Hooks
 from .hub import Hub
@@ -104,7 +104,7 @@ class Manager(Watching):
         self._leaving: set[Job] = set()
         self._configured = Configured(self)
         self._order = 0
-        self._thread = _thread_id()
+        self._thread = thread_id()
         self._stopped = Event()
         self._shutdown: Shutdown | None = None
         self.apps: _List[tuple[str, Any]] = []
@@ -144,7 +144,7 @@ class Manager(Watching):
             self.apps = self.plugins.apps
             self.hooks.ask_in_order("gaffer_manager_start", manager=self)
             for name, app in self.apps:
-                _start_app(name, app, self.loop, self)
+                _call_app(name, app, "start", self.loop, self)
             self._configured.load()
         except BaseException:
             self.stop()
@@ -174,7 +174,7 @@ class Manager(Watching):
             if callback:
                 callback(self)
             return
-        if _thread_id() != self._thread:
+        if thread_id() != self._thread:
             self._from_thread(self.stop, callback)
             return
         if self._shutdown is None:
@@ -184,26 +184,40 @@ class Manager(Watching):
         if callback is not None:
             self._shutdown.callbacks.append(callback)
         elif gevent.getcurrent() is not gevent.get_hub():
+            self.hooks.excuse(gevent.getcurrent())
+            self.events.excuse(gevent.getcurrent())
             self._stopped.wait()
 
     def halt(self) -> None:
-        """Stop at once: KILL for every process and all it started. Does not wait; :meth:`run` does."""
+        """Stop at once: KILL for every process and all it started. Does not wait; :meth:`run` does. From any thread."""
+        if thread_id() != self._thread:
+            self.later(self.halt)
+            return
         self.stop(lambda manager: None)
         assert self._shutdown is not None
         self._shutdown.hurry()
 
     def restart(self, callback: Callable[[Manager], Any] | None = None) -> None:
-        """Replace the processes of every active job and call every app's ``restart``. From any thread."""
-        if _thread_id() != self._thread:
+        """Replace the processes of every active job and call every app's ``restart``. From any thread.
+
+        :raises GafferError: an app failed to restart; all others, and the jobs, were restarted.
+        """
+        if thread_id() != self._thread:
             self._from_thread(self.restart, callback)
             return
         for job in self._in_order():
             if job.active:
                 self.engine.submit(job, messages.Restart())
-        for _, app in self.apps:
-            _call_app(app, "restart")
+        errors: _List[GafferError] = []
+        for name, app in self.apps:
+            try:
+                _call_app(name, app, "restart")
+            except GafferError as error:
+                errors.append(error)
         if callback is not None:
             callback(self)
+        if errors:
+            raise errors[0]
 
     def wait_stopped(self, timeout: float | None = None) -> bool:
         """Wait until it has stopped, at most *timeout* seconds; tells whether it has."""
@@ -225,7 +239,7 @@ class Manager(Watching):
 
     def later(self, function: Callable[..., Any], *args: Any) -> None:
         """Call *function* in a greenlet of its own: the way to use the manager from a callback, or any thread."""
-        if _thread_id() != self._thread:
+        if thread_id() != self._thread:
             self.loop.run_callback_threadsafe(gevent.spawn, function, *args)
         else:
             gevent.spawn(function, *args)
@@ -240,18 +254,23 @@ class Manager(Watching):
             self.later(call, callback)
             return
         done = monkey.get_original("threading", "Event")()
+        errors = []
 
         def run() -> None:
             try:
                 call(lambda manager: done.set())
-            except BaseException:
-                done.set()
-                raise
+            except Exception as error:
+                errors.append(error)
+            finally:
+                if errors:
+                    done.set()
 
         self.later(run)
         # Two may call at once, and the manager's thread may end before it comes to the second.
         while not done.wait(1.0) and self.state != "stopped":
             pass
+        if errors:
+            raise errors[0]
 
     # -- jobs -----------------------------------------------------------------
     def load(
@@ -272,9 +291,9 @@ class Manager(Watching):
         :raises Conflict: it is loaded already, or a plugin refused.
         :raises InvalidConfig: lists what is wrong.
         """
+        self.engine.check_may_wait()
         config = prepare(self, config, sessionid, env, origin)
-        if self.state in ("stopping", "stopped"):
-            raise Unavailable("gaffer is stopping; no job can be loaded")
+        self._refuse_if_stopping("loaded")
         if config.job_name in self._jobs:
             raise Conflict(f"job {config.job_name} exists already; update it, or unload it first")
         self._order += 1
@@ -284,6 +303,10 @@ class Manager(Watching):
         if config.start if start is None else start:
             self.engine.submit(job, messages.Start())
         return job
+
+    def _refuse_if_stopping(self, what: str) -> None:
+        if self.state in ("stopping", "stopped"):
+            raise Unavailable(f"gaffer is stopping; no job can be {what}")
 
     def _is_leaving(self, name: JobName) -> bool:
         """Tell whether an unloaded job of that name still has processes: nothing starts beside them."""
@@ -303,8 +326,13 @@ class Manager(Watching):
         :param start: True starts, False stops; by default the job stays up or down as it is.
         :raises NotFound: no such job. :raises InvalidConfig: lists what is wrong.
         """
-        job = self.job(config if isinstance(config, JobConfig) else config.get("name"), sessionid)
+        self.engine.check_may_wait()
+        if not isinstance(config, JobConfig):
+            config = JobConfig.from_dict(config, self.job_fields)
+        job = self.job(config, sessionid)
         config = prepare(self, config, sessionid, env, origin, previous=job.config)
+        if start:
+            self._refuse_if_stopping("started")
         self.engine.submit(self.job(job.name), messages.Update(config.replace(name=job.name.full), start))
 
     def unload(self, name: Any, sessionid: str | None = None) -> None:
@@ -313,6 +341,7 @@ class Manager(Watching):
         :param name: its name or its configuration.
         :raises NotFound: no such job. :raises Conflict: a plugin refused.
         """
+        self.engine.check_may_wait()
         job = self.job(name, sessionid)
         self.hooks.ask("gaffer_before_unload", job=job)
         if self._jobs.get(job.name) is job:
@@ -334,8 +363,7 @@ class Manager(Watching):
     def start_job(self, name: Any) -> None:
         """Start a job; one that failed or waits is tried at once."""
         job = self.job(name)
-        if self.state in ("stopping", "stopped"):
-            raise Unavailable("gaffer is stopping; no job can be started")
+        self._refuse_if_stopping("started")
         self.engine.submit(job, messages.Start())
 
     def stop_job(self, name: Any) -> None:
@@ -344,7 +372,9 @@ class Manager(Watching):
 
     def restart_job(self, name: Any) -> None:
         """Replace all processes of a job; a stopped one is started."""
-        self.engine.submit(self.job(name), messages.Restart())
+        job = self.job(name)
+        self._refuse_if_stopping("started")
+        self.engine.submit(job, messages.Restart())
 
     def stopall(self, name: Any) -> None:
         """Stop all processes of a job; they are replaced."""
@@ -577,22 +607,18 @@ class Manager(Watching):
         self._stopped.set()
 
 
-def _call_app(app: Any, method: str, *args: Any) -> None:
-    """Call one of an application's methods; each is optional."""
+def _call_app(name: str, app: Any, method: str, *args: Any) -> None:
+    """Call one of an application's methods, each of which is optional; what it raises gets its name."""
     function = getattr(app, method, None)
-    if callable(function):
-        function(*args)
-
-
-def _start_app(name: str, app: Any, *args: Any) -> None:
-    """Start an application; what it raises gets its name."""
+    if not callable(function):
+        return
     try:
-        _call_app(app, "start", *args)
+        function(*args)
     except GafferError:
         raise
-    except Exception as error:
-        log.error("application %s failed to start: %r", name, error, exc_info=error)
-        raise PluginError(f"application {name} failed to start: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        log.error("application %s failed to %s: %r", name, method, error, exc_info=error)
+        raise PluginError(f"application {name} failed to {method}: {type(error).__name__}: {error}") from error
 
 
 def _scaled(current: int, n: Any) -> int:

@@ -35,12 +35,26 @@ class Outbox:
     :param size: calls that may wait.
     """
 
-    __slots__ = ("owner", "delivered", "dropped", "failures", "muted", "_size", "_row", "_calls", "_greenlet", "_empty")
+    __slots__ = (
+        "owner",
+        "delivered",
+        "dropped",
+        "failures",
+        "muted",
+        "_size",
+        "_row",
+        "_calls",
+        "_greenlet",
+        "_empty",
+        "excused",
+    )
 
     def __init__(self, owner: str, size: int = SIZE) -> None:
         self.owner = owner
         self.delivered = self.dropped = self.failures = 0
         self.muted: set[str] = set()
+        #: Whether the call being made waits for whoever flushes and closes.
+        self.excused = False
         self._size = size
         self._row: dict[str, int] = {}
         self._calls: deque[tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = deque()
@@ -106,16 +120,23 @@ class Outbox:
             self.muted.add(name)
             log.error("%s: %s failed %d times in a row and is muted", self.owner, name, row)
 
+    def excuse(self, greenlet: Any) -> None:
+        """Wait no more for the call that is being made, if *greenlet* makes it: it waits for whoever flushes."""
+        if greenlet is self._greenlet:
+            self.excused = True
+
     def flush(self, timeout: float) -> bool:
         """Wait until every queued call was made, at most *timeout* seconds; tells whether it was."""
-        if self._greenlet is None or self._greenlet is gevent.getcurrent():
+        if self._greenlet is None or self.excused or self._greenlet is gevent.getcurrent():
             return True
         self._empty = self._empty or Event()
         self._empty.clear()
         return bool(self._empty.wait(timeout))
 
     def close(self) -> None:
-        """Forget what is queued and end the greenlet."""
+        """Forget what is queued and end the greenlet; an excused one goes on to its own end."""
+        if self.excused:
+            return
         self._calls.clear()
         greenlet = self._greenlet
         if greenlet is not None and greenlet is not gevent.getcurrent():

@@ -131,7 +131,7 @@ class Shutdown:
     def _guard(name: str, function: Callable[..., Any], *args: Any) -> None:
         try:
             function(*args)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             log.error("%s failed at the stop: %r", name, error, exc_info=error)
 
 

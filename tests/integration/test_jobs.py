@@ -412,7 +412,7 @@ def test_loaded_and_unloaded_many_times_at_once(manager, watch):
     assert watch.count("spawned") == 2
 
 
-@pytest.mark.parametrize(
+WRONG = pytest.mark.parametrize(
     "config",
     [
         {"name": "web"},
@@ -440,10 +440,21 @@ def test_loaded_and_unloaded_many_times_at_once(manager, watch):
         None,
     ],
 )
+
+
+@WRONG
 def test_a_job_that_is_wrong_is_not_loaded(manager, config):
     with pytest.raises((InvalidConfig, BadRequest)):
         manager.load(config)
     assert manager.jobs() == []
+
+
+@WRONG
+def test_a_job_is_not_made_wrong_by_an_update(manager, config):
+    manager.load(job(start=False))
+    with pytest.raises((InvalidConfig, BadRequest)):
+        manager.update(config)
+    assert manager.get("web") == job(start=False)
 
 
 def test_unknown_jobs_processes_and_signals(manager):
