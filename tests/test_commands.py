@@ -74,7 +74,7 @@ def values(command, required_only=False):
 
 
 def some_commands(wanted):
-    return pytest.mark.parametrize("command", filter(wanted, COMMANDS), ids=lambda command: command.name)
+    return pytest.mark.parametrize("command", list(filter(wanted, COMMANDS)), ids=lambda command: command.name)
 
 
 every_command = some_commands(lambda command: True)
