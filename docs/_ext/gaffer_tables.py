@@ -9,7 +9,7 @@ import argparse
 import inspect
 import re
 from functools import lru_cache, partial
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 import gaffer
@@ -118,10 +118,17 @@ def job_settings() -> str:
 
 def endpoint_settings() -> str:
     """Return the table of the keys of ``[endpoint:NAME]``."""
-    rows = [
-        (code(field.name), plain(field.kind.label), shown_default(field), plain(field.help))
-        for field in ENDPOINT_FIELDS
-    ]
+    return field_table(ENDPOINT_FIELDS)
+
+
+def plugin_options(plugin: str) -> str:
+    """Return the table of the keys of ``[plugin:NAME]``: what the plugin's module ``config`` lists as ``FIELDS``."""
+    return field_table(import_module(f"gaffer_plugins.{plugin}.config").FIELDS)
+
+
+def field_table(fields: Iterable[Field]) -> str:
+    """Return a table of *fields*."""
+    rows = [(code(field.name), plain(field.kind.label), shown_default(field), plain(field.help)) for field in fields]
     return table(("key", "value", "default", "meaning"), rows, "15 20 15 50", "settings")
 
 
@@ -353,6 +360,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "job-settings": job_settings,
     "options": option_table,
     "endpoint-settings": endpoint_settings,
+    "plugin-options": plugin_options,
     "hook-index": hook_index,
     "hooks": hook_reference,
     "events": event_table,

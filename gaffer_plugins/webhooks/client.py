@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Iterator, Mapping
 
 import gevent
 from gevent import monkey, socket
@@ -40,7 +40,7 @@ class Connection(http.client.HTTPConnection):
         """Connect within the time limit; raises :class:`Undelivered` or OSError."""
         with limit(self._limit, f"no connection within {self._limit:g} s"):
             context = self.trust.context() if self._tls else None
-            sock = socket.create_connection((self.host, self.port))
+            sock = _connect_any(self.host, self.port, self._limit)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if context is not None:
@@ -65,6 +65,29 @@ class Connection(http.client.HTTPConnection):
         poll = monkey.get_original("select", "poll")()
         poll.register(self.sock.fileno(), 1)  # POLLIN; an end is readable too
         return not poll.poll(0)
+
+
+def _connect_any(host: str, port: int, seconds: float) -> Any:
+    """Connect to the first of a host's addresses that answers.
+
+    Each gets its share of the time: an IPv6 address that swallows packets shall not hide the IPv4 one.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for place, (family, kind, protocol, _, address) in enumerate(found, 1):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(seconds / len(found) if place < len(found) else None)
+            sock.connect(address)
+            sock.settimeout(None)  # the whole attempt has its own limit
+            return sock
+        except OSError:
+            sock.close()
+            if place == len(found):
+                raise
+        except BaseException:
+            sock.close()
+            raise
+    raise OSError(f"the name {host} has no address")
 
 
 class Client:

@@ -134,5 +134,5 @@ class Dispatcher:
         """Return the counters of all URLs together. A receiver that fails is not gaffer's illness: always ``ok``."""
         infos = [receiver.info() for receiver in self._receivers.values()]
         sums = {key: sum(info[key] for info in infos) for key in ("pending", "sent", "failed", "lost")}
-        failing = [info["url"] for info in infos if info["state"] == "waiting"]
+        failing = [receiver.target.shown for receiver in self._receivers.values() if receiver.failing]
         return {"ok": True, "urls": len(infos), **sums, "failing": failing, "dead_letters": len(self._dead)}

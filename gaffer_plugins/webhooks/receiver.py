@@ -154,6 +154,11 @@ class Receiver:
             self._greenlet = gevent.spawn(self._run)
         return True
 
+    @property
+    def failing(self) -> bool:
+        """Whether the latest attempt failed."""
+        return self._row > 0
+
     def use(self, shared: Shared) -> None:
         """Take new options over; a request under way keeps the old ones. What was drained begins again."""
         self.shared = shared

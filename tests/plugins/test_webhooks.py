@@ -371,13 +371,18 @@ class TestHttp:
             assert secret not in json.dumps(shown) + json.dumps(api.get("/health")) + json.dumps(api.get("/plugins"))
 
     def test_health(self, inbox, start_api):
-        box = inbox(*[503] * 10)
+        box = inbox(503, 404)
         api = start_api(WebhooksPlugin(hooks=[("create", box.url)]))
         api.manager.load(gaffer.JobConfig("a", SLEEP, start=False))
         wait_until(lambda: api.get("/health")["plugins"]["webhooks"]["failing"] == [box.url])
         health = api.get("/health")
         assert health["ok"] and health["plugins"]["webhooks"]["ok"]
         assert health["plugins"]["webhooks"]["pending"] == 1
+        api.manager.plugins.pm.get_plugin("webhooks")._dispatcher.hurry()
+        wait_until(lambda: api.get("/health")["plugins"]["webhooks"]["dead_letters"] == 1)
+        assert api.get("/health")["plugins"]["webhooks"]["failing"] == [box.url]
+        api.manager.load(gaffer.JobConfig("b", SLEEP, start=False))
+        wait_until(lambda: not api.get("/health")["plugins"]["webhooks"]["failing"])
 
     def test_sending_again(self, inbox, start_api):
         box = inbox(404)

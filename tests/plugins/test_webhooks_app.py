@@ -203,7 +203,7 @@ class TestReferences:
 
     def test_an_event_is_heard_once_however_often_it_began(self, inbox, start):
         box = inbox(CLOSE, 200)
-        webhooks = WebHooks(hooks=[("create", box.url)], backoff=0)
+        webhooks = WebHooks(hooks=[("create", box.url)], backoff=0.01)
         manager = start(webhooks)
         for _ in range(3):
             webhooks.maybe_start_monitor()

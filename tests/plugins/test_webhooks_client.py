@@ -209,6 +209,23 @@ class TestFailures:
         ):
             post(client("http://nobody.example/"))
 
+    def test_every_address_of_a_name_gets_its_share_of_the_time(self, monkeypatch, inbox, client):
+        box = inbox()
+        port = parse_url(box.url).port
+        with socket.socket() as full:
+            # A listener whose backlog is full swallows further connections, like an address that nobody routes.
+            full.bind(("127.0.0.2", 0))
+            full.listen(0)
+            places = [full.getsockname(), ("127.0.0.3", closed_port()), ("127.0.0.1", port)]
+            found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: found)
+            with socket.create_connection(places[0]):
+                assert post(client("http://many.example/", connect_timeout=0.6)).status == 200
+                monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: found[:1])
+                with pytest.raises(Undelivered, match=r"^no connection within 0\.1 s$"):
+                    post(client("http://one.example/", connect_timeout=0.1))
+        assert len(box.posts) == 1
+
     def test_words_for_the_rest(self):
         target = parse_url("http://h/")
         assert describe(OSError(113, "No route to host"), target) == "No route to host"
