@@ -18,7 +18,7 @@ from gaffer.daemon.commandline import make_parser
 from gaffer.fields import Field
 from gaffer.jobconfig import JobFields
 from gaffer.options import ENDPOINT_FIELDS, Option, Options
-from gaffer.web.routes import UNDECLARED, Route
+from gaffer.web.routes import UNDECLARED, Route, check_routes
 
 #: Columns of the help texts of command lines.
 WIDTH = 92
@@ -268,34 +268,46 @@ def event_table() -> str:
 
 
 # -- HTTP -------------------------------------------------------------------------------
-def routes() -> list[tuple[str, Route]]:
-    """Return every route of our plugins with the plugin's name."""
+def routes() -> list[Route]:
+    """Return every route of our plugins."""
     manager = complete_manager()
     offers = manager.hooks.collect("gaffer_routes", manager=manager)
-    return [(plugin, route) for plugin, found in reversed(offers) for route in found]
+    return check_routes(reversed(offers), {command.name for command in manager.commands}.__contains__)
 
 
-def route_tables(plugin: str = "") -> str:
-    """Return the table of one plugin's routes, or a table for each plugin with its name above."""
-    if plugin:
-        return route_table(plugin)
-    plugins = dict.fromkeys(owner for owner, _ in routes())
-    return "".join(f"Of the plugin ``{owner}``:\n\n{route_table(owner)}" for owner in plugins)
+def route_tables() -> str:
+    """Return a section with a table for each tag."""
+    tags = dict.fromkeys(route.tag for route in routes())
+    return "".join(f"{sentence(tag)}\n{'^' * len(tag)}\n\n{route_table(tag)}" for tag in tags)
 
 
-def route_table(plugin: str) -> str:
-    """Return the table of one plugin's routes."""
-    commands = complete_manager().commands
-    rows = []
-    for owner, route in routes():
-        if owner == plugin:
-            command = commands.get(route.command) if route.command else None
-            permission = route.permission if command is None else command.permission
-            summary = route.summary or (command.help if command else "")
-            path = re.sub(r"<(\w+)(?::\w+)?>", lambda found: found[1].upper(), route.path)
-            allowed = "everybody" if permission is None else "—" if permission == UNDECLARED else permission
-            rows.append((code(route.method), code(path), plain(sentence(summary)), str(route.status), allowed))
-    return table(("method", "path", "does", "status", "may be used by"), rows, "10 38 32 8 12", "routes")
+def route_table(tag: str) -> str:
+    """Return the table of the routes of one tag; without one of its own, a route has its plugin's name."""
+    rows = [_route_row(route) for route in routes() if route.tag == tag]
+    header = ("method", "path", "does", "body", "status", "may be used by")
+    return table(header, rows, "9 32 27 14 7 11", "routes")
+
+
+def shown_path(route: Route) -> str:
+    """Return ``/jobs/SESSION/JOB``."""
+    return re.sub(r"<(\w+)(?::\w+)?>", lambda found: found[1].upper(), route.path)
+
+
+def _route_row(route: Route) -> tuple[str, ...]:
+    command = complete_manager().commands.get(route.command) if route.command else None
+    permission = route.permission if command is None else command.permission
+    summary = route.summary or (command.help if command else "")
+    allowed = {None: "everybody", UNDECLARED: "—"}.get(permission, permission)
+    path = code(shown_path(route))
+    return code(route.method), path, plain(sentence(summary)), _body(route.body), str(route.status), allowed
+
+
+def _body(body: Any) -> str:
+    if body == "config":
+        return ":ref:`a job <job-settings>`"
+    if isinstance(body, tuple):
+        return ", ".join(map(code, body))
+    return "—" if body is None else code(body) if isinstance(body, str) else "JSON"
 
 
 def command_table() -> str:

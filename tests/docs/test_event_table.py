@@ -1,0 +1,45 @@
+"""The table of events says what messages really have."""
+
+from __future__ import annotations
+
+from gaffer import announce, topics
+from gaffer.testing import HookRecorder, settle
+
+
+def all_messages(gaffer_manager, gaffer_spawner):
+    """Let every kind of event happen; return the messages under their plain names."""
+    recorder = HookRecorder("gaffer_event")
+    manager = gaffer_manager(recorder)
+    manager.start()
+    manager.load({"name": "web", "cmd": "serve"})
+    settle(manager)
+    manager.restart_job("web")
+    manager.update({"name": "web", "cmd": "serve -v"})
+    settle(manager)
+    gaffer_spawner.fail("no such program")
+    manager.load({"name": "bad", "cmd": "serve", "flapping": [1, 10, 60, 1]})
+    settle(manager)
+    manager.unload("web")
+    settle(manager)
+    events = [call["event"] for call in recorder.of("gaffer_event")]
+    return [event for event in events if "." not in event["event"]]
+
+
+def test_every_message_has_the_fields_of_the_table(gaffer_manager, gaffer_spawner):
+    table = {event.name: event for event in topics.EVENTS}
+    messages = all_messages(gaffer_manager, gaffer_spawner)
+    assert {message["event"] for message in messages} == set(table)
+    for message in messages:
+        assert sorted(message) == sorted((*topics.COMMON_FIELDS, *table[message["event"]].fields)), message["event"]
+
+
+def test_the_page_names_the_events_of_the_classic_family():
+    from .reading import DOCS
+
+    page = (DOCS / "events.rst").read_text("utf-8")
+    row = page.partition("``proc.JOB.spawn``")[2].partition("``proc.PID.spawn``")[0]
+    assert {event for event in table_names() if f"``{event}``" in row} == set(announce._CLASSIC)
+
+
+def table_names():
+    return [event.name for event in topics.EVENTS]
