@@ -15,7 +15,7 @@ from gaffer import hookspecs
 from gaffer.errors import Conflict, NotFound, SpawnError, Unavailable
 from gaffer.jobconfig import JobConfig
 from gaffer.policy import GiveUp
-from gaffer.process import ExitStatus, Process
+from gaffer.process import ExitStatus
 from gaffer.spawn import SpawnPlan
 from gaffer.testing import FakeClock, FakeProcess, HookCall, HookRecorder, settle
 from gaffer.testing.fakes import FIRST_OS_PID
