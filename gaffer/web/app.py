@@ -7,6 +7,7 @@ this application serves greenlets of programs that are not monkey-patched.
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any, Callable, Iterable
 
 import bottle
@@ -21,6 +22,7 @@ log = logging.getLogger("gaffer.web")
 
 MAX_PATH = 4096
 Run = Callable[[str, dict[str, Any]], Any]
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -117,8 +119,8 @@ def decode_path(path: str) -> str:
             raise BadRequest("the URL's path is not UTF-8") from None
     if len(path) > MAX_PATH:
         raise BadRequest(f"the URL's path is longer than {MAX_PATH} characters")
-    if not path.isprintable():
-        raise BadRequest("the URL's path holds characters that cannot be printed")
+    if not path.isprintable() and _CONTROL.search(path):
+        raise BadRequest("the URL's path holds control characters")
     return path or "/"
 
 

@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
 from .. import errors
 from ..commands import Arg, Command
-from ..schemas import INTEGER, PLAIN_NAME, STRING, Schema, returns
+from ..schemas import INTEGER, PLAIN_NAME, STRING, Schema, or_null, returns
 from ..version import __version__
 from .examples import example
 from .replies import STATUS_LINES
@@ -38,6 +38,10 @@ _KEYS = {
     "bearer": {"type": "http", "scheme": "bearer"},
 }
 _CODES = {kind.status: kind.code for kind, _, _ in _ERRORS}
+#: What a path may hold where nothing else is said.
+_PATH_TEXT: Schema = {"type": "string", "minLength": 1, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"}
+_PLACES = {"session": PLAIN_NAME, "job": PLAIN_NAME}
+_KINDS = {"int": INTEGER}
 _PLACE = re.compile(r"<([a-z_]+)(?::[a-z]+)?>")
 
 
@@ -171,9 +175,7 @@ def _parameters(route: Route, names: list[str], arguments: Mapping[str, Arg]) ->
     found = []
     for (own, kind), name in zip(route.places, names):
         arg = arguments.get(own)
-        schema = (
-            arg.schema if arg else PLAIN_NAME if own in ("session", "job") else INTEGER if kind == "int" else STRING
-        )
+        schema = arg.schema if arg is not None else _PLACES.get(own, _KINDS.get(kind, _PATH_TEXT))
         described = {"name": name, "in": "path", "required": True, "schema": schema}
         found.append({**described, "description": arg.help if arg else f"the {own}"})
     for arg in route.parameters:
@@ -191,7 +193,7 @@ def _body(route: Route, arguments: Mapping[str, Arg], source: Source) -> dict[st
         schema = arguments[route.body].schema
     elif isinstance(route.body, tuple):
         keys = [arguments[name] for name in route.body]
-        schema = returns(**{arg.name: {"description": arg.help, **arg.schema} for arg in keys})
+        schema = returns(**{arg.name: {"description": arg.help, **_given(arg)} for arg in keys})
         schema["required"] = [arg.name for arg in keys if arg.required]
         required = bool(schema["required"])
     else:
@@ -200,6 +202,11 @@ def _body(route: Route, arguments: Mapping[str, Arg], source: Source) -> dict[st
     if route.raw:
         content["text/plain"] = _content(_as_text(schema), source)
     return {"required": required, "content": content}
+
+
+def _given(arg: Arg) -> Schema:
+    """Return the schema of an argument; null is the same as leaving it out."""
+    return arg.schema if arg.required else or_null(arg.schema)
 
 
 def _as_text(schema: Schema) -> Schema:

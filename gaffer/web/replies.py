@@ -13,6 +13,8 @@ StartResponse = Any
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 #: What every answer carries: the API's answers change all the time, and none is ever a page or a script.
 COMMON = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+#: Sentences repeat what was sent, and that may be a megabyte.
+_LONGEST = 4000
 INTERNAL = "internal error; gafferd's log says more"
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
@@ -86,6 +88,8 @@ def json_reply(data: Any, status: str = "200 OK", extra: Iterable[tuple[str, str
 
 def problem(status: int, reason: str, code: str = "", extra: Iterable[tuple[str, str]] = ()) -> Reply:
     """Return the JSON of an error: ``{"error", "reason", "errno"}``."""
+    if len(reason) > _LONGEST:
+        reason = f"{reason[:_LONGEST]}…"
     code = code or _CODES.get(status) or STATUS_LINES.get(status, "error ").split(" ", 1)[1].lower().replace(" ", "_")
     return json_reply({"error": code, "reason": reason, "errno": status}, status_line(status), extra)
 

@@ -16,6 +16,9 @@ from ..errors import BadRequest, TooLarge, UnsupportedMediaType, nearest
 
 #: Bytes of a request's body that are accepted unless the application says otherwise.
 MAX_BODY = 1 << 20
+#: Values inside values that a body may have: nothing needs more than a few, and what shows or walks them recurses.
+MAX_DEPTH = 32
+_TOO_DEEP = f"the body is nested more than {MAX_DEPTH} levels deep"
 _UNSET = object()
 
 
@@ -116,10 +119,27 @@ def parse_json(body: bytes) -> Any:
     except UnicodeError:
         raise BadRequest("the body is not UTF-8 text") from None
     except RecursionError:
-        raise BadRequest("the body is nested too deeply") from None
+        raise BadRequest(_TOO_DEEP) from None
     except ValueError as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
+        raise BadRequest(_TOO_DEEP)
     return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Tell whether *value* is nested deeper than :data:`MAX_DEPTH`, without going deep oneself."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, (list, dict))
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _no_constant(word: str) -> None:

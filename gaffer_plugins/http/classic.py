@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
+from gaffer.catalogue import JOB as NAME
 from gaffer.commands import Arg
 from gaffer.errors import BadRequest
 from gaffer.fields import Bool
@@ -142,7 +143,7 @@ ROUTES = (
     _post(f"{PROCESS}/_stop", "stop_process"),
     _post(f"{PROCESS}/_signal/<signal>", "kill"),
     _route("GET", JOB, "info", "the settings of a job", reply=template, result=refer("JobConfig")),
-    _route("PUT", JOB, "update", arguments=changed_job, body="config"),
+    _route("PUT", JOB, "update", arguments=changed_job, body="config", parameters=(NAME,)),
     _route("DELETE", JOB, "unload"),
     _route("GET", f"{JOB}/_pids", "job_pids", reply=well, result=returns(ok={"const": True}, pids=PIDS)),
     _post(f"{JOB}/_start", "start_job"),

@@ -9,24 +9,28 @@ import pytest
 
 import gaffer
 from gaffer_plugins.http import HttpPlugin
+from tests.apischema import described
 from tests.webtools import Answer, request, wait_until
 
 _NOTHING = object()
 
 
 class Api:
-    """Makes requests to a running manager."""
+    """Makes requests to a running manager; every answer has to be as the API's description says."""
 
     def __init__(self, manager: gaffer.Manager, http: HttpPlugin) -> None:
         self.manager, self.http = manager, http
         wait_until(lambda: http.serving)
         host, _, port = http.urls[0].removeprefix("http://").rpartition(":")
         self.address = (host, int(port))
+        self.described = described(request(self.address, "GET", "/openapi.json").body)
 
     def __call__(self, method: str, path: str, data: Any = _NOTHING, body: bytes | None = None) -> Answer:
         if data is not _NOTHING:
             body = json.dumps(data).encode()
-        return request(self.address, method, path, body)
+        answer = request(self.address, method, path, body)
+        self.described.check(method, path, answer)
+        return answer
 
     def get(self, path: str) -> Any:
         """Return the JSON at *path*."""

@@ -259,7 +259,7 @@ with gaffer.Manager(plugins=[HttpPlugin(["127.0.0.1:0"]), Jobs()]) as manager:
     print(process.started <= Watch.imported, "gevent.ssl" in sys.modules)
 """
     done = in_thread(subprocess.run, [sys.executable, "-W", "error", "-c", code], capture_output=True, timeout=60)
-    assert (done.stdout, done.stderr) == (b"True False\n", b"")
+    assert done.stdout == b"True False\n", done.stderr
 
 
 # -- other plugins ------------------------------------------------------------------------------

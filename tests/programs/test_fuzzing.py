@@ -1,0 +1,81 @@
+"""schemathesis against a real gafferd: every operation of its description, with what fits it and what does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .fuzzing import JOBS
+from .gafferd import Gafferd
+
+pytest.importorskip("schemathesis", reason="needs Python 3.11 or later")
+
+#: Only a bound: 15 s on an idle machine.
+SECONDS = 240
+EXAMPLES = 8
+#: 422 and 503 are documented: an account that does not exist here, an environment file that is missing.
+CONFIG = """
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "422", "503"]
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", "503"]
+"""
+#: Commands are made up; none of them is really run, and never many.
+HARMLESS = """
+from gaffer import hookimpl
+
+@hookimpl
+def gaffer_before_load(draft):
+    draft.update(numprocesses=min(draft["numprocesses"], 1), detach=False)
+
+@hookimpl
+def gaffer_before_scale(count):
+    return min(count, 2)
+
+@hookimpl
+def gaffer_before_spawn(plan):
+    plan.argv[:] = ["sleep", "1000"]
+
+@hookimpl
+def gaffer_stop_steps():
+    return [(9, 5.0)]
+"""
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def node(tmp_path):
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "harmless.py").write_text(HARMLESS)
+    jobs = "".join(f"[process:job{number}]\ncmd = sleep 1000\n" for number in range(JOBS))
+    with Gafferd(tmp_path, jobs).start("-p", str(plugins)).ready() as gafferd:
+        yield gafferd
+        gafferd.signal(signal.SIGTERM)
+        assert gafferd.wait() == 0
+
+
+def test_the_api_is_as_described(node, tmp_path):
+    (tmp_path / "st.toml").write_text(CONFIG)
+    # /shutdown would end the test; tests/plugins has one of its own.
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", "st.toml", "run"),
+        f"http://127.0.0.1:{node.port}/openapi.json",
+        *("--exclude-path", "/shutdown", "--max-examples", str(EXAMPLES), "--seed", "1", "--no-color"),
+        *("--report", "json", "--report-json-path", "report.json"),
+    ]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.programs.fuzzing"}
+    run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=SECONDS)
+    assert run.returncode == 0, run.stdout + run.stderr + node.log.read_text()
+    report = json.loads((tmp_path / "report.json").read_text())
+    operations = sum(len(item) for item in node.get("/openapi.json")["paths"].values())
+    # Not /shutdown, and not the description itself, which is what was read.
+    assert report["operations"]["tested"] == operations - 2
+    assert report["test_cases"]["generated"] > 1500
+    assert "Traceback" not in node.log.read_text()
