@@ -342,8 +342,11 @@ def gafferctl_help() -> str:
 def gafferctl_commands() -> str:
     """Return a section for each section of commands, with the help of all of them."""
     context = _gafferctl()
+    sections = {title: list(names) for title, names in context.command.sections.items()}
+    known = {name for names in sections.values() for name in names}
+    sections["Of plugins"] = [name for name in context.command.list_commands(context) if name not in known]
     text = ""
-    for title, names in context.command.sections.items():
+    for title, names in sections.items():
         text += f"{title}\n{'^' * len(title)}\n\n"
         text += "".join(literal(command_help(context, name)) for name in names)
     return text

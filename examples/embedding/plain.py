@@ -1,5 +1,7 @@
 """A gevent program that runs jobs of its own. Nothing is monkey-patched."""
 
+import gevent
+
 import gaffer
 
 
@@ -20,7 +22,8 @@ def main():
     manager.load(gaffer.JobConfig("sleeper", "sleep 1000", numprocesses=2))
     with manager:  # start() here, stop() at the end of the block
         print("scaled to", manager.scale("sleeper", "+1"), flush=True)
-        print("state:", manager.info("sleeper")["state"], flush=True)
+        while manager.info("sleeper")["running"] < 3:
+            gevent.sleep(0.01)
         manager.stop_job("sleeper")
 
 

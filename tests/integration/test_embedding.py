@@ -26,7 +26,6 @@ SAID = {
         "sleeper: started",
         "sleeper: started",
         "sleeper: started",
-        "state: starting",
     ],
     "own_children": ["gaffer's: ['code 7']", "the program's own children: [1, 2, 3]"],
     "threaded": [
