@@ -15,6 +15,7 @@ from ..manager import Manager
 from ..pidfile import Pidfile
 from ..plugins import PluginSet
 from ..settings import Settings
+from ..signals import STOP, Signals
 from ..sweep import Family
 from ..version import __version__
 from .checks import find_problems, warn_of_unused
@@ -23,7 +24,6 @@ from .limits import inherit_nothing, raise_file_limit
 from .logs import Log, log_failures
 from .orphans import GRACE, PAUSE, Orphans, become_subreaper
 from .reload import Reload
-from .signals import STOP, Signals
 
 log = logging.getLogger("gafferd")
 

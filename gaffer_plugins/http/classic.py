@@ -66,7 +66,7 @@ def changed_job_of_process(request: Request, parameters: dict[str, Any]) -> dict
 
 def _says(said: Any, name: Any) -> bool:
     try:
-        return parse_job_name(said) == name
+        return bool(parse_job_name(said) == name)
     except BadRequest:
         return False
 

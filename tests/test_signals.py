@@ -1,4 +1,4 @@
-"""gaffer.daemon.signals: handlers note, greenlets act, children inherit nothing."""
+"""gaffer.signals: handlers note, greenlets act, children inherit nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from gaffer.daemon.signals import Signals
+from gaffer.signals import Signals
 
 
 class Seen:

@@ -1,4 +1,4 @@
-"""Signals of gafferd: handlers note the number, greenlets do the work."""
+"""Signals to a program: handlers note the number, greenlets do the work."""
 
 from __future__ import annotations
 
@@ -34,10 +34,13 @@ class Signals:
         self._wakeup = -1
 
     def install(self) -> None:
-        """Handle the signals from now on; those that arrive before the loop runs wait for it."""
-        self._watcher.start(self._wake)
+        """Handle the signals from now on; those that arrive before the loop runs wait for it.
+
+        :raises ValueError: this is not the main thread; nothing was changed.
+        """
         # Python's handlers run between two instructions, which a sleeping loop does not execute: the byte wakes it.
         self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._watcher.start(self._wake)
         for number in self._actions:
             self._before[number] = signal.signal(number, self._note)
 
@@ -52,6 +55,10 @@ class Signals:
             signal.signal(number, handler)
         self._before.clear()
         signal.set_wakeup_fd(self._wakeup)
+        self.close()
+
+    def close(self) -> None:
+        """Give back the descriptors."""
         self._watcher.stop()
         self._watcher.close()
         os.close(self._reader)
