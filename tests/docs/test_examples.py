@@ -28,9 +28,10 @@ EXAMPLES = DOCS / "examples"
 SAID = {
     "listen": [f"job.default.hello.{event} of hello" for event in "create start spawn stop_pid exit reap stop".split()],
     "words": ["{'words': {'talker.stdout': 3}, 'ok': True}"],
-    "with_http": ["['default.web']"],
+    "watching": ["b'hello\\n' from a process that has memory: True"],
+    "with_http": ['[\'default.web\'] {"hello": "you"}'],
 }
-NEED_GAFFERD = {"client"}
+NEED_CARE = {"client", "foreground"}
 
 
 def python(*args: str, cwd: Any = EXAMPLES) -> subprocess.CompletedProcess[str]:
@@ -40,7 +41,7 @@ def python(*args: str, cwd: Any = EXAMPLES) -> subprocess.CompletedProcess[str]:
 
 def test_every_program_is_run():
     programs = {path.stem for path in EXAMPLES.glob("*.py") if not path.name.startswith("test_")}
-    assert programs == set(SAID) | NEED_GAFFERD
+    assert programs == set(SAID) | NEED_CARE
 
 
 @pytest.mark.parametrize("name", SAID)
@@ -62,6 +63,19 @@ def test_the_client(tmp_path):
         assert state in ("state: starting", "state: running")
     finally:
         terminal.end()
+
+
+def test_the_program_in_the_foreground():
+    command = [sys.executable, "-B", "foreground.py"]
+    with subprocess.Popen(command, cwd=EXAMPLES, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        said = ""
+        while "good morning" not in said:
+            said = program.stdout.readline()
+            assert said
+        program.terminate()
+        assert " exit process with pid " in program.stdout.read()
+        assert program.wait(PATIENCE) == 0
 
 
 def test_the_tests_of_the_plugins_pass():
