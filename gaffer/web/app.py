@@ -146,6 +146,8 @@ def _answer(route: Route, run: Run | None) -> Callable[[Request, dict[str, Any]]
 
 def as_reply(result: Any, status: str) -> Reply:
     """Return what a handler returned as an answer with *status*."""
+    if isinstance(result, Reply):
+        return result
     if isinstance(result, bottle.HTTPResponse):
         return bottle_reply(result)
     if result is None:

@@ -7,7 +7,7 @@ import logging
 import socket
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable
 
 import gevent
 from gevent.pywsgi import Input, WSGIHandler
@@ -23,6 +23,8 @@ _SKIP = 64 * 1024
 #: How much and how long is still read from a client that is being refused, so that it can see the refusal.
 _LINGER_BYTES = 4 << 20
 _LINGER_SECONDS = 2.0
+#: Seconds of silence before the other machine is asked, between two questions, and how many may stay unanswered.
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 _GONE = (errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
 
 
@@ -47,16 +49,27 @@ class Limits:
 class Connection:
     """What is known of a connection; the guard keeps what it found out here, for the next request."""
 
-    __slots__ = ("family", "local", "peer", "permitted", "permitted_by", "secure", "sock")
+    __slots__ = ("endings", "family", "local", "peer", "permitted", "permitted_by", "secure", "sock")
 
-    def __init__(self, sock: Any, peer: Any, secure: bool) -> None:
+    def __init__(self, sock: Any, peer: Any, secure: bool, endings: set[Callable[[], Any]] | None = None) -> None:
         self.sock = sock
+        #: Called when the server is about to stop: for answers that would never end by themselves.
+        self.endings: set[Callable[[], Any]] = set() if endings is None else endings
         self.family: int = sock.family
         self.peer = peer
         self.local = sock.getsockname()
         self.secure = secure
         self.permitted: str | None = None
         self.permitted_by: Any = None
+
+    def keep_alive(self) -> None:
+        """Let the kernel find out when the other machine is gone without a word (tcp(7))."""
+        if self.family == socket.AF_UNIX:
+            return
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEP_ALIVE:
+            if hasattr(socket, name):
+                self.sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class SlowBody(OSError):
@@ -113,7 +126,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
 
     def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None) -> None:
         super().__init__(sock, address, server, rfile)
-        self.connection = Connection(sock, address, server.ssl_enabled)
+        self.connection = Connection(sock, address, server.ssl_enabled, getattr(server, "endings", None))
         self.greenlet = gevent.getcurrent()
         sock.settimeout(server.limits.idle)
 
@@ -186,6 +199,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         environ["wsgi.input"] = self.rfile if head.upgrade else self.wsgi_input
         environ["wsgi.input_terminated"] = not head.upgrade
         environ["gaffer.connection"] = self.connection
+        if head.upgrade:
+            environ["gaffer.upgrade"] = self.switch
         # Clients of unix sockets have no address, but middlewares expect one.
         peer = self.client_address if isinstance(self.client_address, tuple) else ("", "")
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = peer[0], str(peer[1])
@@ -203,6 +218,9 @@ class Handler(WSGIHandler):  # type: ignore[misc]
 
     def finalize_headers(self) -> None:
         """Add what depends on the connection to the answer's headers."""
+        if self.code == 101:
+            self.close_connection = True  # nothing of HTTP comes after it
+            return
         super().finalize_headers()
         if self.server.closing or self.wsgi_input.unread > _SKIP:
             self.close_connection = True
@@ -222,6 +240,15 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         else:
             self._sendall(head + data)
 
+    def switch(self) -> tuple[Any, bytes]:
+        """Send the head of a 101; returns the socket and what the client has sent after its request."""
+        self.write(b"")
+        self.socket.settimeout(0.0)  # with nothing in its buffer, peek() reads
+        try:
+            return self.socket, bytes(self.rfile.peek())
+        except OSError:
+            return self.socket, b""
+
     def _end(self) -> Any:
         """Skip the rest of the body; returns True if the connection can go on."""
         unread = self.wsgi_input.unread
@@ -233,7 +260,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
                 self.close_connection = True
         if unread:
             self._linger()
-        return None if self.close_connection else True
+        return None if self.close_connection or self.server.closing else True
 
     def _refuse(self, reason: str) -> None:
         """Answer a head that was not understood, and close."""

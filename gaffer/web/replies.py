@@ -45,8 +45,14 @@ class Reply(NamedTuple):
     body: Iterable[bytes]
 
     def send(self, start_response: StartResponse) -> Iterable[bytes]:
-        """Begin the answer and return its body."""
-        start_response(self.status, self.headers)
+        """Begin the answer and return its body; the head of one whose body is *prompt* does not wait for it."""
+        write = start_response(self.status, self.headers)
+        if getattr(self.body, "prompt", False):
+            try:
+                write(b"")
+            except BaseException:
+                self.body.close()  # type: ignore[attr-defined]
+                raise
         return self.body
 
 
@@ -97,4 +103,4 @@ def problem(status: int, reason: str, code: str = "", extra: Iterable[tuple[str,
 def error_reply(error: GafferError) -> Reply:
     """Return what a client sees of *error*: its code, its sentence and its status."""
     allow = [("Allow", ", ".join(error.allow))] if isinstance(error, MethodNotAllowed) else []
-    return problem(error.status, str(error), error.code, allow)
+    return problem(error.status, str(error), error.code, [*allow, *getattr(error, "headers", ())])

@@ -34,8 +34,9 @@ class Route:
     :param path: ``/jobs/<session>/<job>``, ``/<pid:int>``, ``/files/<path:path>`` for a rest with slashes.
     :param command: the name of a command of the manager's table that answers.
     :param handler: a function ``handler(request, **parameters)`` that answers instead of a command. It returns
-        JSON data, ``str`` for text, ``bytes``, ``None`` for nothing, or a ``bottle.HTTPResponse``; it raises
-        :class:`gaffer.errors.GafferError`. ``request`` is a :class:`gaffer.web.request.Request`, not bottle's global.
+        JSON data, ``str`` for text, ``bytes``, ``None`` for nothing, a :class:`gaffer.web.replies.Reply` or a
+        ``bottle.HTTPResponse``; it raises :class:`gaffer.errors.GafferError`. ``request`` is a
+        :class:`gaffer.web.request.Request`, not bottle's global.
     :param permission: one of :data:`PERMISSIONS`. A handler's must be declared; a command has its own.
     :param status: the HTTP status of success.
     :param arguments: ``arguments(request, parameters)`` makes the command's arguments; by default they are

@@ -30,6 +30,8 @@ class Listener(WSGIServer):  # type: ignore[misc]
         self.limits = limits
         self.closing = False
         self.idle: dict[Handler, None] = {}
+        #: Called when it is about to stop: for answers that would never end by themselves.
+        self.endings: set[Callable[[], Any]] = set()
         pool = Pool(limits.connections)
         arguments = {"ssl_context": tls} if tls is not None else {}
         super().__init__(sock, app, spawn=pool, log=None, error_log=None, environ=named, **arguments)
@@ -70,6 +72,8 @@ class Listener(WSGIServer):  # type: ignore[misc]
         self.close()
         for handler in list(self.idle):
             handler.greenlet.kill(block=False)
+        for end in list(self.endings):
+            end()
         self.pool.join(timeout)
         self.pool.kill(timeout=1)
 

@@ -19,7 +19,6 @@ def app():
     return App([Route("GET", "/hello", handler=lambda request: {"hello": "world"}, permission=None)])
 
 
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """A certificate for localhost that is its own authority, and another one that it did not sign."""
