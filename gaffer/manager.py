@@ -461,7 +461,7 @@ class Manager(Watching):
 
     def info(self, name: Any) -> dict[str, Any]:
         """Return a job with its state, as ``GET /jobs/S/J`` shows it."""
-        return views.job_info(self.job(name))
+        return views.job_info(self.job(name), self.engine.clock())
 
     # -- processes --------------------------------------------------------------
     def pids(self, name: Any = None) -> _List[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from .errors import NotFound, Unavailable
@@ -15,9 +14,11 @@ if TYPE_CHECKING:
 _TROUBLE = ("failed", "flapping", "backoff")
 
 
-def job_info(job: Job) -> dict[str, Any]:
-    """Return what ``GET /jobs/S/J`` shows (CONTRACT §4)."""
-    now = time.monotonic()
+def job_info(job: Job, now: float) -> dict[str, Any]:
+    """Return what ``GET /jobs/S/J`` shows (CONTRACT §4).
+
+    :param now: time of the engine's clock.
+    """
     live = _live(job)
     return {
         "name": job.name.full,
@@ -84,7 +85,7 @@ def process_stats(manager: Manager, process: Process) -> dict[str, Any]:
 def health(manager: Manager) -> dict[str, Any]:
     """Return whether all is well, with the counters of every plugin."""
     reports = _plugin_reports(manager)
-    now = time.monotonic()
+    now = manager.engine.clock()
     jobs = manager.all_jobs()
     return {
         "ok": manager.active and all(report["ok"] for report in reports.values()),
