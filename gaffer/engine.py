@@ -299,7 +299,9 @@ class Engine:
 
     def _ask_spawn(self, job: Job, copy: Copy, generation: int, plan: SpawnPlan) -> None:
         try:
+            mark = plan.env[VARIABLE]
             self.hooks.ask("gaffer_before_spawn", job=job, plan=plan)
+            plan.env = {**plan.env, VARIABLE: mark}  # without it a daemon would not be found at the stop
             labels = dict.fromkeys([*self._labels(job), *job.config.custom_streams])
             for label in labels:
                 answers = self.hooks.collect("gaffer_open_sinks", job=job, process=plan, label=label)

@@ -291,6 +291,8 @@ class Job:
             self._stop(Stop(), now, effects)
         elif self.active or message.start:
             self._start(Start(), now, effects)
+        if previous.needs_restart(self.config):
+            self._prepare_again(effects)  # last of all, for those that are still wanted
 
     def _unload(self, message: Unload, now: float, effects: Effects) -> None:
         self.unloading = True
@@ -458,6 +460,13 @@ class Job:
     def _replace_all(self, reason: str, effects: Effects) -> None:
         for copy in list(self.copies.values()):
             self._end(copy, reason, effects)
+
+    def _prepare_again(self, effects: Effects) -> None:
+        """Plugins are asked anew about starts that were prepared for an old configuration."""
+        for copy in [*self.copies.values(), *self.extras.values()]:
+            if copy.state == PREPARING:
+                self._to(copy, PREPARING)
+                effects.append(Prepare(copy))
 
     def _end(self, copy: Copy, reason: str, effects: Effects) -> None:
         if copy.process is None or copy.state == STOPPING:

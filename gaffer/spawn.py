@@ -12,11 +12,14 @@ import os
 import pwd
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Any, Mapping
+from typing import IO, Any, Iterator, Mapping
 
 from .cmdline import make_template
 from .envfile import read_env_file
@@ -112,19 +115,43 @@ def execute(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], ext
 
 
 def _popen(argv: list[str], plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], **arguments: Any) -> int:
-    popen = subprocess.Popen(
-        argv,
-        cwd=plan.cwd,
-        stdin=_DEVNULL if stdio[0] < 0 else stdio[0],
-        stdout=_DEVNULL if stdio[1] < 0 else stdio[1],
-        stderr=_DEVNULL if stdio[2] < 0 else stdio[2],
-        start_new_session=True,
-        umask=-1 if config.umask is None else config.umask,
-        **arguments,
-    )
+    with _default_signals():
+        popen = subprocess.Popen(
+            argv,
+            cwd=plan.cwd,
+            stdin=_DEVNULL if stdio[0] < 0 else stdio[0],
+            stdout=_DEVNULL if stdio[1] < 0 else stdio[1],
+            stderr=_DEVNULL if stdio[2] < 0 else stdio[2],
+            start_new_session=True,
+            umask=-1 if config.umask is None else config.umask,
+            **arguments,
+        )
     # Status and end are the engine's business, by pidfd; Popen must not think of it any more.
     popen.returncode = 0
     return popen.pid
+
+
+#: Signals that a shell or nohup may have made us ignore.
+_OFTEN_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD)
+
+
+@contextmanager
+def _default_signals() -> Iterator[None]:
+    """Have a child react to signals as usual: what is ignored stays so after exec, what has a handler does not.
+
+    So signals that this program ignores get a handler for that moment, which ignores them too (execve(2)).
+    """
+    ignored = [signum for signum in _OFTEN_IGNORED if signal.getsignal(signum) is signal.SIG_IGN]
+    if not ignored or threading.current_thread() is not threading.main_thread():
+        yield  # other threads cannot change it
+        return
+    for signum in ignored:
+        signal.signal(signum, lambda number, frame: None)
+    try:
+        yield
+    finally:
+        for signum in ignored:
+            signal.signal(signum, signal.SIG_IGN)
 
 
 def _execute_with_extra(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], extra: tuple[int, ...]) -> int:

@@ -4,6 +4,7 @@ import errno
 import os
 import pwd
 import resource
+import signal
 import socket
 import stat
 
@@ -321,6 +322,21 @@ def test_children_have_only_their_own_descriptors(manager, watch, settings, expe
         server.close()
         for fd in ours:
             os.close(fd)
+
+
+# -- signals ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
+def test_children_ignore_no_signal_even_if_the_program_does(manager, watch, streams):
+    """As a program does that nohup or a shell put into the background."""
+    ignored = [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
+    before = [signal.signal(signum, signal.SIG_IGN) for signum in ignored]
+    try:
+        found = status(run(manager, watch, "cat /proc/self/status", custom_streams=streams).out)
+        assert all(signal.getsignal(signum) is signal.SIG_IGN for signum in ignored)
+    finally:
+        for signum, handler in zip(ignored, before):
+            signal.signal(signum, handler)
+    assert int(found["SigIgn"], 16) == 0 and int(found["SigBlk"], 16) == 0
 
 
 # -- starts that fail -----------------------------------------------------------------------------------

@@ -222,8 +222,9 @@ def read_pids(path: Any) -> list[int]:
 
 
 def proc(process: Process, entry: str) -> bytes:
-    """A file of a process under ``/proc``, such as ``environ``."""
-    return Path(f"/proc/{process.os_pid}/{entry}").read_bytes()
+    """A file of a process under ``/proc``; some are empty for a moment while it executes its program."""
+    path = Path(f"/proc/{process.os_pid}/{entry}")
+    return eventually(path.read_bytes) if entry in ("environ", "cmdline") else path.read_bytes()
 
 
 def said(process: Process, what: bytes = b"ready\n", label: str = "out") -> bool:
