@@ -16,13 +16,13 @@ from greenlet import GreenletExit
 from ..errors import BadRequest, GafferError, MethodNotAllowed, NotFound
 from .replies import INTERNAL, Reply, StartResponse, empty, error_reply, json_reply, problem, reply, status_line
 from .request import MAX_BODY, Request, check_content_type
-from .routes import METHODS, Route
+from .routes import METHODS, UNSEEN, Route
 
 log = logging.getLogger("gaffer.web")
 
 MAX_PATH = 4096
 Run = Callable[[str, dict[str, Any]], Any]
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UNSEEN = re.compile(f"[{UNSEEN}]")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -119,8 +119,8 @@ def decode_path(path: str) -> str:
             raise BadRequest("the URL's path is not UTF-8") from None
     if len(path) > MAX_PATH:
         raise BadRequest(f"the URL's path is longer than {MAX_PATH} characters")
-    if not path.isprintable() and _CONTROL.search(path):
-        raise BadRequest("the URL's path holds control characters")
+    if not path.isprintable() and _UNSEEN.search(path):
+        raise BadRequest("the URL's path holds control characters or others that cannot be seen")
     return path or "/"
 
 

@@ -11,7 +11,7 @@ from ..schemas import INTEGER, PLAIN_NAME, STRING, Schema, or_null, returns
 from ..version import __version__
 from .examples import example
 from .replies import STATUS_LINES
-from .routes import UNDECLARED, Route
+from .routes import UNDECLARED, UNSEEN, Route
 
 JSON = "application/json"
 _ABOUT = """\
@@ -39,7 +39,7 @@ _KEYS = {
 }
 _CODES = {kind.status: kind.code for kind, _, _ in _ERRORS}
 #: What a path may hold where nothing else is said.
-_PATH_TEXT: Schema = {"type": "string", "minLength": 1, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"}
+_PATH_TEXT: Schema = {"type": "string", "minLength": 1, "pattern": f"^[^{UNSEEN}]+$"}
 _PLACES = {"session": PLAIN_NAME, "job": PLAIN_NAME}
 _KINDS = {"int": INTEGER}
 _PLACE = re.compile(r"<([a-z_]+)(?::[a-z]+)?>")
@@ -82,9 +82,9 @@ def _paths(routes: list[Route], source: Source) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         names = named[_PLACE.sub("{}", route.path)]
-        item = paths.setdefault(_url(route.path, names), {})
-        operation = _operation(route, names, source)
-        method = route.method.lower()
+        url, method = _url(route.path, names), route.method.lower()
+        item = paths.setdefault(url, {})
+        operation = {"operationId": _identifier(method, url), **_operation(route, names, source)}
         item[method] = _merged(item[method], operation) if method in item else operation
     return paths
 
@@ -108,7 +108,6 @@ def _names_of_places(routes: list[Route]) -> dict[str, list[str]]:
 def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     """Return two operations that differ only in the kind of their path's parameters as one."""
     both = {**second, **first, "summary": f"{first['summary']}; or {second['summary']}"}
-    both["operationId"] = second["operationId"]
     both["parameters"] = _merged_parameters(first["parameters"], second["parameters"])
     both["responses"] = {**first["responses"], **second["responses"]}
     for status in first["responses"].keys() & second["responses"].keys():
@@ -151,7 +150,6 @@ def _operation(route: Route, names: list[str], source: Source) -> dict[str, Any]
     permission = command.permission if command is not None else route.permission
     arguments = {arg.name: arg for arg in (*(command.args if command else ()), *route.parameters)}
     operation: dict[str, Any] = {
-        "operationId": _identifier(route),
         "summary": route.summary or (command.help if command else str(route)),
         "tags": [route.tag or "other"],
         "parameters": _parameters(route, names, arguments),
@@ -166,9 +164,10 @@ def _operation(route: Route, names: list[str], source: Source) -> dict[str, Any]
     return operation
 
 
-def _identifier(route: Route) -> str:
-    words = re.sub(r"[^a-z0-9]+", "_", route.path.lower()).strip("_")
-    return f"{route.method.lower()}_{words or 'root'}"
+def _identifier(method: str, url: str) -> str:
+    words = re.sub(r"[^a-z0-9]+", "_", url.lower()).strip("_")
+    # A folder beside a file of the same name.
+    return f"{method}_{words}_" if words and url.endswith("/") else f"{method}_{words or 'root'}"
 
 
 def _parameters(route: Route, names: list[str], arguments: Mapping[str, Arg]) -> list[dict[str, Any]]:

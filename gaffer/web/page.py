@@ -76,7 +76,7 @@ def _contents(chapters: list[tuple[str, list[tuple[str, str, dict[str, Any]]]]])
     parts = []
     for name, operations in chapters:
         links = (
-            f'<li><a href="#{one["operationId"]}"><code>{method.upper()} {escape(path)}</code></a>'
+            f'<li><a href="#{one["operationId"]}"><code>{method.upper()} {escape(path)}</code></a></li>'
             for method, path, one in operations
         )
         parts.append(f'<p><a href="#{_anchor(name)}">{escape(name)}</a></p><ul>{"".join(links)}</ul>')

@@ -21,6 +21,10 @@ PERMISSIONS = (None, "read", "write", "manage", "admin")
 UNDECLARED = "undeclared"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 
+#: Characters that no path may hold, for use in regular expressions: controls, and what is invisible or turns text
+#: around and so makes a name look like another one.
+UNSEEN = r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9_.~+@$-]|<[a-z_]+(?::(?:int|path))?>)*)+\Z")
 _PARAMETER = re.compile(r"<([a-z_]+)((?::(?:int|path))?)>")
 
@@ -34,7 +38,7 @@ class Route:
     :param path: ``/jobs/<session>/<job>``, ``/<pid:int>``, ``/files/<path:path>`` for a rest with slashes.
     :param command: the name of a command of the manager's table that answers.
     :param handler: a function ``handler(request, **parameters)`` that answers instead of a command. It returns
-        JSON data, ``str`` for text, ``bytes``, ``None`` for nothing, a :class:`gaffer.web.replies.Reply` or a
+        JSON data, ``str`` for text, ``bytes``, ``None`` for nothing, a ``gaffer.web.replies.Reply`` or a
         ``bottle.HTTPResponse``; it raises :class:`gaffer.errors.GafferError`. ``request`` is a
         :class:`gaffer.web.request.Request`, not bottle's global.
     :param permission: one of :data:`PERMISSIONS`. A handler's must be declared; a command has its own.

@@ -73,18 +73,14 @@ class Description:
 
     def json(self, request: Any) -> Any:
         """Answer with the document."""
-        return _whole(self._json, "application/json")
+        from gaffer.web.replies import reply
+
+        return reply(self._json, "application/json")
 
     def page(self, request: Any) -> Any:
         """Answer with the page."""
         from gaffer.web.page import POLICY
+        from gaffer.web.replies import reply
 
-        return _whole(self._page, _HTML, {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"})
-
-
-def _whole(body: bytes, kind: str, headers: dict[str, str] | None = None) -> Any:
-    from bottle import HTTPResponse
-
-    from gaffer.web.replies import COMMON
-
-    return HTTPResponse(body, 200, {"Content-Type": kind, **dict(COMMON), **(headers or {})})
+        policy = [("Content-Security-Policy", POLICY), ("Referrer-Policy", "no-referrer")]
+        return reply(self._page, _HTML, extra=policy)

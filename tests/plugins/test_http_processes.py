@@ -53,7 +53,7 @@ def test_state(api):
     assert api("POST", "/jobs/default/web/state", body=b" 1\n").status == 202
     (second,) = wait_running(api, 1)["processes"]
     assert api("POST", "/jobs/default/web/state", body=b"2").status == 202
-    wait_until(lambda: info(api)["processes"] and info(api)["processes"][0] not in (first, second))
+    wait_until(lambda: info(api)["processes"] not in ([], [first], [second]))
 
 
 def test_curl_may_send_the_state_as_it_is(api):
