@@ -25,6 +25,7 @@ TEST = [
     "hypothesis>=6.100",
     "jsonschema>=4.20",
     "schemathesis>=4.32; python_version >= '3.11'",
+    "websocket-client>=1.7",
     "ruff>=0.9",
     "mypy>=1.14",
     "import-linter>=2.3",
