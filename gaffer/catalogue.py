@@ -222,7 +222,7 @@ _JOBS: tuple[Command, ...] = (
         (CHANGES, IN_SESSION, START),
         operations.update,
         OK,
-        (409, 422),
+        (409, 422, 503),
     ),
     Command("unload", "stop and remove a job", "manage", "job", (JOB,), done("unload"), OK, (409,)),
     Command("start_job", "start a job", "manage", "job", (JOB,), done("start_job"), OK, (503,)),
@@ -386,7 +386,7 @@ _PROCESSES: tuple[Command, ...] = (
         (PROCESS, CHANGES, START),
         operations.update_of_process,
         OK,
-        (409, 422),
+        (409, 422, 503),
     ),
     Command("kill", "send a signal to one process", "manage", "process", (PROCESS, SIGNAL), operations.kill, OK),
 )

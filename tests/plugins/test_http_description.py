@@ -298,6 +298,11 @@ def test_what_is_refused_while_it_stops_is_described(start_api, tmp_path):
         ("POST", "/processes/web/_start", None),
         ("POST", "/groups/default/_start", None),
         ("POST", "/jobs/default/web/commit", {}),
+        ("POST", "/jobs/default/web/restart", None),
+        ("POST", "/processes/web/_restart", None),
+        ("POST", "/groups/default/_restart", None),
+        ("PUT", "/jobs/default/web", {"cmd": SLEEP, "start": True}),
+        ("PUT", "/processes/web", {"cmd": SLEEP, "start": True}),
     ]:
         answer = api(method, path) if body is None else api(method, path, body)
         answer.assert_problem(503, "unavailable")
