@@ -75,7 +75,8 @@ CORE_FIELDS: tuple[Field, ...] = (
     Field("redirect_input", Bool(), False, "stdin can be written"),
     Field(
         "custom_streams",
-        Labels(64, distinct=True, reserved=RESERVED_LABELS),
+        # stdout and stderr are what outputs are called that redirect_output does not name.
+        Labels(64, distinct=True, reserved=(*RESERVED_LABELS, "stdout", "stderr")),
         (),
         "labels of two-way pipes from descriptor 3 up",
     ),

@@ -386,14 +386,29 @@ class Manager(Watching):
         :param n: ``2`` and ``"+2"`` add, ``-1`` and ``"-1"`` remove, ``"=3"`` sets. Never below 0.
         """
         job = self.job(name)
-        count = max(0, _scaled(job.wanted, n))
+        while True:
+            before = job.wanted
+            count = self._agreed(job, max(0, _scaled(before, n)))
+            if self.engine.submit(None, partial(self._scale, job, before, count)):
+                return count
+
+    def _agreed(self, job: Job, count: int) -> int:
+        """Return the number of processes that plugins agree to."""
         answer = self.hooks.ask_first("gaffer_before_scale", job=job, count=count)
         if answer is not None:
-            count = max(0, int(answer))
+            if isinstance(answer, bool) or not isinstance(answer, int):
+                raise PluginError(f"a plugin answered gaffer_before_scale with {answer!r}, which is no number")
+            count = max(0, answer)
         if count > MAX_PROCESSES:
             raise BadRequest(f"a job may have up to {MAX_PROCESSES} processes, not {count}")
+        return count
+
+    def _scale(self, job: Job, before: int, count: int) -> bool:
+        """Called in the engine: take the new number, unless somebody else changed the old one meanwhile."""
+        if job.wanted != before:
+            return False
         self.engine.submit(job, messages.Scale(count))
-        return job.wanted
+        return True
 
     def commit(self, name: Any, graceful_timeout: float | None = None, env: Mapping[str, str] | None = None) -> int:
         """Start one extra process that is not counted and not replaced; returns its pid.

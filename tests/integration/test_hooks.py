@@ -8,7 +8,7 @@ import pytest
 from gevent.event import Event
 
 import gaffer
-from gaffer.errors import Conflict, InvalidConfig
+from gaffer.errors import Conflict, InvalidConfig, PluginError
 from gaffer.policy import After, GiveUp, Now
 
 from .tools import alive, belongings, eventually, output, pass_deadlines, proc, said, settle
@@ -101,6 +101,15 @@ def test_a_plugin_may_limit_a_number(make_manager, watch):
     load(manager)
     assert manager.scale("web", "=50") == 2
     eventually(lambda: manager.info("web")["running"] == 2)
+
+
+@pytest.mark.parametrize("answer", ["many", [1], 1e400, {}], ids=str)
+def test_an_answer_that_is_no_number_is_told_with_the_plugins_fault(make_manager, watch, answer):
+    manager = make_manager(watch, plugin(before_scale=lambda: answer))
+    load(manager)
+    with pytest.raises(PluginError, match="gaffer_before_scale"):
+        manager.scale("web", 1)
+    assert manager.info("web")["max_processes"] == 1
 
 
 # -- before a start ---------------------------------------------------------------------------

@@ -105,6 +105,26 @@ def test_starting_twice_and_stopping_twice_change_nothing(manager, watch):
     assert watch.whats("started", "spawned", "reaped", "stopped") == ["started", "spawned", "reaped", "stopped"]
 
 
+@pytest.mark.parametrize("first", ["restart_job", "reload", "stopall", "scale", "update"])
+@pytest.mark.parametrize("second", ["stop_job", "unload"])
+def test_a_stop_wins_over_whatever_was_going_on(manager, watch, first, second):
+    """The old process takes its time; what should follow it was asked for before the stop."""
+    manager.load(job(cmd=LINGERS, redirect_output=["out"]))
+    said(*running(manager))
+    if first == "scale":
+        manager.scale("web", "=0")
+        manager.scale("web", "=2")
+    elif first == "update":
+        manager.update(job(cmd="sleep 2000"))
+    else:
+        getattr(manager, first)("web")
+    getattr(manager, second)("web")
+    eventually(lambda: watch.count("stopped"))
+    settle(manager)
+    assert watch.count("spawned") - watch.count("reaped") == 0 and manager.pids() == []
+    assert watch.count("spawned") <= 2
+
+
 def test_restart_replaces_every_process(manager, watch):
     manager.load(job(numprocesses=3))
     old = {process.pid for process in running(manager, count=3)}
@@ -242,6 +262,13 @@ def test_scale_to_zero_and_back(manager):
     assert manager.info("web")["active"]
     manager.scale("web", 1)
     running(manager)
+
+
+def test_everybody_who_scales_at_once_is_counted(manager):
+    manager.load(job(start=False))
+    answers = [gevent.spawn(manager.scale, "web", "+2") for _ in range(10)]
+    assert sorted(answer.get() for answer in answers) == list(range(3, 22, 2))
+    assert manager.info("web")["max_processes"] == 21
 
 
 @pytest.mark.parametrize("nonsense", ["", "+", "two", "1.5", "=-1", "--1", True, None, 1.5, "=1000000000000"])

@@ -6,7 +6,7 @@ import pytest
 from gevent.event import Event
 
 import gaffer
-from gaffer.errors import Forbidden, NotFound, Unavailable
+from gaffer.errors import Forbidden, InvalidConfig, NotFound, Unavailable
 
 from .tools import alive, eventually, output, pass_deadlines, proc, run, said, settle
 
@@ -359,6 +359,27 @@ def test_custom_streams_beside_all_others(manager, watch, tmp_path):
     heard(found, "four", b"x\n")
 
 
+def test_a_custom_stream_that_nobody_reads_never_blocks(manager, watch):
+    load(manager, f"sh -c '{FLOOD} >&3; {FLOOD} >&4'", custom_streams=["a", "b"])
+    assert exited(watch).code == 0
+    assert watch.processes[0].reader("b").ring.end == 10 * MEGABYTE
+
+
+def test_descriptors_with_large_numbers(manager, watch):
+    """More than select(2) could watch."""
+    fillers = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+    try:
+        load(manager, TALK, custom_streams=["control", "data"], redirect_output=["out", "err"], redirect_input=True)
+        found = process(manager)
+        manager.send(found.pid, "one\n", "control")
+        heard(found, "data", b"other one\n")
+        manager.stop_job("web")
+        exited(watch)
+    finally:
+        for fd in fillers:
+            os.close(fd)
+
+
 def test_many_custom_streams(manager, watch):
     """More than shells can name: descriptors above 9."""
     labels = [f"s{n}" for n in range(3, 20)]
@@ -432,6 +453,19 @@ def test_one_custom_channel_twice(manager, watch):
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"redirect_output": ["a"], "custom_streams": ["b", "a"]},
+        {"redirect_output": ["out"], "custom_streams": ["stderr"]},
+        {"custom_streams": ["stdout"]},
+    ],
+)
+def test_one_label_cannot_name_two_streams(manager, settings):
+    with pytest.raises(InvalidConfig, match="label"):
+        load(manager, "sleep 1000", **settings)
 
 
 @pytest.mark.parametrize("channel", [999, "closed"])
