@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Iterable, Iterator, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, NamedTuple
 
 from gaffer.errors import BadRequest, Problem, nearest
 from gaffer.fields import Field, Int, OptionalText, Seconds
-from gaffer.settings import Section, Settings
 from gaffer.topics import normalise
 
 from . import patterns
 from .signing import make_key
 from .urls import Target, parse_url
+
+if TYPE_CHECKING:
+    from gaffer.settings import Section, Settings
 
 #: A pattern and where the events that it selects are posted.
 Hook = tuple[str, Target]

@@ -12,6 +12,8 @@ from gaffer_plugins.http import HttpPlugin
 from tests.apischema import described
 from tests.webtools import Answer, request, wait_until
 
+from .hooktools import Inbox
+
 _NOTHING = object()
 
 
@@ -59,3 +61,17 @@ def start_api():
 @pytest.fixture
 def api(start_api):
     return start_api()
+
+
+@pytest.fixture
+def inbox():
+    """Return a function that makes a receiver of webhooks, see :class:`tests.plugins.hooktools.Inbox`."""
+    made = []
+
+    def make(*script: Any, **options: Any) -> Inbox:
+        made.append(Inbox(*script, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl as native_ssl
 import subprocess
@@ -123,6 +124,11 @@ def closed_port() -> int:
     """Return a port of loopback where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def complaints(stderr: str) -> str:
+    """Return what a program said on standard error, but for plugins that a busy machine made slow."""
+    return re.sub(r"plugin [\w.]+: gaffer_\w+ took \d+ ms\n", "", stderr)
 
 
 def settings(text: str) -> Settings:

@@ -16,22 +16,9 @@ from gaffer_plugins.webhooks.trust import Trust
 from gaffer_plugins.webhooks.urls import PORTS, parse_url
 from tests.webtools import wait_until
 
-from .hooktools import CLOSE, HANG, Inbox, closed_port, make_certificates, server_tls
+from .hooktools import CLOSE, HANG, closed_port, make_certificates, server_tls
 
 BODY = b'{"event": "create"}'
-
-
-@pytest.fixture
-def inbox():
-    made = []
-
-    def make(*script, **options):
-        made.append(Inbox(*script, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 @pytest.fixture
@@ -286,6 +273,9 @@ class TestTls:
                 connect_timeout=0.2,
             )
             with pytest.raises(Undelivered, match=r"^no connection within 0\.2 s$"):
+                post(made)
+            made.tuning = check_tuning({"timeout": 0.1})
+            with pytest.raises(Undelivered, match=r"^no answer within 0\.1 s$"):
                 post(made)
         finally:
             silent.stop(timeout=0)

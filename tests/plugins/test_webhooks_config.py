@@ -181,6 +181,11 @@ class TestConfig:
         assert found.problems == []
         assert (found.tuning.timeout, found.tuning.queue_size, found.tuning.key) == (4.0, 5, b"fedcba9876543210")
 
+    def test_a_secret_of_the_settings_replaces_that_of_a_program(self, monkeypatch):
+        monkeypatch.setenv("HOOK_SECRET", "fedcba9876543210")
+        found = read_config(settings("[plugin:webhooks]\nsecret_env = HOOK_SECRET\n"), {"secret": SECRET})
+        assert (found.problems, found.tuning.key) == ([], b"fedcba9876543210")
+
     def test_options_of_a_program_are_checked(self):
         with pytest.raises(
             BadRequest, match=r"^timeout: expected a number of seconds, not '3'; max_tries: unknown opt"

@@ -10,82 +10,12 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from gaffer_plugins.webhooks import receiver as module
-from gaffer_plugins.webhooks.config import check_tuning
 from gaffer_plugins.webhooks.outcome import Answer, Undelivered
-from gaffer_plugins.webhooks.receiver import Delivery, Receiver, Shared
-from gaffer_plugins.webhooks.trust import Trust
-from gaffer_plugins.webhooks.urls import parse_url
 from tests.webtools import wait_until
 
+from .hookbench import Bench
+
 REFUSED = Undelivered("Connection refused")
-
-
-class Client:
-    """Answers from a script, then with 200; keeps what was posted."""
-
-    def __init__(self, script=()):
-        self.script = list(script)
-        self.posts = []
-        self.opened = self.closed = 0
-
-    def open(self, target, tuning, trust):
-        self.opened += 1
-        return self
-
-    def post(self, headers, body):
-        self.posts.append((headers, body))
-        gevent.sleep(0)
-        reply = self.script.pop(0) if self.script else 200
-        if isinstance(reply, Event):
-            reply.wait()
-            reply = 200
-        if isinstance(reply, Exception):
-            raise reply
-        return reply if isinstance(reply, Answer) else Answer(reply)
-
-    def close(self):
-        self.closed += 1
-
-    @property
-    def bodies(self):
-        return [body.decode() for _, body in self.posts]
-
-    def header(self, name):
-        return [headers.get(name) for headers, _ in self.posts]
-
-
-class Bench:
-    """A receiver with everything around it."""
-
-    def __init__(self, *script, slots=None, pause=None, **options):
-        self.client = Client(script)
-        self.pauses = []
-        self.dead = []
-        tuning = check_tuning(options)
-        self.shared = Shared(
-            tuning,
-            slots or BoundedSemaphore(tuning.concurrency),
-            Trust(None),
-            self.dead.append,
-            self.client.open,
-            pause or self._pause,
-            lambda: 1.0,
-        )
-        self.receiver = Receiver(1, parse_url("http://u:pw@h/x"), self.shared)
-
-    def _pause(self, event, seconds):
-        self.pauses.append(seconds)
-        gevent.sleep(0)
-
-    def put(self, *names):
-        return [self.receiver.put(Delivery.of(name, b'"%s"' % name.encode())) for name in names]
-
-    def wait_sent(self, count):
-        wait_until(lambda: self.receiver.sent == count)
-
-    def info(self, *keys):
-        found = self.receiver.info()
-        return tuple(found[key] for key in keys)
 
 
 @pytest.fixture
@@ -316,11 +246,16 @@ class TestGreenlet:
 
 
 class TestDrain:
+    @pytest.fixture(autouse=True)
+    def patience(self, monkeypatch):
+        """Nobody waits for more work now."""
+        monkeypatch.setattr(module, "IDLE", 1000.0)
+
     def test_sends_what_is_queued(self, bench):
         made = bench()
         made.put("a", "b", "c")
         greenlet = made.receiver.drain()
-        greenlet.join()
+        wait_until(lambda: greenlet.dead)
         assert made.client.bodies == ['"a"', '"b"', '"c"']
         assert made.receiver.end() == 0
 
@@ -352,7 +287,8 @@ class TestDrain:
         made = bench()
         made.put("a")
         made.wait_sent(1)
-        made.receiver.drain().join()
+        greenlet = made.receiver.drain()
+        wait_until(lambda: greenlet.dead)
 
     def test_begins_again_with_new_options(self, bench):
         made = bench(REFUSED, REFUSED, 200)
@@ -363,6 +299,18 @@ class TestDrain:
         made.put("b")
         made.wait_sent(1)
         assert made.pauses == [1]
+
+    def test_waits_as_before_when_it_begins_again(self, bench):
+        made = bench(REFUSED, REFUSED, 200, pause=forever)
+        made.put("a")
+        made.receiver.drain().join()
+        made.receiver.end()
+        made.receiver.use(made.shared)
+        made.put("b")
+        wait_until(lambda: made.info("state") == ("waiting",))
+        for _ in range(10):
+            gevent.sleep(0)
+        assert len(made.client.posts) == 2
 
 
 class TestLog:
