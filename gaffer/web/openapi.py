@@ -15,9 +15,9 @@ from .routes import UNDECLARED, UNSEEN, Route
 
 JSON = "application/json"
 _ABOUT = """\
-Whoever asks too much, or the wrong thing, gets JSON too: a word, a sentence and the status. HEAD works wherever GET
-does, and OPTIONS everywhere; both change nothing. Another method gets 405 and the header `Allow`. Bodies are JSON in
-UTF-8 and declared as `application/json`. Jobs are named `job` or `session.job`.
+JSON in and out, UTF-8; a body has to be declared as `application/json`. An error is JSON, too: a word for programs, a
+sentence for people and the status. HEAD works wherever GET does, and OPTIONS everywhere; none of them changes anything.
+A method that does not work gets 405 and the header `Allow`. Jobs are named `job` or `session.job`.
 """
 #: Kinds of errors with what they mean and an example of their sentence.
 _ERRORS: tuple[tuple[type[errors.GafferError], str, str], ...] = (

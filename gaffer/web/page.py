@@ -19,13 +19,13 @@ h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); padding-bottom: .
 a { color: var(--accent); }
 code, pre { font: .875em/1.45 ui-monospace, monospace; }
 pre { background: var(--soft); padding: .75rem; overflow-x: auto; border-radius: .3rem; }
-nav ul { columns: 18rem; list-style: none; padding: 0; }
+nav ul { columns: 24rem; list-style: none; padding: 0; }
 nav code { white-space: nowrap; }
 details { border: 1px solid var(--line); border-radius: .3rem; margin: .5rem 0; }
 summary { padding: .5rem .75rem; cursor: pointer; }
 summary b { display: inline-block; min-width: 4rem; font: 600 .8em ui-monospace, monospace; }
 summary span { opacity: .75; margin-left: .5rem; }
-details > div { padding: 0 .75rem .75rem; border-top: 1px solid var(--line); }
+details > div { scroll-margin-top: 3rem; padding: 0 .75rem .75rem; border-top: 1px solid var(--line); }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
 """
@@ -90,27 +90,33 @@ def _chapter(name: str, operations: list[tuple[str, str, dict[str, Any]]], docum
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     permission = escape(operation["x-permission"])
-    parts = [f"<p>May be used by: <code>{permission}</code></p>"]
+    parts = [f"<p>Permission: <code>{permission}</code></p>"]
     if operation["parameters"]:
         rows = ((one["name"], one["in"], _type(one["schema"]), _words(one["description"])) for one in _named(operation))
         parts.append(_table(("parameter", "in", "type", "meaning"), rows))
     if "requestBody" in operation:
         parts.append(f"<h3>Body</h3>{_contents_of(operation['requestBody'])}")
-    parts.append("<h3>Answers</h3>")
-    parts += [_answer(status, answer) for status, answer in operation["responses"].items()]
+    parts.append(f"<h3>Answers</h3>{_answers(operation['responses'])}")
     line = f"<b>{method.upper()}</b> <code>{escape(path)}</code> <span>{_words(operation['summary'])}</span>"
-    return f'<details id="{operation["operationId"]}"><summary>{line}</summary><div>{"".join(parts)}</div></details>'
+    # Inside, because a link to what is inside opens it.
+    inside = f'<div id="{operation["operationId"]}">{"".join(parts)}</div>'
+    return f"<details><summary>{line}</summary>{inside}</details>"
 
 
 def _named(operation: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**one, "name": f"<code>{escape(one['name'])}</code>"} for one in operation["parameters"]]
 
 
-def _answer(status: str, answer: dict[str, Any]) -> str:
-    if "$ref" in answer:
-        code = answer["$ref"].rpartition("/")[2]
-        return f'<p><code>{status}</code> <a href="#error-{code}">{code}</a></p>'
-    return f"<p><code>{status}</code> {escape(answer['description'])}</p>{_contents_of(answer)}"
+def _answers(responses: dict[str, Any]) -> str:
+    """Return what is special to the operation, then the errors in one line."""
+    own, errors = [], []
+    for status, answer in responses.items():
+        if "$ref" in answer:
+            code = answer["$ref"].rpartition("/")[2]
+            errors.append(f'<code>{status}</code> <a href="#error-{code}">{code}</a>')
+        else:
+            own.append(f"<p><code>{status}</code> {escape(answer['description'])}</p>{_contents_of(answer)}")
+    return f"{''.join(own)}<p>{', '.join(errors)}</p>"
 
 
 def _contents_of(holder: dict[str, Any]) -> str:
