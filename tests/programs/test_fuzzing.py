@@ -19,12 +19,17 @@ pytest.importorskip("schemathesis", reason="needs Python 3.11 or later")
 #: Only a bound: 15 s on an idle machine.
 SECONDS = 240
 EXAMPLES = 8
-#: 422 and 503 are documented: an account that does not exist here, an environment file that is missing.
+#: 422 and 503 are documented: an account that does not exist here, an environment file that is missing. A body that may
+#: be left out is sometimes left out, and then taken for a wrong one; tests/plugins has wrong ones for that route.
 CONFIG = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "422", "503"]
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", "503"]
+[[operations]]
+include-name = "POST /jobs/{session}/{job}/commit"
+[operations.checks.negative_data_rejection]
+enabled = false
 """
 #: Commands are made up; none of them is really run, and never many.
 HARMLESS = """
