@@ -23,6 +23,18 @@ log = logging.getLogger("gaffer.hooks")
 
 #: An implementation that takes longer is logged with its name, in seconds.
 SLOW = 0.05
+#: Hooks of the start and the end: whoever starts gaffer sees how long they take, and nothing else waits.
+UNTIMED = frozenset(
+    (
+        "gaffer_check_config",
+        "gaffer_load_jobs",
+        "gaffer_manager_start",
+        "gaffer_manager_stopped",
+        "gaffer_ready",
+        "gaffer_routes",
+        "gaffer_wrap_wsgi",
+    )
+)
 #: How long a stopping manager waits for outboxes to empty, in seconds.
 FLUSH = 5.0
 
@@ -42,7 +54,7 @@ class Implementation(NamedTuple):
             return self.function(*[kwargs[name] for name in self.argnames])
         finally:
             took = time.monotonic() - started
-            if took > SLOW:
+            if took > SLOW and self.hook not in UNTIMED:
                 log.warning("plugin %s: %s took %.0f ms", self.plugin, self.hook, took * 1000)
 
 
