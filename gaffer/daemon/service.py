@@ -45,8 +45,6 @@ class Service:
         self._log: Log | None = None
         self._reload = Reload(self.manager, read, self._take_over)
         self.manager.reader = self._reload
-        if become_subreaper():
-            self.manager.engine.stops.find = Family(self._known).survivors
         self._child_died = Event()
         self._started = Event()
 
@@ -65,6 +63,8 @@ class Service:
         :raises GafferError: we could not start; nothing is left running.
         """
         inherit_nothing()
+        if become_subreaper():
+            self.manager.engine.stops.find = Family(self._known).survivors
         self._log = Log(self.settings.get("error_log"), self.settings.get("log_level"))
         log_failures(gevent.get_hub())
         warn_of_unused(self.settings, self.manager)
