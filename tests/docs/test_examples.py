@@ -135,6 +135,13 @@ def node(tmp_path) -> Iterator[Callable[..., Node]]:
             one.manager.stop()
 
 
+def started(manager: gaffer.Manager, name: str) -> list[int]:
+    """The pids of a job, as soon as it has any: gafferd is ready before its jobs have started."""
+    found: list[int] = []
+    wait_until(lambda: found or found.extend(manager.pids(name)))
+    return found
+
+
 def until_replaced(manager: gaffer.Manager, name: str, pid: int) -> None:
     wait_until(lambda: manager.pids(name) not in ([], [pid]))
 
@@ -146,7 +153,7 @@ def test_every_plugin_is_tested():
 
 def test_deadline(node):
     one = node("deadline", "[process:web]\ncmd = sleep 1000\ndeadline = 0.05\n[process:free]\ncmd = sleep 1000\n")
-    free, (web,) = one.manager.pids("free"), one.manager.pids("web")
+    free, (web,) = started(one.manager, "free"), started(one.manager, "web")
     until_replaced(one.manager, "web", web)
     assert one.manager.pids("free") == free
 
