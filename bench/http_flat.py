@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import itertools
 import json
 import os
 import socket
@@ -25,6 +24,8 @@ JSON = {"Content-Type": "application/json"}
 JOB = {"name": "flat", "cmd": "sleep 1000", "start": False}
 #: A new connection for every so many requests.
 KEPT = 20
+#: How long the last processes may take to end, in seconds.
+PATIENCE = 30
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -186,16 +187,18 @@ def _connected(process: subprocess.Popen[bytes], port: int, children: int) -> Cl
 
 
 def ask_all(client: Client, requests: int) -> None:
-    """Ask that many times: the round, again and again."""
-    for count, ask in enumerate(itertools.islice(itertools.cycle(ROUND), requests)):
-        client.ask(ask)
-        if count % len(ROUND) == 0:
-            client.leave()
+    """Ask at least that many times: whole rounds, so that afterwards all is as it was."""
+    for _ in range(0, requests, len(ROUND)):
+        client.leave()
+        for ask in ROUND:
+            client.ask(ask)
 
 
 def footprint(process: subprocess.Popen[bytes], client: Client, children: int) -> Footprint:
     """Return what gafferd holds once nobody is connected and only the job's own processes are left."""
+    deadline = time.monotonic() + PATIENCE
     while len(json.loads(client.ask(Ask("GET", "/pids"))[1])["pids"]) != children:
+        assert time.monotonic() < deadline, "processes are left that nobody wants"
         time.sleep(0.05)
     client.close()
     time.sleep(0.5)
