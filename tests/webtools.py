@@ -67,9 +67,7 @@ def call(app: Any, method: str, path: str, body: bytes | None = None, **environ:
 
 
 @contextmanager
-def served(
-    app: Any, bind: str = "127.0.0.1:0", tls: Any = None, **limits: Any
-) -> Iterator[tuple[Any, Server]]:
+def served(app: Any, bind: str = "127.0.0.1:0", tls: Any = None, **limits: Any) -> Iterator[tuple[Any, Server]]:
     """Serve *app*; gives the address of its (first) socket and the server."""
     server = Server(app, Limits(**limits))
     sockets = bind_sockets(bind, allows_unix_socket=True)

@@ -45,7 +45,9 @@ FIELDS: tuple[Field, ...] = (
     Field("timeout", Between(0.01, 600), 10.0, "seconds for a whole attempt, the connection included"),
     Field("max_attempts", Int(1, 100), 6, "how often a delivery is tried before it is given up"),
     Field("backoff", Between(0.01, 3600), 1.0, "seconds before the second attempt, doubled before each further one"),
-    Field("max_backoff", Between(0.01, 86_400), 60.0, "the longest wait between attempts, whatever the receiver asks for"),
+    Field(
+        "max_backoff", Between(0.01, 86_400), 60.0, "the longest wait between attempts, whatever the receiver asks for"
+    ),
     Field("queue_size", Int(1, 1_000_000), 1000, "deliveries that may wait for one URL; more are dropped"),
     Field("concurrency", Int(1, 1000), 16, "requests under way at a time, over all URLs"),
     Field("dead_letters", Int(0, 100_000), 100, "deliveries given up that are kept to look at and to send again"),
