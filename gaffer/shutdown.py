@@ -12,7 +12,8 @@ import gevent
 
 from . import messages
 from .job import Job
-from .sweep import strays
+from .stops import DOUBTS
+from .sweep import UNCLEAR, strays
 
 if TYPE_CHECKING:
     from .manager import Manager
@@ -91,24 +92,21 @@ class Shutdown:
 
     def _sweep_strays(self) -> None:
         """End what escaped from processes that crashed earlier: TERM, a little time, then KILL."""
-        told = gone = False
-        deadline = time.monotonic() + STRAY_GRACE
-        while not gone:
-            left = self._strays()
+        detached = self._manager.engine.stops.detached
+        told, doubts, deadline = False, 0, time.monotonic() + STRAY_GRACE
+        while True:
+            found = strays(self._manager.node_id)
+            doubts += UNCLEAR in found
+            left = [one for pid, some in found.items() if pid != UNCLEAR and pid not in detached for one in some]
+            if not left and (UNCLEAR not in found or doubts > DOUBTS) or time.monotonic() > deadline + PATIENCE:
+                return
             late = self._hurry or time.monotonic() >= deadline
             if left and not told:
                 log.warning("processes that crashed left %d others behind; they are stopped too", len(left))
-            if late or not told:
+            if left and (late or not told):
                 _signal_all(left, signal.SIGKILL if late else signal.SIGTERM)
                 told = True
-            gone = not left or time.monotonic() > deadline + PATIENCE
-            if not gone:
-                gevent.sleep(STRAY_TICK)
-
-    def _strays(self) -> list[int]:
-        detached = self._manager.engine.stops.detached
-        found = strays(self._manager.node_id)
-        return [os_pid for pid, os_pids in found.items() if pid not in detached for os_pid in os_pids]
+            gevent.sleep(STRAY_TICK)
 
     def _finish(self) -> None:
         manager = self._manager

@@ -15,7 +15,7 @@ import signal
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from .job import STOPPING
-from .sweep import group_alive, survivors
+from .sweep import UNCLEAR, group_alive, survivors
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -34,6 +34,8 @@ LONGEST_REST = 0.5
 AGAIN = 0.05
 #: … this many times; then they are named in the log and given up (uninterruptible sleep).
 TRIES = 100
+#: A look that left something unclear is taken again this many times.
+DOUBTS = 3
 
 Steps = list[tuple[int, float]]
 
@@ -44,7 +46,7 @@ class Ending:
     :param waits: whether its leader is alive, so that the walk for survivors had better wait.
     """
 
-    __slots__ = ("process", "steps", "waits", "grouped", "at", "signum", "killing", "tries", "watchers")
+    __slots__ = ("process", "steps", "waits", "grouped", "at", "signum", "killing", "tries", "doubts", "watchers")
 
     def __init__(self, process: Process, steps: Steps, waits: bool) -> None:
         #: None once it is over: deadlines cannot be taken back, and must not keep its output in memory.
@@ -57,6 +59,7 @@ class Ending:
         self.signum = signal.SIGTERM.value
         self.killing = False
         self.tries = 0
+        self.doubts = 0
         #: Watchers on the survivors' pidfds, by os_pid.
         self.watchers: dict[int, tuple[int, Any]] = {}
 
@@ -223,8 +226,12 @@ class Stops:
         }
         left = self.find(ids, groups)
         for pid, process in batch.items():
+            ending = self._endings[pid]
             if pid in left:
                 self._still_there(process, left[pid])
+            elif UNCLEAR in left and ending.doubts < DOUBTS:
+                ending.doubts += 1
+                self._check_again(process, ending)
             else:
                 self._engine.gone(process)
 
@@ -243,8 +250,10 @@ class Stops:
                 _signal(ending.watchers[os_pid][0], ending.signum)
                 _signal(ending.watchers[os_pid][0], signal.SIGCONT)
         if ending.killing or not ending.watchers:
-            engine = self._engine
-            engine.at(engine.clock() + AGAIN, lambda: self._check(process, ending))
+            self._check_again(process, ending)
+
+    def _check_again(self, process: Process, ending: Ending) -> None:
+        self._engine.at(self._engine.clock() + AGAIN, lambda: self._check(process, ending))
 
     @staticmethod
     def _escaped(process: Process, os_pids: Iterable[int]) -> list[int]:

@@ -20,6 +20,7 @@ from typing import Any, Callable, Protocol
 from gevent.event import Event
 
 from .errors import Unavailable
+from .events import thread_id
 from .rings import RING_SIZE, Ring, RingLimits
 
 log = logging.getLogger("gaffer.streams")
@@ -169,12 +170,13 @@ class Writer:
     :param fd: a descriptor that is ours from now on.
     """
 
-    __slots__ = ("label", "fd", "_loop", "_watcher", "_waiting", "_size", "_finish", "_room")
+    __slots__ = ("label", "fd", "_loop", "_thread", "_watcher", "_waiting", "_size", "_finish", "_room")
 
     def __init__(self, loop: Any, label: str, fd: int) -> None:
         self.label = label
         self.fd = fd
         self._loop = loop
+        self._thread = thread_id()
         self._watcher: Any = None
         self._waiting: deque[memoryview] = deque()
         self._size = 0
@@ -184,10 +186,14 @@ class Writer:
         os.set_blocking(fd, False)
 
     def write(self, data: bytes) -> None:
-        """Write *data*, or keep it until the child reads; never waits.
+        """Write *data*, or keep it until the child reads; never waits. From any thread, whole and in order.
 
-        :raises Full: ``WRITE_LIMIT`` bytes wait already. :raises Unavailable: the stream is closed.
+        :raises Full: ``WRITE_LIMIT`` bytes wait already. :raises Unavailable: the stream is closed. Other
+            threads are not told: it goes to the log.
         """
+        if thread_id() != self._thread:
+            self._loop.run_callback_threadsafe(self._write_for_thread, data)
+            return
         if self.fd < 0 or self._finish:
             raise Unavailable(f"{self.label} is closed: the process does not read it any more")
         if self._size and self._size + len(data) > WRITE_LIMIT:
@@ -196,6 +202,12 @@ class Writer:
         self._size += len(data)
         if self._watcher is None:
             self._flush()
+
+    def _write_for_thread(self, data: bytes) -> None:
+        try:
+            self.write(data)
+        except Unavailable as error:
+            log.warning("%d bytes that another thread wrote are lost: %s", len(data), error)
 
     def deliver(self, data: bytes, patience: float) -> None:
         """Write *data*, all of it or nothing; while there is no room, wait until the child has read enough.

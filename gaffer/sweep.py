@@ -16,7 +16,9 @@ from typing import Callable, Container, Iterable, Iterator, Mapping
 VARIABLE = "GAFFER_ID"
 _KEY = b"\0" + VARIABLE.encode() + b"="
 #: Once all were looked at, those that came meanwhile, or just execute a program, are waited for this long, in seconds.
-PATIENCE = 0.02
+PATIENCE = 0.005
+#: In place of a pid: these may be anybody's, for they were still executing a program then. Look again.
+UNCLEAR = 0
 #: Place of the end of the environment among the words of /proc/PID/stat after the name.
 _ENV_END = 48
 
@@ -28,6 +30,8 @@ def chain_id(inherited: str | None, own: str) -> str:
 
 def survivors(ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -> dict[int, list[int]]:
     """Return ``{pid: [os_pid, …]}`` of processes alive that belong to gaffer's *pid*, of all on the machine.
+
+    What could not be told of processes is under :data:`UNCLEAR`.
 
     :param ids: ``{"node.pid": pid}``, what to look for in environments.
     :param groups: ``{process group: pid}``, also looked for where given.
@@ -61,10 +65,13 @@ class Family:
 
 
 def strays(node_id: str) -> dict[int, list[int]]:
-    """Return ``{pid: [os_pid, …]}`` of every process alive that descends from node *node_id*."""
+    """Return ``{pid: [os_pid, …]}`` of every process alive that descends from node *node_id*; see :func:`survivors`."""
     found: dict[int, list[int]] = {}
     prefix = node_id.encode() + b"."
     for os_pid, chain in _walk(_all_pids):
+        if chain is None:
+            found.setdefault(UNCLEAR, []).append(os_pid)
+            continue
         for part in chain:
             if part.startswith(prefix) and part[len(prefix) :].isdigit():
                 found.setdefault(int(part[len(prefix) :]), []).append(os_pid)
@@ -77,30 +84,36 @@ def _belonging(
     found: dict[int, list[int]] = {}
     wanted = {text.encode(): pid for text, pid in ids.items()}
     for os_pid, chain in _walk(listing):
-        pid = next((wanted[part] for part in chain if part in wanted), None)
+        pid = next((wanted[part] for part in chain or () if part in wanted), None)
         if pid is None and groups:
             pid = groups.get(_group(os_pid))
+        if pid is None and chain is None:
+            pid = UNCLEAR
         if pid is not None:
             found.setdefault(pid, []).append(os_pid)
     return found
 
 
-def _walk(listing: Callable[[], Iterable[int]]) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield every process with the ids it carries, those too that come into being meanwhile.
+def _walk(listing: Callable[[], Iterable[int]]) -> Iterator[tuple[int, list[bytes] | None]]:
+    """Yield every process with the ids it carries, those too that come into being meanwhile; None if they are unclear.
 
     A process may fork after it was listed and be gone before it is looked at; so the walk goes on
     until a listing brings nobody new.
     """
     seen: set[int] = set()
     end = math.inf
-    while time.monotonic() < end:
+    while True:
         fresh = [os_pid for os_pid in listing() if os_pid not in seen]
+        late = time.monotonic() > end
         for os_pid in fresh:
             environment = _environment(os_pid)
-            if environment or not _between_programs(os_pid):
+            unclear = not environment and _between_programs(os_pid)
+            if late or not unclear:
                 seen.add(os_pid)
-                yield os_pid, _chain(environment)
-        end = min(end, time.monotonic() + PATIENCE) if fresh else 0.0
+                yield os_pid, None if unclear else _chain(environment)
+        if late or not fresh:
+            return
+        end = min(end, time.monotonic() + PATIENCE)
 
 
 def children(os_pid: int | None = None) -> list[int]:
