@@ -13,7 +13,7 @@ import gevent
 from . import messages
 from .job import Job
 from .stops import DOUBTS
-from .sweep import UNCLEAR, strays
+from .sweep import strays
 
 if TYPE_CHECKING:
     from .manager import Manager
@@ -96,9 +96,9 @@ class Shutdown:
         told, doubts, deadline = False, 0, time.monotonic() + STRAY_GRACE
         while True:
             found = strays(self._manager.node_id)
-            doubts += UNCLEAR in found
-            left = [one for pid, some in found.items() if pid != UNCLEAR and pid not in detached for one in some]
-            if not left and (UNCLEAR not in found or doubts > DOUBTS) or time.monotonic() > deadline + PATIENCE:
+            doubts += found.unclear
+            left = [one for pid, some in found.items() if pid not in detached for one in some]
+            if not left and (not found.unclear or doubts > DOUBTS) or time.monotonic() > deadline + PATIENCE:
                 return
             late = self._hurry or time.monotonic() >= deadline
             if left and not told:

@@ -15,7 +15,7 @@ import signal
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from .job import STOPPING
-from .sweep import UNCLEAR, group_alive, survivors
+from .sweep import Found, group_alive, survivors
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -67,7 +67,7 @@ class Ending:
 class Stops:
     """All processes of one engine, and those among them that are being stopped."""
 
-    def __init__(self, engine: Engine, find: Callable[..., dict[int, list[int]]] = survivors) -> None:
+    def __init__(self, engine: Engine, find: Callable[..., Found] = survivors) -> None:
         self._engine = engine
         #: Finds survivors; gafferd, being a subreaper, sets a cheaper one.
         self.find = find
@@ -229,7 +229,7 @@ class Stops:
             ending = self._endings[pid]
             if pid in left:
                 self._still_there(process, left[pid])
-            elif UNCLEAR in left and ending.doubts < DOUBTS:
+            elif left.unclear and ending.doubts < DOUBTS:
                 ending.doubts += 1
                 self._check_again(process, ending)
             else:

@@ -17,10 +17,17 @@ VARIABLE = "GAFFER_ID"
 _KEY = b"\0" + VARIABLE.encode() + b"="
 #: Once all were looked at, those that came meanwhile, or just execute a program, are waited for this long, in seconds.
 PATIENCE = 0.005
-#: In place of a pid: these may be anybody's, for they were still executing a program then. Look again.
-UNCLEAR = 0
 #: Place of the end of the environment among the words of /proc/PID/stat after the name.
 _ENV_END = 48
+
+
+class Found(dict[int, list[int]]):
+    """``{pid: [os_pid, …]}``: the processes alive that belong to gaffer's *pid*.
+
+    :ivar unclear: whether somebody was still executing a program, so that it is worth to look again.
+    """
+
+    unclear = False
 
 
 def chain_id(inherited: str | None, own: str) -> str:
@@ -28,10 +35,8 @@ def chain_id(inherited: str | None, own: str) -> str:
     return f"{inherited}/{own}" if inherited else own
 
 
-def survivors(ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -> dict[int, list[int]]:
-    """Return ``{pid: [os_pid, …]}`` of processes alive that belong to gaffer's *pid*, of all on the machine.
-
-    What could not be told of processes is under :data:`UNCLEAR`.
+def survivors(ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -> Found:
+    """Return the processes alive that belong to any of *ids*, of all on the machine.
 
     :param ids: ``{"node.pid": pid}``, what to look for in environments.
     :param groups: ``{process group: pid}``, also looked for where given.
@@ -52,7 +57,7 @@ class Family:
     def __init__(self, known: Callable[[], Container[int]]) -> None:
         self._known = known
 
-    def survivors(self, ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -> dict[int, list[int]]:
+    def survivors(self, ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -> Found:
         """As :func:`survivors`."""
         return _belonging(self._strangers, ids, groups)
 
@@ -64,33 +69,29 @@ class Family:
         return found
 
 
-def strays(node_id: str) -> dict[int, list[int]]:
-    """Return ``{pid: [os_pid, …]}`` of every process alive that descends from node *node_id*; see :func:`survivors`."""
-    found: dict[int, list[int]] = {}
+def strays(node_id: str) -> Found:
+    """Return every process alive that descends from node *node_id*."""
+    found = Found()
     prefix = node_id.encode() + b"."
     for os_pid, chain in _walk(_all_pids):
-        if chain is None:
-            found.setdefault(UNCLEAR, []).append(os_pid)
-            continue
-        for part in chain:
+        found.unclear |= chain is None
+        for part in chain or ():
             if part.startswith(prefix) and part[len(prefix) :].isdigit():
                 found.setdefault(int(part[len(prefix) :]), []).append(os_pid)
     return found
 
 
-def _belonging(
-    listing: Callable[[], Iterable[int]], ids: Mapping[str, int], groups: Mapping[int, int] | None
-) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
+def _belonging(listing: Callable[[], Iterable[int]], ids: Mapping[str, int], groups: Mapping[int, int] | None) -> Found:
+    found = Found()
     wanted = {text.encode(): pid for text, pid in ids.items()}
     for os_pid, chain in _walk(listing):
         pid = next((wanted[part] for part in chain or () if part in wanted), None)
         if pid is None and groups:
             pid = groups.get(_group(os_pid))
-        if pid is None and chain is None:
-            pid = UNCLEAR
         if pid is not None:
             found.setdefault(pid, []).append(os_pid)
+        else:
+            found.unclear |= chain is None
     return found
 
 

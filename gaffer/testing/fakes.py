@@ -17,6 +17,7 @@ from ..process import ExitStatus, Process
 from ..rings import RING_SIZE
 from ..spawn import SpawnPlan
 from ..streams import TAIL_SIZE, Duplex, Reader, Sink, Writer
+from ..sweep import Found
 
 #: The kernel gives no such number (PID_MAX_LIMIT in proc(5)), so a signal that slips through reaches nobody.
 FIRST_OS_PID = 2**22
@@ -279,7 +280,7 @@ class FakeSpawner:
         """Give *manager* these processes and this clock; before it is started."""
         engine = manager.engine
         engine.launch, engine.clock = self, self.clock
-        engine.stops.find = lambda ids, groups=None: {}  # what never lived leaves nobody behind
+        engine.stops.find = lambda ids, groups=None: Found()  # what never lived leaves nobody behind
         self.clock.on_advance(lambda: engine.post(None, lambda: None))  # look at what is due
 
 
