@@ -11,8 +11,8 @@ import gevent
 
 from .errors import NotFound
 from .monitor import Figures, Monitor, measurer
+from .rings import RingLimits
 from .spawn import SpawnPlan, command, job_environment
-from .streams import Sink
 from .sweep import VARIABLE, chain_id, strays
 
 if TYPE_CHECKING:
@@ -36,22 +36,21 @@ class Alone:
     def __init__(self, process: Process, on_exit_cb: ExitCallback | None = None) -> None:
         self._process = process
         self._on_exit_cb = on_exit_cb
-        #: What hears output from its first byte on.
-        self.sinks: dict[str, list[Sink]] = {}
         self._node_id = secrets.token_hex(6)
         self._deadline: gevent.Greenlet | None = None
         self._statistics: Monitor | None = None
 
-    def plan(self) -> SpawnPlan:
-        """Return what is to be started.
+    def start(self) -> None:
+        """Start the process.
 
-        :raises SpawnError: the environment file or a variable is missing.
+        :raises SpawnError: one sentence with the system's reason, or what is missing.
         """
         process, config = self._process, self._process.config
         env = {VARIABLE: chain_id(os.environ.get(VARIABLE), f"{self._node_id}.{process.pid}")}
         env.update(job_environment(config))
         env.update(process.env_extra or {})
-        return SpawnPlan(command(config, env), env, config.cwd, process.index, process.pid, self.sinks)
+        plan = SpawnPlan(command(config, env), env, config.cwd, process.index, process.pid)
+        process.start(plan, rings=RingLimits())
 
     # -- its end --------------------------------------------------------------------
     def stop_process(self, pid: int) -> None:

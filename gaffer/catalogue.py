@@ -224,7 +224,7 @@ _JOBS: tuple[Command, ...] = (
         OK,
         (409, 422, 503),
     ),
-    Command("unload", "stop and remove a job", "manage", "job", (JOB,), done("unload"), OK, (409,)),
+    Command("unload", "stop and remove a job", "manage", "job", (JOB,), operations.unload, OK, (409,)),
     Command("start_job", "start a job", "manage", "job", (JOB,), done("start_job"), OK, (503,)),
     Command("stop_job", "stop a job", "manage", "job", (JOB,), done("stop_job"), OK),
     Command("reload_job", "reset the number and replace all processes", "manage", "job", (JOB,), done("reload"), OK),

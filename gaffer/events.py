@@ -32,7 +32,7 @@ class Subscription:
 
 
 class EventEmitter:
-    """Hands events to subscribers, asynchronously.
+    """Hands events to subscribers, asynchronously. Its methods may be called from any thread.
 
     :param loop: accepted for the seeds' sake; events travel in gevent's hub.
     :param max_size: events that may wait for one subscriber; more are dropped and counted.
@@ -50,10 +50,14 @@ class EventEmitter:
 
     def publish(self, evtype: str, *args: Any, **kwargs: Any) -> None:
         """Emit event *evtype*; never waits, from any thread."""
-        if thread_id() != self._thread:
-            self._loop.run_callback_threadsafe(self._publish, evtype, args, kwargs)
+        self._at_home(self._publish, evtype, args, kwargs)
+
+    def _at_home(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call *function* in the thread of the hub: now, or soon and in order when another thread asks."""
+        if thread_id() == self._thread:
+            function(*args)
         else:
-            self._publish(evtype, args, kwargs)
+            self._loop.run_callback_threadsafe(function, *args)
 
     def _publish(self, evtype: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if not self._patterns:
@@ -68,10 +72,14 @@ class EventEmitter:
     def subscribe(self, evtype: str, listener: Listener, once: bool = False) -> None:
         """Subscribe *listener* to the events that the pattern *evtype* selects; a second time changes nothing.
 
+        Listeners are called in greenlets of the hub's thread, whichever thread subscribes them or publishes.
+
         :param evtype: ``a`` selects ``a`` and ``a.b``; ``.`` selects all.
         :param once: only the next one.
         """
-        pattern = normalise(evtype)
+        self._at_home(self._subscribe, normalise(evtype), listener, once)
+
+    def _subscribe(self, pattern: str, listener: Listener, once: bool) -> None:
         if self._find(pattern, listener, once) is None:
             self._patterns.setdefault(pattern, []).append(Subscription(pattern, listener, once, self._max_size))
 
@@ -81,7 +89,10 @@ class EventEmitter:
 
     def unsubscribe(self, evtype: str, listener: Listener, once: bool = False) -> None:
         """Take a subscription back; nothing happens if there is none."""
-        found = self._find(normalise(evtype), listener, once)
+        self._at_home(self._unsubscribe, normalise(evtype), listener, once)
+
+    def _unsubscribe(self, pattern: str, listener: Listener, once: bool) -> None:
+        found = self._find(pattern, listener, once)
         if found is not None:
             self._remove(found)
             found.outbox.close()
@@ -91,7 +102,10 @@ class EventEmitter:
 
     def unsubscribe_all(self, events: Iterable[str] = ()) -> None:
         """Take back every subscription to the patterns *events*; to all without any."""
-        for pattern in [normalise(event) for event in events] or list(self._patterns):
+        self._at_home(self._unsubscribe_all, [normalise(event) for event in events])
+
+    def _unsubscribe_all(self, patterns: list[str]) -> None:
+        for pattern in patterns or list(self._patterns):
             for subscription in self._patterns.pop(pattern, []):
                 subscription.outbox.close()
 

@@ -49,6 +49,9 @@ class Handles(Kind):
                 raise ValueError(f"expected file descriptors or objects with fileno(), not {item!r}")
         return tuple(value)
 
+    def to_json(self, value: Any) -> Any:
+        return list(value)
+
 
 CORE_FIELDS: tuple[Field, ...] = (
     Field("name", Text(empty=False), help="the job's name"),

@@ -1,60 +1,63 @@
-"""Hearing what processes say: a sink that passes output on to a callable."""
+"""Hearing what processes say: output is passed on to a callable, which can never hold it up."""
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, Callable
 
 from .outbox import Outbox
+from .rings import Cursor, Ring
 
-#: Bytes that may wait for one slow listener; the oldest are dropped then, counted and told.
-LIMIT = 4_194_304
+#: Called with the label and the message; see :class:`OutputListener`.
+Hearer = Callable[[str, dict[str, Any]], Any]
 
 
 class OutputListener:
     """Calls ``listener(label, message)`` with the output of one stream, in a greenlet of its own.
 
     A message is ``{"event": label, "name": job, "pid": gaffer's pid, "data": bytes, "lost": n}``; *lost* counts
-    the bytes that are missing before *data*, because the listener was too slow for them. Output is passed
-    on as it was read, so a line or a character may be split between two messages.
+    the bytes that are missing before *data*, because the listener was too slow for them. Bytes come as they
+    were read, so a line or a character may be split between two messages.
 
     :param process: names the job and the pid; it may be about to start.
     """
 
-    __slots__ = ("label", "listener", "_process", "_waiting", "_size", "_lost", "_outbox")
+    __slots__ = ("label", "listener", "_process", "_cursor", "_outbox", "_queued")
 
-    def __init__(self, process: Any, label: str, listener: Callable[[str, dict[str, Any]], Any]) -> None:
+    def __init__(self, process: Any, label: str, listener: Hearer) -> None:
         self.label = label
         self.listener = listener
         self._process = process
-        self._waiting: deque[bytes] = deque()
-        self._size = self._lost = 0
-        name = getattr(listener, "__name__", listener)
-        self._outbox = Outbox(f"listener {name!s} of {label} of {process.name}")
+        self._cursor: Cursor | None = None
+        self._outbox = Outbox(f"listener {getattr(listener, '__name__', listener)!s} of {label} of {process.name}")
+        self._queued = False
 
-    def write(self, data: bytes) -> None:
-        """Take output as it was read; never waits."""
-        if not self._waiting and not self._outbox.put(self.label, self._pass_on):
-            return  # muted: it failed too often
-        self._waiting.append(data)
-        self._size += len(data)
-        while self._size > LIMIT:
-            dropped = len(self._waiting.popleft())
-            self._size -= dropped
-            self._lost += dropped
+    def follow(self, ring: Ring) -> None:
+        """Pass on what comes into *ring* from now on."""
+        self._cursor = ring.follow(wake=self._wake)
+
+    def _wake(self) -> None:
+        """Called by the ring, in the hub."""
+        if not self._queued:
+            self._queued = self._outbox.put(self.label, self._pass_on)
 
     def _pass_on(self) -> None:
-        data, lost = b"".join(self._waiting), self._lost
-        self._waiting.clear()
-        self._size = self._lost = 0
-        process = self._process
-        message = {"event": self.label, "name": process.name.short, "pid": process.pid, "data": data, "lost": lost}
-        self.listener(self.label, message)
+        self._queued = False
+        cursor = self._cursor
+        if cursor is None:
+            return
+        lost, data = cursor.read()
+        if cursor.ended:
+            cursor.close()
+        elif cursor.position < cursor.ring.end:
+            self._wake()
+        if data or lost:
+            process = self._process
+            message = {"event": self.label, "name": process.name.short, "pid": process.pid, "data": data, "lost": lost}
+            self.listener(self.label, message)
 
     def close(self) -> None:
-        """The stream has ended; what waits is still passed on."""
-
-    def forget(self) -> None:
-        """The listener wants no more, not even what waits."""
+        """Pass on nothing more, not even what was read already."""
         self._outbox.close()
-        self._waiting.clear()
+        if self._cursor is not None:
+            self._cursor.close()
+            self._cursor = None

@@ -23,7 +23,7 @@ from .commands import CommandTable
 from .engine import Engine
 from .errors import BadRequest, Conflict, GafferError, NotFound, PluginError, Unavailable
 from .events import EventEmitter, thread_id
-from .fields import Environment, Seconds, parse_signal
+from .fields import Environment, Seconds
 from .hooks import Hooks
 from .hub import Hub
 from .job import Job
@@ -34,19 +34,17 @@ from .names import JobName, check_name, parse_job_name
 from .past import Past
 from .plugins import PluginSet
 from .process import Process
+from .processes import Processes
 from .rings import RingLimits
 from .shutdown import Shutdown
-from .watching import Watching
 
 log = logging.getLogger("gaffer.manager")
 
 #: The most processes a job may be scaled to.
 MAX_PROCESSES = 100_000
-#: ``list`` is a method of the manager, so annotations in its body need another name.
-_List = list
 
 
-class Manager(Watching):
+class Manager(Processes):
     """Keeps the processes of jobs alive.
 
     :param loop: gevent's hub loop; accepted for the seeds' sake.
@@ -102,12 +100,13 @@ class Manager(Watching):
         self._jobs: dict[JobName, Job] = {}
         #: Jobs that were unloaded and still have processes.
         self._leaving: set[Job] = set()
+        self._channels = []
         self._configured = Configured(self)
         self._order = 0
         self._thread = thread_id()
         self._stopped = Event()
         self._shutdown: Shutdown | None = None
-        self.apps: _List[tuple[str, Any]] = []
+        self.apps: list[tuple[str, Any]] = []
         #: How gafferd reads its configuration again; None when embedded, where :meth:`reload_config` does.
         self.reader: Callable[[], dict[str, Any]] | None = None
         self._made_at = time.monotonic()
@@ -208,7 +207,7 @@ class Manager(Watching):
         for job in self._in_order():
             if job.active:
                 self.engine.submit(job, messages.Restart())
-        errors: _List[GafferError] = []
+        errors: list[GafferError] = []
         for name, app in self.apps:
             try:
                 _call_app(name, app, "restart")
@@ -312,6 +311,14 @@ class Manager(Watching):
         """Tell whether an unloaded job of that name still has processes: nothing starts beside them."""
         return any(job.name == name for job in self._leaving)
 
+    def add_process(self, name: str, cmd: str, **settings: Any) -> Job:
+        """Load a job, under the seeds' name: ``add_process("web", "serve", numprocesses=2, start=False)``.
+
+        :param settings: any other setting of a job.
+        :raises Conflict: it is loaded already, or a plugin refused. :raises InvalidConfig: lists what is wrong.
+        """
+        return self.load({"name": name, "cmd": cmd, **settings})
+
     def update(
         self,
         config: JobConfig | Mapping[str, Any],
@@ -335,14 +342,14 @@ class Manager(Watching):
             self._refuse_if_stopping("started")
         self.engine.submit(self.job(job.name), messages.Update(config.replace(name=job.name.full), start))
 
-    def unload(self, name: Any, sessionid: str | None = None) -> None:
+    def unload(self, name_or_process: Any, sessionid: str | None = None) -> None:
         """Remove a job; its processes are stopped.
 
-        :param name: its name or its configuration.
+        :param name_or_process: its name or its configuration.
         :raises NotFound: no such job. :raises Conflict: a plugin refused.
         """
         self.engine.check_may_wait()
-        job = self.job(name, sessionid)
+        job = self.job(name_or_process, sessionid)
         self.hooks.ask("gaffer_before_unload", job=job)
         if self._jobs.get(job.name) is job:
             del self._jobs[job.name]
@@ -365,6 +372,14 @@ class Manager(Watching):
         job = self.job(name)
         self._refuse_if_stopping("started")
         self.engine.submit(job, messages.Start())
+
+    def manage(self, name: Any) -> None:
+        """Bring a job that is wanted up to its number of processes now: copies that wait to be tried again are tried.
+
+        There is nothing else to do: a manager keeps every job at its number by itself.
+        """
+        if self.job(name).active:
+            self.start_job(name)
 
     def stop_job(self, name: Any) -> None:
         """Stop a job: all its processes, none comes back. Does not wait for their end."""
@@ -436,7 +451,7 @@ class Manager(Watching):
         """Return a job's configuration."""
         return self.job(name).config
 
-    def jobs(self, sessionid: str | None = None) -> _List[str]:
+    def jobs(self, sessionid: str | None = None) -> list[str]:
         """Return the full names of all jobs, or of one session's.
 
         :raises NotFound: no such session.
@@ -446,7 +461,7 @@ class Manager(Watching):
         return [name.full for name in sorted(self._jobs) if sessionid in (None, name.session)]
 
     @property
-    def sessions(self) -> _List[str]:
+    def sessions(self) -> list[str]:
         """The sessions that have jobs."""
         return sorted({name.session for name in self._jobs})
 
@@ -478,84 +493,6 @@ class Manager(Watching):
         """Return a job with its state, as ``GET /jobs/S/J`` shows it."""
         return views.job_info(self.job(name), self.engine.clock())
 
-    # -- processes --------------------------------------------------------------
-    def pids(self, name: Any = None) -> _List[int]:
-        """Return the pids of all processes, or of one job's."""
-        if name is None:
-            return sorted(self.running)
-        return [copy.process.pid for copy in self.job(name).live()]
-
-    def list(self, name: Any = None) -> Any:
-        """Return the processes, all or one job's."""
-        return [self.running[pid] for pid in self.pids(name) if pid in self.running]
-
-    def walk(self, callback: Callable[[Manager, Process], Any], name: Any = None) -> None:
-        """Call ``callback(manager, process)`` for every process."""
-        for process in self.list(name):
-            callback(self, process)
-
-    def get_process(self, pid: int) -> Process:
-        """Return a live process.
-
-        :raises NotFound: no such process, or it is gone.
-        """
-        process = self.running.get(pid) if isinstance(pid, int) else None
-        if process is None:
-            raise NotFound(f"no process {pid}; 'gafferctl pids' lists them")
-        return process
-
-    def find_process(self, pid: int) -> Process:
-        """Return a process that lives, or ended a short while ago.
-
-        :raises NotFound: there is none, or it ended too long ago.
-        """
-        past = self.past.get(pid) if pid not in self.running else None
-        return past or self.get_process(pid)
-
-    def process_info(self, pid: int) -> dict[str, Any]:
-        """Return what ``GET /PID`` shows (CONTRACT §4)."""
-        return self.get_process(pid).info
-
-    def kill(self, pid: int, sig: int | str) -> None:
-        """Send a signal to a process and its group.
-
-        :raises BadRequest: no such signal. :raises NotFound: no such process.
-        """
-        self.get_process(pid).kill(_parse_signal(sig))
-
-    def killall(self, name: Any, sig: int | str) -> int:
-        """Send a signal to every process of a job; returns how many got it."""
-        signum = _parse_signal(sig)
-        job = self.job(name)
-        sent = 0
-        for copy in job.live():
-            try:
-                copy.process.kill(signum)
-                sent += 1
-            except NotFound:
-                continue
-        return sent
-
-    def signalled(self, process: Process, signum: int) -> None:
-        """Called by a process that was sent a signal."""
-        owner = self.engine.stops.owner(process)
-        if owner is not None:
-            self.engine.observer.signalled(owner[0], process, signum)
-
-    def stop_process(self, pid: int) -> None:
-        """Stop one process; its job replaces it. Does not wait for its end."""
-        process = self.get_process(pid)
-        owner = self.engine.stops.owner(process)
-        if owner is not None:
-            self.engine.submit(owner[0], messages.StopPid(pid))
-
-    def send(self, pid: int, lines: Any, stream: str | None = None) -> None:
-        """Write to a process' stdin, or to one of its custom streams.
-
-        :param lines: bytes, text, or a list of them.
-        """
-        self.get_process(pid).writelines([lines] if isinstance(lines, (bytes, str)) else lines, stream)
-
     # -- statistics, events, health ----------------------------------------------
     def stats(self, name: Any) -> dict[str, Any]:
         """Return the statistics of a job's processes with their sums (CONTRACT §4).
@@ -564,7 +501,7 @@ class Manager(Watching):
         """
         return views.job_stats(self, self.job(name))
 
-    def all_stats(self) -> _List[dict[str, Any]]:
+    def all_stats(self) -> list[dict[str, Any]]:
         """Return the statistics of every job, all measured at once.
 
         :raises Unavailable: no plugin collects statistics.
@@ -583,17 +520,7 @@ class Manager(Watching):
         """Return the seconds since the manager was made."""
         return time.monotonic() - self._made_at
 
-    def subscribe(self, topic: str, listener: Callable[..., Any] | None = None) -> Any:
-        """Call ``listener(event, message)`` for the events that *topic* selects (CONTRACT §7)."""
-        if listener is None:
-            raise BadRequest("subscribe needs a listener")
-        self.events.subscribe(topic, listener)
-
-    def unsubscribe(self, topic: str, listener: Callable[..., Any]) -> None:
-        """Take a subscription back."""
-        self.events.unsubscribe(topic, listener)
-
-    def reload_config(self, settings: Any = None) -> dict[str, _List[str]]:
+    def reload_config(self, settings: Any = None) -> dict[str, list[str]]:
         """Take a new configuration and touch only the jobs that it changes.
 
         Jobs that did not come from the configuration stay as they are.
@@ -605,12 +532,12 @@ class Manager(Watching):
         return self._configured.reload(settings)
 
     # -- helpers ----------------------------------------------------------------
-    def _in_order(self) -> _List[Job]:
+    def _in_order(self) -> list[Job]:
         """Return all jobs in start order."""
         key = lambda job: (job.config.priority is None, job.config.priority or 0, job.order)  # noqa: E731
         return sorted(self._jobs.values(), key=key)
 
-    def all_jobs(self) -> _List[Job]:
+    def all_jobs(self) -> list[Job]:
         """Return every job in start order, those that are leaving last."""
         return [*self._in_order(), *self._leaving]
 
@@ -619,6 +546,7 @@ class Manager(Watching):
         self.state = "stopped"
         self.events.close()
         self.statistics.close()
+        self.close_channels()
         self._stopped.set()
 
 
@@ -647,10 +575,3 @@ def _scaled(current: int, n: Any) -> int:
     if text[0] == "=":
         return int(digits)
     return current - int(digits) if text[0] == "-" else current + int(digits)
-
-
-def _parse_signal(value: Any) -> int:
-    try:
-        return parse_signal(value)
-    except ValueError as error:
-        raise BadRequest(str(error)) from error

@@ -34,6 +34,12 @@ def load(
     return {"ok": True}
 
 
+def unload(manager: Manager, name: str) -> dict[str, bool]:
+    """Stop and remove a job."""
+    manager.unload(name)
+    return {"ok": True}
+
+
 def update(
     manager: Manager, config: dict[str, Any], sessionid: str | None = None, start: bool | None = None
 ) -> dict[str, bool]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Mapping, Protocol, Sequence
+from typing import Any, Iterable, Mapping, Protocol, Sequence
 
 from .alone import Alone, ExitCallback
 from .child import Child
 from .errors import Conflict, IONotRedirected, NotFound
 from .exits import ExitStatus
 from .jobconfig import CORE_FIELDS, JobConfig
-from .listening import OutputListener
+from .listening import Hearer, OutputListener
 from .monitor import FASTEST, STAT, Figures, Listener, Monitor, ProcessWatcher, get_process_stats
 
 __all__ = ["ExitStatus", "Process", "ProcessConfig", "ProcessWatcher", "get_process_stats"]
-
-#: Called with the label and the message of :class:`~gaffer.listening.OutputListener`.
-Hearer = Callable[[str, dict[str, Any]], Any]
 
 
 class Owner(Protocol):
@@ -45,7 +42,11 @@ class Process(Child):
     :raises InvalidConfig: lists what is wrong with the settings.
     """
 
-    __slots__ = ("_owner",)
+    __slots__ = ("owner", "_listeners")
+
+    #: Who runs the process: its manager, if it has one.
+    owner: Owner
+    _listeners: list[OutputListener]
 
     def __init__(
         self,
@@ -92,15 +93,6 @@ class Process(Child):
         process.owner = Alone(process, on_exit_cb)
         return process
 
-    @property
-    def owner(self) -> Owner:
-        """Who runs the process: its manager, if it has one."""
-        return self._owner
-
-    @owner.setter
-    def owner(self, owner: Owner) -> None:
-        self._owner: Owner = owner
-
     def spawn(
         self, once: bool = False, graceful_timeout: float | None = None, env: Mapping[str, str] | None = None
     ) -> None:
@@ -118,7 +110,9 @@ class Process(Child):
         self.graceful_timeout = graceful_timeout or None
         self.env_extra = dict(env) if env else None
         self._on_exit = owner.exited
-        self.start(owner.plan())
+        owner.start()
+        for heard in self._heard:
+            heard.follow(self.reader(heard.label).ring)
 
     def stop(self) -> None:
         """Stop the process; nothing happens if it does not run. A manager replaces it. Does not wait for its end."""
@@ -144,18 +138,26 @@ class Process(Child):
         :raises IONotRedirected: that output is not redirected. :raises NotFound: no such stream.
         """
         for label in self._labels(io_label):
-            heard = self._heard(label)
-            if not any(_is_listener(sink, listener) for sink in heard):
-                self._hear(label, [*heard, OutputListener(self, label, listener)])
+            if not self._listening(label, listener):
+                heard = OutputListener(self, label, listener)
+                if self.os_pid:
+                    heard.follow(self.reader(label).ring)
+                self._listeners = [*self._heard, heard]
 
     def unmonitor_io(self, io_label: str, listener: Hearer) -> None:
         """Take back what :meth:`monitor_io` did; nothing happens if it did nothing."""
-        for label in self._labels(io_label):
-            heard = self._heard(label)
-            for sink in heard:
-                if _is_listener(sink, listener):
-                    sink.forget()
-            self._hear(label, [sink for sink in heard if not _is_listener(sink, listener)])
+        gone = [heard for label in self._labels(io_label) for heard in self._listening(label, listener)]
+        for heard in gone:
+            heard.close()
+        self._listeners = [heard for heard in self._heard if heard not in gone]
+
+    @property
+    def _heard(self) -> list[OutputListener]:
+        """Who hears its output; of a thousand processes, most are heard by nobody and keep no list."""
+        return getattr(self, "_listeners", [])
+
+    def _listening(self, label: str, listener: Hearer) -> list[OutputListener]:
+        return [heard for heard in self._heard if (heard.label, heard.listener) == (label, listener)]
 
     def _labels(self, io_label: str) -> list[str]:
         """Return the labels that *io_label* means."""
@@ -168,18 +170,6 @@ class Process(Child):
         if io_label in ("", "stdout", "stderr"):
             raise IONotRedirected(f"{io_label or 'the output'} of {self.name} is not redirected; set redirect_output")
         raise NotFound(f"process {self.pid} of {self.name} has no stream {io_label!r}")
-
-    def _heard(self, label: str) -> list[Any]:
-        """Return what hears a stream, also one that is not there yet."""
-        if isinstance(self.owner, Alone) and not self.os_pid:
-            return self.owner.sinks.get(label, [])
-        return self.reader(label).sinks or []
-
-    def _hear(self, label: str, sinks: list[Any]) -> None:
-        if isinstance(self.owner, Alone) and not self.os_pid:
-            self.owner.sinks[label] = sinks
-        else:
-            self.reader(label).sinks = sinks
 
     # -- statistics ---------------------------------------------------------------
     @property
@@ -233,10 +223,6 @@ class ProcessConfig(JobConfig):
         """
         config = self.replace(name=label, env={**self.env, **(env or {})})
         return Process.from_config(loop, pid, config, on_exit)
-
-
-def _is_listener(sink: Any, listener: Any) -> bool:
-    return isinstance(sink, OutputListener) and sink.listener == listener
 
 
 def _encode(data: bytes | str) -> bytes:

@@ -1,10 +1,15 @@
-"""The part of a manager that others watch by: statistics as they come."""
+"""The part of a manager that others watch by: events and statistics as they come."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Hashable
+from collections import deque
+from typing import TYPE_CHECKING, Any, Callable, Hashable, Iterator
+
+from gevent.event import Event
 
 from .errors import BadRequest
+from .events import EventEmitter
+from .hub import Hub, HubEvent
 from .monitor import FASTEST, Find, Monitor
 from .names import parse_job_name
 from .process import Process
@@ -16,13 +21,91 @@ if TYPE_CHECKING:
 STATS = "STATS"
 
 
+class Channel:
+    """Events to be taken one by one: ``for name, message in manager.subscribe("proc.web")``.
+
+    A thousand wait; whoever takes them too slowly loses the oldest, which :attr:`lost` counts. The end of the manager,
+    or of the subscription, ends the loop.
+    """
+
+    def __init__(self, hub: Hub, topic: str) -> None:
+        #: How many events were dropped.
+        self.lost = 0
+        self.closed = False
+        self._waiting: deque[HubEvent] = deque()
+        self._more = Event()
+        self._follower = hub.follow(topic, wake=self._more.set)
+
+    def get(self, timeout: float | None = None) -> tuple[str, dict[str, Any]] | None:
+        """Return the next event as ``(name, message)``, waiting for it; None if the channel ended first.
+
+        :param timeout: seconds to wait at the most; then it is None too.
+        """
+        if not self._waiting and not self._more.is_set() and not self.closed:
+            self._more.wait(timeout)
+        self._more.clear()
+        lost, events = self._follower.take()
+        self.lost += lost
+        self._waiting.extend(events)
+        if not self._waiting:
+            return None
+        event = self._waiting.popleft()
+        return event.name, event.message
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        while True:
+            event = self.get()
+            if event is not None:
+                yield event
+            elif self.closed:
+                return
+
+    def close(self) -> None:
+        """Take no more events; those that wait can still be taken."""
+        self.closed = True
+        self._follower.close()
+        self._more.set()
+
+
 class Watching:
     """Base of the manager."""
 
+    events: EventEmitter
+    hub: Hub
     statistics: Monitor
+    _channels: list[Channel]
     job: Callable[..., Job]
     has_job: Callable[..., bool]
     get_process: Callable[[int], Process]
+
+    def subscribe(self, topic: str, listener: Callable[..., Any] | None = None) -> Channel | None:
+        """Call ``listener(event, message)`` for the events that *topic* selects (CONTRACT §7).
+
+        :returns: without a listener, a :class:`Channel` to take them from.
+        """
+        if listener is not None:
+            self.events.subscribe(topic, listener)
+            return None
+        channel = Channel(self.hub, topic)
+        self._channels.append(channel)
+        return channel
+
+    def unsubscribe(self, topic: str, channel: Channel | Callable[..., Any]) -> None:
+        """Take a subscription back; nothing happens if there is none.
+
+        :param channel: the listener, or what :meth:`subscribe` returned.
+        """
+        if not isinstance(channel, Channel):
+            self.events.unsubscribe(topic, channel)
+        elif channel in self._channels:
+            self._channels.remove(channel)
+            channel.close()
+
+    def close_channels(self) -> None:
+        """Called at the end of the manager."""
+        for channel in self._channels:
+            channel.close()
+        self._channels.clear()
 
     def monitor(self, listener: Any, name: Any, interval: float = FASTEST) -> None:
         """Call ``listener("STATS", statistics)`` for each process of a job, every *interval* seconds.

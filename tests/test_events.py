@@ -265,3 +265,40 @@ def test_two_emitters_are_apart(emitter, listener):
     EventEmitter().publish("a")
     deliver(emitter)
     assert listener.heard == []
+
+
+def test_any_thread_may_subscribe_publish_and_take_back(emitter, listener):
+    def run():
+        emitter.subscribe(".", listener)
+        emitter.publish("a")
+        emitter.subscribe_once("b", listener)
+        emitter.publish("b")
+        emitter.unsubscribe_all()
+        emitter.subscribe("c", listener)
+        emitter.unsubscribe("c", listener)
+        emitter.publish("c")
+        emitter.subscribe("d", listener)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    while "d" not in emitter._patterns:
+        gevent.idle()
+    emitter.publish("d")
+    while "d" not in listener.heard:
+        gevent.idle()
+    # What was on its way when all was taken back is not delivered; nothing after it was meant for anybody.
+    assert set(listener.heard) <= {"a", "b", "d"} and list(emitter._patterns) == ["d"]
+
+
+def test_listeners_are_called_in_the_thread_of_the_hub(emitter):
+    called = []
+    thread = threading.Thread(target=emitter.subscribe, args=("a", lambda event: called.append(threading.get_ident())))
+    thread.start()
+    thread.join()
+    while not emitter:
+        gevent.idle()
+    emitter.publish("a")
+    while not called:
+        gevent.idle()
+    assert called == [threading.get_ident()]
