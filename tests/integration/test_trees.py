@@ -1,6 +1,7 @@
 """Stopping means the whole tree: groups, sessions, daemons, and what ignores signals (CONTRACT §2)."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -316,7 +317,8 @@ def test_a_gaffer_under_a_gaffer_goes_with_all_it_started(manager, watch, tmp_pa
         "manager.load(gaffer.JobConfig('inner', 'setsid -w sh inner'))\n"
         "manager.run()\n"
     )
-    config = gaffer.JobConfig("web", sys.executable, args=["program.py"], cwd=str(tmp_path), graceful_timeout=0.0)
+    cmd = f"{shlex.quote(sys.executable)} program.py"
+    config = gaffer.JobConfig("web", cmd, cwd=str(tmp_path), graceful_timeout=0.0)
     manager.load(config)
     (inner,) = noted(tmp_path, 1)
     assert (tmp_path / "id").read_text().startswith(manager.node_id + ".1/")
@@ -382,3 +384,12 @@ def test_group_members_are_found_by_group(monkeypatch):
     finally:
         member.kill()
         member.wait()
+
+
+@pytest.mark.parametrize("look_around", [lambda: survivors({"node.1": 1}), lambda: sweep.strays("node")])
+def test_what_is_unclear_is_nobodys(monkeypatch, look_around):
+    """Whoever takes what was found for its own must not hit a stranger that just executes a program."""
+    monkeypatch.setattr(sweep, "_environment", lambda os_pid: b"")
+    monkeypatch.setattr(sweep, "_between_programs", lambda os_pid: True)
+    found = look_around()
+    assert found == {} and found.unclear
