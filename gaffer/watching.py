@@ -81,7 +81,7 @@ class Watching:
     def subscribe(self, topic: str, listener: Callable[..., Any] | None = None) -> Channel | None:
         """Call ``listener(event, message)`` for the events that *topic* selects (CONTRACT §7).
 
-        :returns: without a listener, a :class:`Channel` to take them from.
+        :returns: without a listener, a :class:`~gaffer.watching.Channel` to take them from.
         """
         if listener is not None:
             self.events.subscribe(topic, listener)

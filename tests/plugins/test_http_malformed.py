@@ -61,7 +61,7 @@ def check(node, data):
         b"GET /" + b"9" * 8000 + b" HTTP/1.1\r\n" + HEAD + b"\r\n",
         b"GET /" + b"9" * 4000 + b" HTTP/1.1\r\n" + HEAD + b"\r\n",
         b"GET /jobs/default/web?%ff=%00&a&&=; HTTP/1.1\r\n" + HEAD + b"\r\n",
-        b"POST /jobs/default HTTP/1.1\r\n" + HEAD + b"Content-Length: 5\r\n\r\n{\"a\"",
+        b"POST /jobs/default HTTP/1.1\r\n" + HEAD + b'Content-Length: 5\r\n\r\n{"a"',
         b"POST /jobs/default HTTP/1.1\r\n" + HEAD + b"Content-Type: application/json\r\nContent-Length: 3\r\n\r\n{{{",
         b"POST /jobs/default HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
         b"POST /jobs/default/web/state HTTP/1.1\r\n" + HEAD + b"Content-Length: 2\r\n\r\n\xff\xfe",
