@@ -93,7 +93,7 @@ def parse_signal_value(sig: int | str) -> int:
 
 
 def parse_ssl_options(client_options: Any) -> dict[str, Any]:
-    """Return the TLS options of a client or an endpoint as :mod:`ssl` names them.
+    """Return the TLS options of a client or an endpoint as the module ``ssl`` names them.
 
     :param client_options: a mapping or an object with ``certfile``, ``keyfile`` and
         ``cacert`` (or ``ca_certs``), each of which may be missing or empty.
