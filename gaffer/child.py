@@ -7,7 +7,7 @@ import signal
 import time
 from typing import Any, Callable, TypeVar
 
-from .errors import Forbidden, NotFound, SpawnError
+from .errors import Forbidden, NotFound, SpawnError, Unavailable
 from .exits import ExitStatus, collect, decode_status
 from .jobconfig import JobConfig
 from .names import JobName
@@ -258,6 +258,8 @@ class Child:
 
     def _writer(self, stream: str | None) -> Writer:
         if stream in (None, "", "stdin", "ttin"):
+            if self.stdin is None and self.config.redirect_input:
+                raise Unavailable(f"process {self.pid} of {self.name} is not started")
             if self.stdin is None:
                 raise Forbidden(f"stdin of {self.name} is not redirected; set redirect_input = true")
             return self.stdin

@@ -161,14 +161,16 @@ class Monitor:
 
     # -- measuring ----------------------------------------------------------------
     def _run(self) -> None:
-        while self._watches:
-            self._wake.clear()
-            now = time.monotonic()
-            self._look([watch for watch in self._watches if watch.due <= now])
-            if self._watches:
-                # The rest is never 0: however long measuring takes, others have their turn.
-                self._wake.wait(max(0.001, min(watch.due for watch in self._watches) - time.monotonic()))
-        self._greenlet = None
+        try:
+            while self._watches:
+                self._wake.clear()
+                now = time.monotonic()
+                self._look([watch for watch in self._watches if watch.due <= now])
+                if self._watches:
+                    # The rest is never 0: however long measuring takes, others have their turn.
+                    self._wake.wait(max(0.001, min(watch.due for watch in self._watches) - time.monotonic()))
+        finally:
+            self._greenlet = None
 
     def _look(self, due: list[_Watch]) -> None:
         """Measure, once, everything that *due* asks for, and tell it."""

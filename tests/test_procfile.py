@@ -2,6 +2,7 @@
 
 import io
 import subprocess
+import sys
 
 import pytest
 from hypothesis import example, given, settings
@@ -36,6 +37,11 @@ def problems(text):
     with pytest.raises(ConfigError) as caught:
         parse_text(text, "Procfile")
     return [str(problem) for problem in caught.value.problems]
+
+
+def test_gevent_is_not_needed():
+    code = "import sys, gaffer.procfile; sys.exit('gevent' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 # -- reading

@@ -9,7 +9,16 @@ import threading
 import gevent
 import pytest
 
-from gaffer.errors import BadRequest, Conflict, InvalidConfig, IONotRedirected, NotFound, SpawnError
+from gaffer.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    InvalidConfig,
+    IONotRedirected,
+    NotFound,
+    SpawnError,
+    Unavailable,
+)
 from gaffer.process import Process, ProcessConfig, ProcessWatcher, get_process_stats
 
 from .tools import alive, eventually
@@ -187,6 +196,20 @@ def test_writing_and_hearing_until_one_has_enough(make):
     process.write(b"d\n")
     eventually(lambda: kept.data().endswith(b"got d\n"))
     assert heard.data() == b"got a\ngot b\ngot c\n"
+
+
+def test_writing_to_what_cannot_read(make, ends):
+    with pytest.raises(Unavailable, match="process 1 of dummy is not started"):
+        make(redirect_input=True).write("x")
+    deaf = make()
+    deaf.spawn()
+    with pytest.raises(Forbidden, match="stdin of dummy is not redirected"):
+        deaf.write("x")
+    gone = make("true", redirect_input=True)
+    gone.spawn()
+    ends.wait()
+    with pytest.raises(Unavailable, match="stdin is closed"):
+        gone.write("x")
 
 
 def test_any_thread_may_write(make):
