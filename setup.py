@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 version: dict[str, str] = {}
 exec((HERE / "gaffer" / "version.py").read_text("utf-8"), version)
 
-BUILTIN_PLUGINS = ["inijobs", "http", "sites", "stats", "console", "webhooks"]
+BUILTIN_PLUGINS = ["inijobs", "http", "sites", "stats", "console", "webhooks", "streams", "websocket"]
 
 COMMANDS = {
     "gafferd": "gaffer.daemon.main:main",

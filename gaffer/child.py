@@ -254,9 +254,13 @@ class Child:
         :raises Forbidden: stdin is not redirected. :raises NotFound: no such stream.
         :raises Unavailable: the process reads no more; other threads are not told that.
         """
-        self._writer(stream).write(data.encode() if isinstance(data, str) else data)
+        self.writer(stream).write(data.encode() if isinstance(data, str) else data)
 
-    def _writer(self, stream: str | None) -> Writer:
+    def writer(self, stream: str | None) -> Writer:
+        """Return what writes to stdin, or to the custom stream *stream*.
+
+        :raises Forbidden: it is not redirected, or an output. :raises NotFound: no such stream.
+        """
         if stream in (None, "", "stdin", "ttin"):
             if self.stdin is None and self.config.redirect_input:
                 raise Unavailable(f"process {self.pid} of {self.name} is not started")

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Iterator, Mapping
 
-from .catalogue import COMMANDS, Arg, Command
+from .catalogue import COMMANDS as _ROWS
+from .catalogue import Arg, Command
 from .errors import BadRequest, NotFound, nearest
+from .livecommands import LIVE
 from .schemas import OK, STRING, Schema, returns
 
 if TYPE_CHECKING:
     from .manager import Manager
 
 __all__ = ["COMMANDS", "OK", "STRING", "Arg", "Command", "CommandTable", "Schema", "check_args", "returns"]
+
+COMMANDS: tuple[Command, ...] = (*_ROWS, *LIVE)
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),

@@ -137,7 +137,7 @@ class Process(Child):
         :param io_label: a label of ``redirect_output`` or ``custom_streams``; ``""`` for all of them.
         :raises IONotRedirected: that output is not redirected. :raises NotFound: no such stream.
         """
-        for label in self._labels(io_label):
+        for label in self.labels(io_label):
             if not self._listening(label, listener):
                 heard = OutputListener(self, label, listener)
                 if self.os_pid:
@@ -146,7 +146,7 @@ class Process(Child):
 
     def unmonitor_io(self, io_label: str, listener: Hearer) -> None:
         """Take back what :meth:`monitor_io` did; nothing happens if it did nothing."""
-        gone = [heard for label in self._labels(io_label) for heard in self._listening(label, listener)]
+        gone = [heard for label in self.labels(io_label) for heard in self._listening(label, listener)]
         for heard in gone:
             heard.close()
         self._listeners = [heard for heard in self._heard if heard not in gone]
@@ -159,8 +159,11 @@ class Process(Child):
     def _listening(self, label: str, listener: Hearer) -> list[OutputListener]:
         return [heard for heard in self._heard if (heard.label, heard.listener) == (label, listener)]
 
-    def _labels(self, io_label: str) -> list[str]:
-        """Return the labels that *io_label* means."""
+    def labels(self, io_label: str = "") -> list[str]:
+        """Return the labels of outputs and custom streams that *io_label* means: one, or all for ``""``.
+
+        :raises IONotRedirected: that output is not redirected. :raises NotFound: no such stream.
+        """
         config = self.config
         known = list(dict.fromkeys((*config.redirect_output, *config.custom_streams)))
         if io_label in known:

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import logging
 import os
+import socket
 import time
 from collections import deque
 from contextlib import suppress
@@ -168,15 +169,17 @@ class Writer:
     """Writes to a child; what does not fit yet is kept, within a bound.
 
     :param fd: a descriptor that is ours from now on.
+    :param two_way: it is one of a socket that is read, too.
     """
 
-    __slots__ = ("label", "fd", "_loop", "_thread", "_watcher", "_waiting", "_size", "_finish", "_room")
+    __slots__ = ("label", "fd", "_loop", "_thread", "_two_way", "_watcher", "_waiting", "_size", "_finish", "_room")
 
-    def __init__(self, loop: Any, label: str, fd: int) -> None:
+    def __init__(self, loop: Any, label: str, fd: int, two_way: bool = False) -> None:
         self.label = label
         self.fd = fd
         self._loop = loop
         self._thread = thread_id()
+        self._two_way = two_way
         self._watcher: Any = None
         self._waiting: deque[memoryview] = deque()
         self._size = 0
@@ -279,10 +282,18 @@ class Writer:
         self._waiting.clear()
         self._size = 0
         if self.fd >= 0:
+            if self._two_way:
+                _hang_up(self.fd)
             os.close(self.fd)
             self.fd = -1
         if self._room is not None:
             self._room.set()
+
+
+def _hang_up(fd: int) -> None:
+    """Let the other end read an end of file, though the socket stays open for what it says."""
+    with suppress(OSError), socket.socket(fileno=os.dup(fd)) as sock:
+        sock.shutdown(socket.SHUT_WR)
 
 
 class Duplex:
@@ -300,7 +311,7 @@ class Duplex:
         limits: RingLimits | None = None,
     ) -> None:
         self.reader = Reader(loop, label, fd, size, sinks, limits)
-        self.writer = Writer(loop, label, os.dup(fd))
+        self.writer = Writer(loop, label, os.dup(fd), two_way=True)
 
     def close(self) -> None:
         self.reader.close()

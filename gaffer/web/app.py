@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 import bottle
 from greenlet import GreenletExit
@@ -18,10 +18,14 @@ from .replies import INTERNAL, Reply, StartResponse, empty, error_reply, json_re
 from .request import MAX_BODY, Request, check_content_type
 from .routes import METHODS, UNSEEN, Route
 
+if TYPE_CHECKING:
+    from .board import Board
+
 log = logging.getLogger("gaffer.web")
 
 MAX_PATH = 4096
 Run = Callable[[str, dict[str, Any]], Any]
+Answer = Callable[[Request, dict[str, Any]], Any]
 _UNSEEN = re.compile(f"[{UNSEEN}]")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -36,11 +40,38 @@ class App:
 
     def __init__(self, routes: Iterable[Route], run: Run | None = None, max_body: int = MAX_BODY) -> None:
         self.max_body = max_body
+        #: Made when somebody looks.
+        self._board: Board | None = None
         self.routes = list(routes)
         self._router = bottle.Router()
         for route in self.routes:
             answer = _answer(route, run)
+            if route.live:
+                answer = self._live(route, answer)
             self._router.add(route.path, route.method, (answer, status_line(route.status), not route.raw))
+
+    def _live(self, route: Route, answer: Answer) -> Answer:
+        """Return what answers *route*, and with ``?feed=`` answers it again and again."""
+
+        def live(request: Request, parameters: dict[str, Any]) -> Any:
+            if request.query.get("feed") in (None, "", "longpoll"):
+                return answer(request, parameters)
+            from .board import Board, read_interval
+            from .feedargs import LINES, NAMES
+            from .feeds import follow, read_wish
+
+            wish, interval = read_wish(request), read_interval(request.query.get("interval"))
+
+            def measure() -> Any:
+                return answer(request, dict(parameters))
+
+            measure()  # whatever forbids it is said now, and not by an empty feed
+            self._board = self._board or Board()
+            other = tuple(pair for pair in request.query.allitems() if pair[0] not in NAMES)
+            look = self._board.look((route.path, *parameters.values(), other), route.live, measure, interval)
+            return follow(request, look, wish, LINES)
+
+        return live
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (WSGI)."""
@@ -132,7 +163,7 @@ def path_arguments(request: Request, parameters: dict[str, Any]) -> dict[str, An
     return {"name": f"{session}.{job}", **parameters}
 
 
-def _answer(route: Route, run: Run | None) -> Callable[[Request, dict[str, Any]], Any]:
+def _answer(route: Route, run: Run | None) -> Answer:
     """Return the one function that answers *route*: decided once, not at every request."""
     if route.handler is not None:
         handler = route.handler

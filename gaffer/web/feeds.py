@@ -14,9 +14,11 @@ from gevent.event import Event
 
 from ..errors import BadRequest
 from .encoders import Encoder, EventStream, Json, Plain
+from .feedargs import EVENT_STREAM
 from .gone import Departure
 from .replies import COMMON, Reply
 from .sources import Source
+from .turns import Turn
 
 if TYPE_CHECKING:
     from .request import Request
@@ -26,7 +28,6 @@ FEEDS = ("longpoll", "continuous", "eventsource")
 HEARTBEAT = 60.0
 _LONGEST = 86_400.0
 _MOST_TAIL = 1_000_000_000
-_EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
 class Wish(NamedTuple):
@@ -101,6 +102,7 @@ class Waiter:
         self._bell = Event()
         self._connection = connection
         self._ending = False
+        self._turn = Turn()
         self._departure: Departure | None = None
         source.wake = self._bell.set
         if connection is not None:
@@ -125,11 +127,13 @@ class Waiter:
 
     def take(self, timeout: float | None = None) -> list[Any]:
         """Return the next items, waiting for them; nothing after *timeout* seconds, or when it is over."""
+        self._turn.give_way()
         while True:
             self._bell.clear()
             items = [] if self.gone else self.source.take()
             if items or self.over or not self._bell.wait(timeout):
                 return items
+            self._turn.begin()
 
     def close(self) -> None:
         """Give back what was needed to wait."""
@@ -182,7 +186,7 @@ class Feed:
         self._waiter.close()
 
 
-def answer(request: Request, source: Source, wish: Wish, media: str) -> Reply:
+def follow(request: Request, source: Source, wish: Wish, media: str) -> Reply:
     """Return the answer that follows *source*; it is closed in any case.
 
     :param media: the type of the items, for feeds that are not eventsource.
@@ -218,7 +222,7 @@ def _encoder(source: Source, wish: Wish) -> tuple[Encoder, bytes]:
 
 
 def _headers(wish: Wish, media: str) -> list[tuple[str, str]]:
-    kind = _EVENT_STREAM if wish.feed == "eventsource" else media
+    kind = EVENT_STREAM if wish.feed == "eventsource" else media
     # A proxy that collects an answer before it passes it on would never pass on this one.
     return [("Content-Type", kind), *COMMON, ("X-Accel-Buffering", "no")]
 

@@ -10,6 +10,7 @@ from ..commands import Arg, Command
 from ..schemas import INTEGER, PLAIN_NAME, STRING, Schema, or_null, returns
 from ..version import __version__
 from .examples import example
+from .feedargs import EVENT_STREAM, LINES
 from .replies import STATUS_LINES
 from .routes import UNDECLARED, UNSEEN, Route
 
@@ -223,7 +224,7 @@ def _responses(route: Route, command: Command | None, permission: str | None, so
     schema = route.result if route.result is not None else command.result if command is not None else {}
     success: dict[str, Any] = {"description": _phrase(route.status)}
     if route.status != 204 and not 300 <= route.status < 400:
-        success["content"] = {route.media: _content(schema, source)}
+        success["content"] = {**_media(route), _types(route)[0]: _content(schema, source)}
     found = {str(route.status): success}
     for status in sorted(_statuses(route, command, source.keys and permission is not None)):
         if status in _CODES:
@@ -231,6 +232,16 @@ def _responses(route: Route, command: Command | None, permission: str | None, so
         else:
             found[str(status)] = {"description": _phrase(status)}
     return found
+
+
+def _types(route: Route) -> tuple[str, ...]:
+    return (route.media,) if isinstance(route.media, str) else route.media
+
+
+def _media(route: Route) -> dict[str, Any]:
+    """Return the content of the types that an answer has only if that is asked for."""
+    types = [*_types(route), *((LINES, EVENT_STREAM) if route.live else ())]
+    return {kind: {"schema": STRING} for kind in types[1:]}
 
 
 def _statuses(route: Route, command: Command | None, locked: bool) -> set[int]:

@@ -47,6 +47,8 @@ class Route:
         the path's parameters, where a session with a job becomes ``name``.
     :param reply: ``reply(result)`` makes the answer from the command's result; by default it is the result.
     :param raw: the body may be anything, not only JSON.
+    :param live: what an item is called when ``?feed=continuous`` or ``eventsource`` asks for the answer, which must be
+        JSON, again and again; ``""`` if that makes no sense.
 
     The others are for those who read: ``/openapi.json``, ``/docs`` and the reference show them, nothing checks them.
 
@@ -57,7 +59,7 @@ class Route:
     :param body: what the body has to be: a JSON Schema, the name of the command's argument that it is, or the names of
         the arguments that are its keys. None means that no body is wanted.
     :param result: JSON Schema of the answer; by default the command's result.
-    :param media: the type of the answer.
+    :param media: the type of the answer, or several, the first of which is what *result* describes.
     :param also: statuses that it answers beside *status*, the command's own errors and those that every route has.
     """
 
@@ -70,12 +72,13 @@ class Route:
     arguments: Callable[[Request, dict[str, Any]], dict[str, Any]] | None = None
     reply: Callable[[Any], Any] | None = None
     raw: bool = False
+    live: str = ""
     summary: str = ""
     tag: str = field(default="", compare=False)
     parameters: tuple[Arg, ...] = ()
     body: str | tuple[str, ...] | Schema | None = None
     result: Schema | None = None
-    media: str = "application/json"
+    media: str | tuple[str, ...] = "application/json"
     also: tuple[int, ...] = ()
     shape: tuple[str, str] = field(init=False, repr=False, compare=False, default=("", ""))
 

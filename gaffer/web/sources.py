@@ -84,6 +84,19 @@ def gap(ids: Ids, number: int, lost: int) -> Item:
     return Item(ids.text(number), "gap", str(lost).encode(), lost)
 
 
+def begin(ring: Ring, ids: Ids, since: str | None, tail: int | None) -> int | None:
+    """Return the position in *ring* that a client asks for, None if it asks for none.
+
+    :param since: the position after the last byte that it has; one of another life means all that is kept.
+    :param tail: the last lines that it wants.
+    :raises BadRequest: *since* is no position.
+    """
+    if since is not None:
+        number = ids.number(since)
+        return ring.start if number is None else number
+    return None if tail is None else ring.tail(tail)
+
+
 class Output:
     """The bytes of one stream of a process.
 

@@ -14,8 +14,7 @@ import hashlib
 import logging
 import socket
 import sys
-import time
-from typing import TYPE_CHECKING, Any, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -28,6 +27,7 @@ from greenlet import GreenletExit
 from ..errors import BadRequest, GafferError
 from .replies import Reply
 from .request import MAX_BODY
+from .turns import Turn
 
 if TYPE_CHECKING:
     from .request import Request
@@ -43,9 +43,6 @@ PARTING = 2.0
 #: How much is still read from a peer that is being refused, so that it can read why.
 _LINGER = 16 << 20
 _RECEIVE = 65_536
-#: Others have their turn after so many seconds of work, in a pause that makes the loop look at its descriptors.
-_SLICE = 0.005
-_YIELD = 1e-6
 _VERSION = "13"
 NORMAL, GOING_AWAY, PROTOCOL, NOT_TEXT, POLICY, TOO_BIG, FAILED, LATER = (
     1000,
@@ -100,7 +97,7 @@ class WebSocket(Base):  # type: ignore[misc]
         self._asked = False
         self._closing = False
         self._parting: gevent.Greenlet | None = None
-        self._since = time.monotonic()
+        self._pace = Turn()
 
     def __del__(self) -> None:
         """Do nothing, where the base would write to the connection at any odd moment."""
@@ -150,7 +147,7 @@ class WebSocket(Base):  # type: ignore[misc]
 
         :param limit: bytes that its payload may have.
         """
-        self._give_way()
+        self._pace.give_way()
         header = Header.decode_header(self)
         if header.flags:
             raise _Refused(PROTOCOL, "no extension was agreed on")
@@ -161,12 +158,6 @@ class WebSocket(Base):  # type: ignore[misc]
         if limit is not None and header.length > limit and header.opcode < self.OPCODE_CLOSE:
             raise _Refused(TOO_BIG, f"a message may have {self._limit} bytes")
         return header, unmask(self.read(header.length), header.mask)
-
-    def _give_way(self) -> None:
-        """Let others have their turn, too, while the peer sends more than we can answer."""
-        if time.monotonic() - self._since > _SLICE:
-            gevent.sleep(_YIELD)
-            self._since = time.monotonic()
 
     def read(self, size: int) -> bytes:
         """Return exactly *size* bytes of the connection; the base reads headers through it."""
@@ -229,22 +220,22 @@ class WebSocket(Base):  # type: ignore[misc]
 
         :raises Closed: the websocket is closed.
         """
-        if isinstance(message, str):
-            message, kind = message.encode("utf-8", "replace"), self.OPCODE_TEXT
-        else:
-            kind = self.OPCODE_BINARY
-        self.send_frame(message, self.OPCODE_BINARY if binary else kind)
+        self._write(_framed(message, binary))
+
+    def send_all(self, messages: Iterable[str | bytes]) -> None:
+        """Send several messages at once; see :meth:`send`."""
+        self._write(b"".join(map(_framed, messages)))
 
     def send_frame(self, message: bytes, opcode: int) -> None:
-        """Send one whole frame; others that send wait for their turn.
+        """Send one whole frame; see :meth:`send`."""
+        self._write(_frame(message, opcode), opcode == self.OPCODE_CLOSE)
 
-        :raises Closed: the websocket is closed.
-        """
-        data = bytes(Header.encode_header(True, opcode, b"", len(message), 0)) + message
+    def _write(self, data: bytes, last: bool = False) -> None:
+        """Send whole frames; others that send wait for their turn."""
         with self._turn:
             if self.closed or self._closing:
                 raise Closed("the websocket is closed")
-            self._closing = opcode == self.OPCODE_CLOSE
+            self._closing = last
             self._sock.settimeout(STUCK)
             try:
                 self._sock.sendall(data)
@@ -302,6 +293,17 @@ class WebSocket(Base):  # type: ignore[misc]
 
 
 _OPCODES = frozenset((0x0, 0x1, 0x2, 0x8, 0x9, 0xA))
+
+
+def _frame(message: bytes, opcode: int) -> bytes:
+    return bytes(Header.encode_header(True, opcode, b"", len(message), 0)) + message
+
+
+def _framed(message: str | bytes, binary: bool | None = None) -> bytes:
+    """Return a message as a frame: text as text, bytes as binary, unless *binary* says that text is binary, too."""
+    if isinstance(message, bytes):
+        return _frame(message, Base.OPCODE_BINARY)
+    return _frame(message.encode("utf-8", "replace"), Base.OPCODE_BINARY if binary else Base.OPCODE_TEXT)
 
 
 def _shortened(reason: bytes) -> bytes:

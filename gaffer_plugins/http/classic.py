@@ -10,6 +10,7 @@ from gaffer.errors import BadRequest
 from gaffer.fields import Bool
 from gaffer.names import parse_job_name
 from gaffer.schemas import BOOLEAN, COUNT, PIDS, SHORT_NAME, STRING, listed, refer, returns
+from gaffer.web.feedargs import LIVE
 from gaffer.web.routes import Route
 
 from .jobsapi import in_session, job_settings, started
@@ -161,9 +162,17 @@ ROUTES = (
     _post(f"{GROUP}/_start", "start_session", arguments=in_session),
     _post(f"{GROUP}/_stop", "stop_session", arguments=in_session),
     _post(f"{GROUP}/_restart", "restart_session", arguments=in_session),
-    _route("GET", "/stats", "all_stats", reply=all_stats, result=listed(refer("JobStats"))),
-    _route("GET", "/stats/<name>", "stats", reply=shortened),
     _route(
-        "GET", "/stats/<name>/<pid:int>", "process_stats", reply=lambda one: one["stats"], result=refer("ProcessStats")
+        "GET", "/stats", "all_stats", reply=all_stats, result=listed(refer("JobStats")), live="stats", parameters=LIVE
+    ),
+    _route("GET", "/stats/<name>", "stats", reply=shortened, live="stats", parameters=LIVE),
+    _route(
+        "GET",
+        "/stats/<name>/<pid:int>",
+        "process_stats",
+        reply=lambda one: one["stats"],
+        result=refer("ProcessStats"),
+        live="stats",
+        parameters=LIVE,
     ),
 )

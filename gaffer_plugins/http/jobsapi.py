@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaffer.errors import BadRequest
 from gaffer.names import check_name, parse_job_name
+from gaffer.web.feedargs import LIVE
 from gaffer.web.routes import Route
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ ROUTES = (
     Route("GET", JOB, command="info", tag=TAG),
     Route("PUT", JOB, command="update", arguments=changed_job, status=201, body="config", tag=TAG),
     Route("DELETE", JOB, command="unload", tag=TAG),
-    Route("GET", f"{JOB}/stats", command="stats", tag=TAG),
+    Route("GET", f"{JOB}/stats", command="stats", tag=TAG, live="stats", parameters=LIVE),
     Route("GET", f"{JOB}/numprocesses", command="numprocesses", tag=TAG),
     Route("POST", f"{JOB}/numprocesses", command="scale", arguments=scaling, body=("scale",), tag=TAG),
     Route("POST", f"{JOB}/signal", command="killall", arguments=signalling, status=202, body=("signal",), tag=TAG),
@@ -122,7 +123,7 @@ ROUTES = (
     Route("POST", f"{JOB}/restart", command="restart_job", status=202, tag=TAG),
     Route("GET", PROCESS, command="process_info", tag=TAG),
     Route("DELETE", PROCESS, command="stop_process", status=202, tag=TAG),
-    Route("GET", f"{PROCESS}/stats", command="process_stats", tag=TAG),
+    Route("GET", f"{PROCESS}/stats", command="process_stats", tag=TAG, live="stats", parameters=LIVE),
     Route("POST", f"{PROCESS}/signal", command="kill", arguments=signalling, status=202, body=("signal",), tag=TAG),
     Route("GET", "/plugins", command="plugins", tag=NODE),
     Route("GET", "/health", command="health", tag=NODE),

@@ -13,7 +13,7 @@ from gaffer.errors import BadRequest
 from gaffer.hub import Hub
 from gaffer.rings import Ring, RingLimits
 from gaffer.web import encoders
-from gaffer.web.feeds import HEARTBEAT, Wish, answer, read_count, read_wish
+from gaffer.web.feeds import HEARTBEAT, Wish, follow, read_count, read_wish
 from gaffer.web.request import Request
 from gaffer.web.sources import Events, Ids, Output
 from tests.web.apps import HELLO, app
@@ -36,12 +36,12 @@ class Feeds:
     def _bytes(self, request):
         wish = read_wish(request)
         position = None if wish.since is None else IDS.number(wish.since)
-        return answer(request, Output(self.ring, "out", IDS, position), wish, "application/octet-stream")
+        return follow(request, Output(self.ring, "out", IDS, position), wish, "application/octet-stream")
 
     def _events(self, request):
         wish = read_wish(request)
         since = None if wish.since is None else IDS.number(wish.since)
-        return answer(request, Events(self.hub, ".", IDS, since, wish.tail or 0), wish, "application/x-ndjson")
+        return follow(request, Events(self.hub, ".", IDS, since, wish.tail or 0), wish, "application/x-ndjson")
 
     @property
     def followed(self):

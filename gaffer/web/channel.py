@@ -1,0 +1,246 @@
+"""The protocol of ``/channel`` (CONTRACT §6): subscriptions and commands in JSON, whatever carries them.
+
+A :class:`Session` knows nothing of sockets. A transport gives it the messages of
+its client and takes what there is to send when it can: what a subscription has
+waits in a ring, or in a bounded row of events, and never in a queue of the client's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Callable
+
+from gevent.event import Event
+
+from ..errors import BadRequest, GafferError, NotFound, nearest
+from .replies import INTERNAL, encode_json
+from .topics import Subscription, subscribe
+
+if TYPE_CHECKING:
+    from ..commands import Command
+    from ..manager import Manager
+    from .board import Board
+
+log = logging.getLogger("gaffer.web")
+
+#: What may be commanded, by the name that clients use, and the command that it is.
+COMMANDS = {
+    name: name
+    for name in (
+        "sessions",
+        "jobs",
+        "pids",
+        "load",
+        "unload",
+        "update",
+        "start_job",
+        "stop_job",
+        "stopall",
+        "scale",
+        "info",
+        "stats",
+        "killall",
+        "commit",
+        "process_info",
+        "process_stats",
+        "stop_process",
+        "kill",
+        "send",
+    )
+} | {"reload": "reload_job"}
+#: Topics that one client may follow.
+MOST_TOPICS = 500
+#: A message may have this many characters.
+MOST_TEXT = 1 << 20
+#: Characters of answers that may wait to be sent; who does not read them is not heard any more.
+MOST_WAITING = 1 << 20
+#: How much one :meth:`Session.take` returns before it lets the transport send it, in characters.
+BATCH = 262_144
+
+
+class Session:
+    """One client: what it subscribed to, and the answers to what it said.
+
+    :param manager: what it commands.
+    :param board: measures for everybody who subscribed to statistics.
+    :param identity: who it is; everybody may do everything while no plugin decides.
+
+    A transport calls :meth:`hear` with each message, :meth:`take` for what is to be sent, and :meth:`close` at
+    the end. ``wake`` is called when there is something to take.
+    """
+
+    ended = False
+
+    def __init__(self, manager: Manager, board: Board, identity: Any = None) -> None:
+        self.wake: Callable[[], None] | None = None
+        self._manager = manager
+        self._board = board
+        self._identity = identity
+        self._answers: deque[str] = deque()
+        self._waiting = 0
+        self._room = Event()
+        self._room.set()
+        self._subscriptions: dict[str, Subscription] = {}
+
+    # -- what is to be sent -----------------------------------------------------------------------
+
+    def take(self) -> list[str]:
+        """Return messages to send, each of them JSON; never waits."""
+        taken, self._waiting = list(self._answers), 0
+        self._answers.clear()
+        self._room.set()
+        size = 0
+        for topic, subscription in list(self._subscriptions.items()):
+            messages = subscription.take()
+            if messages:
+                taken += messages
+                size += sum(map(len, messages))
+                # The others come first the next time.
+                self._subscriptions[topic] = self._subscriptions.pop(topic)
+            if subscription.ended:
+                self._subscriptions.pop(topic).close()
+            if size > BATCH:
+                break
+        return taken
+
+    def _say(self, message: dict[str, Any]) -> None:
+        text = encode_json(message).decode()
+        self._answers.append(text)
+        self._waiting += len(text)
+        if self._waiting > MOST_WAITING:
+            self._room.clear()
+        self._woken()
+
+    def _woken(self) -> None:
+        if self.wake is not None:
+            self.wake()
+
+    # -- what is heard ----------------------------------------------------------------------------
+
+    def hear(self, text: str | bytes) -> None:
+        """Take a message of the client; waits while it does not read the answers to others."""
+        self._room.wait()
+        try:
+            event, data = parse(text)
+            _HEARERS[event](self, data)
+        except GafferError as error:
+            self._say({"event": "gaffer:error", "data": _problem(error)})
+
+    def _nothing(self, data: dict[str, Any]) -> None:
+        """It only wanted to be heard."""
+
+    def _subscribe(self, data: dict[str, Any]) -> None:
+        topic = data.get("topic")
+        try:
+            if not isinstance(topic, str):
+                raise BadRequest("data must have a topic, which is text")
+            if topic not in self._subscriptions:
+                self._add(topic, data)
+        except GafferError as error:
+            self._say(_about("gaffer:subscription_error", topic, reason=str(error)))
+
+    def _add(self, topic: str, data: dict[str, Any]) -> None:
+        if len(self._subscriptions) >= MOST_TOPICS:
+            raise BadRequest(f"one client may follow {MOST_TOPICS} topics")
+        subscription = subscribe(self._manager, self._board, topic, data)
+        # What it is told first is that it is heard.
+        self._say(_about("gaffer:subscription_success", topic))
+        self._subscriptions[topic] = subscription
+        subscription.follow(self._woken)
+
+    def _unsubscribe(self, data: dict[str, Any]) -> None:
+        topic = data.get("topic")
+        subscription = self._subscriptions.pop(topic, None) if isinstance(topic, str) else None
+        if subscription is None:
+            self._say(_about("gaffer:subscription_error", topic, reason="this topic is not subscribed to"))
+        else:
+            subscription.close()
+
+    def _command(self, data: dict[str, Any]) -> None:
+        id = data.get("identity")
+        try:
+            result = self._run(data.get("name"), data.get("args"), data.get("kwargs"))
+        except GafferError as error:
+            self._say({"event": "gaffer:command_error", "data": {"id": id, "error": _problem(error)}})
+        except Exception as error:
+            log.error("command %r failed: %r", data.get("name"), error, exc_info=error)
+            failed = {"errno": 500, "reason": INTERNAL}
+            self._say({"event": "gaffer:command_error", "data": {"id": id, "error": failed}})
+        else:
+            self._say({"event": "gaffer:command_success", "data": {"id": id, "result": result}})
+
+    def _run(self, name: Any, args: Any, kwargs: Any) -> Any:
+        if not isinstance(name, str) or name not in COMMANDS:
+            raise NotFound(f"no command {name!r}{nearest(str(name), COMMANDS)}")
+        commands = self._manager.commands
+        command = commands.get(COMMANDS[name])
+        return commands.run(command.name, _arguments(command, args, kwargs), self._identity)
+
+    def close(self) -> None:
+        """The client is gone."""
+        self.wake = None
+        for subscription in self._subscriptions.values():
+            subscription.close()
+        self._subscriptions.clear()
+        self._room.set()
+
+
+_HEARERS: dict[str, Callable[[Session, dict[str, Any]], None]] = {
+    "NOP": Session._nothing,
+    "SUB": Session._subscribe,
+    "UNSUB": Session._unsubscribe,
+    "CMD": Session._command,
+}
+
+
+def parse(text: str | bytes) -> tuple[str, dict[str, Any]]:
+    """Return the event and the data of a client's message.
+
+    :raises BadRequest: it is none.
+    """
+    if len(text) > MOST_TEXT:
+        raise BadRequest(f"a message may have {MOST_TEXT} characters")
+    try:
+        message = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise BadRequest("a message must be JSON") from None
+    if not isinstance(message, dict) or not isinstance(message.get("event"), str):
+        raise BadRequest('a message must be an object with an event: {"event": "SUB", "data": {"topic": "EVENTS"}}')
+    if message["event"] not in _HEARERS:
+        raise BadRequest(f"there is no event {message['event'][:40]!r}; there are {', '.join(_HEARERS)}")
+    data = message.get("data")
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise BadRequest("data must be an object")
+    return message["event"], data
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(word)
+
+
+def _arguments(command: Command, args: Any, kwargs: Any) -> dict[str, Any]:
+    """Return the arguments by name: *args* in the order of the command's table, then *kwargs*."""
+    args, kwargs = [] if args is None else args, {} if kwargs is None else kwargs
+    if not isinstance(args, list) or not isinstance(kwargs, dict):
+        raise BadRequest("args must be a list, and kwargs an object")
+    if len(args) > len(command.args):
+        raise BadRequest(f"{command.name} takes {len(command.args)} arguments, not {len(args)}")
+    named = {arg.name: value for arg, value in zip(command.args, args)}
+    twice = named.keys() & kwargs.keys()
+    if twice:
+        raise BadRequest(f"{command.name} got {', '.join(sorted(twice))} twice")
+    return {**named, **kwargs}
+
+
+def _problem(error: GafferError) -> dict[str, Any]:
+    return {"errno": error.status, "reason": str(error)}
+
+
+def _about(event: str, topic: Any, **more: Any) -> dict[str, Any]:
+    """Return a message about a topic; what it says is in its data like everything, and beside it as in gaffer 0.5."""
+    said = {"topic": topic, **more}
+    return {"event": event, **said, "data": said}

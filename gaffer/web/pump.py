@@ -1,0 +1,73 @@
+"""A websocket whose one direction is a source, and whose other direction is heard."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Callable, Protocol
+
+import gevent
+from gevent.event import Event
+
+from .turns import Turn
+from .websocket import FAILED, NORMAL, Closed, WebSocket
+
+log = logging.getLogger("gaffer.web")
+
+
+class Tap(Protocol):
+    """What is sent: a source, of whatever its items are."""
+
+    wake: Callable[[], None] | None
+
+    def take(self) -> list[Any]: ...
+
+    @property
+    def ended(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+def converse(
+    websocket: WebSocket,
+    source: Tap,
+    send: Callable[[list[Any]], Any],
+    hear: Callable[[str | bytes], Any],
+    farewell: str = "",
+) -> None:
+    """Send what *source* has and hear what the peer says, until either ends; *source* is closed then.
+
+    :param send: sends items.
+    :param hear: takes a message; while it waits, nothing more is read from the peer.
+    :param farewell: the reason of the close when the source has ended.
+    """
+    sender = gevent.spawn(_send, websocket, source, send, farewell)
+    try:
+        while (message := websocket.receive()) is not None:
+            hear(message)
+    finally:
+        sender.kill(block=False)
+        source.wake = None
+        source.close()
+
+
+def _send(websocket: WebSocket, source: Tap, send: Callable[[list[Any]], Any], farewell: str) -> None:
+    bell, turn = Event(), Turn()
+    source.wake = bell.set
+    try:
+        while not websocket.closed:
+            bell.clear()
+            items = source.take()
+            if items:
+                send(items)
+                turn.give_way()
+            elif source.ended:
+                websocket.close(NORMAL, farewell)
+                return
+            else:
+                bell.wait()
+                turn.begin()
+    except Closed:
+        pass
+    except Exception as error:
+        log.error("what a websocket was to be sent failed: %r", error, exc_info=error)
+        websocket.close(FAILED, "internal error; gafferd's log says more")

@@ -1,0 +1,300 @@
+"""Stored output of a job: lines of all its processes in the order of their times, and those that follow.
+
+Lines come from the rings: of processes that live, and of those that ended a while ago. Whoever follows gets what
+processes say that are started later, too, so a restart is no end.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, NamedTuple
+
+from gaffer.errors import BadRequest, IONotRedirected
+from gaffer.names import JobName, parse_job_name
+from gaffer.web.feedargs import LINES
+from gaffer.web.replies import COMMON, Reply, encode_json
+from gaffer.web.sources import Item
+from gaffer.web.turns import Turn
+
+if TYPE_CHECKING:
+    from gaffer.manager import Manager
+    from gaffer.process import Process
+    from gaffer.rings import Cursor, Ring
+    from gaffer.web.request import Request
+
+#: Lines that are shown unless it is said how many.
+USUAL = 1000
+#: Lines that are shown at the most: the others would have to wait while so many are sorted.
+MOST = 10_000
+#: A line that is longer is shown in pieces, in bytes.
+MAX_LINE = 65_536
+TEXT = "text/plain; charset=utf-8"
+#: Bytes of one stream that are cut into lines at a time.
+PIECE = 32_768
+_AGO = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd])\Z")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Line(NamedTuple):
+    """A line of output, or the notice that some is missing.
+
+    :param time: seconds since 1970, when its first byte was read.
+    """
+
+    time: float
+    pid: int
+    label: str
+    data: bytes
+    lost: int = 0
+
+
+class Lines:
+    """Cuts the bytes of one stream into lines."""
+
+    def __init__(self, pid: int, label: str) -> None:
+        self._pid = pid
+        self._label = label
+        self._rest = b""
+        self._since = 0.0
+
+    def feed(self, data: bytes, now: float) -> Iterator[Line]:
+        """Return the lines that are complete with *data*, which was read at *now*."""
+        started = self._since if self._rest else now
+        *lines, rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            yield Line(started, self._pid, self._label, line)
+            started = now
+        while len(rest) > MAX_LINE:
+            yield Line(started, self._pid, self._label, rest[:MAX_LINE])
+            rest = rest[MAX_LINE:]
+        self._rest, self._since = rest, started
+
+    def end(self) -> Iterator[Line]:
+        """Return what has no end."""
+        rest, self._rest = self._rest, b""
+        if rest:
+            yield Line(self._since, self._pid, self._label, rest)
+
+    def gap(self, lost: int, now: float) -> Iterator[Line]:
+        """Return the notice that *lost* bytes are missing, after what came before them."""
+        yield from self.end()
+        yield Line(now, self._pid, self._label, b"", lost)
+
+
+def as_text(line: Line) -> bytes:
+    """Return a line as it was; of what is missing, a sentence."""
+    if line.lost:
+        return f"gaffer: {line.lost} bytes of {line.label} of process {line.pid} are missing here".encode()
+    return line.data
+
+
+def as_json(line: Line) -> bytes:
+    """Return a line with where it is from."""
+    shown: dict[str, Any] = {"pid": line.pid, "label": line.label, "time": line.time}
+    shown |= {"lost": line.lost} if line.lost else {"line": line.data.decode("utf-8", "replace")}
+    return encode_json(shown)
+
+
+class Tap:
+    """One stream of one process, followed."""
+
+    def __init__(self, process: Process, label: str) -> None:
+        self.lines = Lines(process.pid, label)
+        self.ring: Ring = process.reader(label).ring
+        self.cursor: Cursor | None = None
+
+    def stored(self, since: float, most: int) -> list[Line]:
+        """Return the last *most* lines that the ring holds, those before *since* left out."""
+        start = self.ring.tail(most)
+        found: list[Line] = []
+        for chunk in self.ring.chunks:
+            if chunk.offset + len(chunk.data) > start:
+                found += self.lines.feed(chunk.data[max(0, start - chunk.offset) :], chunk.time)
+        return [line for line in found if line.time >= since]
+
+    def follow(self, wake: Callable[[], None], position: int | None = None) -> None:
+        """Follow from *position* on, by default from the end."""
+        self.cursor = self.ring.follow(position, wake)
+
+    def take(self, now: float) -> Iterator[Line]:
+        """Return the lines that are complete now; what has no end with the last of them."""
+        assert self.cursor is not None
+        lost, data = self.cursor.read(PIECE)
+        if lost:
+            yield from self.lines.gap(lost, now)
+        yield from self.lines.feed(data, now)
+        if self.cursor.ended:
+            yield from self.lines.end()
+
+    def close(self) -> None:
+        if self.cursor is not None:
+            self.cursor.close()
+
+
+class Logs:
+    """A source: lines of all processes of a job, stored ones first.
+
+    :param form: makes bytes of a line.
+    """
+
+    raw = False
+
+    def __init__(self, manager: Manager, name: JobName, form: Callable[[Line], bytes]) -> None:
+        self.wake: Callable[[], None] | None = None
+        self._manager = manager
+        self._name = name
+        self._form = form
+        self._taps: list[Tap] = []
+        self._known: set[int] = set()
+        self._ready: list[bytes] = []
+        self._follower: Any = None
+
+    def stored(self, since: float, most: int) -> list[bytes]:
+        """Return the last *most* lines that are kept; begin to follow if :meth:`follow` was called before."""
+        found: list[Line] = []
+        turn = Turn()
+        for tap in self._new_taps():
+            found += tap.stored(since, most)
+            if self._follower is not None:
+                tap.follow(self._woken)
+                self._taps.append(tap)
+            else:
+                found += tap.lines.end()
+            if len(found) > 2 * most:
+                found = _last(found, most)
+            turn.give_way()
+        return [self._form(line) for line in _last(found, most)]
+
+    def follow(self) -> None:
+        """Go on with what comes after what is stored."""
+        self._follower = self._manager.hub.follow(f"job.{self._name.full}", wake=self._woken)
+
+    def _woken(self) -> None:
+        if self.wake is not None:
+            self.wake()
+
+    def _new_taps(self) -> Iterator[Tap]:
+        running = [process for process in self._manager.running.values() if process.name == self._name]
+        for process in [*self._manager.past.of(self._name), *running]:
+            if process.pid not in self._known:
+                self._known.add(process.pid)
+                for label in labels(process):
+                    yield Tap(process, label)
+
+    def begin(self, lines: list[bytes]) -> None:
+        """Give out *lines* first."""
+        self._ready = lines
+
+    def take(self) -> list[Item]:
+        """Return the lines that came since the last time."""
+        ready, self._ready = self._ready, []
+        if not ready:
+            ready = [self._form(line) for line in sorted(self._taken(), key=lambda line: line.time)]
+        return [Item("", "line", line) for line in ready]
+
+    def _taken(self) -> Iterable[Line]:
+        self._look_for_others()
+        now = time.time()
+        found = [line for tap in self._taps for line in tap.take(now)]
+        for tap in self._taps:
+            if tap.cursor is not None and tap.cursor.ended:
+                tap.close()
+        self._taps = [tap for tap in self._taps if tap.cursor is not None and not tap.cursor.ended]
+        return found
+
+    def _look_for_others(self) -> None:
+        """Follow processes that were started meanwhile, from their first byte on."""
+        if self._follower.take()[1]:
+            for tap in self._new_taps():
+                tap.follow(self._woken, 0)
+                self._taps.append(tap)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job is gone with all of its processes."""
+        return not (self._taps or self._ready or self._manager.has_job(self._name))
+
+    def close(self) -> None:
+        if self._follower is not None:
+            self._follower.close()
+        for tap in self._taps:
+            tap.close()
+
+
+def _last(lines: list[Line], most: int) -> list[Line]:
+    """Return the last *most* lines in the order of their times; those of one stream are in order already."""
+    return sorted(lines, key=lambda line: line.time)[-most:] if most else []
+
+
+def labels(process: Process) -> list[str]:
+    """Return the outputs of a process that are lines: those that were redirected."""
+    return list(dict.fromkeys(process.config.redirect_output))
+
+
+def show(manager: Manager, request: Request, name: str) -> Reply:
+    """Answer with the stored output of a job, and with what follows if that is wanted."""
+    from gaffer.web.feeds import Wish, follow, read_count, read_wish
+
+    from .routes import flag
+
+    config, job = manager.get(name), parse_job_name(name)
+    if not config.redirect_output:
+        raise IONotRedirected(f"the output of {job} is not redirected; set redirect_output")
+    most = read_count(request.query.get("n"), "n")
+    since = read_since(request.query.get("since"), time.time())
+    form, media = read_format(request.query.get("format"))
+    going_on, wish = flag(request, "follow"), read_wish(request)
+    logs = Logs(manager, job, form)
+    try:
+        if going_on:
+            logs.follow()
+        lines = logs.stored(since, USUAL if most is None else min(most, MOST))
+        if not going_on:
+            body = b"".join(line + b"\n" for line in lines)
+            return Reply("200 OK", [("Content-Type", media), ("Content-Length", str(len(body))), *COMMON], (body,))
+        logs.begin(lines)
+    except BaseException:
+        logs.close()
+        raise
+    return follow(request, logs, Wish("continuous", wish.heartbeat), media)
+
+
+def read_format(text: str | None) -> tuple[Callable[[Line], bytes], str]:
+    """Return what makes bytes of a line, and the type of the answer.
+
+    :raises BadRequest: there is no such format.
+    """
+    if text in (None, "", "text"):
+        return as_text, TEXT
+    if text == "json":
+        return as_json, LINES
+    raise BadRequest(f"format must be text or json, not {text!r}")
+
+
+def read_since(text: str | None, now: float) -> float:
+    """Return a time in seconds since 1970: of a number, a date and time, or ``10m`` before *now*.
+
+    :raises BadRequest: it is none of these.
+    """
+    if text in (None, ""):
+        return -math.inf
+    assert text is not None
+    ago = _AGO.match(text)
+    if ago is not None:
+        return now - float(ago.group(1)) * _UNITS[ago.group(2)]
+    for read in (float, _date):
+        try:
+            seconds = read(text)
+        except (ValueError, OverflowError):
+            continue
+        if math.isfinite(seconds):
+            return seconds
+    raise BadRequest(f"since must be seconds since 1970, a date and time, or 30s, 10m, 2h or 1d ago, not {text[:40]!r}")
+
+
+def _date(text: str) -> float:
+    # Python before 3.11 does not know the Z; and the plus of a time zone, as it is in a URL, is a space.
+    return datetime.fromisoformat(re.sub(r"(?<=:\d\d) (?=\d\d:\d\d\Z)", "+", text.replace("Z", "+00:00"))).timestamp()

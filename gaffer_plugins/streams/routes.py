@@ -1,0 +1,175 @@
+"""The URLs: which of them reads, writes or watches what, and what is wrong with a wish."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gaffer.commands import Arg
+from gaffer.errors import BadRequest, MethodNotAllowed
+from gaffer.fields import Bool
+from gaffer.schemas import BOOLEAN, COUNT, OK, STRING, Schema
+from gaffer.web.feedargs import EVENT_STREAM, FEED, HEARTBEAT, LINES
+from gaffer.web.routes import Route
+
+if TYPE_CHECKING:
+    from gaffer.manager import Manager
+    from gaffer.rings import Ring
+    from gaffer.web.feeds import Wish
+    from gaffer.web.replies import Reply
+    from gaffer.web.request import Request
+    from gaffer.web.sources import Ids
+
+TAG = "Live"
+BYTES = "application/octet-stream"
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+STDIN = ("stdin", "ttin")
+#: How long a writer waits for a process that does not read, in seconds.
+PATIENCE = 10.0
+
+_LABEL = Arg("label", {**STRING, "examples": ["stdout"]}, "what the job's redirect_output or custom_streams call it")
+_EOF = Arg("eof", BOOLEAN, "true closes the stream after what is written: the process reads an end of file", False)
+_PART = {**STRING, "examples": ["spawn"]}
+_EVENT: Schema = {"type": "object", "properties": {"event": STRING}, "required": ["event"]}
+_N = Arg("n", COUNT, "the last n lines, at most 10000; 1000 unless it is said", required=False)
+_SINCE = Arg("since", STRING, "lines since then: seconds since 1970, a date and time, or 30s, 10m, 2h, 1d ago", False)
+_FOLLOW = Arg("follow", BOOLEAN, "true goes on with what comes, also of processes that are started later", False)
+_FORMAT = Arg("format", {"type": "string", "enum": ["text", "json"]}, "json: with pid, label and time", False)
+
+
+def routes(manager: Manager) -> list[Route]:
+    """Return the routes for the processes and events of *manager*."""
+    live = Live(manager)
+    watch = [
+        Route(
+            "GET",
+            "/watch" + "".join(f"/<p{letter}>" for letter in "abcd"[:parts]),
+            handler=live.watch,
+            permission="read",
+            tag=TAG,
+            summary="events as they happen" if not parts else f"events whose names begin so, {parts} parts",
+            parameters=(*(Arg(f"p{letter}", _PART, "a part of the name") for letter in "abcd"[:parts]), *FEED),
+            result=_EVENT,
+            media=(JSON, LINES, EVENT_STREAM),
+            also=(204,),
+        )
+        for parts in range(5)
+    ]
+    return [
+        Route(
+            "GET",
+            "/streams/<pid:int>/<label>",
+            handler=live.read,
+            permission="read",
+            tag=TAG,
+            summary="output of a process",
+            parameters=(_LABEL, *FEED),
+            result=STRING,
+            media=(BYTES, EVENT_STREAM),
+            also=(204, 405),
+        ),
+        Route(
+            "POST",
+            "/streams/<pid:int>/<label>",
+            handler=live.write,
+            permission="write",
+            raw=True,
+            tag=TAG,
+            summary="write to a process: stdin, or one of its custom streams",
+            parameters=(_LABEL, _EOF),
+            body=STRING,
+            result=OK,
+            also=(503,),
+        ),
+        *watch,
+        Route(
+            "GET",
+            "/jobs/<session>/<job>/logs",
+            handler=live.logs,
+            permission="read",
+            tag=TAG,
+            summary="stored output of all processes of a job",
+            parameters=(_N, _SINCE, _FOLLOW, _FORMAT, HEARTBEAT),
+            result=STRING,
+            media=(TEXT, LINES),
+        ),
+    ]
+
+
+class Live:
+    """The handlers of the routes."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+
+    def read(self, request: Request, pid: int, label: str) -> Reply:
+        """Follow one output of a process, which may have ended a while ago."""
+        from gaffer.web.feeds import follow, read_wish
+        from gaffer.web.sources import Output, ids_of
+
+        if label in STDIN:
+            raise MethodNotAllowed(f"{label} is written, not read: POST to it", ["OPTIONS", "POST"])
+        wish, ids = read_wish(request), ids_of(self._manager)
+        process = self._manager.find_process(pid)
+        ring = process.reader(process.labels(label)[0]).ring
+        return follow(request, Output(ring, label, ids, first(ring, wish, ids)), wish, BYTES)
+
+    def write(self, request: Request, pid: int, label: str) -> dict[str, bool]:
+        """Write the body; wait while the process leaves too much unread."""
+        eof = flag(request, "eof")
+        writer = self._manager.get_process(pid).writer(None if label in STDIN else label)
+        data = request.read()
+        if data:
+            writer.deliver(data, PATIENCE)
+        if eof:
+            writer.finish()
+        return {"ok": True}
+
+    def watch(self, request: Request, **parts: str) -> Reply:
+        """Follow the events that the path selects."""
+        from gaffer.web.feeds import follow, read_wish
+        from gaffer.web.sources import Events, ids_of
+
+        wish, ids, hub = read_wish(request), ids_of(self._manager), self._manager.hub
+        since = None
+        if wish.since is not None:
+            number = ids.number(wish.since)
+            since = hub.last + 1 if number is None else number
+        events = Events(hub, ".".join(parts[name] for name in sorted(parts)), ids, since, wish.tail or 0)
+        return follow(request, events, wish, LINES if wish.feed == "continuous" else JSON)
+
+    def logs(self, request: Request, session: str, job: str) -> Reply:
+        """Show the stored output of a job."""
+        from .logs import show
+
+        return show(self._manager, request, f"{session}.{job}")
+
+
+def first(ring: Ring, wish: Wish, ids: Ids) -> int:
+    """Return the position of *ring* at which a feed begins.
+
+    Unless it is said, that is the end; of what has ended, the beginning; and for a longpoll the newest item, so that
+    a question can be followed by its answer.
+    """
+    from gaffer.web.sources import begin
+
+    asked = begin(ring, ids, wish.since, wish.tail)
+    if asked is not None:
+        return asked
+    if ring.ended:
+        return ring.start
+    return ring.chunks[-1].offset if wish.feed == "longpoll" and ring.chunks else ring.end
+
+
+def flag(request: Request, name: str) -> bool:
+    """Return a parameter of the query that is true or false.
+
+    :raises BadRequest: it is neither.
+    """
+    said: Any = request.query.get(name)
+    if said in (None, ""):
+        return False
+    try:
+        return bool(Bool().parse(said))
+    except ValueError as error:
+        raise BadRequest(f"{name}: {error}") from error

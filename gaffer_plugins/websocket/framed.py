@@ -1,0 +1,111 @@
+"""``/PID/channel``: frames that say what they answer and what went wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Callable
+
+from gaffer.errors import BadRequest, Forbidden, GafferError, NotFound
+from gaffer.web.pump import converse
+from gaffer.web.websocket import WebSocket
+
+from .frames import ERROR, MESSAGE, RESPONSE, encode, parse
+
+if TYPE_CHECKING:
+    from gaffer.hub import Hub
+    from gaffer.process import Process
+    from gaffer.streams import Writer
+
+#: How long a writer waits for a process that does not read, in seconds.
+PATIENCE = 10.0
+#: What a missing frame's id is said to be.
+NO_ID = "0"
+_CODES: tuple[tuple[type[GafferError], str, int], ...] = (
+    (BadRequest, "EINVAL", 400),
+    (Forbidden, "EPERM", 403),
+    (NotFound, "ENOENT", 404),
+)
+_FAILED = ("EIO", 500)
+_GAP = ("gap", 416)
+
+
+class Exit:
+    """A source that only ends: when its process has exited."""
+
+    raw = True
+
+    def __init__(self, hub: Hub, process: Process) -> None:
+        self._follower = hub.follow(f"proc.{process.pid}.exit")
+        self.ended = process.status is not None
+
+    @property
+    def wake(self) -> Callable[[], None] | None:
+        return self._follower.wake
+
+    @wake.setter
+    def wake(self, wake: Callable[[], None] | None) -> None:
+        self._follower.wake = wake
+
+    def take(self) -> list[Any]:
+        """Return nothing; look whether it has ended."""
+        self.ended = self.ended or bool(self._follower.take()[1])
+        return []
+
+    def close(self) -> None:
+        self._follower.close()
+
+
+class Channel:
+    """One channel to one process.
+
+    :param source: what is read.
+    :param writer: what is written; None if nothing is, and *refused* says why.
+    """
+
+    def __init__(self, source: Any, writer: Writer | None, refused: GafferError | None, pid: int) -> None:
+        self._source = source
+        self._writer = writer
+        self._refused = refused
+        self._pid = pid
+
+    def serve(self, websocket: WebSocket) -> None:
+        """Talk until the process or the websocket ends."""
+        converse(
+            websocket,
+            self._source,
+            lambda items: websocket.send_all(map(_shown, items)),
+            lambda message: websocket.send(self.answer(message)),
+            f"process {self._pid} has exited",
+        )
+
+    def answer(self, message: str | bytes) -> bytes:
+        """Write what a frame says; returns the frame that answers it."""
+        id = NO_ID
+        try:
+            frame = parse(message)
+            id = frame.id
+            if frame.type != MESSAGE:
+                raise BadRequest(f"a client sends frames of type {MESSAGE}, not {frame.type}")
+            self._write(frame.body)
+        except GafferError as error:
+            return encode(ERROR, id, _problem(error))
+        return encode(RESPONSE, id, b"OK")
+
+    def _write(self, data: bytes) -> None:
+        if self._writer is None:
+            assert self._refused is not None
+            raise self._refused
+        if data:
+            self._writer.deliver(data, PATIENCE)
+
+
+def _problem(error: GafferError) -> bytes:
+    word, number = next(((word, number) for kind, word, number in _CODES if isinstance(error, kind)), _FAILED)
+    return json.dumps({"error": word, "errno": number, "reason": str(error)}).encode()
+
+
+def _shown(item: Any) -> bytes:
+    """Return the frame for an item of a stream; its id is the position after it, for ``?since=``."""
+    if item.lost:
+        return encode(ERROR, item.id, json.dumps({"error": _GAP[0], "errno": _GAP[1], "lost": item.lost}).encode())
+    return encode(MESSAGE, item.id, item.data)

@@ -1,0 +1,180 @@
+"""The URLs of websockets. Whatever forbids one is found out before the handshake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gaffer.commands import Arg
+from gaffer.errors import BadRequest, Forbidden, IONotRedirected, NotFound
+from gaffer.schemas import STRING, Schema
+from gaffer.web.feedargs import SINCE, TAIL
+from gaffer.web.routes import Route
+
+if TYPE_CHECKING:
+    from gaffer.manager import Manager
+    from gaffer.process import Process
+    from gaffer.web.replies import Reply
+    from gaffer.web.request import Request
+
+TAG = "Live"
+READ, WRITE, BOTH = 1, 2, 3
+STDIN = ("stdin", "ttin")
+
+_MODE: Schema = {"type": "string", "enum": ["1", "2", "3"], "examples": ["3"]}
+_MODE_ARG = Arg("mode", _MODE, "1 reads, 2 writes, 3 does both", required=False)
+_STREAM = Arg("stream", STRING, "a label of redirect_output or custom_streams, or stdin")
+_SOCKET: dict[str, Any] = {"method": "GET", "status": 101, "tag": TAG, "also": (426,)}
+
+
+def routes(manager: Manager) -> list[Route]:
+    """Return the routes for the processes of *manager*."""
+    sockets = Sockets(manager)
+    return [
+        Route(
+            path="/wstreams/<pid:int>",
+            handler=sockets.plain,
+            permission="write",
+            summary="a websocket: messages are written to stdin, the first redirected output comes back",
+            parameters=(SINCE, TAIL),
+            **_SOCKET,
+        ),
+        Route(
+            path="/<pid:int>/channel",
+            handler=sockets.channel,
+            permission="read",
+            summary="a websocket: framed reading of the first redirected output and writing of stdin",
+            parameters=(_MODE_ARG, SINCE, TAIL),
+            **_SOCKET,
+        ),
+        Route(
+            path="/<pid:int>/channel/<stream>",
+            handler=sockets.channel,
+            permission="read",
+            summary="a websocket: framed reading and writing of one stream",
+            parameters=(_STREAM, _MODE_ARG, SINCE, TAIL),
+            **_SOCKET,
+        ),
+        Route(
+            path="/channel/websocket",
+            handler=sockets.manager_channel,
+            permission="read",
+            summary="a websocket: subscriptions and commands in JSON",
+            **_SOCKET,
+        ),
+    ]
+
+
+class Sockets:
+    """The handlers of the routes."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+        self._board: Any = None
+
+    def plain(self, request: Request, pid: int) -> Reply:
+        """``/wstreams/PID``."""
+        from gaffer.web.websocket import accept, check
+
+        from .plain import talk
+
+        check(request.environ)
+        process = self._manager.get_process(pid)
+        label = first_output(process)
+        if label is None and process.stdin is None:
+            raise IONotRedirected(f"neither output nor stdin of {process.name} is redirected; set redirect_output")
+        place = self._place(request, process, label)
+        return accept(request, lambda websocket: talk(websocket, self._source(process, label, place), process))
+
+    def channel(self, request: Request, pid: int, stream: str = "") -> Reply:
+        """``/PID/channel[/STREAM]``."""
+        from gaffer.web.websocket import accept, check
+
+        from .framed import Channel
+
+        check(request.environ)
+        process, mode = self._manager.get_process(pid), read_mode(request.query.get("mode"))
+        label = readable(process, stream) if mode & READ else None
+        if mode == READ and label is None:
+            raise BadRequest(f"{stream} is written, not read; use mode=2")
+        refused = unwritable(process, stream, mode)
+        if refused is not None and (mode == WRITE or label is None):
+            raise refused
+        place = self._place(request, process, label)
+
+        def serve(websocket: Any) -> None:
+            writer = None if refused is not None else process.writer(stream or None)
+            Channel(self._source(process, label, place), writer, refused, pid).serve(websocket)
+
+        return accept(request, serve)
+
+    def manager_channel(self, request: Request) -> Reply:
+        """``/channel/websocket``."""
+        from gaffer.web.board import Board
+        from gaffer.web.websocket import accept
+
+        from .manager import talk
+
+        self._board = self._board or Board()
+        return accept(request, lambda websocket: talk(websocket, self._manager, self._board))
+
+    def _place(self, request: Request, process: Process, label: str | None) -> int | None:
+        """Return the position that the request asks for."""
+        from gaffer.web.feeds import read_count
+        from gaffer.web.sources import begin, ids_of
+
+        tail = read_count(request.query.get("tail"), "tail")
+        if label is None:
+            return None
+        return begin(process.reader(label).ring, ids_of(self._manager), request.query.get("since") or None, tail)
+
+    def _source(self, process: Process, label: str | None, place: int | None) -> Any:
+        from gaffer.web.sources import Output, ids_of
+
+        from .framed import Exit
+
+        if label is None:
+            return Exit(self._manager.hub, process)
+        return Output(process.reader(label).ring, label, ids_of(self._manager), place)
+
+
+def first_output(process: Process) -> str | None:
+    """Return the label of the first redirected output, None if there is none."""
+    return process.config.redirect_output[0] if process.config.redirect_output else None
+
+
+def readable(process: Process, stream: str) -> str | None:
+    """Return the label to read; None where there is nothing that could be.
+
+    :raises NotFound: there is no such stream. :raises IONotRedirected: it is not redirected.
+    """
+    if stream in STDIN:
+        return None
+    if stream:
+        return process.labels(stream)[0]
+    label = first_output(process)
+    if label is None and process.stdin is None:
+        process.labels()  # says what to do
+    return label
+
+
+def unwritable(process: Process, stream: str, mode: int) -> Forbidden | NotFound | None:
+    """Return why the stream cannot be written, None if it can."""
+    if not mode & WRITE:
+        return Forbidden("mode=1 is for reading; open the channel with mode=3 to write, too")
+    try:
+        process.writer(stream or None)
+    except (Forbidden, NotFound) as error:
+        return error
+    return None
+
+
+def read_mode(text: str | None) -> int:
+    """Return what a channel is for; both unless it is said.
+
+    :raises BadRequest: it is no mode.
+    """
+    if text in (None, ""):
+        return BOTH
+    if text in ("1", "2", "3"):
+        return int(text)
+    raise BadRequest(f"mode must be 1 (read), 2 (write) or 3 (both), not {str(text)[:40]!r}")
