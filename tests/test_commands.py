@@ -27,6 +27,9 @@ ARGS = {
     "graceful_timeout": 0.5,
     "env": {"A": "1"},
     "running": True,
+    "lines": ["hello", " world\n"],
+    "stream": "control",
+    "eof": True,
 }
 NEW = {"config": {"name": "new", "cmd": "serve"}}
 #: What the plugin "stats" would say (CONTRACT §4).
@@ -57,7 +60,7 @@ def manager(gaffer_manager, recorder):
     """A manager with a job of one process."""
     made = gaffer_manager(recorder)
     made.start()
-    made.load({"name": "web", "cmd": "serve"})
+    made.load({"name": "web", "cmd": "serve", "redirect_input": True, "custom_streams": ["control"]})
     settle(made)
     return made
 
@@ -272,3 +275,22 @@ def test_the_answer_to_shutdown_comes_before_it_happens(manager, run):
     assert run("shutdown") == {"ok": True}
     assert manager.state == "running"
     assert manager.wait_stopped(10)
+
+
+@pytest.mark.parametrize(
+    ("lines", "written"), [("hello\n", b"hello\n"), (["a", "b\n"], b"ab\n"), ("", b""), ("n\u00e4", "n\u00e4".encode())]
+)
+def test_text_is_written_to_stdin(manager, run, lines, written):
+    assert run("send", {"pid": 1, "lines": lines}) == {"ok": True}
+    assert manager.get_process(1).stdin.written == written and not manager.get_process(1).stdin._finish
+
+
+def test_it_may_be_the_last(manager, run):
+    run("send", {"pid": 1, "lines": "bye", "stream": "control", "eof": True})
+    writer = manager.get_process(1).writer("control")
+    assert writer.written == b"bye" and writer._finish
+
+
+def test_only_text_can_be_sent(run):
+    with pytest.raises(BadRequest, match="list of texts"):
+        run("send", {"pid": 1, "lines": ["a", 1]})

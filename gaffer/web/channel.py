@@ -78,6 +78,7 @@ class Session:
         self._manager = manager
         self._board = board
         self._identity = identity
+        self._closed = False
         self._answers: deque[str] = deque()
         self._waiting = 0
         self._room = Event()
@@ -122,6 +123,8 @@ class Session:
     def hear(self, text: str | bytes) -> None:
         """Take a message of the client; waits while it does not read the answers to others."""
         self._room.wait()
+        if self._closed:
+            return
         try:
             event, data = parse(text)
             _HEARERS[event](self, data)
@@ -180,7 +183,7 @@ class Session:
 
     def close(self) -> None:
         """The client is gone."""
-        self.wake = None
+        self._closed, self.wake = True, None
         for subscription in self._subscriptions.values():
             subscription.close()
         self._subscriptions.clear()

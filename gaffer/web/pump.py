@@ -37,7 +37,8 @@ def converse(
     """Send what *source* has and hear what the peer says, until either ends; *source* is closed then.
 
     :param send: sends items.
-    :param hear: takes a message; while it waits, nothing more is read from the peer.
+    :param hear: takes a message; while it waits, nothing more is read from the peer. It waits no longer once
+        *source* is closed.
     :param farewell: the reason of the close when the source has ended.
     """
     sender = gevent.spawn(_send, websocket, source, send, farewell)
@@ -67,7 +68,7 @@ def _send(websocket: WebSocket, source: Tap, send: Callable[[list[Any]], Any], f
                 bell.wait()
                 turn.begin()
     except Closed:
-        pass
+        source.close()  # whoever hears may wait for room in what is sent
     except Exception as error:
         log.error("what a websocket was to be sent failed: %r", error, exc_info=error)
         websocket.close(FAILED, "internal error; gafferd's log says more")
