@@ -12,7 +12,7 @@ import gevent
 from .errors import NotFound
 from .monitor import Figures, Monitor, measurer
 from .rings import RingLimits
-from .spawn import SpawnPlan, command, job_environment
+from .spawn import SpawnPlan, command, copy_variables, job_environment
 from .sweep import VARIABLE, chain_id, strays
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Alone:
         process, config = self._process, self._process.config
         env = {VARIABLE: chain_id(os.environ.get(VARIABLE), f"{self._node_id}.{process.pid}")}
         env.update(job_environment(config))
+        env.update(copy_variables(config, process.index))
         env.update(process.env_extra or {})
         plan = SpawnPlan(command(config, env), env, config.cwd, process.index, process.pid)
         process.start(plan, rings=RingLimits())

@@ -28,7 +28,7 @@ from .hooks import Hooks
 from .job import UP, Copy, Job
 from .jobconfig import JobConfig
 from .process import ExitStatus, Process
-from .spawn import SpawnPlan, command, job_environment
+from .spawn import SpawnPlan, command, copy_variables, job_environment
 from .stops import Stops
 from .sweep import VARIABLE, chain_id, group_left
 
@@ -283,6 +283,7 @@ class Engine:
         # First of all, where the sweep finds it soonest.
         env = {VARIABLE: chain_id(self._inherited, f"{self.node_id}.{pid}")}
         env.update(self._environment(job))
+        env.update(copy_variables(job.config, copy.index))
         if copy.committed and copy.committed.env:
             env.update(copy.committed.env)
         env["GAFFER_JOB"] = job.name.short

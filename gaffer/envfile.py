@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+from typing import NamedTuple
 
-from .errors import InvalidConfig
+from .errors import InvalidConfig, Problem
 
 #: A larger file is refused: nobody means it.
 MAX_SIZE = 1_048_576
@@ -34,3 +36,67 @@ def read_env_file(path: str) -> dict[str, str]:
         if "\0" in key + (value or ""):
             raise InvalidConfig(f"env_file {path!r} holds a NUL character in {key}")
     return {key: value for key, value in values.items() if value is not None}
+
+
+class Variable(NamedTuple):
+    """A variable and where it was set."""
+
+    value: str
+    file: str
+    line: int
+
+
+def read_env_lines(path: str) -> tuple[dict[str, Variable], list[Problem]]:
+    """Return the variables of a dotenv file with their lines, and everything that is wrong with it.
+
+    Stricter than :func:`read_env_file`: a line that means nothing is a problem, and so is a name without a value.
+    """
+    from dotenv.parser import parse_stream
+
+    try:
+        text = _read(path)
+    except InvalidConfig as error:
+        return {}, [Problem(path, 0, str(error))]
+    lines: dict[str, int] = {}
+    problems = []
+    for binding in parse_stream(io.StringIO(text)):
+        written = binding.original.string
+        line = binding.original.line + written[: len(written) - len(written.lstrip())].count("\n")
+        if binding.error:
+            problems.append(Problem(path, line, f"expected NAME=VALUE, not {_short(written)}"))
+        elif binding.key is not None and binding.value is None:
+            problems.append(Problem(path, line, f"{binding.key} has no value; write {binding.key}= for an empty one"))
+        elif binding.key is not None:
+            lines[binding.key] = line
+            if "\0" in binding.key + (binding.value or ""):
+                problems.append(Problem(path, line, f"a NUL character in {binding.key}"))
+    if problems:
+        return {}, problems
+    values = _values(text)
+    return {name: Variable(values[name] or "", path, line) for name, line in lines.items()}, []
+
+
+def _short(text: str) -> str:
+    line = text.strip().partition("\n")[0]
+    return repr(line if len(line) <= 60 else line[:57] + "...")
+
+
+def _read(path: str) -> str:
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would hold up everything
+            raise InvalidConfig("this is no regular file")
+        if found.st_size > MAX_SIZE:
+            raise InvalidConfig(f"larger than {MAX_SIZE} bytes")
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            return stream.read()
+    except OSError as error:
+        raise InvalidConfig(f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidConfig(f"not UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def _values(text: str) -> dict[str, str | None]:
+    from dotenv import dotenv_values
+
+    return dotenv_values(stream=io.StringIO(text))

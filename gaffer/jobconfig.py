@@ -62,6 +62,7 @@ CORE_FIELDS: tuple[Field, ...] = (
     Field("os_env", Bool(), True, "pass gafferd's own environment"),
     Field("uid", Account(), None, "user to run as"),
     Field("gid", Account(group=True), None, "group to run as; by default the user's"),
+    Field("port", Int(1, 65_535, optional=True), None, "PORT of the first copy; each further one gets one more"),
     Field("cwd", OptionalText(), None, "working directory; must exist at spawn"),
     Field("detach", Bool(), False, "survives gafferd; supervised while gafferd lives"),
     Field("shell", Bool(), False, "run the whole line with sh -c"),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .manager import Manager
 
 #: Set by the engine for every process, so a command may use them though no environment has them yet.
-OWN_VARIABLES = frozenset(("GAFFER_ID", "GAFFER_JOB", "GAFFER_INDEX"))
+OWN_VARIABLES = frozenset(("GAFFER_ID", "GAFFER_JOB", "GAFFER_INDEX", "PS"))
 
 
 def prepare(
@@ -62,7 +62,8 @@ def check_variables(config: JobConfig) -> None:
         env = job_environment(config)
     except GafferError as error:
         raise InvalidConfig(str(error)) from error
-    for name in sorted(used - env.keys() - OWN_VARIABLES):
+    own = OWN_VARIABLES | ({"PORT"} if config.port is not None else set())
+    for name in sorted(used - env.keys() - own):
         raise InvalidConfig(f"cmd: unknown variable ${name}; set it in env, or write $$ for a dollar")
 
 

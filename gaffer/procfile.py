@@ -23,6 +23,8 @@ from .names import check_name
 MAX_SIZE = 1_048_576
 #: Variables that tell gaffer something and are not passed on: user, group, and which types get a stdin.
 UID, GID, REDIRECT_INPUT = "GAFFER_UID", "GAFFER_GID", "GAFFER_REDIRECT_INPUT"
+#: ``PORT`` of the first copy of the first type; each type has that many more ports than the one before.
+BASE_PORT, PORT_STEP, LAST_PORT = 5100, 100, 65_535
 
 _LINE = re.compile(r"([A-Za-z0-9_-]+):[ \t]*(.*)")
 #: What a line begins with that only a shell understands: assignments, builtins, keywords.
@@ -63,7 +65,7 @@ class Procfile:
 
         :raises ConfigError: every problem with file and line.
         """
-        return parse_text(_read(procfile), procfile)
+        return parse_text(read_text(procfile), procfile)
 
     def parse_cmd(self, v: str) -> tuple[str, list[str]]:
         """Return the command and the arguments of a command line, split by the shell's rules; nothing is replaced.
@@ -97,20 +99,11 @@ class Procfile:
         if name not in self.cfg:
             raise BadRequest(f"{self.procfile} has no process type {name!r}{nearest(name, self.cfg)}")
         number = self._check_concurrency(concurrency_settings or {}).get(name, 1)
-        settings: dict[str, Any] = {
-            "name": name,
-            "cmd": self.cfg[name],
-            "cwd": os.path.abspath(self.root),
-            "env": {key: value for key, value in self.env.items() if key not in (UID, GID, REDIRECT_INPUT)},
-            "numprocesses": number,
-            "redirect_output": ["stdout", "stderr"],
-        }
-        if needs_shell(self.cfg[name]):
-            settings["shell"] = True
-        if name in re.split(r"[\s,]+", self.env.get(REDIRECT_INPUT, "")):
-            settings["redirect_input"] = True
-        accounts = {"uid": self.env.get(UID), "gid": self.env.get(GID)}
-        return settings | {key: value for key, value in accounts.items() if value}
+        base = self.env.get("PORT", "")
+        if base and not (base.isascii() and base.isdigit() and 0 < int(base) <= LAST_PORT):
+            raise BadRequest(f"PORT: expected a number from 1 to {LAST_PORT}, not {base!r}")
+        port = int(base or BASE_PORT) + PORT_STEP * list(self.cfg).index(name)
+        return job_settings(name, self.cfg[name], self.env, self.root, number, port)
 
     def as_configparser(self, concurrency_settings: Mapping[str, int] | None = None) -> configparser.ConfigParser:
         """Return all types as sections of a gafferd.ini, to be written to a file that it can include.
@@ -138,11 +131,56 @@ class Procfile:
         return settings
 
 
+def job_settings(
+    name: str, command: str, env: Mapping[str, str], root: str, number: int, port: int | None
+) -> dict[str, Any]:
+    """Return one type of process as the settings of a job, as JSON has them.
+
+    :param env: variables of the application, :data:`UID` and so on among them.
+    :param root: the application's folder, where it runs.
+    :param number: how many processes.
+    :param port: ``PORT`` of the first one; without, *env* may say.
+    """
+    settings: dict[str, Any] = {
+        "name": name,
+        "cmd": command,
+        "cwd": os.path.abspath(root),
+        "env": {key: value for key, value in env.items() if key not in (UID, GID, REDIRECT_INPUT)},
+        "numprocesses": number,
+        "redirect_output": ["stdout", "stderr"],
+    }
+    if port is not None:
+        settings["port"] = port
+        settings["env"].pop("PORT", None)
+    if needs_shell(command):
+        settings["shell"] = True
+    if name in words(env.get(REDIRECT_INPUT, "")):
+        settings["redirect_input"] = True
+    accounts = {"uid": env.get(UID), "gid": env.get(GID)}
+    return settings | {key: value for key, value in accounts.items() if value}
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a list that commas or blanks separate."""
+    return [word for word in re.split(r"[\s,]+", text) if word]
+
+
 def parse_text(text: str, file: str = "") -> dict[str, str]:
     """Return ``{name: command line}`` of a Procfile's text.
 
     :param file: the name that problems carry.
     :raises ConfigError: lists every problem.
+    """
+    found, problems = parse_lines(text, file)
+    if problems:
+        raise ConfigError(problems)
+    return {name: command for name, (_, command) in found.items()}
+
+
+def parse_lines(text: str, file: str = "") -> tuple[dict[str, tuple[int, str]], list[Problem]]:
+    """Return ``{name: (line, command line)}`` of a Procfile's text, and every problem.
+
+    :param file: the name that problems carry.
     """
     found: dict[str, tuple[int, str]] = {}
     problems: list[Problem] = []
@@ -160,9 +198,7 @@ def parse_text(text: str, file: str = "") -> dict[str, str]:
             found[name] = number, command
     if not found and not problems:
         problems.append(Problem(file, 0, "there is no 'name: command' in it"))
-    if problems:
-        raise ConfigError(problems)
-    return {name: command for name, (_, command) in found.items()}
+    return found, problems
 
 
 def _read_line(line: str) -> tuple[str, str]:
@@ -213,7 +249,7 @@ def _is_meta(line: str, at: int) -> bool:
     return line[at] in "|&;<>()*?["
 
 
-def _read(path: str) -> str:
+def read_text(path: str) -> str:
     """Return the text of a Procfile.
 
     :raises ConfigError: it cannot be read.

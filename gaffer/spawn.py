@@ -32,6 +32,7 @@ from .sweep import VARIABLE
 FIRST_EXTRA = 3
 _FDEXEC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_fdexec.py")
 _DEVNULL = subprocess.DEVNULL
+LAST_PORT = 65_535
 
 
 @dataclass
@@ -69,6 +70,24 @@ def job_environment(config: JobConfig) -> dict[str, str]:
         env.update(_env_file(config))
     env.update(config.env)
     return env
+
+
+def copy_variables(config: JobConfig, index: int) -> dict[str, str]:
+    """Return the variables that differ from copy to copy: ``PORT`` and ``PS``; ``env`` wins over them.
+
+    :param index: number of the copy; a committed process, -1, gets what the first one has.
+    :raises SpawnError: so many copies have no ports.
+    """
+    number = max(index, 0)
+    found = {"PS": f"{config.job_name.job}.{number + 1}"}
+    if config.port is not None:
+        port = config.port + number
+        if port > LAST_PORT:
+            raise SpawnError(
+                f"copy {number + 1} would get PORT {port}, and {LAST_PORT} is the last; choose a lower port"
+            )
+        found["PORT"] = str(port)
+    return {name: value for name, value in found.items() if name not in config.env}
 
 
 def _env_file(config: JobConfig) -> dict[str, str]:
@@ -231,4 +250,4 @@ def limit_files(os_pid: int, limit: tuple[int, int] | None) -> None:
         pass  # gone already, or another user's: it keeps the higher limit
 
 
-__all__ = ["SpawnPlan", "command", "execute", "job_environment", "limit_files"]
+__all__ = ["SpawnPlan", "command", "copy_variables", "execute", "job_environment", "limit_files"]

@@ -217,12 +217,13 @@ def test_a_type_as_a_job(application, tmp_path):
         "name": "web",
         "cmd": "run 'a b'",
         "cwd": str(tmp_path),
-        "env": {"QUEUE": "mail", "PORT": "80"},
+        "env": {"QUEUE": "mail"},
         "numprocesses": 3,
         "redirect_output": ["stdout", "stderr"],
+        "port": 80,
     }
     worker = app.as_dict("worker", {"web": 3})
-    assert (worker["shell"], worker["numprocesses"]) == (True, 1)
+    assert (worker["shell"], worker["numprocesses"], worker["port"]) == (True, 1, 180)
     assert list(app.processes()) == [("web", "run 'a b'"), ("worker", "run $QUEUE")]
 
 
@@ -242,6 +243,12 @@ def test_variables_for_gaffer_are_not_passed_on(application):
 def test_types_and_numbers_that_are_wrong(application, name, numbers):
     with pytest.raises(BadRequest, match="wbe.*did you mean 'web'|expected a number"):
         application("web: run").as_dict(name, numbers)
+
+
+@pytest.mark.parametrize("port", ["eighty", "0", "65536", "-1"])
+def test_a_port_that_is_none(application, port):
+    with pytest.raises(BadRequest, match="PORT: expected a number from 1 to 65535"):
+        application("web: run", {".env": f"PORT={port}"}).as_dict("web")
 
 
 # -- ini files
@@ -287,6 +294,6 @@ def test_what_an_ini_file_cannot_hold_is_said(application, key, value):
 
 def test_the_sections_of_an_ini_file(application):
     out = io.StringIO()
-    application("web: run | x", {".env": "PORT=80"}).as_configparser().write(out)
+    application("web: run | x", {".env": "A=80"}).as_configparser().write(out)
     assert "[process:web]\ncmd = run | x\n" in out.getvalue() and "shell = true" in out.getvalue()
-    assert "[env:web]\nPORT = 80\n" in out.getvalue()
+    assert "[env:web]\nA = 80\n" in out.getvalue() and "port = 5100\n" in out.getvalue()

@@ -1,20 +1,66 @@
-"""gaffer, the tool for Procfile applications; this version only says that it is not available."""
+"""gaffer: run Procfile applications, here or on a gafferd.
+
+Only ``start`` and ``run`` import the engine and only commands that ask a gafferd the client.
+"""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from typing import NoReturn, Sequence
+from typing import NoReturn
 
-from ..version import __version__
+import click
+
+from .place import DEFAULT_ENDPOINT, Place
+from .program import Program, run, version_option
+
+#: ``{title: {command: "module:attribute"}}``; one module for each group of commands.
+SECTIONS = {
+    "Here": {
+        "check": "checking:check",
+    },
+}
+
+ALIASES: dict[str, str] = {}
+EPILOG = "Every option can be set in the environment: --procfile as GAFFER_PROCFILE, and so on."
 
 
-def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Answer ``--version`` and ``--help``, and refuse everything else."""
-    parser = argparse.ArgumentParser(
-        "gaffer", description="Manage Procfile applications (not available in this version).", allow_abbrev=False
+def make_program() -> Program:
+    """Return gaffer as a click group; ``ctx.obj`` is a :class:`~gaffer.cli.place.Place`."""
+
+    @click.command("gaffer", cls=Program, sections=SECTIONS, aliases=ALIASES, epilog=EPILOG, plugins=False)
+    @click.option("-f", "--procfile", metavar="FILE", help="The Procfile; by default the one in the folder.")
+    @click.option("-d", "--directory", metavar="DIR", help="The application's folder; by default the Procfile's.")
+    @click.option(
+        "-e", "--env", metavar="FILE", multiple=True, help="A file of variables beside .env; a later one wins."
     )
-    parser.add_argument("--version", action="version", version=f"gaffer {__version__}")
-    parser.parse_known_args(args)
-    print("gaffer: Procfile applications are not available in this version; use gafferd and gafferctl", file=sys.stderr)
-    sys.exit(1)
+    @click.option(
+        "-g", "--endpoint", metavar="URL", default=DEFAULT_ENDPOINT, show_default=True, help="http:, https: or unix:."
+    )
+    @click.option("--certfile", metavar="FILE", help="Certificate to show to gafferd.")
+    @click.option("--keyfile", metavar="FILE", help="Key of the certificate.")
+    @click.option("--cacert", metavar="FILE", help="Authority that signed gafferd's certificate.")
+    @click.option("--api-key", metavar="KEY", help="Better set as GAFFER_API_KEY: others can see command lines.")
+    @version_option("gaffer")
+    @click.pass_context
+    def gaffer(
+        ctx: click.Context,
+        /,
+        procfile: str | None,
+        directory: str | None,
+        env: tuple[str, ...],
+        endpoint: str,
+        certfile: str | None,
+        keyfile: str | None,
+        cacert: str | None,
+        api_key: str | None,
+    ) -> None:
+        """Run Procfile applications, here or on a gafferd."""
+        keys = {"api_key": api_key, "certfile": certfile, "keyfile": keyfile, "cacert": cacert}
+        ctx.obj = Place(procfile, directory, env, endpoint, keys)
+        ctx.call_on_close(ctx.obj.close)
+
+    return gaffer
+
+
+def main() -> NoReturn:
+    """Run gaffer and end the process."""
+    run(make_program())

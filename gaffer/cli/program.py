@@ -14,7 +14,7 @@ from typing import Any, Callable, Mapping, NoReturn, Sequence, TypeVar
 
 import click
 
-from ..errors import GafferError, nearest
+from ..errors import ConfigError, GafferError, nearest
 from ..version import __version__
 from .output import printable
 
@@ -34,7 +34,7 @@ class Failed(GafferError):
 
 
 class Command(click.Command):
-    """A command whose options are also read from ``GAFFERCTL_<OPTION>``, without the command's name."""
+    """A command whose options are also read from ``PROGRAM_<OPTION>``, without the command's name."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -57,15 +57,35 @@ def timeout_option(help: str) -> Callable[[_F], _F]:
     return click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help=help)
 
 
+def port_options(function: _F) -> _F:
+    """Add what decides how many processes there are and what ports they get."""
+    for option in (
+        click.option("--no-port", is_flag=True, help="Set no PORT."),
+        click.option(
+            "-p", "--port", type=click.IntRange(1, 65_535), metavar="N", help="First PORT; by default PORT, or 5100."
+        ),
+        click.option(
+            "-c",
+            "--concurrency",
+            metavar="TYPE=N[,TYPE=N]...",
+            multiple=True,
+            help="How many processes of a type; all=N for the others. By default 1.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 class Program(click.Group):
     """A program with commands in sections.
 
     :param sections: ``{title: {command: "module:attribute"}}``; modules are
         relative to this package and are imported when a command is called.
     :param aliases: other names of commands, not listed in the help.
+    :param plugins: whether plugins add commands, as to any click group; ``ctx.obj`` must be the
+        :class:`~gaffer.httpclient.Server` then.
 
-    ``-`` and ``_`` in a command's name are the same. Plugins add commands as
-    to any click group; ``ctx.obj`` is the :class:`~gaffer.httpclient.Server`.
+    ``-`` and ``_`` in a command's name are the same.
     """
 
     command_class = Command
@@ -75,13 +95,14 @@ class Program(click.Group):
         name: str,
         sections: Mapping[str, Mapping[str, str]],
         aliases: Mapping[str, str] | None = None,
+        plugins: bool = True,
         **settings: Any,
     ) -> None:
         super().__init__(name, context_settings={"help_option_names": ["-h", "--help"]}, **settings)
         self.sections = sections
         self._spellings = {_spelling(known): known for section in sections.values() for known in section}
         self._spellings.update({_spelling(alias): known for alias, known in (aliases or {}).items()})
-        self._plugins_asked = False
+        self._plugins_asked = not plugins
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         known = self._spellings.get(_spelling(cmd_name))
@@ -156,9 +177,9 @@ def version_option(program: str) -> Callable[[_F], _F]:
 
 
 def complain(program: str | None, sentence: str) -> None:
-    """Print a sentence on stderr, after the program's name."""
+    """Print a sentence on stderr, after the program's name unless it has its place itself."""
     sentence = printable(sentence, keep="\n")
-    click.echo(f"{program}: {sentence}", err=True)
+    click.echo(f"{program}: {sentence}" if program else sentence, err=True)
 
 
 def exit_code(error: GafferError) -> int:
@@ -193,6 +214,10 @@ def _outcome(program: Program, args: Sequence[str] | None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except ConfigError as error:
+        for problem in error.problems:
+            complain(None if problem.file else program.name, str(problem))
+        return USAGE
     except GafferError as error:
         complain(program.name, str(error))
         return exit_code(error)

@@ -3,10 +3,9 @@
 import pytest
 
 from gaffer import __version__
-from gaffer.cli.gaffer import main as gaffer
 from gaffer.lookupd.main import main as lookupd
 
-PROGRAMS = [(gaffer, "gaffer"), (lookupd, "gaffer_lookupd")]
+PROGRAMS = [(lookupd, "gaffer_lookupd")]
 
 
 @pytest.mark.parametrize("main, name", PROGRAMS)

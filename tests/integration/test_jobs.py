@@ -187,6 +187,28 @@ def test_children_know_their_job_and_index(manager, watch):
     eventually(lambda: output(other) == b"shop.web\n")
 
 
+def test_every_copy_keeps_a_port_of_its_own(manager, watch):
+    """By its index: one that comes back has the same, and only after the one before is gone."""
+    manager.load(job(cmd="sh -c 'echo $PS $PORT; exec sleep 1000'", numprocesses=2, port=7000, redirect_output=["out"]))
+    manager.load(
+        job("shop.web", cmd="sh -c 'echo $PORT; exec sleep 9'", env={"PORT": "80"}, port=7000, redirect_output=["out"])
+    )
+    (other,) = running(manager, "shop.web")
+    eventually(lambda: output(other) == b"80\n")
+    first, second = running(manager, count=2)
+    eventually(lambda: sorted(map(output, (first, second))) == [b"web.1 7000\n", b"web.2 7001\n"])
+    manager.kill(first.pid, 9)
+    again = lambda: [one for one in running(manager, count=2) if one.index == first.index]  # noqa: E731
+    eventually(lambda: again()[0] is not first and output(again()[0]) == b"web.1 7000\n")
+
+
+def test_copies_beyond_the_last_port_do_not_start(manager, watch):
+    manager.load(job(numprocesses=2, port=65535))
+    eventually(lambda: watch.count("spawn_failed") >= 1)
+    assert "copy 2 would get PORT 65536, and 65535 is the last" in watch.details("spawn_failed")[0]
+    assert manager.info("web")["running"] == 1
+
+
 def test_pids_are_small_and_never_used_again(manager, watch):
     manager.load(job())
     for count in (2, 3, 4):

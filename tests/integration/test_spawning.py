@@ -136,7 +136,7 @@ def test_the_order_of_environments(manager, watch, tmp_path, monkeypatch):
 def test_without_the_system_environment_only_what_was_given_is_there(manager, watch, monkeypatch):
     monkeypatch.setenv("SECRET", "1")
     ran = run(manager, watch, "/usr/bin/env", os_env=False, env={"ONLY": "this"})
-    assert sorted(line.split("=")[0] for line in ran.lines) == ["GAFFER_ID", "GAFFER_INDEX", "GAFFER_JOB", "ONLY"]
+    assert sorted(line.split("=")[0] for line in ran.lines) == ["GAFFER_ID", "GAFFER_INDEX", "GAFFER_JOB", "ONLY", "PS"]
 
 
 def test_the_environment_file_is_read_at_every_start(manager, watch, tmp_path):

@@ -398,7 +398,7 @@ def test_a_child_with_custom_streams_has_the_environment_it_was_given(manager, w
     assert (
         strip(custom)
         == strip(plain)
-        == sorted(["GAFFER_INDEX=0", "GAFFER_JOB=once", "ONLY=this", f"PATH={os.environ['PATH']}"])
+        == sorted(["GAFFER_INDEX=0", "GAFFER_JOB=once", "PS=once.1", "ONLY=this", f"PATH={os.environ['PATH']}"])
     )
 
 

@@ -1,0 +1,65 @@
+"""Where ``gaffer`` works: a Procfile with its folder and environment, and a gafferd."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
+
+from ..procapp import Application, application_name, find_procfile, read_application
+
+if TYPE_CHECKING:
+    from ..httpclient import Server
+
+#: The same as the client's own, which is not imported for it.
+DEFAULT_ENDPOINT = "http://127.0.0.1:5000"
+
+
+class Place:
+    """What the options before the command say.
+
+    :param procfile: the Procfile's path, or None.
+    :param directory: the application's folder, or None.
+    :param envs: dotenv files besides the folder's own ``.env``.
+    :param endpoint: a gafferd's URL.
+    :param keys: how to be let in: ``api_key``, ``certfile``, ``keyfile``, ``cacert``.
+    """
+
+    def __init__(
+        self,
+        procfile: str | None,
+        directory: str | None,
+        envs: Sequence[str],
+        endpoint: str,
+        keys: Mapping[str, Any],
+    ) -> None:
+        self.procfile, self.directory, self.envs = procfile, directory, envs
+        self.endpoint = endpoint
+        self._keys = keys
+        self._server: Server | None = None
+
+    def application(self, **options: Any) -> Application:
+        """Read the application; *options* are those of :func:`~gaffer.procapp.read_application`.
+
+        :raises ConfigError: every problem, with file and line.
+        """
+        return read_application(self.procfile, self.directory, self.envs, **options)
+
+    def session(self, name: str | None = None) -> str:
+        """Return the name of an application: *name*, or that of the folder, which needs no Procfile.
+
+        :raises BadRequest: it is no name.
+        """
+        return application_name(name, find_procfile(self.procfile, self.directory)[1])
+
+    @property
+    def server(self) -> Server:
+        """The gafferd; connected to when first asked."""
+        if self._server is None:
+            from ..httpclient import Server
+
+            self._server = Server(self.endpoint, **self._keys)
+        return self._server
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._server is not None:
+            self._server.close()
