@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from .errors import Veto as Veto
     from .hookspecs.markers import hookimpl as hookimpl
     from .hookspecs.markers import hookspec as hookspec
+    from .identity import Credentials as Credentials
+    from .identity import Identity as Identity
+    from .identity import Permissions as Permissions
     from .jobconfig import JobConfig as JobConfig
     from .manager import Manager as Manager
     from .plugins import Plugin as Plugin
@@ -25,6 +28,9 @@ _NAMES = {
     "JobConfig": "gaffer.jobconfig",
     "Plugin": "gaffer.plugins",
     "Site": "gaffer.plugins",
+    "Credentials": "gaffer.identity",
+    "Identity": "gaffer.identity",
+    "Permissions": "gaffer.identity",
     "Veto": "gaffer.errors",
     "hookimpl": "gaffer.hookspecs.markers",
     "hookspec": "gaffer.hookspecs.markers",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple
 
-from . import operations
+from . import operations, shown
 from .fields import Environment, Seconds
 from .fields import Signal as SignalKind
 from .operations import done, of_session
@@ -43,10 +43,12 @@ class Command(NamedTuple):
     """One operation.
 
     :param permission: None (open), ``read``, ``write``, ``manage`` or ``admin``.
-    :param target: what the permission is asked about: ``job``, ``session``, ``process`` or None.
+    :param target: what the permission is asked about: ``job``, ``session``, ``process``, None for the node, or
+        ``visible``: it is about all jobs, and whoever has a key sees of it what they may read.
     :param run: called with the manager and the arguments by name.
     :param result: JSON Schema of what it returns; it may refer to :func:`gaffer.schemas.definitions`.
     :param errors: statuses of the errors that are its own, beside 400 and, for what is not there, 404.
+    :param show: ``show(manager, result, view)`` returns what somebody may see of the result who may not see everything.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Command(NamedTuple):
     run: Callable[..., Any]
     result: Schema
     errors: tuple[int, ...] = ()
+    show: Callable[[Any, Any, Any], Any] | None = None
 
 
 JOB = Arg("name", JOB_NAME, "the job, in any spelling")
@@ -136,50 +139,62 @@ _LISTS: tuple[Command, ...] = (
         "sessions",
         "sessions that have jobs",
         "read",
-        None,
+        "visible",
         (),
         lambda manager: {"sessions": manager.sessions},
         returns(sessions=listed({**STRING, "examples": ["default"]})),
+        show=shown.sessions,
     ),
     Command(
         "jobs",
         "full names of all jobs",
         "read",
-        None,
+        "visible",
         (),
         lambda manager: {"jobs": manager.jobs()},
         returns(jobs=NAMES),
+        show=shown.jobs,
     ),
     Command(
         "session_jobs",
         "jobs of one session",
         "read",
-        "session",
+        "visible",
         (SESSION,),
         lambda manager, sessionid: {"sessionid": sessionid, "jobs": manager.jobs(sessionid)},
         returns(sessionid={**STRING, "examples": ["default"]}, jobs=NAMES),
+        show=shown.session_jobs,
     ),
     Command(
-        "pids", "pids of all processes", "read", None, (), lambda manager: {"pids": manager.pids()}, returns(pids=PIDS)
+        "pids",
+        "pids of all processes",
+        "read",
+        "visible",
+        (),
+        lambda manager: {"pids": manager.pids()},
+        returns(pids=PIDS),
+        show=shown.pids,
     ),
     Command(
         "processes",
         "short names of all jobs, or pids of all processes",
         "read",
-        None,
+        "visible",
         (RUNNING,),
         operations.processes,
         {"anyOf": [listed(SHORT_NAME), PIDS]},
+        show=shown.processes,
     ),
     Command(
         "all_stats",
         "statistics of all jobs",
         "read",
-        None,
+        "visible",
         (),
         lambda manager: {"jobs": manager.all_stats()},
         returns(jobs=listed(refer("JobStats"))),
         (503,),
+        shown.all_stats,
     ),
 )
 
@@ -192,6 +207,7 @@ _JOBS: tuple[Command, ...] = (
         (JOB,),
         lambda manager, name: manager.info(name),
         refer("JobInfo"),
+        show=shown.info,
     ),
     Command(
         "status",
@@ -349,6 +365,7 @@ _PROCESSES: tuple[Command, ...] = (
         (PROCESS,),
         lambda manager, pid: manager.process_info(pid),
         refer("ProcessInfo"),
+        show=shown.settings,
     ),
     Command(
         "process_template",
@@ -358,6 +375,7 @@ _PROCESSES: tuple[Command, ...] = (
         (PROCESS,),
         operations.process_template,
         refer("ProcessTemplate"),
+        show=shown.settings,
     ),
     Command(
         "process_stats",

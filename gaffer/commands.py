@@ -59,11 +59,19 @@ class CommandTable:
         """Run a command; returns what can be shown as JSON.
 
         :param args: arguments by name.
-        :param identity: who asks; everybody may do everything while no plugin decides.
+        :param identity: who asks, as :meth:`gaffer.access.Access.identify` says; None is nobody, where keys are needed.
         :raises GafferError: with the code that every transport shows.
         """
-        command = self.get(name)
-        return command.run(self._manager, **check_args(command, args or {}))
+        command, access = self.get(name), self._manager.access
+        if command.permission is not None and identity is None and access.strict:
+            access.check(None, command.permission)  # before anything is said about the arguments
+        given = check_args(command, args or {})
+        access.check_target(identity, command.permission, command.target, given)
+        result = command.run(self._manager, **given)
+        if command.show is None:
+            return result
+        view = access.view(identity)
+        return result if view is None else command.show(self._manager, result, view)
 
 
 def check_args(command: Command, args: Mapping[str, Any]) -> dict[str, Any]:

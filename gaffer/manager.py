@@ -18,6 +18,7 @@ from gevent import monkey
 from gevent.event import AsyncResult, Event
 
 from . import messages, views
+from .access import Access
 from .announce import Announcer
 from .commands import CommandTable
 from .engine import Engine
@@ -89,6 +90,8 @@ class Manager(Processes):
         #: Processes that live, and those just ending, by pid.
         self.running: dict[int, Process] = {}
         self.state = "new"
+        #: Who may do what.
+        self.access = Access(self)
         self.commands = CommandTable(self)
         self.engine = Engine(
             self.loop,

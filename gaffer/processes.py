@@ -55,6 +55,10 @@ class Processes(Watching):
             raise NotFound(f"no process {pid}; 'gafferctl pids' lists them")
         return process
 
+    def any_process(self, pid: int) -> Process | None:
+        """Return a process that lives, or ended a short while ago; None if there is none."""
+        return self.running.get(pid) or self.past.get(pid)
+
     def find_process(self, pid: int) -> Process:
         """Return a process that lives, or ended a short while ago.
 

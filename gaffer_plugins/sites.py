@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Iterator
 from urllib.parse import quote
 
 from gaffer import Plugin, Site, hookimpl
-from gaffer.errors import Forbidden, NotFound, Unauthorized, nearest
+from gaffer.errors import Forbidden, NotFound, nearest
 from gaffer.web.routes import Route
 
 if TYPE_CHECKING:
@@ -85,18 +85,18 @@ class _Sites:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
 
-    def find(self, name: str) -> Site:
+    def find(self, request: Any, name: str) -> Site:
         """Return the site called *name*; folders come before what plugins name.
 
         :raises NotFound: there is none.
-        :raises Unauthorized: it is private and there are keys.
+        :raises Unauthorized, Forbidden: it is private, and whoever asks may not read.
         """
         site = next((site for site in self._all() if site.name == name), None)
         if site is None:
             raise NotFound(f"there is no site '{name}'{nearest(name, [site.name for site in self._all()])}")
-        # Without keys whoever gets here may do everything (CONTRACT §8); with keys, nobody has shown one.
-        if site.private and self._manager.hooks.implemented("gaffer_identify"):
-            raise Unauthorized(f"the site '{name}' is private")
+        if site.private:
+            request.identify()
+            request.check("read")
         return site
 
     def _all(self) -> Iterator[Site]:
@@ -110,13 +110,13 @@ class _Sites:
 
     def redirect(self, request: Any, name: str) -> Any:
         """Send the browser to the folder: its relative links would lead elsewhere without the slash."""
-        return _to_folder(request, f"/_plugin/{self.find(name).name}")
+        return _to_folder(request, f"/_plugin/{self.find(request, name).name}")
 
     def file(self, request: Any, name: str, path: str = "") -> Any:
         """Answer with one file, the index of a folder, or "not modified"."""
         from bottle import HTTPResponse
 
-        site = self.find(name)
+        site = self.find(request, name)
         names = _segments(path, name)
         descriptor = open_inside(site.root, names)
         if descriptor is None:

@@ -105,7 +105,9 @@ def test_a_command_says_what_it_does_and_who_may(command):
 @every_command
 def test_what_a_permission_is_about_is_among_the_arguments(command):
     names = {arg.name for arg in command.args if arg.required or command.target == "session"}
-    accepted = {None: set(), "job": {"name", "config"}, "session": {"sessionid"}, "process": {"pid"}}[command.target]
+    accepted = {None: set(), "visible": set(), "job": {"name", "config"}, "session": {"sessionid"}, "process": {"pid"}}[
+        command.target
+    ]
     assert names & accepted or not accepted
 
 

@@ -124,8 +124,11 @@ def scenario(folder: Path) -> Recorder:
     with pytest.raises(gaffer.errors.NotFound):
         manager.stats("web"), manager.process_stats(manager.pids("web")[0])
     manager.health()
-    address = run.http.urls[0].removeprefix("http://").split(":")
-    assert request((address[0], int(address[1])), "GET", "/_plugin/none/").status == 404
+    host, port = run.http.urls[0].removeprefix("http://").split(":")
+    assert request((host, int(port)), "GET", "/_plugin/none/").status == 404
+    assert request((host, int(port)), "GET", "/jobs").status == 200
+    with pytest.raises(gaffer.errors.Forbidden):
+        manager.commands.run("state", {"name": "web"}, gaffer.Identity("somebody"))
 
     recorder.step("the configuration is reloaded, the job has changed")
     run.configure(WEB + "umask = 027\n")

@@ -32,8 +32,6 @@ CALLS = {
 }
 #: Called by pluggy's own means: specifications must be there before anything can be looked up.
 ITS_OWN_WAY = {"gaffer_addhooks"}
-#: Looked for already, so that keys are required only where a plugin knows them.
-TO_COME = {"gaffer_identify"}
 
 every_spec = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 
@@ -147,7 +145,7 @@ def test_a_call_gives_every_argument_and_no_other(method, hook, keywords):
 
 def test_only_hooks_that_exist_are_looked_for():
     looked_for = {hook for _, method, hook, _ in hook_calls() if method in ("implemented", "implementations")}
-    assert looked_for and looked_for <= SPECS.keys() | TO_COME
+    assert looked_for and looked_for <= SPECS.keys()
 
 
 def test_hooks_that_are_found_by_events_are_told_only():

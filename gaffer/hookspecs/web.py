@@ -1,4 +1,4 @@
-"""Hooks of the HTTP side: routes, sites and a last word on every request."""
+"""Hooks of the HTTP side: who somebody is and what they may do, routes, sites and a last word on every request."""
 
 from __future__ import annotations
 
@@ -7,9 +7,48 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 from .markers import hookspec
 
 if TYPE_CHECKING:
+    from ..identity import Credentials, Identity, Resource
     from ..manager import Manager
     from ..plugins import Site
     from ..web.routes import Route
+
+
+@hookspec(firstresult=True)
+def gaffer_identify(credentials: Credentials) -> Identity | None:
+    """[ASK1] Say who makes a request.
+
+    When: at every request and every new socket, wherever it listens; without a key or a ticket, too.
+    May: read; wait for others, but no longer than a client would.
+    Returns: who it is, one object for one key as long as that is valid; None for whom it does not know. If nobody
+    knows a key that is shown, or none is shown where keys are required, the request is refused.
+    On exception: nobody is let in; an ``Unauthorized`` says why.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_identify(credentials):
+            if credentials.key == state.token:
+                return state.somebody
+    """
+
+
+@hookspec
+def gaffer_permit(identity: Identity, permission: str, resource: Resource) -> bool | None:
+    """[COLLECT] Say whether somebody may do something.
+
+    When: at every command, route and subscription of somebody whom a plugin has identified, for each job in a list.
+    May: look up what it knows; it is asked often, so it must not wait.
+    Returns: True to allow, False to deny, None for no opinion. One False denies; else one True is needed. The
+    permission is ``read``, ``write``, ``manage`` or ``admin``; the resource is a job, a session or the node.
+    On exception: denied; logged.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_permit(identity, permission, resource):
+            if identity is state.somebody:
+                return permission == "read"
+    """
 
 
 @hookspec

@@ -14,17 +14,19 @@ import bottle
 from greenlet import GreenletExit
 
 from ..errors import BadRequest, GafferError, MethodNotAllowed, NotFound
+from .gate import ACCESS, IDENTITY, admit
 from .replies import INTERNAL, Reply, StartResponse, empty, error_reply, json_reply, problem, reply, status_line
 from .request import MAX_BODY, Request, check_content_type
 from .routes import METHODS, UNSEEN, Route
 
 if TYPE_CHECKING:
+    from ..access import Access
     from .board import Board
 
 log = logging.getLogger("gaffer.web")
 
 MAX_PATH = 4096
-Run = Callable[[str, dict[str, Any]], Any]
+Run = Callable[[str, dict[str, Any], Any], Any]
 Answer = Callable[[Request, dict[str, Any]], Any]
 _UNSEEN = re.compile(f"[{UNSEEN}]")
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -34,12 +36,20 @@ class App:
     """The routes as one WSGI application.
 
     :param routes: checked ones, see :func:`gaffer.web.routes.check_routes`.
-    :param run: ``run(command, arguments)`` carries out the routes that name a command.
+    :param run: ``run(command, arguments, identity)`` carries out the routes that name a command.
     :param max_body: how many bytes a request's body may have.
+    :param access: decides who may use which route; without it everybody may use all of them.
     """
 
-    def __init__(self, routes: Iterable[Route], run: Run | None = None, max_body: int = MAX_BODY) -> None:
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        run: Run | None = None,
+        max_body: int = MAX_BODY,
+        access: Access | None = None,
+    ) -> None:
         self.max_body = max_body
+        self._access = access
         #: Made when somebody looks.
         self._board: Board | None = None
         self.routes = list(routes)
@@ -48,7 +58,7 @@ class App:
             answer = _answer(route, run)
             if route.live:
                 answer = self._live(route, answer)
-            self._router.add(route.path, route.method, (answer, status_line(route.status), not route.raw))
+            self._router.add(route.path, route.method, (answer, status_line(route.status), route))
 
     def _live(self, route: Route, answer: Answer) -> Answer:
         """Return what answers *route*, and with ``?feed=`` answers it again and again."""
@@ -68,7 +78,9 @@ class App:
             measure()  # whatever forbids it is said now, and not by an empty feed
             self._board = self._board or Board()
             other = tuple(pair for pair in request.query.allitems() if pair[0] not in NAMES)
-            look = self._board.look((route.path, *parameters.values(), other), route.live, measure, interval)
+            # Others see other parts of it.
+            key = (route.path, *parameters.values(), other, request.identity)
+            look = self._board.look(key, route.live, measure, interval)
             return follow(request, look, wish, LINES)
 
         return live
@@ -103,17 +115,25 @@ class App:
         if method not in METHODS:
             raise MethodNotAllowed(f"unknown method {method[:20]}", self.allowed(path))
         try:
-            (answer, status, needs_json), parameters = self._router.match(environ)
+            (answer, status, route), parameters = self._router.match(environ)
         except bottle.HTTPError as error:
             raise self._unmatched(error, method, path) from None
         environ["gaffer.max_body"] = self.max_body
-        if needs_json and method not in _SAFE:
+        if self._access is not None:
+            self._admit(self._access, environ, route, parameters)
+        if not route.raw and method not in _SAFE:
             check_content_type(environ)
         result = answer(Request(environ), parameters)
         kind = type(result)
         if kind is dict or kind is list:
             return json_reply(result, status)
         return as_reply(result, status)
+
+    def _admit(self, access: Access, environ: dict[str, Any], route: Route, parameters: dict[str, Any]) -> None:
+        """Refuse whoever may not use *route*; a command's own permission is checked where it is run."""
+        environ[ACCESS] = access
+        if admit(environ, route) and route.handler is not None:
+            access.check_target(environ[IDENTITY], route.permission, route.target, named_target(parameters))
 
     def _unmatched(self, error: bottle.HTTPError, method: str, path: str) -> GafferError:
         if error.status_code == 405:
@@ -163,6 +183,13 @@ def path_arguments(request: Request, parameters: dict[str, Any]) -> dict[str, An
     return {"name": f"{session}.{job}", **parameters}
 
 
+def named_target(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the path's parameters as the arguments that say what a permission is asked about."""
+    if "job" in parameters and "session" in parameters:
+        return {"name": f"{parameters['session']}.{parameters['job']}"}
+    return {**parameters, "sessionid": parameters.get("session")}
+
+
 def _answer(route: Route, run: Run | None) -> Answer:
     """Return the one function that answers *route*: decided once, not at every request."""
     if route.handler is not None:
@@ -171,8 +198,8 @@ def _answer(route: Route, run: Run | None) -> Answer:
     assert run is not None and route.command is not None, f"{route} needs a table of commands"
     command, arguments, shape = route.command, route.arguments or path_arguments, route.reply
     if shape is None:
-        return lambda request, parameters: run(command, arguments(request, parameters))
-    return lambda request, parameters: shape(run(command, arguments(request, parameters)))
+        return lambda request, parameters: run(command, arguments(request, parameters), request.identity)
+    return lambda request, parameters: shape(run(command, arguments(request, parameters), request.identity))
 
 
 def as_reply(result: Any, status: str) -> Reply:

@@ -12,14 +12,18 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Callable
 
+import gevent
 from gevent.event import Event
 
-from ..errors import BadRequest, GafferError, NotFound, nearest
+from ..errors import BadRequest, GafferError, NotFound, Unauthorized, nearest
+from .gate import ACCESS, late_key
+from .knock import NO_KEY, PATIENCE, key_in
 from .replies import INTERNAL, encode_json
 from .topics import Subscription, subscribe
 
 if TYPE_CHECKING:
     from ..commands import Command
+    from ..identity import Identity
     from ..manager import Manager
     from .board import Board
 
@@ -65,25 +69,49 @@ class Session:
 
     :param manager: what it commands.
     :param board: measures for everybody who subscribed to statistics.
-    :param identity: who it is; everybody may do everything while no plugin decides.
+    :param identity: who it is. None is nobody yet, where keys are needed: its first message has to be ``AUTH:<key>``.
+    :param environ: of the request that began it; whose key comes late is found out with what that shows.
 
     A transport calls :meth:`hear` with each message, :meth:`take` for what is to be sent, and :meth:`close` at
     the end. ``wake`` is called when there is something to take.
     """
 
-    ended = False
-
-    def __init__(self, manager: Manager, board: Board, identity: Any = None) -> None:
+    def __init__(
+        self, manager: Manager, board: Board, identity: Identity | None = None, environ: dict[str, Any] | None = None
+    ) -> None:
         self.wake: Callable[[], None] | None = None
+        #: Whether nothing more is to be heard from or said to it: what there is still has to be taken.
+        self.ended = False
         self._manager = manager
         self._board = board
-        self._identity = identity
+        self._identity: Identity | None = None
+        self._environ = environ
+        self._first = True
+        self._late: gevent.Greenlet | None = None
         self._closed = False
         self._answers: deque[str] = deque()
         self._waiting = 0
         self._room = Event()
         self._room.set()
         self._subscriptions: dict[str, Subscription] = {}
+        self._become(identity)
+        if self._is_nobody:
+            self._late = gevent.spawn_later(PATIENCE, self._refuse, Unauthorized(NO_KEY))
+
+    def _become(self, identity: Identity | None) -> None:
+        """Act for *identity* as long as that is valid."""
+        if self._identity is not None:
+            self._identity.endings.discard(self._end)
+        self._identity = identity
+        if identity is not None:
+            identity.endings.add(self._end)
+            if identity.ended:
+                self._end()
+
+    def _end(self) -> None:
+        """The key was deleted, or has expired: nothing that waits is sent any more."""
+        self._drop()
+        self._refuse(Unauthorized("the key is no longer valid"))
 
     # -- what is to be sent -----------------------------------------------------------------------
 
@@ -123,13 +151,42 @@ class Session:
     def hear(self, text: str | bytes) -> None:
         """Take a message of the client; waits while it does not read the answers to others."""
         self._room.wait()
-        if self._closed:
+        if self._closed or self.ended:
             return
+        first, self._first = self._first, False
+        key = key_in(text)
         try:
+            if key is not None and first:
+                self._admit(key)
+                return
+            if self._is_nobody:
+                raise Unauthorized(NO_KEY)
             event, data = parse(text)
             _HEARERS[event](self, data)
+        except Unauthorized as error:
+            self._refuse(error)
         except GafferError as error:
             self._say({"event": "gaffer:error", "data": _problem(error)})
+
+    @property
+    def _is_nobody(self) -> bool:
+        """Whether it has not said who it is, but has to."""
+        return self._identity is None and self._manager is not None and self._manager.access.strict
+
+    def _admit(self, key: str) -> None:
+        """Take the key that is the first message; who has shown one before stays who it is."""
+        environ = self._environ if self._environ is not None else {}
+        if self._identity is None or self._identity.trusted:
+            environ.setdefault(ACCESS, self._manager.access)
+            self._become(late_key(environ, key))
+        if self._late is not None:
+            self._late.kill(block=False)
+
+    def _refuse(self, error: GafferError) -> None:
+        """Say why, and end."""
+        self._say({"event": "gaffer:error", "data": _problem(error)})
+        self.ended = True
+        self._woken()
 
     def _nothing(self, data: dict[str, Any]) -> None:
         """It only wanted to be heard."""
@@ -147,7 +204,7 @@ class Session:
     def _add(self, topic: str, data: dict[str, Any]) -> None:
         if len(self._subscriptions) >= MOST_TOPICS:
             raise BadRequest(f"one client may follow {MOST_TOPICS} topics")
-        subscription = subscribe(self._manager, self._board, topic, data)
+        subscription = subscribe(self._manager, self._board, topic, data, self._identity)
         # What it is told first is that it is heard.
         self._say(_about("gaffer:subscription_success", topic))
         self._subscriptions[topic] = subscription
@@ -184,10 +241,17 @@ class Session:
     def close(self) -> None:
         """The client is gone."""
         self._closed, self.wake = True, None
+        if self._late is not None:
+            self._late.kill(block=False)
+        if self._identity is not None:
+            self._identity.endings.discard(self._end)
+        self._drop()
+        self._room.set()
+
+    def _drop(self) -> None:
         for subscription in self._subscriptions.values():
             subscription.close()
         self._subscriptions.clear()
-        self._room.set()
 
 
 _HEARERS: dict[str, Callable[[Session, dict[str, Any]], None]] = {

@@ -8,6 +8,7 @@ holds no more than what it is just sending.
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple
 
 from gevent.event import Event
@@ -21,6 +22,7 @@ from .sources import Source
 from .turns import Turn
 
 if TYPE_CHECKING:
+    from ..identity import Identity
     from .request import Request
 
 FEEDS = ("longpoll", "continuous", "eventsource")
@@ -93,11 +95,12 @@ class Waiter:
     """Waits for a source, or for the reason to wait no longer: the client has left, or the server stops.
 
     :param connection: the request's ``gaffer.connection``; None for a client that cannot leave.
+    :param identity: who waits: with its key, what it may read ends.
 
     Close it; the source is closed with it.
     """
 
-    def __init__(self, source: Source, connection: Any = None) -> None:
+    def __init__(self, source: Source, connection: Any = None, identity: Identity | None = None) -> None:
         self.source = source
         self._bell = Event()
         self._connection = connection
@@ -105,6 +108,9 @@ class Waiter:
         self._turn = Turn()
         self._departure: Departure | None = None
         source.wake = self._bell.set
+        self._identity = identity
+        if identity is not None:
+            identity.endings.add(self.end)
         if connection is not None:
             self._departure = Departure(connection.sock, self._bell.set)
             connection.keep_alive()
@@ -120,6 +126,10 @@ class Waiter:
         """Whether nothing will come any more that this client could get."""
         return self._ending or self.gone or self.source.ended
 
+    @property
+    def _is_revoked(self) -> bool:
+        return self._identity is not None and self._identity.ended
+
     def end(self) -> None:
         """Wait no longer: what is there is still given out, then it is over."""
         self._ending = True
@@ -128,10 +138,13 @@ class Waiter:
     def take(self, timeout: float | None = None) -> list[Any]:
         """Return the next items, waiting for them; nothing after *timeout* seconds, or when it is over."""
         self._turn.give_way()
+        # Events that this client may not see are no sign of life for it.
+        deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             self._bell.clear()
-            items = [] if self.gone else self.source.take()
-            if items or self.over or not self._bell.wait(timeout):
+            items = [] if self.gone or self._is_revoked else self.source.take()
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if items or self.over or not self._bell.wait(left):
                 return items
             self._turn.begin()
 
@@ -139,6 +152,8 @@ class Waiter:
         """Give back what was needed to wait."""
         self.source.wake = None
         self.source.close()
+        if self._identity is not None:
+            self._identity.endings.discard(self.end)
         if self._departure is not None:
             self._departure.close()
             self._connection.endings.discard(self.end)
@@ -191,7 +206,7 @@ def follow(request: Request, source: Source, wish: Wish, media: str) -> Reply:
 
     :param media: the type of the items, for feeds that are not eventsource.
     """
-    waiter = Waiter(source, request.environ.get("gaffer.connection"))
+    waiter = Waiter(source, request.environ.get("gaffer.connection"), request.identity)
     try:
         encoder, beat = _encoder(source, wish)
         if request.method == "HEAD":

@@ -1,4 +1,4 @@
-"""The outermost layer of an endpoint without keys: who may speak to it, and what a browser may make it do.
+"""The outermost layer of an endpoint: who may speak to it without a key, and what a browser may make it do.
 
 It is WSGI around everything else, so that a plugin's middleware is behind it and no answer escapes it.
 """
@@ -10,6 +10,7 @@ import socket
 from typing import Any, Callable, Iterable
 
 from ..errors import Forbidden, GafferError, Misdirected
+from .gate import REQUIRED
 from .peer import peer_uid
 from .replies import StartResponse, empty, error_reply
 from .rules import DEFAULT_PORTS, Rules, check_origin, clean_host
@@ -62,6 +63,7 @@ class Guard:
                 self.check_host(connection, host)
                 if connection is not None:
                     connection.permitted, connection.permitted_by = host, self._rules
+            environ[REQUIRED] = self._rules.keys
             if "HTTP_ORIGIN" not in environ:
                 return self._app(environ, start_response)
             return self._from_a_page(environ, start_response)
@@ -75,7 +77,7 @@ class Guard:
 
         :raises Forbidden: the process at the other end is neither our user's nor root's, or nobody can tell.
         """
-        if self._rules.local_users or connection is not None and self._is_far(connection):
+        if self._rules.keys or self._rules.local_users or connection is not None and self._is_far(connection):
             return
         uid = self._ask(connection.sock, connection.peer, connection.local) if connection is not None else None
         if uid is None:
@@ -107,7 +109,8 @@ class Guard:
         if header is None or connection is not None and connection.family == socket.AF_UNIX:
             return
         host = clean_host(header)
-        if host in self._hosts or is_loopback(host):
+        # A page that made its name point here has no key, and browsers add none.
+        if self._rules.keys or host in self._hosts or is_loopback(host):
             return
         if connection is not None and _same_address(host, connection.local[0]):
             return

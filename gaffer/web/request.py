@@ -13,6 +13,8 @@ from typing import Any, Iterable
 import bottle
 
 from ..errors import BadRequest, TooLarge, UnsupportedMediaType, nearest
+from ..identity import NODE, Identity, Resource
+from .gate import ACCESS, IDENTITY, identify
 
 #: Bytes of a request's body that are accepted unless the application says otherwise.
 MAX_BODY = 1 << 20
@@ -27,6 +29,33 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
 
     ``environ``, ``method``, ``path``, ``query``, ``headers`` and the rest are as in bottle.
     """
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who makes it; None where the route is open to everybody, so that nobody was asked."""
+        identity: Identity | None = self.environ.get(IDENTITY)
+        return identity
+
+    def identify(self) -> Identity | None:
+        """Find out who makes it, at a route that is open to everybody; None where nobody decides.
+
+        :raises Unauthorized: it is nobody, but has to be somebody.
+        """
+        return identify(self.environ)
+
+    def may(self, permission: str, resource: Resource = NODE) -> bool:
+        """Tell whether whoever makes it has *permission* for *resource*."""
+        access = self.environ.get(ACCESS)
+        return access is None or access.permits(self.identity, permission, resource)
+
+    def check(self, permission: str, resource: Resource = NODE) -> None:
+        """Refuse whoever has no *permission* for *resource*.
+
+        :raises Forbidden, Unauthorized: they have none.
+        """
+        access = self.environ.get(ACCESS)
+        if access is not None:
+            access.check(self.identity, permission, resource)
 
     def read(self) -> bytes:
         """Return the whole body, at most ``gaffer.max_body`` bytes.

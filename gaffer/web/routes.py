@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
+from ..access import TARGETS
 from ..errors import PluginError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Who may use a route. ``None`` is everybody; the others are permissions of a key, each containing the ones before.
 PERMISSIONS = (None, "read", "write", "manage", "admin")
+#: The value of ``Route.target`` when the path's parameters say what it is about.
+BY_PATH = "by path"
 #: The value of ``Route.permission`` when nothing was said, which is not the same as "everybody".
 UNDECLARED = "undeclared"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
@@ -42,6 +45,11 @@ class Route:
         ``bottle.HTTPResponse``; it raises :class:`gaffer.errors.GafferError`. ``request`` is a
         :class:`gaffer.web.request.Request`, not bottle's global.
     :param permission: one of :data:`PERMISSIONS`. A handler's must be declared; a command has its own.
+    :param target: what a handler's permission is asked about: ``job``, ``session``, ``process``, None for the node, or
+        ``visible`` for what shows everybody the part that they may read, which is the handler's work then. By default
+        it is what the path's parameters ``session`` and ``job``, or ``pid``, name, and without those the node.
+    :param first_message: it is a websocket whose first message may be ``AUTH:<key>``. While ``request.identity`` is
+        None, nobody has said who they are, and the handler has to ask (:mod:`gaffer.web.knock`).
     :param status: the HTTP status of success.
     :param arguments: ``arguments(request, parameters)`` makes the command's arguments; by default they are
         the path's parameters, where a session with a job becomes ``name``.
@@ -68,6 +76,8 @@ class Route:
     command: str | None = None
     handler: Callable[..., Any] | None = None
     permission: str | None = UNDECLARED
+    target: str | None = BY_PATH
+    first_message: bool = False
     status: int = 200
     arguments: Callable[[Request, dict[str, Any]], dict[str, Any]] | None = None
     reply: Callable[[Any], Any] | None = None
@@ -85,6 +95,8 @@ class Route:
     def __post_init__(self) -> None:
         # What the path looks like without the names of its parameters: two routes of one shape are duplicates.
         object.__setattr__(self, "shape", (self.method, _PARAMETER.sub(r"<\2>", self.path)))
+        if self.target == BY_PATH:
+            object.__setattr__(self, "target", _target_of(dict(self.places)))
 
     @property
     def places(self) -> list[tuple[str, str]]:
@@ -93,6 +105,13 @@ class Route:
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+def _target_of(places: dict[str, str]) -> str | None:
+    """Return what a path with these parameters is about."""
+    if "session" in places:
+        return "job" if "job" in places else "session"
+    return "process" if places.get("pid") == "int" else None
 
 
 def problem_of(route: Route, commands: Callable[[str], bool]) -> str | None:
@@ -112,6 +131,8 @@ def problem_of(route: Route, commands: Callable[[str], bool]) -> str | None:
         return "no permission is declared; say permission=None if everybody may use it"
     if route.permission not in (*PERMISSIONS, UNDECLARED):
         return f"unknown permission {route.permission!r}; use one of {', '.join(map(str, PERMISSIONS))}"
+    if route.target not in TARGETS:
+        return f"unknown target {route.target!r}; use one of {', '.join(map(str, TARGETS))}"
     return None
 
 

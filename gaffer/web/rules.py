@@ -20,12 +20,14 @@ class Rules(NamedTuple):
     :param origins: web origins (``https://example.org``) whose pages may use it.
     :param local_users: let every local account in, not only our own and root's.
     :param anonymous: let other machines in.
+    :param keys: let everybody in who shows a key, whatever account, machine or name they come from.
     """
 
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     local_users: bool = False
     anonymous: bool = False
+    keys: bool = False
 
 
 def clean_host(header: str) -> str:

@@ -6,12 +6,15 @@ bounded row of events, so a slow reader costs itself only and learns what it mis
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
 
 from ..errors import BadRequest
 from ..hub import Hub, HubEvent
 from ..rings import BATCH, Ring
 from .replies import encode_json
+
+if TYPE_CHECKING:
+    from ..access import View
 
 
 class Item(NamedTuple):
@@ -142,14 +145,18 @@ class Events:
     """The events that a pattern selects, each as the JSON of CONTRACT §7.
 
     :param since: see :meth:`gaffer.hub.Hub.follow`.
+    :param view: what its reader may see, None if that is everything.
     """
 
     raw = False
     ended = False
-    __slots__ = ("_follower", "_hub", "_ids")
+    __slots__ = ("_follower", "_hub", "_ids", "_view")
 
-    def __init__(self, hub: Hub, pattern: str, ids: Ids, since: int | None = None, tail: int = 0) -> None:
+    def __init__(
+        self, hub: Hub, pattern: str, ids: Ids, since: int | None = None, tail: int = 0, view: View | None = None
+    ) -> None:
         self._hub = hub
+        self._view = view
         self._follower = hub.follow(pattern, since, tail)
         self._ids = ids
 
@@ -164,7 +171,8 @@ class Events:
     def take(self) -> list[Item]:
         """Return the events that wait, after the notice of a gap if there was one."""
         lost, events = self._follower.take()
-        items = [Item(self._ids.text(event.number), event.name, encoded(event)) for event in events]
+        seen = [event for event in events if self._view is None or self._view.reads_event(event.rest)]
+        items = [Item(self._ids.text(event.number), event.name, encoded(event)) for event in seen]
         if lost:
             items.insert(0, gap(self._ids, events[0].number - 1 if events else self._hub.last, lost))
         return items

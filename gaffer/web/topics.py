@@ -13,6 +13,7 @@ from .sources import Events, Item, Output, Source, begin, ids_of
 from .text import Text
 
 if TYPE_CHECKING:
+    from ..identity import Identity
     from ..manager import Manager
     from .board import Board
 
@@ -125,9 +126,12 @@ def _gap(topic: str, item: Item) -> str:
     return f'{{"event": "gaffer:gap", "data": {{"topic": {topic}, "lost": {item.lost}}}}}'
 
 
-def subscribe(manager: Manager, board: Board, topic: str, options: dict[str, Any]) -> Subscription:
+def subscribe(
+    manager: Manager, board: Board, topic: str, options: dict[str, Any], identity: Identity | None = None
+) -> Subscription:
     """Return a new subscription to *topic*.
 
+    :param identity: who subscribes; None is nobody, where keys are needed.
     :param options: ``since`` or ``tail`` say where to begin, as in feeds; ``interval`` how often to measure.
     :raises GafferError: there is no such topic, or nothing that it could be about.
     """
@@ -137,7 +141,22 @@ def subscribe(manager: Manager, board: Board, topic: str, options: dict[str, Any
         raise BadRequest(f"there is no topic {topic[:40]!r}; there are EVENTS, JOB, PROCESS, STATS and STREAM")
     if not rest and make is not _events:
         raise BadRequest(f"{kind} must say of what: {kind}:{'session.job' if kind == 'JOB' else 'pid'}")
+    _check(manager, identity, kind, rest)
+    options = {**options, "view": manager.access.view(identity)}
     return Subscription(make(manager, board, topic, rest, options))
+
+
+def _check(manager: Manager, identity: Identity | None, kind: str, rest: str) -> None:
+    """Refuse whoever may not read what a topic is about; of events everybody gets those that they may read."""
+    access = manager.access
+    if kind == "EVENTS":
+        access.check_target(identity, "read", "visible", {})
+        return
+    pid = rest.partition(".")[0]
+    if kind == "JOB" or not pid.isdigit():
+        access.check_target(identity, "read", "job", {"name": rest})
+    else:
+        access.check_target(identity, "read", "process", {"pid": _pid(pid)})
 
 
 def _events(manager: Manager, board: Board, topic: str, pattern: str, options: dict[str, Any]) -> list[Part]:
@@ -149,9 +168,8 @@ def _events(manager: Manager, board: Board, topic: str, pattern: str, options: d
         number = hub.last + 1 if number is None else number
     named = json.dumps(topic)
     # The event's own JSON, with the topic in front of it.
-    return [
-        JsonPart(Events(hub, pattern, ids, number, tail or 0), topic, lambda data: f'{{"topic": {named}, {data[1:]}')
-    ]
+    events = Events(hub, pattern, ids, number, tail or 0, options["view"])
+    return [JsonPart(events, topic, lambda data: f'{{"topic": {named}, {data[1:]}')]
 
 
 def _job(manager: Manager, board: Board, topic: str, name: str, options: dict[str, Any]) -> list[Part]:

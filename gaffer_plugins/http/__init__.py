@@ -7,6 +7,7 @@ are answered once jobs are loaded; until then, connections wait in the backlog.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 import gevent
@@ -53,6 +54,7 @@ class HttpPlugin(Plugin):
     def __init__(self, endpoints: Iterable[Endpoint | str] | None = None, rules: Rules | None = None) -> None:
         self._given = (None if endpoints is None else list(endpoints), rules)
         self._endpoints: list[Endpoint] = []
+        self._keys = False
         self._bound: list[Bound] = []
         self._front = Front()
         self._app: Callable[..., Iterable[bytes]] = self._front
@@ -86,12 +88,14 @@ class HttpPlugin(Plugin):
         from .endpoints import bind_all, check_reach, make_endpoints, make_rules
 
         settings = manager.settings
-        if settings is not None and settings.get("require_key"):
+        given, asked = self._given
+        rules = make_rules(settings, asked)
+        if rules.keys and not manager.hooks.implemented("gaffer_identify"):
             raise PluginError("keys are required, but no plugin that checks them is loaded")
-        given, rules = self._given
+        manager.access.strict = self._keys = rules.keys
         self._endpoints = make_endpoints(settings, given)
         if given is not None or settings is None:
-            check_reach(self._endpoints, make_rules(settings, rules))
+            check_reach(self._endpoints, rules)
         self._routes = collect_routes(manager)
         self._app = manager.hooks.fold("gaffer_wrap_wsgi", "app", self._front, manager=manager)
         self._bound = bind_all(self._endpoints)
@@ -109,7 +113,8 @@ class HttpPlugin(Plugin):
         from gaffer.web.server import Server
 
         settings = manager.settings
-        self._front.app = App(self._routes, manager.commands.run, _limit(settings, "http_max_body", MAX_BODY))
+        limit = _limit(settings, "http_max_body", MAX_BODY)
+        self._front.app = App(self._routes, manager.commands.run, limit, manager.access)
         self._guard = Guard(self._app, self._rules(settings))
         server = Server(self._guard, Limits(connections=_limit(settings, "http_max_connections", MAX_CONNECTIONS)))
         for sock, tls in self._bound:
@@ -121,7 +126,8 @@ class HttpPlugin(Plugin):
     def _rules(self, settings: Settings | None) -> Rules:
         from .endpoints import host_names, make_rules
 
-        rules = make_rules(settings, self._given[1])
+        # Whether keys are needed stays as it was at the start: two places that disagree would be an open door.
+        rules = make_rules(settings, self._given[1])._replace(keys=self._keys)
         return rules._replace(hosts=(*rules.hosts, *host_names(self._endpoints)))
 
     @hookimpl
@@ -188,12 +194,17 @@ def collect_routes(manager: Manager) -> list[Route]:
     """
     from gaffer.web.routes import check_routes
 
-    commands = {command.name for command in manager.commands}
+    commands = {command.name: command for command in manager.commands}
     offers = [
         (call.plugin, named_call(call, {"manager": manager}) or ())
         for call in manager.hooks.implementations("gaffer_routes")
     ]
-    return check_routes(offers, commands.__contains__)
+    checked = check_routes(offers, commands.__contains__)
+    # What a command needs is asked for wherever it is run; the route has to know whether that is anything at all.
+    return [
+        replace(route, permission=commands[route.command].permission) if route.command is not None else route
+        for route in checked
+    ]
 
 
 def _limit(settings: Settings | None, option: str, default: int) -> int:

@@ -33,6 +33,7 @@ class Description:
                 "/openapi.json",
                 handler=self.json,
                 permission="read",
+                target="visible",
                 tag=NODE,
                 summary="this description of the API, OpenAPI 3.1",
                 result=OBJECT,
@@ -42,6 +43,7 @@ class Description:
                 "/docs",
                 handler=self.page,
                 permission="read",
+                target="visible",
                 tag=NODE,
                 summary="this description as a page",
                 result=STRING,
@@ -56,8 +58,8 @@ class Description:
         from gaffer.web.openapi import Source, describe
 
         manager = self._manager
-        keys = manager.hooks.implemented("gaffer_identify")
-        return describe(self._find_routes(), Source(manager.commands.get, definitions(manager.job_fields), keys))
+        source = Source(manager.commands.get, definitions(manager.job_fields), manager.access.strict)
+        return describe(self._find_routes(), source)
 
     @cached_property
     def _json(self) -> bytes:

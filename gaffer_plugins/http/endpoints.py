@@ -50,6 +50,7 @@ def make_rules(settings: Settings | None, given: Rules | None) -> Rules:
         origins=settings.get("allowed_origins"),
         local_users=settings.get("allow_local_users"),
         anonymous=settings.get("allow_anonymous"),
+        keys=settings.get("require_key"),
     )
 
 
@@ -73,10 +74,10 @@ def check_reach(endpoints: Iterable[Endpoint], rules: Rules) -> None:
     :raises ConfigError: naming the addresses.
     """
     far = [
-        Problem("", 0, f"other machines can reach {address}, and whoever does can run commands; say anonymous=True")
+        Problem("", 0, f"other machines can reach {address}, and whoever does can run commands; say keys=True")
         for endpoint in endpoints
         for address in endpoint.bind
-        if not is_local(parse_address(address, DEFAULT_PORT)) and not rules.anonymous
+        if not is_local(parse_address(address, DEFAULT_PORT)) and not (rules.anonymous or rules.keys)
     ]
     if far:
         raise ConfigError(far)

@@ -46,6 +46,7 @@ def routes(manager: Manager) -> list[Route]:
             "/watch" + "".join(f"/<p{letter}>" for letter in "abcd"[:parts]),
             handler=live.watch,
             permission="read",
+            target="visible",
             tag=TAG,
             summary="events as they happen" if not parts else f"events whose names begin so, {parts} parts",
             parameters=(*(Arg(f"p{letter}", _PART, "a part of the name") for letter in "abcd"[:parts]), *FEED),
@@ -135,7 +136,8 @@ class Live:
         if wish.since is not None:
             number = ids.number(wish.since)
             since = hub.last + 1 if number is None else number
-        events = Events(hub, ".".join(parts[name] for name in sorted(parts)), ids, since, wish.tail or 0)
+        view = self._manager.access.view(request.identity)
+        events = Events(hub, ".".join(parts[name] for name in sorted(parts)), ids, since, wish.tail or 0, view)
         return follow(request, events, wish, LINES if wish.feed == "continuous" else JSON)
 
     def logs(self, request: Request, session: str, job: str) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Callable
 
-from gaffer.errors import BadRequest, Forbidden, GafferError, NotFound
+from gaffer.errors import BadRequest, Forbidden, GafferError, NotFound, Unauthorized
 from gaffer.web.pump import converse
 from gaffer.web.websocket import WebSocket
 
@@ -22,6 +22,7 @@ PATIENCE = 10.0
 NO_ID = "0"
 _CODES: tuple[tuple[type[GafferError], str, int], ...] = (
     (BadRequest, "EINVAL", 400),
+    (Unauthorized, "EPERM", 401),
     (Forbidden, "EPERM", 403),
     (NotFound, "ENOENT", 404),
 )
@@ -60,9 +61,18 @@ class Channel:
 
     :param source: what is read.
     :param writer: what is written; None if nothing is, and *refused* says why.
+    :param check_write: raises once the peer may not write any more.
     """
 
-    def __init__(self, source: Any, writer: Writer | None, refused: GafferError | None, pid: int) -> None:
+    def __init__(
+        self,
+        source: Any,
+        writer: Writer | None,
+        refused: GafferError | None,
+        pid: int,
+        check_write: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._check_write = check_write
         self._source = source
         self._writer = writer
         self._refused = refused
@@ -95,6 +105,7 @@ class Channel:
         if self._writer is None:
             assert self._refused is not None
             raise self._refused
+        self._check_write()
         if data:
             self._writer.deliver(data, PATIENCE)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from gaffer.errors import GafferError, Unavailable
 from gaffer.web.pump import converse
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from gaffer.process import Process
 
 
-def talk(websocket: WebSocket, source: Any, process: Process) -> None:
-    """Pass messages on to stdin and output to the peer; both sides are bytes without any frame of ours."""
+def talk(websocket: WebSocket, source: Any, process: Process, check_write: Callable[[], None] = lambda: None) -> None:
+    """Pass messages on to stdin and output to the peer; both sides are bytes without any frame of ours.
+
+    :param check_write: raises once the peer may not write any more.
+    """
 
     def send(items: list[Any]) -> None:
         for item in items:
@@ -28,6 +31,7 @@ def talk(websocket: WebSocket, source: Any, process: Process) -> None:
     def hear(message: str | bytes) -> None:
         data = message.encode() if isinstance(message, str) else message
         try:
+            check_write()
             process.writer(None).deliver(data, PATIENCE)
         except GafferError as error:
             websocket.close(LATER if isinstance(error, Unavailable) else POLICY, str(error))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from gaffer.commands import Arg
 from gaffer.errors import BadRequest, Forbidden, IONotRedirected, NotFound
+from gaffer.identity import of_job
 from gaffer.schemas import STRING, Schema
 from gaffer.web.feedargs import SINCE, TAIL
 from gaffer.web.routes import Route
@@ -40,6 +41,7 @@ def routes(manager: Manager) -> list[Route]:
         ),
         Route(
             path="/<pid:int>/channel",
+            first_message=True,
             handler=sockets.channel,
             permission="read",
             summary="a websocket: framed reading of the first redirected output and writing of stdin",
@@ -48,6 +50,7 @@ def routes(manager: Manager) -> list[Route]:
         ),
         Route(
             path="/<pid:int>/channel/<stream>",
+            first_message=True,
             handler=sockets.channel,
             permission="read",
             summary="a websocket: framed reading and writing of one stream",
@@ -56,8 +59,10 @@ def routes(manager: Manager) -> list[Route]:
         ),
         Route(
             path="/channel/websocket",
+            first_message=True,
             handler=sockets.manager_channel,
             permission="read",
+            target="visible",
             summary="a websocket: subscriptions and commands in JSON",
             **_SOCKET,
         ),
@@ -73,7 +78,8 @@ class Sockets:
 
     def plain(self, request: Request, pid: int) -> Reply:
         """``/wstreams/PID``."""
-        from gaffer.web.websocket import accept, check
+        from gaffer.web.knock import answer
+        from gaffer.web.websocket import check
 
         from .plain import talk
 
@@ -83,39 +89,56 @@ class Sockets:
         if label is None and process.stdin is None:
             raise IONotRedirected(f"neither output nor stdin of {process.name} is redirected; set redirect_output")
         place = self._place(request, process, label)
-        return accept(request, lambda websocket: talk(websocket, self._source(process, label, place), process))
+
+        def serve(websocket: Any) -> None:
+            talk(websocket, self._source(process, label, place), process, may_write(request, process))
+
+        return answer(request, lambda: serve)
 
     def channel(self, request: Request, pid: int, stream: str = "") -> Reply:
         """``/PID/channel[/STREAM]``."""
-        from gaffer.web.websocket import accept, check
-
-        from .framed import Channel
+        from gaffer.web.knock import answer
+        from gaffer.web.websocket import check
 
         check(request.environ)
+        return answer(request, lambda: self._open(request, pid, stream))
+
+    def _open(self, request: Request, pid: int, stream: str) -> Callable[[Any], Any]:
+        """Return what serves a channel, once it is known who wants it."""
+        from .framed import Channel
+
+        self._manager.access.check_target(request.identity, "read", "process", {"pid": pid})
         process, mode = self._manager.get_process(pid), read_mode(request.query.get("mode"))
         label = readable(process, stream) if mode & READ else None
         if mode == READ and label is None:
             raise BadRequest(f"{stream} is written, not read; use mode=2")
-        refused = unwritable(process, stream, mode)
+        check_write = may_write(request, process)
+        refused = unwritable(process, stream, mode, check_write)
         if refused is not None and (mode == WRITE or label is None):
             raise refused
         place = self._place(request, process, label)
 
         def serve(websocket: Any) -> None:
             writer = None if refused is not None else process.writer(stream or None)
-            Channel(self._source(process, label, place), writer, refused, pid).serve(websocket)
+            Channel(self._source(process, label, place), writer, refused, pid, check_write).serve(websocket)
 
-        return accept(request, serve)
+        return serve
 
     def manager_channel(self, request: Request) -> Reply:
         """``/channel/websocket``."""
         from gaffer.web.board import Board
+        from gaffer.web.channel import Session
         from gaffer.web.websocket import accept
 
         from .manager import talk
 
         self._board = self._board or Board()
-        return accept(request, lambda websocket: talk(websocket, self._manager, self._board))
+
+        def serve(websocket: Any) -> None:
+            # The session waits for the key itself, if none came.
+            talk(websocket, Session(self._manager, self._board, request.identity, request.environ))
+
+        return accept(request, serve)
 
     def _place(self, request: Request, process: Process, label: str | None) -> int | None:
         """Return the position that the request asks for."""
@@ -157,11 +180,20 @@ def readable(process: Process, stream: str) -> str | None:
     return label
 
 
-def unwritable(process: Process, stream: str, mode: int) -> Forbidden | NotFound | None:
+def may_write(request: Request, process: Process) -> Callable[[], None]:
+    """Return what raises :class:`~gaffer.errors.Forbidden` once whoever asks may not write to *process*."""
+    resource = of_job(process.name)
+    return lambda: request.check("write", resource)
+
+
+def unwritable(
+    process: Process, stream: str, mode: int, check_write: Callable[[], None] = lambda: None
+) -> Forbidden | NotFound | None:
     """Return why the stream cannot be written, None if it can."""
     if not mode & WRITE:
         return Forbidden("mode=1 is for reading; open the channel with mode=3 to write, too")
     try:
+        check_write()
         process.writer(stream or None)
     except (Forbidden, NotFound) as error:
         return error

@@ -128,6 +128,8 @@ def drive(manager: Any, spawner: Any, http: HttpPlugin) -> None:
     host, _, port = http.urls[0].removeprefix("http://").rpartition(":")
     assert request((host, int(port)), "GET", "/_plugin/none/").status == 404
     assert request((host, int(port)), "GET", "/hello").body == b"hello"
+    somebody = manager.access.identify(gaffer.Credentials("secret"))
+    assert manager.commands.run("state", {"name": "web"}, somebody) == 1
     spawner.processes[-1].exit(78)
     spawner.fail("no such program")
     manager.load({"name": "bad", "cmd": "serve", "flapping": [1, 10, 60, 1]})
@@ -139,7 +141,8 @@ def drive(manager: Any, spawner: Any, http: HttpPlugin) -> None:
 
 
 def test_the_examples_of_all_contracts_work(tmp_path, gaffer_spawner, caplog):
-    state, calls, options, plugins, http = State(), [], Options(), PluginSet(), HttpPlugin()
+    state = State(token="secret", somebody=gaffer.Identity("somebody"))
+    calls, options, plugins, http = [], Options(), PluginSet(), HttpPlugin()
     for plugin in (inijobs, http, SitesPlugin, *(example(hook, state, calls) for hook in HOOKS)):
         plugins.add(plugin)
     plugins.pm.hook.gaffer_add_options.call_historic(kwargs={"options": options})

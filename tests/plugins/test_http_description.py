@@ -8,8 +8,11 @@ import pytest
 import gaffer
 from gaffer.errors import Veto
 from gaffer.fields import Text
+from gaffer.identity import Identity
 from gaffer.web.routes import Route
+from gaffer.web.rules import Rules
 from gaffer_plugins import sites, stats
+from gaffer_plugins.http import HttpPlugin
 from tests.apischema import Described, described
 from tests.plugins.httptools import SLEEP, load, wait_running
 from tests.webtools import request, wait_until
@@ -234,14 +237,19 @@ def test_two_managers_describe_what_each_has(start_api):
     )
 
 
-def test_keys_are_asked_for_once_a_plugin_knows_them(start_api):
-    class Keys:
-        @gaffer.hookimpl(optionalhook=True)
-        def gaffer_identify(self, credentials):
-            return None
+#: Whoever asks, with or without a key.
+SOMEBODY = Identity("somebody", trusted=True)
 
-    assert "securitySchemes" not in shown(start_api()).document["components"]
-    assert "securitySchemes" in shown(start_api(Keys())).document["components"]
+
+def test_keys_are_described_where_they_are_required(start_api):
+    class Keys:
+        @gaffer.hookimpl
+        def gaffer_identify(self, credentials):
+            return SOMEBODY
+
+    assert "securitySchemes" not in shown(start_api(Keys())).document["components"]
+    http = HttpPlugin(["127.0.0.1:0"], Rules(keys=True))
+    assert "securitySchemes" in shown(start_api(Keys(), http=http)).document["components"]
 
 
 def test_refusals_of_plugins_are_described(start_api):

@@ -10,7 +10,9 @@ import pytest
 from gevent import socket as green
 
 import gaffer
+from gaffer.access import Access
 from gaffer.hooks import Hooks
+from gaffer.identity import Identity, Permissions
 from gaffer.plugins import PluginSet, Site
 from gaffer.web.app import App
 from gaffer.web.routes import check_routes
@@ -46,12 +48,14 @@ def plugins(folder):
 
 @pytest.fixture
 def manager(plugins):
-    return types.SimpleNamespace(plugins=plugins, hooks=Hooks(plugins.pm))
+    made = types.SimpleNamespace(plugins=plugins, hooks=Hooks(plugins.pm))
+    made.access = Access(made)
+    return made
 
 
 @pytest.fixture
 def app(manager):
-    return App(check_routes([("sites", manager.hooks.ask("gaffer_routes", manager=manager)[0])]))
+    return App(check_routes([("sites", manager.hooks.ask("gaffer_routes", manager=manager)[0])]), access=manager.access)
 
 
 class TestFiles:
@@ -279,7 +283,7 @@ class TestHooks:
         assert call(app, "GET", "/_plugin/other/").status == 404
         assert "plugin wrong: gaffer_sites must return gaffer.Site objects, not 'not a site'" in caplog.messages
 
-    def test_private_site_needs_a_key_where_there_are_keys(self, plugins, app, tmp_path):
+    def test_private_site_needs_a_key_where_there_are_keys(self, plugins, manager, app, tmp_path):
         write(tmp_path, {"manual/index.html": "manual"})
 
         @gaffer.hookimpl
@@ -289,13 +293,26 @@ class TestHooks:
         plugins.add(module("docs", gaffer_sites=gaffer_sites))
         assert call(app, "GET", "/_plugin/manual/").status == 200
 
-        @gaffer.hookimpl(optionalhook=True)
+        @gaffer.hookimpl
         def gaffer_identify(credentials):
-            return None
+            return {"full": ALL, "some": SOME}.get(credentials.key)
 
-        plugins.add(module("keys", gaffer_identify=gaffer_identify))
+        @gaffer.hookimpl
+        def gaffer_permit(identity, permission, resource):
+            return identity.permissions.allows(permission, resource)
+
+        plugins.add(module("keys", gaffer_identify=gaffer_identify, gaffer_permit=gaffer_permit))
+        manager.access.strict = True
         call(app, "GET", "/_plugin/manual/").assert_problem(401, "unauthorized")
         call(app, "GET", "/_plugin/manual").assert_problem(401, "unauthorized")
+        call(app, "GET", "/_plugin/manual/", HTTP_X_API_KEY="none").assert_problem(401, "unauthorized")
+        call(app, "GET", "/_plugin/manual/", HTTP_X_API_KEY="some").assert_problem(403, "forbidden")
+        assert call(app, "GET", "/_plugin/manual/", HTTP_X_API_KEY="full").status == 200
+        assert call(app, "GET", "/_plugin/hello/").status == 200
+
+
+ALL = Identity("1", permissions=Permissions(read=frozenset("*")))
+SOME = Identity("2", permissions=Permissions(read=frozenset(["web"])))
 
 
 class TestServed:
