@@ -24,6 +24,8 @@ TEST = [
     "pytest>=8",
     "hypothesis>=6.100",
     "jsonschema>=4.20",
+    "PyYAML>=6",
+    "supervisor>=4.2",
     "schemathesis>=4.32; python_version >= '3.11'",
     "websocket-client>=1.7",
     "ruff>=0.9",
@@ -83,5 +85,6 @@ setup(
         "pytest11": ["gaffer = gaffer.testing"],
         "gaffer.plugins": [f"{name} = gaffer_plugins.{name}" for name in BUILTIN_PLUGINS],
         "gaffer.cli": ["webhooks = gaffer_plugins.webhooks.cli"],
+        "gaffer.exporters": ["exporters = gaffer_plugins.exporters"],
     },
 )
