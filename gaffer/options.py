@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Iterator
+from typing import Iterable, Iterator
 
 from .errors import nearest
 from .fields import Bool, Choice, Field, Int, Kind, OptionalText, TextList, Umask
@@ -36,12 +36,14 @@ class Option(Field):
     :param variables: environment variables beside ``GAFFERD_<NAME>`` and those of its flags.
     :param metavar: what ``--help`` prints for its value.
     :param count: the flag is repeated instead of taking a value: ``-vv``.
+    :param program: what its environment variables begin with.
     """
 
     aliases: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     metavar: str = ""
     count: bool = False
+    program: str = ENVIRONMENT
 
     def has_key(self, key: str) -> bool:
         """Tell whether *key* spells this option in an ini file."""
@@ -56,14 +58,19 @@ class Option(Field):
     def environment(self) -> tuple[str, ...]:
         """The environment variables that set it, the one that wins first."""
         long = [flag[2:].replace("-", "_").upper() for flag in self.flags if flag.startswith("--")]
-        return tuple(dict.fromkeys([*self.variables, *(ENVIRONMENT + word for word in (self.name.upper(), *long))]))
+        return tuple(dict.fromkeys([*self.variables, *(self.program + word for word in (self.name.upper(), *long))]))
 
 
 class Options:
-    """The table of options: gafferd's and those of its plugins (``gaffer_add_options``)."""
+    """The table of options: a program's own and those of its plugins (``gaffer_add_options``).
 
-    def __init__(self) -> None:
-        self._options: dict[str, Option] = {option.name: option for option in CORE_OPTIONS}
+    :param core: the program's own; by default gafferd's.
+    :param program: what environment variables begin with.
+    """
+
+    def __init__(self, core: Iterable[Option] | None = None, program: str = ENVIRONMENT) -> None:
+        self._program = program
+        self._options: dict[str, Option] = {option.name: option for option in (CORE_OPTIONS if core is None else core)}
         self._sections = dict(_SECTIONS)
 
     def add(
@@ -98,7 +105,19 @@ class Options:
             if flag in taken or flag in ("-h", "--help", "-c", "--config", "--version"):
                 raise ValueError(f"option '{name}': the flag {flag} is taken")
         self._options[name] = Option(
-            name, kind, default, help, needs_restart, flags, section, multiple, aliases, (), metavar, count
+            name,
+            kind,
+            default,
+            help,
+            needs_restart,
+            flags,
+            section,
+            multiple,
+            aliases,
+            (),
+            metavar,
+            count,
+            self._program,
         )
 
     def add_section(self, kind: str, named: bool = False) -> None:

@@ -33,10 +33,12 @@ class Pidfile:
     """A file that holds a process id and is locked by that process.
 
     :param fname: its path; None makes a temporary file.
+    :param program: what holds it, for sentences.
     """
 
-    def __init__(self, fname: str | None) -> None:
+    def __init__(self, fname: str | None, program: str = "gafferd") -> None:
         self.fname = fname
+        self._program = program
         self.pid: int | None = None
         self._descriptor = -1
 
@@ -50,7 +52,7 @@ class Pidfile:
             descriptor, self.fname = tempfile.mkstemp(prefix="gaffer-", suffix=".pid")
             os.close(descriptor)
         try:
-            self._descriptor = _lock(self.fname)
+            self._descriptor = _lock(self.fname, self._program)
             os.fchmod(self._descriptor, 0o644)
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, b"%d\n" % pid, 0)
@@ -67,7 +69,7 @@ class Pidfile:
         other = Pidfile(path)
         holder = other.validate()
         if holder is not None:
-            raise _already_running(path, holder)
+            raise _already_running(path, holder, self._program)
         if self.fname is not None and self._descriptor >= 0:
             try:
                 os.rename(self.fname, path)
@@ -113,7 +115,7 @@ class Pidfile:
             os.close(descriptor)
 
 
-def _lock(path: str) -> int:
+def _lock(path: str, program: str) -> int:
     """Open and lock *path*; returns the descriptor, which holds the lock."""
     while True:
         try:
@@ -125,7 +127,7 @@ def _lock(path: str) -> int:
         try:
             number = _check(descriptor, path)
             if not _try_lock(descriptor, fcntl.LOCK_EX):
-                raise _already_running(path, number)
+                raise _already_running(path, number, program)
             # Its last holder may have removed it between our open and our lock.
             if _is_at(descriptor, path):
                 return descriptor
@@ -171,5 +173,5 @@ def _check(descriptor: int, path: str) -> int:
     return int(number.group(1) or 0)
 
 
-def _already_running(path: str, pid: int) -> AlreadyRunning:
-    return AlreadyRunning(f"another gafferd is running, with process id {pid}: it holds the pidfile {path}")
+def _already_running(path: str, pid: int, program: str) -> AlreadyRunning:
+    return AlreadyRunning(f"another {program} is running, with process id {pid}: it holds the pidfile {path}")

@@ -12,7 +12,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the command line without the program's name; by default this process'.
     """
     try:
-        from .patching import patch
+        from ..background.patching import patch
 
         patch()
         from .program import run

@@ -13,15 +13,15 @@ import os
 import sys
 from typing import Any, Sequence
 
+from ..background.detach import Starter, detach
+from ..background.limits import hold_standard_streams
+from ..background.logs import Log
 from ..errors import ConfigError, GafferError, PluginError, Problem
 from ..hooks import Hooks
 from ..options import Options
 from ..plugins import PluginSet
 from ..settings import Settings, find_config, read_settings
 from . import commandline
-from .detach import Starter, detach
-from .limits import hold_standard_streams
-from .logs import Log
 
 log = logging.getLogger("gafferd")
 

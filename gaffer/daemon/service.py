@@ -10,6 +10,9 @@ from typing import Any, Callable
 import gevent
 from gevent.event import Event
 
+from ..background.detach import Starter
+from ..background.limits import inherit_nothing, raise_file_limit
+from ..background.logs import Log, log_failures
 from ..errors import ConfigError, GafferError
 from ..manager import Manager
 from ..pidfile import Pidfile
@@ -19,9 +22,6 @@ from ..signals import STOP, Signals
 from ..sweep import Family
 from ..version import __version__
 from .checks import find_problems, warn_of_unused
-from .detach import Starter
-from .limits import inherit_nothing, raise_file_limit
-from .logs import Log, log_failures
 from .orphans import GRACE, PAUSE, Orphans, become_subreaper
 from .reload import Reload
 

@@ -29,15 +29,22 @@ class Guard:
 
     :param rules: who may come; :attr:`rules` may be changed at any time.
     :param ask: asks for the uid behind a connection; for tests.
+    :param program: what is guarded, for sentences.
     :raises ValueError, BadRequest: *rules* hold something that is no origin or no host.
     """
 
     def __init__(
-        self, app: Wsgi, rules: Rules | None = None, ask: Callable[[Any, Any, Any], int | None] = peer_uid
+        self,
+        app: Wsgi,
+        rules: Rules | None = None,
+        ask: Callable[[Any, Any, Any], int | None] = peer_uid,
+        program: str = "gafferd",
     ) -> None:
         self._app = app
         self._users = {0, os.geteuid()}
         self._ask = ask
+        self._program = program
+        self._remedy = "in section [gaffer]" if program == "gafferd" else f"of {program}"
         self.rules = rules or Rules()
 
     @property
@@ -82,12 +89,12 @@ class Guard:
         uid = self._ask(connection.sock, connection.peer, connection.local) if connection is not None else None
         if uid is None:
             raise Forbidden(
-                "the system does not tell whose process this is; start gafferd with --require-key, "
+                f"the system does not tell whose process this is; start {self._program} with --require-key, "
                 "or let every local user in with allow_local_users = true"
             )
         if uid not in self._users:
             raise Forbidden(
-                f"this gafferd serves only its own user and root, not uid {uid}; start it with --require-key, "
+                f"this {self._program} serves only its own user and root, not uid {uid}; start it with --require-key, "
                 "or let every local user in with allow_local_users = true"
             )
 
@@ -115,8 +122,8 @@ class Guard:
         if connection is not None and _same_address(host, connection.local[0]):
             return
         raise Misdirected(
-            f"this gafferd does not answer to the name {host[:100]!r}; "
-            "if it is its name, add it to allowed_hosts in section [gaffer]"
+            f"this {self._program} does not answer to the name {host[:100]!r}; "
+            f"if it is its name, add it to allowed_hosts {self._remedy}"
         )
 
     # -- from which page ------------------------------------------------------------------------
@@ -127,8 +134,8 @@ class Guard:
             return self._shared(environ, start_response, origin)
         if not is_own_origin(origin, environ.get("HTTP_HOST", "")):
             raise Forbidden(
-                f"pages of {origin[:200]!r} may not use this gafferd; "
-                "if they shall, add it to allowed_origins in section [gaffer]"
+                f"pages of {origin[:200]!r} may not use this {self._program}; "
+                f"if they shall, add it to allowed_origins {self._remedy}"
             )
         return self._app(environ, start_response)
 

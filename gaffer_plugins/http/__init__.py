@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from gaffer.manager import Manager
     from gaffer.options import Options
     from gaffer.settings import Endpoint, Settings
+    from gaffer.web.endpoints import Bound
     from gaffer.web.guard import Guard
     from gaffer.web.routes import Route
     from gaffer.web.rules import Rules
     from gaffer.web.server import Server
-
-    from .endpoints import Bound
 
 __all__ = ["HttpPlugin"]
 
@@ -76,7 +75,7 @@ class HttpPlugin(Plugin):
     @hookimpl
     def gaffer_check_config(self, settings: Settings) -> list[Problem]:
         """Find hosts and origins that cannot be meant."""
-        from .endpoints import wrong_rules
+        from gaffer.web.endpoints import wrong_rules
 
         return wrong_rules(settings)
 
@@ -85,7 +84,7 @@ class HttpPlugin(Plugin):
     @hookimpl
     def gaffer_manager_start(self, manager: Manager) -> None:
         """Put the routes together and bind every address: whatever is wrong with them stops the start."""
-        from .endpoints import bind_all, check_reach, make_endpoints, make_rules
+        from gaffer.web.endpoints import bind_all, check_reach, make_endpoints, make_rules
 
         settings = manager.settings
         given, asked = self._given
@@ -124,7 +123,7 @@ class HttpPlugin(Plugin):
         log.info("listening on %s", ", ".join(self.urls))
 
     def _rules(self, settings: Settings | None) -> Rules:
-        from .endpoints import host_names, make_rules
+        from gaffer.web.endpoints import host_names, make_rules
 
         # Whether keys are needed stays as it was at the start: two places that disagree would be an open door.
         rules = make_rules(settings, self._given[1])._replace(keys=self._keys)

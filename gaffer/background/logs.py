@@ -1,4 +1,4 @@
-"""gafferd's log: standard error or a file that can be opened again, one line a record."""
+"""The log of a program: standard error or a file that can be opened again, one line a record."""
 
 from __future__ import annotations
 
@@ -31,10 +31,12 @@ class Log:
 
     :param path: a file to append to; None for standard error.
     :param tracebacks: whether records have theirs.
+    :param program: the logger that its own failures go to.
     :raises GafferError: the file cannot be written.
     """
 
-    def __init__(self, path: str | None, level: str, tracebacks: bool = True) -> None:
+    def __init__(self, path: str | None, level: str, tracebacks: bool = True, program: str = "gafferd") -> None:
+        self.program = program
         self.path = path
         self._handler = self._open()
         self._handler.setFormatter(OneLine(tracebacks))
@@ -63,7 +65,7 @@ class Log:
         try:
             handler = self._open()
         except GafferError as error:
-            logging.getLogger("gafferd").error("%s; records still go to the old file", error)
+            logging.getLogger(self.program).error("%s; records still go to the old file", error)
             return
         handler.setFormatter(self._handler.formatter)
         root = logging.getLogger()
@@ -73,11 +75,11 @@ class Log:
         self._handler = handler
 
 
-def log_failures(hub: Any) -> None:
+def log_failures(hub: Any, program: str = "gafferd") -> None:
     """Log what nobody catches, in greenlets, threads and finalizers, instead of printing it."""
 
     def failed(what: str, kind: Any, value: Any, traceback: Any) -> None:
-        logging.getLogger("gafferd").error("failure in %s", what, exc_info=(kind, value, traceback))
+        logging.getLogger(program).error("failure in %s", what, exc_info=(kind, value, traceback))
 
     def in_greenlet(context: Any, kind: Any, value: Any, traceback: Any) -> None:
         failed(repr(context), kind, value, traceback)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any, Iterable, NamedTuple
 
-from gaffer.addresses import bind_sockets, format_address, is_local, parse_address
-from gaffer.errors import BadRequest, ConfigError, Problem
-from gaffer.options import DEFAULT_BIND
-from gaffer.settings import Endpoint
-from gaffer.web.rules import Rules, check_origin, clean_host
+from ..addresses import bind_sockets, format_address, is_local, parse_address
+from ..errors import BadRequest, ConfigError, Problem
+from ..options import DEFAULT_BIND
+from ..settings import Endpoint
+from .rules import Rules, check_origin, clean_host
 
 if TYPE_CHECKING:
-    from gaffer.settings import Settings
+    from ..settings import Settings
 
-#: The port of an address that has none.
+#: The port of an address that has none; gaffer_lookupd has another.
 DEFAULT_PORT = 5000
 _CHECKS = {"allowed_hosts": clean_host, "allowed_origins": check_origin}
 
@@ -83,9 +83,10 @@ def check_reach(endpoints: Iterable[Endpoint], rules: Rules) -> None:
         raise ConfigError(far)
 
 
-def bind_all(endpoints: Iterable[Endpoint]) -> list[Bound]:
+def bind_all(endpoints: Iterable[Endpoint], default_port: int = DEFAULT_PORT) -> list[Bound]:
     """Listen at every address; at all or at none.
 
+    :param default_port: the port of an address that has none.
     :raises GafferError: naming the address, or the file of the certificate.
     """
     bound: list[Bound] = []
@@ -93,7 +94,7 @@ def bind_all(endpoints: Iterable[Endpoint]) -> list[Bound]:
         for endpoint in endpoints:
             tls = _tls(endpoint)
             for address in endpoint.bind:
-                full = format_address(parse_address(address, DEFAULT_PORT))
+                full = format_address(parse_address(address, default_port))
                 for sock in bind_sockets(full, endpoint.backlog, allows_unix_socket=True):
                     bound.append(Bound(sock, tls if sock.family != socket.AF_UNIX else None))
     except BaseException:
@@ -107,7 +108,7 @@ def _tls(endpoint: Endpoint) -> Any:
     if not endpoint.certfile:
         return None
     # Late: most have no TLS, and the first process need not wait for OpenSSL.
-    from gaffer.web.tls import tls_context
+    from .tls import tls_context
 
     return tls_context(endpoint.certfile, endpoint.keyfile, endpoint.cacert)
 

@@ -1,4 +1,4 @@
-"""gaffer.daemon.limits and patching, each in a process of its own."""
+"""gaffer.background.limits and patching, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def run(code: str, **options: object) -> str:
 def test_the_soft_limit_of_files_is_raised_and_the_old_one_returned() -> None:
     code = """if True:
         import resource
-        from gaffer.daemon.limits import raise_file_limit
+        from gaffer.background.limits import raise_file_limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))
         print(raise_file_limit(), resource.getrlimit(resource.RLIMIT_NOFILE), raise_file_limit())
     """
@@ -26,7 +26,7 @@ def test_the_soft_limit_of_files_is_raised_and_the_old_one_returned() -> None:
 def test_standard_streams_that_are_closed_are_held() -> None:
     code = """if True:
         import os, sys
-        from gaffer.daemon.limits import hold_standard_streams
+        from gaffer.background.limits import hold_standard_streams
         report, probe = os.dup(1), os.dup(0)
         os.close(probe)
         os.close(0)
@@ -44,7 +44,7 @@ def test_descriptors_left_open_for_us_are_not_passed_on() -> None:
     os.set_inheritable(writer, True)
     code = f"""if True:
         import os
-        from gaffer.daemon.limits import inherit_nothing
+        from gaffer.background.limits import inherit_nothing
         print(os.get_inheritable({writer}))
         inherit_nothing()
         print(os.get_inheritable({writer}), os.get_inheritable(1))
@@ -60,7 +60,7 @@ def test_patching_leaves_processes_and_signals_native() -> None:
     code = """if True:
         from importlib import metadata
         look = metadata.entry_points
-        from gaffer.daemon.patching import patch
+        from gaffer.background.patching import patch
         patch()
         import os, signal, socket, ssl, subprocess, threading, time
         from gevent import monkey

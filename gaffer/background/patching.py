@@ -1,6 +1,6 @@
 """Monkey-patching for the plugins' sake: their authors write ``requests.get`` and ``time.sleep``.
 
-Only gafferd does it. ``subprocess``, ``os`` and ``signal`` stay native: children
+Only gafferd and gaffer_lookupd do it. ``subprocess``, ``os`` and ``signal`` stay native: children
 are spawned and waited for natively, and signal handlers are Python's own.
 """
 

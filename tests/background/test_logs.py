@@ -1,4 +1,4 @@
-"""gaffer.daemon.logs: one line a record, in a file that can be moved away."""
+"""gaffer.background.logs: one line a record, in a file that can be moved away."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Iterator
 import gevent
 import pytest
 
-from gaffer.daemon.logs import Log, log_failures
+from gaffer.background.logs import Log, log_failures
 from gaffer.errors import GafferError
 
 
