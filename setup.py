@@ -9,7 +9,18 @@ HERE = Path(__file__).parent
 version: dict[str, str] = {}
 exec((HERE / "gaffer" / "version.py").read_text("utf-8"), version)
 
-BUILTIN_PLUGINS = ["inijobs", "http", "sites", "stats", "console", "webhooks", "streams", "websocket"]
+BUILTIN_PLUGINS = [
+    "inijobs",
+    "http",
+    "sites",
+    "stats",
+    "console",
+    "webhooks",
+    "streams",
+    "websocket",
+    "lookup",
+    "registry_memory",
+]
 
 COMMANDS = {
     "gafferd": "gaffer.daemon.main:main",
@@ -27,7 +38,6 @@ TEST = [
     "PyYAML>=6",
     "supervisor>=4.2",
     "schemathesis>=4.32; python_version >= '3.11'",
-    "websocket-client>=1.7",
     "ruff>=0.9",
     "mypy>=1.14",
     "import-linter>=2.3",
@@ -78,6 +88,7 @@ setup(
         "click>=8.1",
         "python-dotenv>=1.0",
         "setproctitle>=1.3",
+        "websocket-client>=1.7",
     ],
     extras_require={"test": TEST, "docs": DOCS},
     entry_points={

@@ -17,6 +17,8 @@ from gaffer import hookspecs, topics
 from gaffer.daemon.commandline import make_parser
 from gaffer.fields import Field
 from gaffer.jobconfig import JobFields
+from gaffer.lookupd.options import make_options as lookupd_options
+from gaffer.lookupd.program import make_parser as lookupd_parser
 from gaffer.options import ENDPOINT_FIELDS, Option, Options
 from gaffer.web.routes import UNDECLARED, Route, check_routes
 
@@ -334,6 +336,13 @@ def gafferd_help() -> str:
     return literal(parser.format_help())
 
 
+def lookupd_help() -> str:
+    """Return what ``gaffer_lookupd --help`` prints."""
+    parser = lookupd_parser(lookupd_options())
+    parser.formatter_class = partial(argparse.HelpFormatter, width=WIDTH)  # type: ignore[assignment]
+    return literal(parser.format_help())
+
+
 def gafferctl_help() -> str:
     """Return what ``gafferctl --help`` prints."""
     return literal(_gafferctl().get_help())
@@ -383,5 +392,6 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "commands": command_table,
     "gafferd-help": gafferd_help,
     "gafferctl-help": gafferctl_help,
+    "lookupd-help": lookupd_help,
     "gafferctl-commands": gafferctl_commands,
 }

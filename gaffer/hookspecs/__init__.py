@@ -11,6 +11,6 @@ The kind stands in the first line's brackets:
 ``TELL`` after the fact, in order, through the plugin's own bounded outbox.
 """
 
-from . import lifecycle, observe, supervision, web
+from . import lifecycle, lookup, observe, supervision, web
 
-MODULES = (lifecycle, supervision, observe, web)
+MODULES = (lifecycle, supervision, observe, web, lookup)

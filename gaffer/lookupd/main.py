@@ -1,20 +1,26 @@
-"""gaffer_lookupd, the discovery server; this version only says that it is not available."""
+"""The entry of gaffer_lookupd. Patching comes first, so nothing else is imported up here."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from typing import NoReturn, Sequence
-
-from ..version import __version__
+from typing import Sequence
 
 
-def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Answer ``--version`` and ``--help``, and refuse everything else."""
-    parser = argparse.ArgumentParser(
-        "gaffer_lookupd", description="Know which node runs what (not available in this version).", allow_abbrev=False
-    )
-    parser.add_argument("--version", action="version", version=f"gaffer_lookupd {__version__}")
-    parser.parse_known_args(args)
-    print("gaffer_lookupd: discovery is not available in this version", file=sys.stderr)
-    sys.exit(1)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run gaffer_lookupd and return its exit status (CONTRACT §1).
+
+    :param argv: the command line without the program's name; by default this process'.
+    """
+    try:
+        from ..background.patching import patch
+
+        patch()
+        from .program import run
+    except KeyboardInterrupt:
+        print("gaffer_lookupd: interrupted", file=sys.stderr)
+        return 130
+    return run(sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

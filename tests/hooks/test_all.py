@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import signal
 from pathlib import Path
@@ -76,6 +77,7 @@ def stand_ins() -> dict[str, Any]:
     return {
         "gaffer": gaffer,
         "signal": signal,
+        "Consul": lambda url: url,
         "GiveUp": GiveUp,
         "JobConfig": JobConfig,
         "Problem": Problem,
@@ -89,6 +91,7 @@ def stand_ins() -> dict[str, Any]:
         "measure": lambda os_pid: {"cpu": 0.0, "mem": 0.0},
         "myhooks": MyHooks,
         "OptionalText": OptionalText,
+        "os": os,
         "queue": Queue(),
         "vault": SimpleNamespace(read=lambda name: f"token of {name}"),
     }
@@ -124,6 +127,8 @@ def drive(manager: Any, spawner: Any, http: HttpPlugin) -> None:
     settle(manager)
     manager.stats("web")
     manager.health()
+    assert manager.hooks.collect("gaffer_node_info", manager=manager)[0][1]["kernel"]
+    assert manager.hooks.ask_first("gaffer_registry", url="consul:here") == "consul:here"
     manager.reload_config(manager.settings)
     host, _, port = http.urls[0].removeprefix("http://").rpartition(":")
     assert request((host, int(port)), "GET", "/_plugin/none/").status == 404

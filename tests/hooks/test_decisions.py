@@ -156,3 +156,22 @@ def test_gaffer_health(running):
     assert (manager.health()["ok"], manager.health()["plugins"]["well"]["reason"]) == (False, "full")
     well.answers["gaffer_health"] = RuntimeError("no")
     assert manager.health()["plugins"]["well"] == {"ok": False, "reason": "RuntimeError: no"}
+
+
+def test_gaffer_node_info(running):
+    place = Plugin("place", gaffer_node_info={"zone": "a"})
+    manager = running(
+        place, Plugin("silent", "gaffer_node_info"), Plugin("broken", gaffer_node_info=RuntimeError("no"))
+    )
+    assert manager.hooks.collect("gaffer_node_info", manager=manager) == [("place", {"zone": "a"})]
+    assert place.of("gaffer_node_info") == [{"manager": manager}]
+
+
+def test_gaffer_registry(running):
+    first, last = Plugin("first", gaffer_registry="mine"), Plugin("last", "gaffer_registry")
+    manager = running(first, last)
+    assert manager.hooks.ask_first("gaffer_registry", url="own:") == "mine"
+    assert first.of("gaffer_registry") == last.of("gaffer_registry") == [{"url": "own:"}]
+    last.answers["gaffer_registry"] = RuntimeError("no")
+    with pytest.raises(PluginError, match="plugin last failed in gaffer_registry"):
+        manager.hooks.ask_first("gaffer_registry", url="own:")

@@ -1,0 +1,115 @@
+"""gaffer_lookupd from its command line to its exit status."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from typing import Any, Sequence
+
+from ..background.detach import Starter, detach
+from ..background.limits import hold_standard_streams
+from ..background.logs import Log
+from ..errors import ConfigError, GafferError
+from ..fields import Bool
+from ..options import Option, Options
+from ..settings import Settings, read_settings
+from ..version import __version__
+from .options import LEAST_PING, make_options
+
+log = logging.getLogger("gaffer_lookupd")
+
+NAME = "gaffer_lookupd"
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def run(argv: Sequence[str]) -> int:
+    """Do what *argv* says; returns the exit status, with everything that went wrong said on standard error."""
+    starter: Starter | None = None
+    status = FAILED
+    hold_standard_streams()
+    try:
+        settings = read(argv, make_options())
+        Log(None, "warning", tracebacks=settings.get("log_level") == "debug", program=NAME)
+        if settings.get("daemonize"):
+            mask = settings.get("umask")
+            starter = detach(0o022 if mask is None else mask, NAME)
+        status = _serve(settings, starter)
+    except ConfigError as error:
+        status = _say(USAGE, *error.problems)
+    except GafferError as error:
+        status = _say(FAILED, *(f"{NAME}: {line}" for line in str(error).splitlines()))
+    except KeyboardInterrupt:
+        status = _say(INTERRUPTED, f"{NAME}: interrupted")
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else FAILED
+    except Exception as error:
+        log.debug("unexpected failure", exc_info=error)
+        status = _say(FAILED, f"{NAME}: unexpected {type(error).__name__}: {error}; --log-level debug shows where")
+    finally:
+        if starter is not None:
+            starter.ended(status)
+    return status
+
+
+def _say(status: int, *sentences: Any) -> int:
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
+    return status
+
+
+def read(argv: Sequence[str], options: Options) -> Settings:
+    """Return what command line and environment say.
+
+    :raises ConfigError: it cannot be used. Wrong usage ends the program with status 2.
+    """
+    overrides = vars(make_parser(options).parse_args(argv))
+    settings = read_settings(None, options, overrides)
+    problems = list(settings.problems)
+    if settings.get("ping_interval") < LEAST_PING:
+        problems.append(settings.problem("ping_interval", f"--ping-interval: the least is {LEAST_PING:g} seconds"))
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def make_parser(options: Options) -> argparse.ArgumentParser:
+    """Return the parser for *options*."""
+    parser = argparse.ArgumentParser(
+        prog=NAME,
+        description="Knows which gafferd runs what: nodes register, clients ask.",
+        epilog="Every option can also be set in the environment as GAFFER_LOOKUPD_<OPTION>. TERM, INT and QUIT stop "
+        "gaffer_lookupd, USR1 opens the log file again.",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--version", action="version", version=f"{NAME} {__version__}")
+    for option in options:
+        if option.flags:
+            parser.add_argument(*option.flags, **_argument(option))
+    return parser
+
+
+def _argument(option: Option) -> dict[str, Any]:
+    described = {"dest": option.name, "help": option.help.replace("%", "%%")}
+    if option.count:
+        return {**described, "action": "count"}
+    if isinstance(option.kind, Bool):
+        return {**described, "action": "store_true"}
+    action = "append" if option.multiple else "store"
+    return {**described, "action": action, "metavar": option.metavar or option.name.upper()}
+
+
+def _serve(settings: Settings, starter: Starter | None) -> int:
+    # Usage errors and --help need not wait for the server.
+    from .service import Service
+
+    if settings.get("umask") is not None:
+        os.umask(settings.get("umask"))
+    service = Service(settings, starter)
+    if settings.get("plugins"):
+        service.list_plugins()
+        return DONE
+    service.run()
+    return DONE

@@ -1,0 +1,196 @@
+"""What a lookupd knows, and what it tells its watchers.
+
+There may be several *copies* of a node's record: the node itself is connected
+here, and to other lookupds that share a registry with us. What the node says
+here counts most, then what was written last. Watchers hear of what changes in
+what counts, and of nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Iterable, NamedTuple
+
+from ..errors import NotFound, TooLarge
+from ..hub import Hub
+from .records import Key, NodeInfo, Record
+
+#: The holder of what nodes said here.
+HERE = ""
+#: Nodes that are known at most.
+MOST_NODES = 20_000
+
+
+class Copy(NamedTuple):
+    """One holder's copy of a node; of several, the one of the highest order counts."""
+
+    order: float
+    record: Record
+
+
+class Registry:
+    """Nodes, jobs and processes; every change is published in :attr:`hub`."""
+
+    def __init__(self) -> None:
+        self.hub = Hub()
+        #: The records that count.
+        self.nodes: dict[Key, Record] = {}
+        self._copies: dict[Key, dict[str, Copy]] = {}
+        self._by_job: dict[str, set[Key]] = {}
+
+    # -- whole records --------------------------------------------------------------------------
+    def put(self, record: Record, holder: str = HERE, order: float = math.inf) -> None:
+        """Take a holder's copy of a node.
+
+        :raises TooLarge: there are too many nodes.
+        """
+        key = record.info.key
+        if key not in self._copies and len(self._copies) >= MOST_NODES:
+            raise TooLarge(f"{MOST_NODES} nodes are registered, more are not possible")
+        self._copies.setdefault(key, {})[holder] = Copy(order, record)
+        self._choose(key)
+
+    def drop(self, key: Key, holder: str = HERE) -> None:
+        """Forget a holder's copy of a node; without any other, the node is gone."""
+        copies = self._copies.get(key, {})
+        copies.pop(holder, None)
+        if not copies:
+            self._copies.pop(key, None)
+        self._choose(key)
+
+    def held(self) -> list[tuple[Key, str]]:
+        """Return which holders have copies of which nodes."""
+        return [(key, holder) for key, copies in self._copies.items() for holder in copies]
+
+    def _choose(self, key: Key) -> None:
+        old = self.nodes.get(key)
+        copies = self._copies.get(key)
+        new = max(copies.values(), key=lambda copy: copy.order).record if copies else None
+        if new is old:
+            return
+        if new is None:
+            del self.nodes[key]
+        else:
+            self.nodes[key] = new
+        self._tell_difference(key, old, new)
+
+    def _tell_difference(self, key: Key, old: Record | None, new: Record | None) -> None:
+        if old is None and new is not None:
+            self._tell("add_node", new.info)
+        if new is not None and (old is None or old.info.shown() != new.info.shown()):
+            self._tell("identify", new.info)
+        before, after = old.jobs if old else {}, new.jobs if new else {}
+        info = (new or old).info  # type: ignore[union-attr]
+        for name in before.keys() | after.keys():
+            self._tell_job(key, info, name, before.get(name), after.get(name))
+        if new is None and old is not None:
+            self._tell("remove_node", old.info)
+
+    def _tell_job(self, key: Key, info: NodeInfo, name: str, old: set[int] | None, new: set[int] | None) -> None:
+        if new is not None and old is None:
+            self._by_job.setdefault(name, set()).add(key)
+            self._tell("add_job", info, name)
+        for pid in sorted((old or set()) - (new or set())):
+            self._tell("remove_process", info, name, pid)
+        for pid in sorted((new or set()) - (old or set())):
+            self._tell("add_process", info, name, pid)
+        if old is not None and new is None:
+            self._forget_job(key, name)
+            self._tell("remove_job", info, name)
+
+    def _forget_job(self, key: Key, name: str) -> None:
+        keys = self._by_job[name]
+        keys.discard(key)
+        if not keys:
+            del self._by_job[name]
+
+    def _tell(self, event: str, info: NodeInfo, name: str | None = None, pid: int | None = None) -> None:
+        if self.hub:
+            self.hub.publish([event], message(info, name, pid))
+
+    # -- what a node that is connected here changes ------------------------------------------------
+    def add_job(self, record: Record, name: str, pids: Iterable[int] | None) -> None:
+        """A job is there; with *pids*, they are its processes and no others are.
+
+        :raises TooLarge: the node has too much.
+        """
+        old = record.jobs.get(name)
+        new = set(pids) if pids is not None else set(old or ())
+        added, gone = new - (old or set()), (old or set()) - new
+        record.grow(name, added)
+        record.jobs[name] = new
+        record.shrink(name, gone)
+        self._tell_job(record.info.key, record.info, name, old, new)
+
+    def remove_job(self, record: Record, name: str) -> None:
+        """A job is gone.
+
+        :raises NotFound: it was not there.
+        """
+        old = self._pids(record, name)
+        del record.jobs[name]
+        record.shrink(name, old)
+        self._tell_job(record.info.key, record.info, name, old, None)
+
+    def add_processes(self, record: Record, name: str, pids: set[int]) -> None:
+        """Processes of a job are there.
+
+        :raises NotFound: the job is not. :raises TooLarge: the node has too much.
+        """
+        self.add_job(record, name, self._pids(record, name) | pids)
+
+    def remove_processes(self, record: Record, name: str, pids: set[int]) -> None:
+        """Processes of a job are gone.
+
+        :raises NotFound: one of them was not there.
+        """
+        old = self._pids(record, name)
+        if pids - old:
+            missing = ", ".join(map(str, sorted(pids - old)[:5]))
+            raise NotFound(f"process {missing} of {name} is not registered")
+        self.add_job(record, name, old - pids)
+
+    def _pids(self, record: Record, name: str) -> set[int]:
+        pids = record.jobs.get(name)
+        if pids is None:
+            raise NotFound(f"job {name} is not registered; send REGISTER_JOB first")
+        return pids
+
+    # -- questions ------------------------------------------------------------------------------
+    def infos(self) -> list[NodeInfo]:
+        """Return all nodes, in the order of their names."""
+        return [self.nodes[key].info for key in sorted(self.nodes)]
+
+    def jobs(self, node: str | None = None) -> list[str]:
+        """Return the full names of all jobs, or of those of the nodes called *node*."""
+        if node is None:
+            return sorted(self._by_job)
+        return sorted({name for key, record in self.nodes.items() if key.name == node for name in record.jobs})
+
+    def sources(self, name: str) -> list[dict[str, Any]]:
+        """Return where a job is: its pids on each node that has it."""
+        records = [self.nodes[key] for key in sorted(self._by_job.get(name, ()))]
+        return [
+            {"name": name, "pids": sorted(record.jobs[name]), "node_info": record.info.shown()} for record in records
+        ]
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return the events that tell somebody who knows nothing what is there."""
+        told = []
+        for key in sorted(self.nodes):
+            record = self.nodes[key]
+            told.append({"event": "add_node", **message(record.info)})
+            for name, pids in sorted(record.jobs.items()):
+                told.append({"event": "add_job", **message(record.info, name)})
+                told += [{"event": "add_process", **message(record.info, name, pid)} for pid in sorted(pids)]
+        return told
+
+
+def message(info: NodeInfo, name: str | None = None, pid: int | None = None) -> dict[str, Any]:
+    """Return what an event says, without its name."""
+    said: dict[str, Any] = {"node_info": info.shown()}
+    if name is not None:
+        said["name"] = name
+    if pid is not None:
+        said["pid"] = pid
+    return said

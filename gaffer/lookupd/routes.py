@@ -1,0 +1,161 @@
+"""The URLs of a lookupd (CONTRACT §9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..commands import Arg
+from ..errors import BadRequest, NotFound
+from ..names import check_name, parse_job_name
+from ..schemas import STRING
+from ..version import __version__
+from ..web.routes import Route
+
+if TYPE_CHECKING:
+    from ..web.replies import Reply
+    from ..web.request import Request
+    from .sessions import Sessions
+
+_SOCKET: dict[str, Any] = {"method": "GET", "status": 101, "also": (426,), "tag": "lookup"}
+_STATE = Arg("state", STRING, "1: begin with what is there already, up to the event ready", required=False)
+
+
+def routes(sessions: Sessions) -> list[Route]:
+    """Return the routes of the lookupd that has these *sessions*."""
+    answers = Answers(sessions)
+    open_: dict[str, Any] = {"method": "GET", "permission": None, "tag": "lookup"}
+    read: dict[str, Any] = {"method": "GET", "permission": "read", "tag": "lookup"}
+    name = Arg("name", STRING, "a job, in any spelling")
+    session = Arg("sessionid", STRING, "a session")
+    return [
+        Route(path="/", handler=answers.welcome, summary="who is there", **open_),
+        Route(path="/ping", handler=answers.ping, summary="OK", media="text/plain", **open_),
+        Route(path="/version", handler=answers.version, summary="the version", **open_),
+        Route(path="/health", handler=answers.health, summary="the registry and the connections", **read),
+        Route(path="/nodes", handler=answers.nodes, summary="all nodes", **read),
+        Route(path="/sessions", handler=answers.sessions, summary="all sessions with their jobs", **read),
+        Route(path="/sessions/<node>", handler=answers.sessions, summary="those of the nodes of one name", **read),
+        Route(path="/jobs", handler=answers.jobs, summary="all jobs, and where they are", **read),
+        Route(path="/findJob", handler=answers.find_job, summary="where a job is", parameters=(name,), **read),
+        Route(
+            path="/findSession",
+            handler=answers.find_session,
+            summary="where the jobs of a session are",
+            parameters=(session,),
+            **read,
+        ),
+        Route(path="/ws", handler=answers.node, permission="write", summary="a websocket: for nodes", **_SOCKET),
+        Route(
+            path="/lookup",
+            handler=answers.watch,
+            permission="read",
+            summary="a websocket: what changes",
+            parameters=(_STATE,),
+            **_SOCKET,
+        ),
+        Route(
+            path="/lookup/websocket",
+            handler=answers.watch,
+            permission="read",
+            summary="the same",
+            parameters=(_STATE,),
+            **_SOCKET,
+        ),
+    ]
+
+
+class Answers:
+    """The handlers of the routes."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._registry = sessions.registry
+
+    def _current(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return *answer*, marked if it may be out of date."""
+        stale = self._sessions.backend.stale()
+        return answer if stale is None else {**answer, "stale": stale}
+
+    def welcome(self, request: Request) -> dict[str, Any]:
+        """``/``."""
+        return {"welcome": "gaffer_lookupd", "version": __version__}
+
+    def ping(self, request: Request) -> str:
+        """``/ping``."""
+        return "OK"
+
+    def version(self, request: Request) -> dict[str, Any]:
+        """``/version``."""
+        return {"name": "gaffer_lookupd", "version": __version__}
+
+    def health(self, request: Request) -> dict[str, Any]:
+        """``/health``."""
+        sessions, backend = self._sessions, self._sessions.backend
+        report = {
+            "ok": backend.stale() is None,
+            "nodes": len(self._registry.nodes),
+            "connected": sessions.identified,
+            "connections": sessions.open,
+            "expired": sessions.expired,
+            "registry": {"name": backend.name, **backend.health()},
+        }
+        return self._current(report)
+
+    def nodes(self, request: Request) -> dict[str, Any]:
+        """``/nodes``."""
+        return self._current({"nodes": [info.shown() for info in self._registry.infos()]})
+
+    def sessions(self, request: Request, node: str | None = None) -> dict[str, Any]:
+        """``/sessions[/NODE]``."""
+        if node is not None and not any(info.name == node for info in self._registry.infos()):
+            raise NotFound(f"no node {node[:100]!r}; /nodes lists them")
+        found: dict[str, list[str]] = {}
+        for name in self._registry.jobs(node):
+            found.setdefault(name.partition(".")[0], []).append(name)
+        return self._current({"sessions": [{"sessionid": id, "jobs": jobs} for id, jobs in found.items()]})
+
+    def jobs(self, request: Request) -> dict[str, Any]:
+        """``/jobs``."""
+        return self._current({"jobs": [self._job(name) for name in self._registry.jobs()]})
+
+    def _job(self, name: str) -> dict[str, Any]:
+        return {"name": name, "sources": self._registry.sources(name)}
+
+    def find_job(self, request: Request) -> dict[str, Any]:
+        """``/findJob?name=``."""
+        name = parse_job_name(_wanted(request, "name")).full
+        found = self._job(name)
+        if not found["sources"]:
+            raise NotFound(f"no node has a job {name}; /jobs lists those that are known")
+        return self._current(found)
+
+    def find_session(self, request: Request) -> dict[str, Any]:
+        """``/findSession?sessionid=``."""
+        session = check_name(_wanted(request, "sessionid"), "session name")
+        jobs = [self._job(name) for name in self._registry.jobs() if name.startswith(f"{session}.")]
+        if not jobs:
+            raise NotFound(f"no node has a session {session}; /sessions lists those that are known")
+        return self._current({"sessionid": session, "jobs": jobs})
+
+    def node(self, request: Request) -> Reply:
+        """``/ws``."""
+        from ..web.websocket import accept
+        from .sessions import MOST_TEXT
+        from .sockets import serve_node
+
+        return accept(request, lambda websocket: serve_node(websocket, self._sessions), MOST_TEXT)
+
+    def watch(self, request: Request) -> Reply:
+        """``/lookup``."""
+        from ..web.websocket import accept
+        from .sockets import serve_watcher
+
+        state = request.query.get("state") in ("1", "true")
+        return accept(request, lambda websocket: serve_watcher(websocket, self._registry, state), 4096)
+
+
+def _wanted(request: Request, parameter: str) -> str:
+    value = request.query.get(parameter)
+    if not value:
+        raise BadRequest(f"say which: ?{parameter}=…")
+    return str(value)

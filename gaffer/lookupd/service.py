@@ -1,0 +1,174 @@
+"""gaffer_lookupd while it serves: sockets, registry, signals, pidfile and log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from typing import Any, Callable
+
+import gevent
+from gevent.event import Event
+
+from ..background.detach import Starter
+from ..background.limits import inherit_nothing, raise_file_limit
+from ..background.logs import Log, log_failures
+from ..errors import ConfigError, PluginError, Problem
+from ..hooks import Hooks
+from ..pidfile import Pidfile
+from ..plugins import PluginSet
+from ..settings import Settings
+from ..signals import STOP, Signals
+from ..util import setproctitle_
+from ..version import __version__
+from ..web.app import App
+from ..web.endpoints import Bound, bind_all, host_names, make_rules, wrong_rules
+from ..web.guard import Guard
+from ..web.handler import Limits
+from ..web.routes import check_routes
+from ..web.server import Server
+from .backends import Backend
+from .options import DEFAULT_PORT
+from .registry import Registry
+from .routes import routes
+from .sessions import Sessions
+from .telling import Printer
+
+log = logging.getLogger("gaffer_lookupd")
+
+NAME = "gaffer_lookupd"
+#: Connections that may be open at each address: nodes stay.
+MOST_CONNECTIONS = 25_000
+#: How long running requests may take at the end, in seconds.
+_LAST_REQUESTS = 2.0
+_GONE = "keys are required, but no plugin that checks them is loaded, so nobody could be let in"
+
+
+class Service:
+    """Serves from the first signal handler to the last log line.
+
+    :param starter: the process that waits until we are ready, if we are a daemon.
+    :raises ConfigError: the settings ask for what is not there.
+    """
+
+    def __init__(self, settings: Settings, starter: Starter | None) -> None:
+        self.settings = settings
+        self.plugins = load_plugins(settings)
+        self.hooks = Hooks(self.plugins.pm)
+        self.registry = Registry()
+        self.backend = self._find_backend()
+        self.sessions = Sessions(self.registry, self.backend, settings.get("ping_interval"))
+        self._starter = starter
+        self._log: Log | None = None
+        self._stop = Event()
+
+    def _find_backend(self) -> Backend:
+        problems = wrong_rules(self.settings)
+        if self.settings.get("require_key") and not self.hooks.implemented("gaffer_identify"):
+            problems.append(self.settings.problem("require_key", _GONE))
+        url = self.settings.get("registry")
+        backend: Backend | None = self.hooks.ask_first("gaffer_registry", url=url)
+        if backend is None:
+            sentence = f"no plugin knows the registry {url!r}; there are memory: and etcd://host:port[,host:port]"
+            problems.append(self.settings.problem("registry", sentence))
+        if problems or backend is None:
+            raise ConfigError(problems)
+        return backend
+
+    def list_plugins(self) -> None:
+        """Print the plugins that keep registries."""
+        for call in self.hooks.implementations("gaffer_registry"):
+            print(call.plugin)
+
+    # -- life -----------------------------------------------------------------
+    def run(self) -> None:
+        """Serve until a signal stops us.
+
+        :raises GafferError: we could not start.
+        """
+        inherit_nothing()
+        self._log = Log(self.settings.get("error_log"), self.settings.get("log_level"), program=NAME)
+        log_failures(gevent.get_hub(), NAME)
+        signals = Signals(gevent.get_hub().loop, self._actions())
+        signals.install()
+        pidfile = Pidfile(self.settings.get("pidfile"), NAME)
+        try:
+            if pidfile.fname:
+                pidfile.create(os.getpid())
+            raise_file_limit()
+            if not signals.arrived(*STOP):
+                self._serve()
+        finally:
+            pidfile.unlink()
+            signals.finish()
+
+    def _serve(self) -> None:
+        bound = bind_all(self.settings.endpoints, DEFAULT_PORT)
+        server = Server(self.application(), Limits(connections=MOST_CONNECTIONS))
+        for sock, tls in bound:
+            server.add(sock, tls)
+        self.backend.start(self.registry, self.sessions.patience)
+        server.start()
+        printer = Printer(self.registry.hub) if self.settings.get("verbose") else None
+        try:
+            self._ready(bound)
+            self._stop.wait()
+        finally:
+            server.stop(_LAST_REQUESTS)
+            self.backend.stop()
+            if printer is not None:
+                printer.close()
+        log.info("stopped")
+
+    def application(self) -> Callable[..., Any]:
+        """Return what answers requests, behind what decides who may come."""
+        app = App(check_routes([("lookup", routes(self.sessions))]))
+        rules = make_rules(self.settings, None)
+        names = host_names(self.settings.endpoints)
+        return Guard(app, rules._replace(hosts=(*rules.hosts, *names)), program=NAME)
+
+    def _ready(self, bound: list[Bound]) -> None:
+        from ..addresses import format_address
+
+        where = ", ".join(format_address(sock.getsockname()) for sock, _ in bound)
+        log.info("gaffer_lookupd %s is ready at %s; process id %d", __version__, where, os.getpid())
+        if self._starter is not None:
+            if self.settings.get("error_log") is None:
+                log.warning("nothing is logged from now on: a daemon needs --error-log FILE for that")
+            self._starter.ready()
+        setproctitle_(f"gaffer_lookupd [{where}]")
+
+    # -- signals ----------------------------------------------------------------
+    def _actions(self) -> dict[int, Callable[[], Any] | None]:
+        actions: dict[int, Callable[[], Any] | None] = {number: self._told_to_stop for number in STOP}
+        actions[signal.SIGHUP] = None
+        actions[signal.SIGUSR1] = self._reopen
+        actions[signal.SIGUSR2] = None
+        return actions
+
+    def _told_to_stop(self) -> None:
+        if self._stop.is_set():
+            os._exit(0)
+        log.info("stopping; a second signal ends at once")
+        self._stop.set()
+
+    def _reopen(self) -> None:
+        if self._log is not None:
+            self._log.reopen()
+            log.info("log opened again")
+
+
+def load_plugins(settings: Settings) -> PluginSet:
+    """Return the plugins; a lookupd only ever calls the hooks that are its own.
+
+    :raises ConfigError: one cannot be used.
+    """
+    plugins = PluginSet()
+    disabled = settings.get("no_plugin")
+    try:
+        plugins.load_entry_points(disabled=disabled)
+        for path in settings.plugin_dirs:
+            plugins.load_folder(path, disabled)
+    except PluginError as error:
+        raise ConfigError(Problem("", 0, line) for line in str(error).splitlines()) from None
+    return plugins

@@ -1,0 +1,95 @@
+"""Websockets of a lookupd: one greenlet for each node, a source of events for each watcher."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, Callable
+
+import gevent
+
+from ..hub import Follower
+from ..web.pump import converse
+from ..web.replies import encode_json
+from ..web.websocket import GOING_AWAY, POLICY, WebSocket
+from .registry import Registry
+from .sessions import Session, Sessions
+
+log = logging.getLogger("gaffer_lookupd")
+
+
+def serve_node(websocket: WebSocket, sessions: Sessions) -> None:
+    """Hear a node until it leaves, or is silent for too long."""
+    session = Session(sessions, lambda reason: gevent.spawn(websocket.close, GOING_AWAY, reason))
+    sessions.open += 1
+    try:
+        while _hear_one(websocket, session, sessions):
+            pass
+    finally:
+        sessions.open -= 1
+        session.leave()
+
+
+def _hear_one(websocket: WebSocket, session: Session, sessions: Sessions) -> bool:
+    """Hear one message and answer it; returns whether there may be more."""
+    silence = gevent.Timeout(sessions.patience)
+    try:
+        with silence:
+            message = websocket.receive()
+            if message is None:
+                return False
+            websocket.send(json.dumps(session.hear(message)))
+            return True
+    except gevent.Timeout as timeout:
+        if timeout is not silence:
+            raise
+    sessions.expired += 1
+    who = session.record.info.name if session.record else "a connection that never said who it is"
+    log.warning("%s was silent for %g seconds and is given up", who, sessions.patience)
+    session.leave()  # now: whoever is silent may not read, either, and closing takes a while
+    websocket.close(POLICY, f"silent for {sessions.patience:g} seconds")
+    return False
+
+
+class Watch:
+    """What one watcher is to be sent; see :class:`gaffer.web.pump.Tap`.
+
+    :param state: begin with what is there already.
+    """
+
+    ended = False
+
+    def __init__(self, registry: Registry, state: bool = False) -> None:
+        self._follower: Follower = registry.hub.follow(".")
+        self._first = [*registry.state(), {"event": "ready"}] if state else []
+
+    @property
+    def wake(self) -> Callable[[], None] | None:
+        return self._follower.wake
+
+    @wake.setter
+    def wake(self, wake: Callable[[], None] | None) -> None:
+        self._follower.wake = wake
+
+    def take(self) -> list[str]:
+        """Return messages, each of them JSON."""
+        messages: list[dict[str, Any]] = self._first
+        self._first = []
+        lost, events = self._follower.take()
+        if lost:
+            messages = [*messages, {"event": "gap", "lost": lost}]
+        texts = [encode_json(message).decode() for message in messages]
+        for event in events:
+            if event.encoded is None:
+                event.encoded = encode_json(event.message)
+            texts.append(event.encoded.decode())
+        return texts
+
+    def close(self) -> None:
+        """Follow no longer."""
+        self._follower.close()
+
+
+def serve_watcher(websocket: WebSocket, registry: Registry, state: bool) -> None:
+    """Tell a watcher what changes until it leaves."""
+    converse(websocket, Watch(registry, state), websocket.send_all, lambda message: None)

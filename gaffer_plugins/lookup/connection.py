@@ -1,0 +1,143 @@
+"""A websocket to a lookupd, over a socket of gevent's: it must not hold up programs that are not patched."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gevent
+from gevent import socket
+from gevent.lock import BoundedSemaphore
+
+from gaffer.errors import GafferError
+
+from .config import Config, Place
+
+
+class LinkError(GafferError):
+    """A lookupd cannot be reached, or does not behave as one."""
+
+    code = "lookupd"
+
+
+class Connection:
+    """One connection, after its handshake.
+
+    :param patience: seconds that the way there may take, and each message.
+    :raises LinkError, OSError: there is none.
+    """
+
+    def __init__(self, place: Place, config: Config, patience: float) -> None:
+        from websocket import WebSocket, WebSocketException
+
+        self._errors: tuple[type[BaseException], ...] = (WebSocketException, OSError)
+        self._patience = patience
+        self._last_id = 0
+        self._place = place
+        sock: Any = None
+        try:
+            with gevent.Timeout(patience, LinkError(f"no connection within {patience:g} s")):
+                sock = _connect(place, config, patience)
+                self._websocket = WebSocket()
+                # The library's own locks are those of threads, and would stop the whole hub.
+                self._websocket.lock = BoundedSemaphore(1)
+                header = {"X-Api-Key": config.key} if config.key else {}
+                self._websocket.connect(_url(place), socket=sock, header=header, suppress_origin=True, redirect_limit=0)
+        except BaseException as error:
+            if sock is not None:
+                sock.close()
+            if isinstance(error, self._errors):
+                raise LinkError(_words(error)) from None
+            raise
+        sock.settimeout(None)
+
+    def next_id(self) -> int:
+        """Return the number of the next message."""
+        self._last_id += 1
+        return self._last_id
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message.
+
+        :raises LinkError: it cannot be sent.
+        """
+        try:
+            with gevent.Timeout(self._patience, LinkError(f"it does not read for {self._patience:g} s")):
+                self._websocket.send(json.dumps(message))
+        except self._errors as error:
+            raise LinkError(_words(error)) from None
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for an answer.
+
+        :raises LinkError: there will be none.
+        """
+        try:
+            opcode, data = self._websocket.recv_data()
+        except self._errors as error:
+            raise LinkError(_words(error)) from None
+        if opcode == 8:
+            reason = data[2:].decode("utf-8", "replace")
+            raise LinkError(f"it closed the connection{f': {reason}' if reason else ''}")
+        try:
+            answer = json.loads(data)
+        except ValueError:
+            raise LinkError("its answer is not JSON; is it a lookupd?") from None
+        if not isinstance(answer, dict):
+            raise LinkError("its answer is no object; is it a lookupd?")
+        return answer
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send a message and return the answer to it.
+
+        :raises LinkError: there is none, or it is an error.
+        """
+        with gevent.Timeout(self._patience, LinkError(f"no answer within {self._patience:g} s")):
+            self.send({"msgid": self.next_id(), **message})
+            answer = self.receive()
+        if not answer.get("ok"):
+            raise LinkError(str(answer.get("reason") or "it refused this node"))
+        return answer
+
+    def leave(self) -> None:
+        """Say that this is the end; the lookupd then forgets this node at once."""
+        try:
+            self._websocket.send_close(1000, b"gafferd stops")
+        except self._errors:
+            pass  # it has noticed already
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._websocket.shutdown()
+
+
+def _connect(place: Place, config: Config, patience: float) -> Any:
+    sock = socket.create_connection((place.host, place.port), timeout=patience)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if not place.tls:
+        return sock
+    from gevent import ssl
+
+    try:
+        context = ssl.create_default_context(cafile=config.cacert)
+        if config.certfile:
+            context.load_cert_chain(config.certfile, config.keyfile)
+        return context.wrap_socket(sock, server_hostname=place.host)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _url(place: Place) -> str:
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    return f"{'wss' if place.tls else 'ws'}://{host}:{place.port}{place.path}/ws"
+
+
+def _words(error: BaseException) -> str:
+    status = getattr(error, "status_code", None)
+    if status in (401, 403):
+        return "it does not let this node in: give a key with --lookupd-key that may write"
+    if status is not None:
+        return f"it answered with status {status}; is it a lookupd?"
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__

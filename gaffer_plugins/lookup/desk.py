@@ -1,0 +1,93 @@
+"""What lookupds are to know, and the messages that bring one of them there. Pure: no socket, no clock."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterator
+
+#: Pids in one message: a message may have 256 KiB.
+_SOME = 5_000
+
+
+class Desk:
+    """The jobs of this node and their processes, and who is to be told of changes."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, set[int]] = {}
+        self._heard_by: list[Callable[[str], None]] = []
+
+    def tell(self, changed: Callable[[str], None]) -> None:
+        """Call *changed* with the name of each job that changes from now on; it must not wait."""
+        self._heard_by.append(changed)
+
+    def add_job(self, name: str) -> None:
+        """A job was loaded."""
+        self.jobs.setdefault(name, set())
+        self._changed(name)
+
+    def remove_job(self, name: str) -> None:
+        """A job was unloaded."""
+        self.jobs.pop(name, None)
+        self._changed(name)
+
+    def add_process(self, name: str, pid: int) -> None:
+        """A process was started."""
+        self.jobs.setdefault(name, set()).add(pid)
+        self._changed(name)
+
+    def remove_process(self, name: str, pid: int) -> None:
+        """A process is gone."""
+        self.jobs.get(name, set()).discard(pid)
+        self._changed(name)
+
+    def _changed(self, name: str) -> None:
+        for heard in self._heard_by:
+            heard(name)
+
+
+class Told:
+    """What one lookupd was told, and what it has to be told still.
+
+    It remembers names of jobs, each once, however often they change: so it is bounded by what runs, and nothing
+    can be lost.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._sent: dict[str, set[int]] = {}
+        self._dirty: dict[str, None] = dict.fromkeys(desk.jobs)
+
+    def mark(self, name: str) -> None:
+        """Something about a job changed."""
+        self._dirty[name] = None
+
+    def __bool__(self) -> bool:
+        """Whether there is something to tell."""
+        return bool(self._dirty)
+
+    def forget(self, name: str) -> None:
+        """The lookupd refused a job: it is not told of its processes, either, until it changes."""
+        self._sent.pop(name, None)
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """Yield the messages, of one job after the other; what is yielded counts as told."""
+        while self._dirty:
+            name = next(iter(self._dirty))
+            del self._dirty[name]
+            yield from self._about(name)
+
+    def _about(self, name: str) -> Iterator[dict[str, Any]]:
+        wanted, sent = self._desk.jobs.get(name), self._sent.get(name)
+        if wanted is None:
+            if self._sent.pop(name, None) is not None:
+                yield {"type": "UNREGISTER_JOB", "job_name": name}
+            return
+        now = set(wanted)
+        self._sent[name] = now
+        if sent is None:
+            pids = sorted(now)
+            yield {"type": "REGISTER_JOB", "job_name": name, "pids": pids[:_SOME]}
+            sent = set(pids[:_SOME])
+        for kind, changed in (("UNREGISTER_PROCESS", sent - now), ("REGISTER_PROCESS", now - sent)):
+            pids = sorted(changed)
+            for at in range(0, len(pids), _SOME):
+                yield {"type": kind, "job_name": name, "pids": pids[at : at + _SOME]}
