@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ..web.request import Request
     from .sessions import Sessions
 
-_SOCKET: dict[str, Any] = {"method": "GET", "status": 101, "also": (426,), "tag": "lookup"}
+_SOCKET: dict[str, Any] = {"method": "GET", "status": 101, "also": (426,), "tag": "lookup", "first_message": True}
+#: Bytes that a message of a watcher may have: there is nothing that it could say.
+_MOST_HEARD = 4096
 _STATE = Arg("state", STRING, "1: begin with what is there already, up to the event ready", required=False)
 
 
@@ -139,19 +141,21 @@ class Answers:
 
     def node(self, request: Request) -> Reply:
         """``/ws``."""
-        from ..web.websocket import accept
+        from ..web.knock import answer
         from .sessions import MOST_TEXT
         from .sockets import serve_node
 
-        return accept(request, lambda websocket: serve_node(websocket, self._sessions), MOST_TEXT)
+        request.environ["gaffer.max_body"] = MOST_TEXT
+        return answer(request, lambda: lambda websocket: serve_node(websocket, self._sessions))
 
     def watch(self, request: Request) -> Reply:
         """``/lookup``."""
-        from ..web.websocket import accept
+        from ..web.knock import answer
         from .sockets import serve_watcher
 
         state = request.query.get("state") in ("1", "true")
-        return accept(request, lambda websocket: serve_watcher(websocket, self._registry, state), 4096)
+        request.environ["gaffer.max_body"] = _MOST_HEARD
+        return answer(request, lambda: lambda websocket: serve_watcher(websocket, self._registry, state))
 
 
 def _wanted(request: Request, parameter: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from typing import Any, Callable
+from typing import Any, Callable, cast
 
 import gevent
 from gevent.event import Event
 
+from ..access import Access
 from ..background.detach import Starter
 from ..background.limits import inherit_nothing, raise_file_limit
 from ..background.logs import Log, log_failures
@@ -55,6 +56,9 @@ class Service:
         self.settings = settings
         self.plugins = load_plugins(settings)
         self.hooks = Hooks(self.plugins.pm)
+        # It asks its manager for plugins and, which no route of ours needs, for processes.
+        self.access = Access(cast(Any, self))
+        self.access.strict = settings.get("require_key")
         self.registry = Registry()
         self.backend = self._find_backend()
         self.sessions = Sessions(self.registry, self.backend, settings.get("ping_interval"))
@@ -122,7 +126,7 @@ class Service:
 
     def application(self) -> Callable[..., Any]:
         """Return what answers requests, behind what decides who may come."""
-        app = App(check_routes([("lookup", routes(self.sessions))]))
+        app = App(check_routes([("lookup", routes(self.sessions))]), access=self.access)
         rules = make_rules(self.settings, None)
         names = host_names(self.settings.endpoints)
         return Guard(app, rules._replace(hosts=(*rules.hosts, *names)), program=NAME)
