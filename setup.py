@@ -18,6 +18,7 @@ BUILTIN_PLUGINS = [
     "webhooks",
     "streams",
     "websocket",
+    "sockjs",
     "lookup",
     "registry_memory",
 ]
@@ -75,7 +76,7 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["gaffer", "gaffer.*", "gaffer_plugins", "gaffer_plugins.*"]),
-    package_data={"gaffer": ["py.typed"]},
+    package_data={"gaffer": ["py.typed", "web/sockjs/client/*"]},
     zip_safe=False,
     install_requires=[
         "pluggy>=1.5",

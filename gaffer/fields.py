@@ -126,10 +126,15 @@ class Int(Kind):
 
 
 class Seconds(Kind):
-    """A finite, non-negative number of seconds, as a float."""
+    """A finite number of seconds, as a float; not less than *low*, which is not negative."""
 
     label = "seconds"
     schema = _SECONDS
+
+    def __init__(self, low: float = 0) -> None:
+        self.low = low
+        if low:
+            self.schema = {**_SECONDS, "minimum": low}
 
     def parse(self, text: str) -> float:
         try:
@@ -141,8 +146,8 @@ class Seconds(Kind):
     def check(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"expected a number of seconds, not {value!r}")
-        if not 0 <= value <= _LONGEST:  # so written, it refuses what is not a number too
-            raise ValueError(f"expected a number of seconds from 0 to one year, not {value!r}")
+        if not self.low <= value <= _LONGEST:  # so written, it refuses what is not a number too
+            raise ValueError(f"expected a number of seconds from {self.low:g} to one year, not {value!r}")
         return float(value)
 
 

@@ -71,13 +71,19 @@ class Session:
     :param board: measures for everybody who subscribed to statistics.
     :param identity: who it is. None is nobody yet, where keys are needed: its first message has to be ``AUTH:<key>``.
     :param environ: of the request that began it; whose key comes late is found out with what that shows.
+    :param waiting: characters of answers that may wait to be sent; by default :data:`MOST_WAITING`.
 
     A transport calls :meth:`hear` with each message, :meth:`take` for what is to be sent, and :meth:`close` at
     the end. ``wake`` is called when there is something to take.
     """
 
     def __init__(
-        self, manager: Manager, board: Board, identity: Identity | None = None, environ: dict[str, Any] | None = None
+        self,
+        manager: Manager,
+        board: Board,
+        identity: Identity | None = None,
+        environ: dict[str, Any] | None = None,
+        waiting: int = 0,
     ) -> None:
         self.wake: Callable[[], None] | None = None
         #: Whether nothing more is to be heard from or said to it: what there is still has to be taken.
@@ -88,6 +94,7 @@ class Session:
         self._environ = environ
         self._first = True
         self._late: gevent.Greenlet | None = None
+        self._most_waiting = waiting
         self._closed = False
         self._answers: deque[str] = deque()
         self._waiting = 0
@@ -138,7 +145,7 @@ class Session:
         text = encode_json(message).decode()
         self._answers.append(text)
         self._waiting += len(text)
-        if self._waiting > MOST_WAITING:
+        if self._waiting > (self._most_waiting or MOST_WAITING):
             self._room.clear()
         self._woken()
 

@@ -33,6 +33,7 @@ def converse(
     send: Callable[[list[Any]], Any],
     hear: Callable[[str | bytes], Any],
     farewell: str = "",
+    beat: tuple[float, Any] | None = None,
 ) -> None:
     """Send what *source* has and hear what the peer says, until either ends; *source* is closed then.
 
@@ -40,8 +41,9 @@ def converse(
     :param hear: takes a message; while it waits, nothing more is read from the peer. It waits no longer once
         *source* is closed.
     :param farewell: the reason of the close when the source has ended.
+    :param beat: after so many seconds without anything to send, this item is sent.
     """
-    sender = gevent.spawn(_send, websocket, source, send, farewell)
+    sender = gevent.spawn(_send, websocket, source, send, farewell, beat)
     try:
         while (message := websocket.receive()) is not None:
             hear(message)
@@ -51,8 +53,15 @@ def converse(
         source.close()
 
 
-def _send(websocket: WebSocket, source: Tap, send: Callable[[list[Any]], Any], farewell: str) -> None:
+def _send(
+    websocket: WebSocket,
+    source: Tap,
+    send: Callable[[list[Any]], Any],
+    farewell: str,
+    beat: tuple[float, Any] | None,
+) -> None:
     bell, turn = Event(), Turn()
+    silence = None if beat is None else beat[0]
     source.wake = bell.set
     try:
         while not websocket.closed:
@@ -65,7 +74,8 @@ def _send(websocket: WebSocket, source: Tap, send: Callable[[list[Any]], Any], f
                 websocket.close(NORMAL, farewell)
                 return
             else:
-                bell.wait()
+                if not bell.wait(silence) and beat is not None:
+                    send([beat[1]])
                 turn.begin()
     except Closed:
         source.close()  # whoever hears may wait for room in what is sent

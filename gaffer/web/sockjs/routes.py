@@ -1,0 +1,160 @@
+"""The URLs of a SockJS service below a prefix. Importing this costs nothing: neither gevent nor a server."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable
+
+from ...commands import Arg
+from ...schemas import BOOLEAN, COUNT, STRING, Schema, listed, returns
+from ..request import Request
+from ..routes import Route
+from . import Limits
+
+_PART: Schema = {"type": "string", "pattern": r"^[^/.]+$", "examples": ["000"]}
+_PLACES = (
+    Arg("server", _PART, "any; a load balancer may go by it"),
+    Arg("session", _PART, "the session's id, which the client makes up"),
+)
+_CALLBACK = Arg(
+    "c", {"type": "string", "pattern": r"^[A-Za-z0-9_.-]{1,128}$", "examples": ["callback"]}, "the function to call"
+)
+_INFO = returns(websocket=BOOLEAN, cookie_needed=BOOLEAN, origins=listed(STRING), entropy=COUNT)
+_MESSAGES: Schema = {"type": "array", "items": STRING, "examples": [['{"event": "NOP"}']]}
+_SCRIPT = "application/javascript; charset=UTF-8"
+_PAGE = "text/html; charset=UTF-8"
+_PLAIN = "text/plain; charset=UTF-8"
+
+#: Method, what comes after the prefix and the session, a description, and what differs from other routes.
+_RECEIVE: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    ("POST", "xhr", "polling: one frame", {"media": _SCRIPT}),
+    ("POST", "xhr_streaming", "streaming: frames, one a line", {"media": _SCRIPT}),
+    ("GET", "eventsource", "streaming: frames as server-sent events", {"media": "text/event-stream"}),
+    ("GET", "htmlfile", "streaming: frames as scripts of a page", {"media": _PAGE}),
+    ("GET", "jsonp", "polling: one frame, as a script", {"media": _SCRIPT}),
+)
+_SEND: tuple[tuple[str, int, dict[str, Any]], ...] = (
+    ("xhr_send", 204, {}),
+    ("jsonp_send", 200, {"media": _PLAIN, "result": STRING}),
+)
+
+
+class Late:
+    """A service that is made when the first request for it comes: until then, gafferd need not load what it needs.
+
+    :param make: makes it.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self.made: Any = None
+
+    def handler(self, name: str) -> Callable[..., Any]:
+        """Return a handler that calls the service's method *name*."""
+
+        def handle(request: Request, **places: Any) -> Any:
+            if self.made is None:
+                self.made = self._make()
+            return getattr(self.made, name)(request, **places)
+
+        return handle
+
+    def close(self) -> None:
+        """Close the service, if there is one."""
+        if self.made is not None:
+            self.made.close()
+
+
+def late(
+    make: Callable[[Request], Any], limits: Limits | None = None, origins: Callable[[], Iterable[str]] = tuple
+) -> Late:
+    """Return a service that is made when it is needed; see :class:`gaffer.web.sockjs.service.SockJS`."""
+
+    def service() -> Any:
+        from .service import SockJS
+
+        return SockJS(make, limits, origins)
+
+    return Late(service)
+
+
+def routes(prefix: str, service: Late, permission: str | None = "read", tag: str = "Live") -> list[Route]:
+    """Return the routes of a service.
+
+    :param prefix: where, without a slash at the end: ``/channel``.
+    :param service: what :func:`late` returned.
+    :param permission: who may have a session; the other URLs are open to everybody.
+    """
+    handler, common = service.handler, {"tag": tag}
+    session = f"{prefix}/<server>/<session>"
+    seated: dict[str, Any] = {**common, "permission": permission}
+    found = [*_open_routes(prefix, handler, tag)]
+    for method, name, summary, more in _RECEIVE:
+        called = (_CALLBACK,) if name in ("htmlfile", "jsonp") else ()
+        found.append(
+            Route(
+                method=method,
+                path=f"{session}/{name}",
+                handler=handler(name),
+                summary=f"SockJS {summary}",
+                parameters=(*_PLACES, *called),
+                raw=method == "POST",
+                result=STRING,
+                also=(503, *((500,) if called else ())),
+                **{**seated, **more},
+            )
+        )
+    for name, status, more in _SEND:
+        found.append(
+            Route(
+                method="POST",
+                path=f"{session}/{name}",
+                handler=handler(name),
+                summary="SockJS messages of a client",
+                parameters=_PLACES,
+                body=_MESSAGES,
+                raw=True,
+                status=status,
+                also=(500,),
+                **{**seated, **more},
+            )
+        )
+    socket = Route(
+        method="GET",
+        path=f"{session}/websocket",
+        handler=handler("websocket"),
+        summary="a websocket: SockJS frames and messages",
+        parameters=_PLACES,
+        status=101,
+        **seated,
+    )
+    return [*found, socket]
+
+
+def _open_routes(prefix: str, handler: Callable[[str], Any], tag: str) -> list[Route]:
+    version = Arg(
+        "version", {"type": "string", "pattern": "^-[^/]*$", "examples": ["-1.6.1"]}, "the client's, after a dash"
+    )
+    pages: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+        ("", "greeting", "SockJS says hello", {"media": _PLAIN, "result": STRING}),
+        ("/", "greeting", "SockJS says hello", {"media": _PLAIN, "result": STRING}),
+        (
+            "/info",
+            "info",
+            "what this SockJS service can",
+            {"media": "application/json; charset=UTF-8", "result": _INFO},
+        ),
+        ("/iframe.html", "iframe", "SockJS for pages of other origins", {"media": _PAGE, "result": STRING}),
+        (
+            "/iframe<version>.html",
+            "iframe",
+            "SockJS for pages of other origins",
+            {"media": _PAGE, "result": STRING, "parameters": (version,)},
+        ),
+        ("/sockjs.min.js", "library", "the SockJS client for browsers", {"media": _SCRIPT, "result": STRING}),
+    )
+    return [
+        Route(
+            "GET", prefix + path, handler=handler(name), permission=None, summary=summary, tag=tag, also=(304,), **more
+        )
+        for path, name, summary, more in pages
+    ]

@@ -1,0 +1,234 @@
+"""One SockJS service: the answers at its URLs."""
+
+from __future__ import annotations
+
+from http.cookies import CookieError, SimpleCookie
+from typing import Callable, Iterable
+from urllib.parse import parse_qs
+
+import gevent
+
+from ...errors import BadRequest, Forbidden, GafferError, NotFound
+from ..pump import converse
+from ..replies import Reply
+from ..request import Request
+from ..websocket import POLICY, UpgradeRequired, WebSocket, accept, check
+from . import Limits, frames, pages, transports
+from .session import Occupied, Peer, Session, Sessions
+from .transports import Frames, Once, Receiving, Stream, Transport
+
+#: Makes what hears and answers one client; the request is the session's first.
+Make = Callable[[Request], Peer]
+_COOKIE = "JSESSIONID"
+_FORM = "application/x-www-form-urlencoded"
+_PLAIN = "text/plain; charset=UTF-8"
+
+
+class SockJS:
+    """The handlers of one service; :func:`gaffer.web.sockjs.routes.routes` says where.
+
+    :param make: makes the peer of each new session.
+    :param origins: returns the web origins whose pages may use the service, beside its own: they may frame its iframe.
+        Other requests were let through, or not, by :class:`gaffer.web.guard.Guard`.
+    """
+
+    def __init__(self, make: Make, limits: Limits | None = None, origins: Callable[[], Iterable[str]] = tuple) -> None:
+        self.limits = limits or Limits()
+        self._make = make
+        self._origins = origins
+        self.sessions = Sessions(self.limits, gevent.spawn_later)
+
+    def close(self) -> None:
+        """End all sessions."""
+        self.sessions.close()
+
+    # -- without a session ----------------------------------------------------------------------
+
+    def greeting(self, request: Request) -> Reply:
+        """``/``."""
+        return pages.greeting()
+
+    def info(self, request: Request) -> Reply:
+        """``/info``."""
+        return self._reply(request, pages.info(self.limits), "application/json; charset=UTF-8", cookie=False)
+
+    def iframe(self, request: Request, version: str = "") -> Reply:
+        """``/iframe.html`` and ``/iframe-VERSION.html``."""
+        if version and not version.startswith("-"):
+            raise NotFound(f"there is nothing at {request.path[:200]}")
+        base = request.path.rpartition("/")[0]
+        return pages.iframe(request, self.limits.client or f"{base}/sockjs.min.js", self._origins())
+
+    def library(self, request: Request) -> Reply:
+        """``/sockjs.min.js``: the client for pages, and for the iframe."""
+        return pages.library(request)
+
+    # -- receiving ------------------------------------------------------------------------------
+
+    def xhr(self, request: Request, server: str, session: str) -> Reply:
+        """``/SERVER/SESSION/xhr``."""
+        return self._receive(request, session, transports.XHR)
+
+    def xhr_streaming(self, request: Request, server: str, session: str) -> Reply:
+        """``/SERVER/SESSION/xhr_streaming``."""
+        return self._receive(request, session, transports.XHR_STREAMING)
+
+    def eventsource(self, request: Request, server: str, session: str) -> Reply:
+        """``/SERVER/SESSION/eventsource``."""
+        return self._receive(request, session, transports.EVENTSOURCE)
+
+    def htmlfile(self, request: Request, server: str, session: str) -> Reply:
+        """``/SERVER/SESSION/htmlfile?c=CALLBACK``."""
+        return self._called(request, session, transports.htmlfile)
+
+    def jsonp(self, request: Request, server: str, session: str) -> Reply:
+        """``/SERVER/SESSION/jsonp?c=CALLBACK``."""
+        return self._called(request, session, transports.jsonp)
+
+    def _called(self, request: Request, session: str, transport: Callable[[str | None], Transport]) -> Reply:
+        try:
+            return self._receive(request, session, transport(request.query.get("c")))
+        except transports.BadCallback as error:
+            return self._sentence(request, error)
+
+    def _receive(self, request: Request, id: str, transport: Transport) -> Reply:
+        _check_id(request, id)
+        check_site(request)
+        if request.method == "HEAD":
+            return Reply("200 OK", self._headers(request, transport.media), ())
+        session = self.sessions.open(id, lambda: self._make(request))
+        try:
+            source = Frames(session)
+        except Occupied:
+            body = transport.prelude + transport.wrap(frames.closing(*frames.OCCUPIED))
+            return self._reply(request, body, transport.media)
+        receiving = Receiving(source, request.environ.get("gaffer.connection"))
+        if transport.streams:
+            body_of = Stream(receiving, transport, self.limits.heartbeat, self.limits.response)
+            return Reply("200 OK", self._headers(request, transport.media), body_of)
+        return self._one(request, receiving, transport)
+
+    def _one(self, request: Request, receiving: Receiving, transport: Transport) -> Reply:
+        """Wait for a frame and return it as a whole answer."""
+        try:
+            frame = receiving.frame(self.limits.heartbeat)
+        except BaseException:
+            receiving.close()
+            raise
+        data = b"" if frame is None else transport.wrap(frame)
+        headers = [*self._headers(request, transport.media), ("Content-Length", str(len(data)))]
+        if frame is None:
+            receiving.close()
+            return Reply("200 OK", headers, (data,))
+        return Reply("200 OK", headers, Once(receiving, data))
+
+    # -- sending --------------------------------------------------------------------------------
+
+    def xhr_send(self, request: Request, server: str, session: str) -> Reply:
+        """``/SERVER/SESSION/xhr_send``."""
+        return self._hear(request, session, lambda: request.read(), b"")
+
+    def jsonp_send(self, request: Request, server: str, session: str) -> Reply:
+        """``/SERVER/SESSION/jsonp_send``: a form, or what ``xhr_send`` takes."""
+        return self._hear(request, session, lambda: _form(request), b"ok")
+
+    def _hear(self, request: Request, id: str, read: Callable[[], bytes], thanks: bytes) -> Reply:
+        _check_id(request, id)
+        session = self.sessions.find(id)
+        try:
+            texts = frames.read(read())
+        except frames.Broken as error:
+            return self._sentence(request, error)
+        session.hear(texts)
+        if thanks:
+            return self._reply(request, thanks, _PLAIN)
+        return Reply("204 No Content", self._headers(request, _PLAIN), ())
+
+    # -- the websocket --------------------------------------------------------------------------
+
+    def websocket(self, request: Request, server: str, session: str) -> Reply:
+        """``/SERVER/SESSION/websocket``: a session of its own, whatever its id."""
+        _check_id(request, session)
+        if not self.limits.websocket:
+            raise NotFound("websockets are switched off here")
+        if request.environ.get("HTTP_UPGRADE", "").lower() != "websocket":
+            return self._sentence(request, BadRequest('Can "Upgrade" only to "WebSocket".'))
+        if "upgrade" not in request.environ.get("HTTP_CONNECTION", "").lower():
+            return self._sentence(request, BadRequest('"Connection" must be "Upgrade".'))
+        try:
+            check(request.environ)
+        except UpgradeRequired as error:
+            return self._sentence(request, BadRequest(str(error)))
+        return accept(request, lambda websocket: self._talk(request, websocket))
+
+    def _talk(self, request: Request, websocket: WebSocket) -> None:
+        session = Session(self._make(request))
+
+        def hear(message: str | bytes) -> None:
+            if not message:
+                return
+            try:
+                session.hear(frames.read(message, alone=True))
+            except frames.Broken as error:
+                websocket.close(POLICY, str(error))
+
+        source = Frames(session)
+        converse(websocket, source, websocket.send_all, hear, beat=(self.limits.heartbeat, frames.HEARTBEAT))
+
+    # -- answers --------------------------------------------------------------------------------
+
+    def _reply(self, request: Request, body: bytes, media: str, status: str = "200 OK", cookie: bool = True) -> Reply:
+        headers = [*self._headers(request, media, cookie), ("Content-Length", str(len(body)))]
+        return Reply(status, headers, (body,))
+
+    def _sentence(self, request: Request, error: GafferError) -> Reply:
+        status = "400 Bad Request" if error.status == 400 else "500 Internal Server Error"
+        return self._reply(request, f"{error}\n".encode(), _PLAIN, status)
+
+    def _headers(self, request: Request, media: str, cookie: bool = True) -> list[tuple[str, str]]:
+        # A proxy that collects an answer before it passes it on would never pass on one that goes on.
+        found = [("Content-Type", media), pages.UNCACHED, pages.NOSNIFF, ("X-Accel-Buffering", "no")]
+        if "HTTP_ORIGIN" in request.environ:
+            # Clients send their requests "with credentials". Whether they may at all is said by another header.
+            found.append(("Access-Control-Allow-Credentials", "true"))
+        if cookie and self.limits.cookies:
+            found.append(("Set-Cookie", f"{_COOKIE}={_cookie(request)}; path=/"))
+        return found
+
+
+def check_site(request: Request) -> None:
+    """Refuse what a page of somebody else's made its browser load as a script, a picture or a frame.
+
+    Such requests have no Origin, by which :class:`gaffer.web.guard.Guard` would know them.
+
+    :raises Forbidden: the browser says that it is one.
+    """
+    environ = request.environ
+    if "HTTP_ORIGIN" not in environ and environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin"):
+        raise Forbidden("pages of other sites may not load this; with a transport that sends an Origin they may")
+
+
+def _check_id(request: Request, id: str) -> None:
+    parts = request.path.split("/")
+    if "." in id or "." in parts[-3]:
+        raise NotFound(f"there is nothing at {request.path[:200]}")
+
+
+def _form(request: Request) -> bytes:
+    body = request.read()
+    if request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != _FORM:
+        return body
+    try:
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError:
+        raise frames.Broken("Broken JSON encoding.") from None
+    return fields.get("d", [""])[0].encode("utf-8", "replace")
+
+
+def _cookie(request: Request) -> str:
+    """Return the value that the client has already; a load balancer may have given it."""
+    try:
+        morsel = SimpleCookie(request.environ.get("HTTP_COOKIE", "")).get(_COOKIE)
+    except CookieError:
+        morsel = None
+    return morsel.coded_value if morsel is not None and morsel.coded_value.isprintable() else "dummy"

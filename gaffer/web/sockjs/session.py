@@ -1,0 +1,212 @@
+"""Sessions: what outlives the requests of one client. No sockets and no clock in here; both are handed in."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Protocol
+
+from gevent.lock import BoundedSemaphore
+
+from ...errors import Conflict, NotFound, Unavailable
+from . import Limits, frames
+
+
+class Peer(Protocol):
+    """What a service has for each session: it hears the client and says what the client is to hear.
+
+    :class:`gaffer.web.channel.Session` is one. What waits in it must be bounded by itself. It may have a ``farewell``,
+    a code and a reason, for its session's end; without one it is 3000 "Go away!".
+    """
+
+    #: Called when there is something to take, or nothing will come any more. Set by the session.
+    wake: Callable[[], None] | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything was taken and nothing will come: the session is closed then."""
+
+    def take(self) -> list[str]:
+        """Return messages to send; never waits."""
+
+    def hear(self, text: str) -> None:
+        """Take a message; while it waits, the client has to."""
+
+    def close(self) -> None:
+        """The client is gone; it may be called several times, and also while somebody waits in :meth:`hear`."""
+
+
+class Occupied(Conflict):
+    """Another request is receiving already; a session has one receiver at a time."""
+
+
+#: ``after(seconds, function)`` calls *function* later, unless what it returns is killed.
+After = Callable[[float, Callable[[], None]], Any]
+
+
+class Session:
+    """One session.
+
+    Receivers come and go: each calls :meth:`attach`, then :meth:`next` whenever it is woken, and :meth:`detach`.
+
+    :param timeout: seconds without a receiver after which it has ended.
+    :param after: a clock; None for a session that ends with its only receiver.
+    :param forget: called when the session is over and its end was remembered long enough.
+    """
+
+    __slots__ = (
+        "closed",
+        "_after",
+        "_forget",
+        "_fresh",
+        "_hearing",
+        "_peer",
+        "_timeout",
+        "_timer",
+        "_wake",
+        "__weakref__",
+    )
+
+    def __init__(
+        self, peer: Peer, timeout: float = 0.0, after: After | None = None, forget: Callable[[], Any] | None = None
+    ) -> None:
+        #: The frame that says why it has ended; None while it has not.
+        self.closed: str | None = None
+        self._peer = peer
+        self._timeout = timeout
+        self._after = after
+        self._forget = forget
+        self._fresh = True
+        self._wake: Callable[[], None] | None = None
+        self._timer: Any = None
+        self._hearing = BoundedSemaphore(1)
+        peer.wake = self._woken
+
+    def _woken(self) -> None:
+        if self._wake is not None:
+            self._wake()
+
+    # -- receiving ------------------------------------------------------------------------------
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """Receive from now on.
+
+        :param wake: called when there may be a frame; it must only set something.
+        :raises Occupied: somebody else does.
+        """
+        if self._wake is not None:
+            raise Occupied(frames.OCCUPIED[1])
+        self._wake = wake
+        self._stop_timer()
+
+    def next(self) -> str | None:
+        """Return the next frame, None if there is none yet. The one that closes is given to all who come for it."""
+        if self._fresh:
+            self._fresh = False
+            return frames.OPEN
+        if self.closed is None:
+            texts = self._peer.take()
+            if texts:
+                return frames.messages(texts)
+            if self._peer.ended:
+                self.close(*getattr(self._peer, "farewell", frames.GO_AWAY))
+        return self.closed
+
+    def detach(self, clean: bool) -> None:
+        """Receive no longer.
+
+        :param clean: everything that :meth:`next` returned was sent; else nobody knows what the client has got, so the
+            session has ended.
+        """
+        self._wake = None
+        if not clean:
+            self.close(*frames.INTERRUPTED)
+        self._start_timer()
+
+    # -- hearing --------------------------------------------------------------------------------
+
+    def hear(self, texts: list[str]) -> None:
+        """Let the service hear messages, those of one request together."""
+        with self._hearing:
+            for text in texts:
+                if self.closed is not None:
+                    return
+                self._peer.hear(text)
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def close(self, code: int, reason: str) -> None:
+        """End the session; whoever receives is told."""
+        if self.closed is not None:
+            return
+        self.closed = frames.closing(code, reason)
+        self._peer.wake = None
+        self._peer.close()
+        self._woken()
+        if self._wake is None:
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        if self._after is not None:
+            self._timer = self._after(self._timeout, self._expire)
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.kill(block=False)
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self._wake is None:
+            self.drop()
+
+    def drop(self) -> None:
+        """End it without a word and forget it."""
+        self._after = None
+        self._stop_timer()
+        self.close(*frames.GO_AWAY)
+        if self._forget is not None:
+            self._forget()
+
+
+class Sessions:
+    """The sessions of a service that are not on websockets, by the id that their clients chose."""
+
+    def __init__(self, limits: Limits, after: After) -> None:
+        self._limits = limits
+        self._after = after
+        self._sessions: dict[str, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def open(self, id: str, make: Callable[[], Peer]) -> Session:
+        """Return the session *id*, made now if there is none.
+
+        :param make: makes its peer.
+        :raises Unavailable: there are too many.
+        """
+        found = self._sessions.get(id)
+        if found is not None:
+            return found
+        if len(self._sessions) >= self._limits.sessions:
+            raise Unavailable(
+                f"there are {self._limits.sessions} sessions already; try again later, or use a websocket"
+            )
+        made = Session(make(), self._limits.timeout, self._after, lambda: self._sessions.pop(id, None))
+        self._sessions[id] = made
+        return made
+
+    def find(self, id: str) -> Session:
+        """Return the session *id*.
+
+        :raises NotFound: there is none, or it has ended.
+        """
+        found = self._sessions.get(id)
+        if found is None or found.closed is not None:
+            raise NotFound("there is no such session, or it has ended")
+        return found
+
+    def close(self) -> None:
+        """End all of them."""
+        for session in list(self._sessions.values()):
+            session.drop()

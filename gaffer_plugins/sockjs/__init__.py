@@ -1,0 +1,129 @@
+"""``/channel`` over SockJS (CONTRACT §6): the protocol of :mod:`gaffer.web.channel` for every browser and proxy.
+
+The websocket without SockJS' frames, ``/channel/websocket``, is the plugin ``websocket``'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gaffer import Plugin, hookimpl
+from gaffer.fields import Bool, Int, OptionalText, Seconds
+from gaffer.version import __version__
+from gaffer.web.sockjs import WAITING, Limits
+
+if TYPE_CHECKING:
+    from gaffer.manager import Manager
+    from gaffer.options import Options
+    from gaffer.settings import Settings
+    from gaffer.web.request import Request
+    from gaffer.web.routes import Route
+    from gaffer.web.sockjs.routes import Late
+
+__all__ = ["SockjsPlugin"]
+
+PREFIX = "/channel"
+_USUAL = Limits()
+
+
+class SockjsPlugin(Plugin):
+    """SockJS."""
+
+    name = "sockjs"
+    version = __version__
+    description = "subscriptions and commands for browsers: SockJS at /channel"
+
+    def __init__(self) -> None:
+        self._service: Late | None = None
+
+    @hookimpl
+    def gaffer_add_options(self, options: Options) -> None:
+        """Declare how sessions behave."""
+        options.add(
+            "sockjs_heartbeat",
+            Seconds(0.1),
+            _USUAL.heartbeat,
+            "seconds of silence before a client is sent a sign of life",
+        )
+        options.add(
+            "sockjs_timeout", Seconds(0.1), _USUAL.timeout, "seconds that a session waits for its client to come back"
+        )
+        options.add(
+            "sockjs_response_limit",
+            Int(1024, 1 << 30),
+            _USUAL.response,
+            "bytes after which a streamed answer ends and the client asks for the next",
+        )
+        options.add(
+            "sockjs_sessions",
+            Int(1, 100_000),
+            _USUAL.sessions,
+            "SockJS sessions that there may be, besides those on websockets",
+        )
+        options.add(
+            "sockjs_waiting",
+            Int(4096, 1 << 30),
+            WAITING,
+            "characters of answers that wait for a client; until it reads them, it is not heard any more",
+        )
+        options.add("sockjs_cookies", Bool(), _USUAL.cookies, "set the cookie JSESSIONID, for load balancers")
+        options.add("sockjs_websocket", Bool(), _USUAL.websocket, "offer websockets to SockJS clients")
+        options.add(
+            "sockjs_client",
+            OptionalText(),
+            None,
+            "URL of the SockJS client that iframes load; it must be of the version that the pages use",
+        )
+
+    @hookimpl
+    def gaffer_routes(self, manager: Manager) -> list[Route]:
+        """Return the routes; what they need is imported by the first of them that is used."""
+        from gaffer.web.sockjs.routes import late, routes
+
+        settings = manager.settings
+        waiting = _option(settings, "sockjs_waiting", WAITING)
+        boards: list[Any] = []
+
+        def make(request: Request) -> Any:
+            from gaffer.web.board import Board
+            from gaffer.web.channel import Session
+
+            if not boards:
+                boards.append(Board())
+            return Session(manager, boards[0], waiting=waiting)
+
+        self._service = late(make, limits(settings), lambda: _origins(manager.settings))
+        return routes(PREFIX, self._service)
+
+    @hookimpl
+    def gaffer_manager_stopped(self) -> None:
+        """End the sessions that no request will come for any more."""
+        if self._service is not None:
+            self._service.close()
+
+
+def limits(settings: Settings | None) -> Limits:
+    """Return what the settings say."""
+    return Limits(
+        heartbeat=_option(settings, "sockjs_heartbeat", _USUAL.heartbeat),
+        timeout=_option(settings, "sockjs_timeout", _USUAL.timeout),
+        response=_option(settings, "sockjs_response_limit", _USUAL.response),
+        sessions=_option(settings, "sockjs_sessions", _USUAL.sessions),
+        cookies=_option(settings, "sockjs_cookies", _USUAL.cookies),
+        websocket=_option(settings, "sockjs_websocket", _USUAL.websocket),
+        client=_option(settings, "sockjs_client", None) or "",
+    )
+
+
+def _origins(settings: Settings | None) -> list[str]:
+    """Return the origins whose pages may use the API; they were checked when the settings were."""
+    from gaffer.web.rules import check_origin
+
+    return [check_origin(origin) for origin in _option(settings, "allowed_origins", ())]
+
+
+def _option(settings: Settings | None, name: str, default: Any) -> Any:
+    """Return an option; an embedder's settings may have been read without it, or there are none."""
+    if settings is None or settings.options.get(name) is None:
+        return default
+    return settings.get(name)
