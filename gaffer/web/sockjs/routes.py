@@ -13,7 +13,7 @@ from . import Limits
 _PART: Schema = {"type": "string", "pattern": r"^[^/.]+$", "examples": ["000"]}
 _PLACES = (
     Arg("server", _PART, "any; a load balancer may go by it"),
-    Arg("session", _PART, "the session's id, which the client makes up"),
+    Arg("id", _PART, "the session's id, which the client makes up"),
 )
 _CALLBACK = Arg(
     "c", {"type": "string", "pattern": r"^[A-Za-z0-9_.-]{1,128}$", "examples": ["callback"]}, "the function to call"
@@ -85,8 +85,9 @@ def routes(prefix: str, service: Late, permission: str | None = "read", tag: str
     :param permission: who may have a session; the other URLs are open to everybody.
     """
     handler, common = service.handler, {"tag": tag}
-    session = f"{prefix}/<server>/<session>"
-    seated: dict[str, Any] = {**common, "permission": permission}
+    session = f"{prefix}/<server>/<id>"
+    # Who has no header for a key says it first of all; what each may see is the peer's business.
+    seated: dict[str, Any] = {**common, "permission": permission, "target": "visible", "first_message": True}
     found = [*_open_routes(prefix, handler, tag)]
     for method, name, summary, more in _RECEIVE:
         called = (_CALLBACK,) if name in ("htmlfile", "jsonp") else ()

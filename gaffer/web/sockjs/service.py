@@ -65,29 +65,29 @@ class SockJS:
 
     # -- receiving ------------------------------------------------------------------------------
 
-    def xhr(self, request: Request, server: str, session: str) -> Reply:
-        """``/SERVER/SESSION/xhr``."""
-        return self._receive(request, session, transports.XHR)
+    def xhr(self, request: Request, server: str, id: str) -> Reply:
+        """``/SERVER/ID/xhr``."""
+        return self._receive(request, id, transports.XHR)
 
-    def xhr_streaming(self, request: Request, server: str, session: str) -> Reply:
-        """``/SERVER/SESSION/xhr_streaming``."""
-        return self._receive(request, session, transports.XHR_STREAMING)
+    def xhr_streaming(self, request: Request, server: str, id: str) -> Reply:
+        """``/SERVER/ID/xhr_streaming``."""
+        return self._receive(request, id, transports.XHR_STREAMING)
 
-    def eventsource(self, request: Request, server: str, session: str) -> Reply:
-        """``/SERVER/SESSION/eventsource``."""
-        return self._receive(request, session, transports.EVENTSOURCE)
+    def eventsource(self, request: Request, server: str, id: str) -> Reply:
+        """``/SERVER/ID/eventsource``."""
+        return self._receive(request, id, transports.EVENTSOURCE)
 
-    def htmlfile(self, request: Request, server: str, session: str) -> Reply:
-        """``/SERVER/SESSION/htmlfile?c=CALLBACK``."""
-        return self._called(request, session, transports.htmlfile)
+    def htmlfile(self, request: Request, server: str, id: str) -> Reply:
+        """``/SERVER/ID/htmlfile?c=CALLBACK``."""
+        return self._called(request, id, transports.htmlfile)
 
-    def jsonp(self, request: Request, server: str, session: str) -> Reply:
-        """``/SERVER/SESSION/jsonp?c=CALLBACK``."""
-        return self._called(request, session, transports.jsonp)
+    def jsonp(self, request: Request, server: str, id: str) -> Reply:
+        """``/SERVER/ID/jsonp?c=CALLBACK``."""
+        return self._called(request, id, transports.jsonp)
 
-    def _called(self, request: Request, session: str, transport: Callable[[str | None], Transport]) -> Reply:
+    def _called(self, request: Request, id: str, transport: Callable[[str | None], Transport]) -> Reply:
         try:
-            return self._receive(request, session, transport(request.query.get("c")))
+            return self._receive(request, id, transport(request.query.get("c")))
         except transports.BadCallback as error:
             return self._sentence(request, error)
 
@@ -96,7 +96,7 @@ class SockJS:
         check_site(request)
         if request.method == "HEAD":
             return Reply("200 OK", self._headers(request, transport.media), ())
-        session = self.sessions.open(id, lambda: self._make(request))
+        session = self.sessions.open(id, lambda: self._make(request), request.identity)
         try:
             source = Frames(session)
         except Occupied:
@@ -124,17 +124,17 @@ class SockJS:
 
     # -- sending --------------------------------------------------------------------------------
 
-    def xhr_send(self, request: Request, server: str, session: str) -> Reply:
-        """``/SERVER/SESSION/xhr_send``."""
-        return self._hear(request, session, lambda: request.read(), b"")
+    def xhr_send(self, request: Request, server: str, id: str) -> Reply:
+        """``/SERVER/ID/xhr_send``."""
+        return self._hear(request, id, lambda: request.read(), b"")
 
-    def jsonp_send(self, request: Request, server: str, session: str) -> Reply:
-        """``/SERVER/SESSION/jsonp_send``: a form, or what ``xhr_send`` takes."""
-        return self._hear(request, session, lambda: _form(request), b"ok")
+    def jsonp_send(self, request: Request, server: str, id: str) -> Reply:
+        """``/SERVER/ID/jsonp_send``: a form, or what ``xhr_send`` takes."""
+        return self._hear(request, id, lambda: _form(request), b"ok")
 
     def _hear(self, request: Request, id: str, read: Callable[[], bytes], thanks: bytes) -> Reply:
         _check_id(request, id)
-        session = self.sessions.find(id)
+        session = self.sessions.find(id, request.identity)
         try:
             texts = frames.read(read())
         except frames.Broken as error:
@@ -146,9 +146,9 @@ class SockJS:
 
     # -- the websocket --------------------------------------------------------------------------
 
-    def websocket(self, request: Request, server: str, session: str) -> Reply:
-        """``/SERVER/SESSION/websocket``: a session of its own, whatever its id."""
-        _check_id(request, session)
+    def websocket(self, request: Request, server: str, id: str) -> Reply:
+        """``/SERVER/ID/websocket``: a session of its own, whatever its id."""
+        _check_id(request, id)
         if not self.limits.websocket:
             raise NotFound("websockets are switched off here")
         if request.environ.get("HTTP_UPGRADE", "").lower() != "websocket":

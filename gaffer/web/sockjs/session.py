@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 from gevent.lock import BoundedSemaphore
 
-from ...errors import Conflict, NotFound, Unavailable
+from ...errors import Conflict, Forbidden, NotFound, Unavailable
 from . import Limits, frames
+
+if TYPE_CHECKING:
+    from ...identity import Identity
 
 
 class Peer(Protocol):
@@ -54,6 +57,7 @@ class Session:
 
     __slots__ = (
         "closed",
+        "owner",
         "_after",
         "_forget",
         "_fresh",
@@ -70,6 +74,8 @@ class Session:
     ) -> None:
         #: The frame that says why it has ended; None while it has not.
         self.closed: str | None = None
+        #: Who began it.
+        self.owner: Identity | None = None
         self._peer = peer
         self._timeout = timeout
         self._after = after
@@ -120,6 +126,17 @@ class Session:
         if not clean:
             self.close(*frames.INTERRUPTED)
         self._start_timer()
+
+    def check(self, asker: Identity | None) -> None:
+        """Refuse requests of others. Who has not shown a key is known by the session's id, which only they know.
+
+        :raises Forbidden: the session was begun with another key.
+        """
+        owner = self.owner
+        if owner is None or owner.trusted:
+            return
+        if asker is None or (asker.kind, asker.name) != (owner.kind, owner.name):
+            raise Forbidden("this session was begun with another key")
 
     # -- hearing --------------------------------------------------------------------------------
 
@@ -179,31 +196,35 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, id: str, make: Callable[[], Peer]) -> Session:
+    def open(self, id: str, make: Callable[[], Peer], asker: Identity | None = None) -> Session:
         """Return the session *id*, made now if there is none.
 
         :param make: makes its peer.
-        :raises Unavailable: there are too many.
+        :param asker: who asks for it.
+        :raises Unavailable: there are too many. :raises Forbidden: it is somebody else's.
         """
         found = self._sessions.get(id)
         if found is not None:
+            found.check(asker)
             return found
         if len(self._sessions) >= self._limits.sessions:
             raise Unavailable(
                 f"there are {self._limits.sessions} sessions already; try again later, or use a websocket"
             )
         made = Session(make(), self._limits.timeout, self._after, lambda: self._sessions.pop(id, None))
+        made.owner = asker
         self._sessions[id] = made
         return made
 
-    def find(self, id: str) -> Session:
+    def find(self, id: str, asker: Identity | None = None) -> Session:
         """Return the session *id*.
 
-        :raises NotFound: there is none, or it has ended.
+        :raises NotFound: there is none, or it has ended. :raises Forbidden: it is somebody else's.
         """
         found = self._sessions.get(id)
         if found is None or found.closed is not None:
             raise NotFound("there is no such session, or it has ended")
+        found.check(asker)
         return found
 
     def close(self) -> None:
