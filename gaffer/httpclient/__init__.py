@@ -12,9 +12,18 @@ gives way to other greenlets like any socket code.
     job.start()
     job.add(2)
     job.stop()
+
+Feeds are iterators, and channels are websockets::
+
+    for event in server.events("proc.dummy"):
+        print(event["event"])
+
+    with server.get_process(3).channel() as channel:
+        channel.write("hello\n")
+        print(channel.read())
 """
 
-from .errors import CannotConnect, Disconnected, NoAnswer, NotGafferd
+from .errors import CannotConnect, Disconnected, Missing, NoAnswer, NotGafferd, Quiet
 from .objects import Job, Process
 from .server import DEFAULT_URI, Server
 
@@ -23,8 +32,10 @@ __all__ = [
     "CannotConnect",
     "Disconnected",
     "Job",
+    "Missing",
     "NoAnswer",
     "NotGafferd",
     "Process",
+    "Quiet",
     "Server",
 ]

@@ -40,6 +40,27 @@ class NotGafferd(CannotConnect):
     code = "not_gafferd"
 
 
+class Quiet(GafferError, TimeoutError):
+    """Nothing came within the time that was given; waiting may go on."""
+
+    code = "quiet"
+    status = 408
+
+
+class Missing(GafferError):
+    """Output is missing here, because it was read too slowly; reading may go on.
+
+    :param lost: how many bytes.
+    """
+
+    code = "gap"
+    status = 416
+
+    def __init__(self, reason: str, lost: int) -> None:
+        super().__init__(reason)
+        self.lost = lost
+
+
 _BY_CODE: dict[str, type[GafferError]] = {
     kind.code: kind
     for kind in (

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
+from urllib.parse import quote
 
+from ..errors import BadRequest
 from ..names import JobName
+from ..topics import ALL, normalise
 
 if TYPE_CHECKING:
+    from .channels import Plain, ProcessChannel
+    from .feeds import Feed, LogLine
     from .server import Server
 
 
@@ -104,6 +109,29 @@ class Job:
         """Return the statistics of all processes and their totals (CONTRACT §4)."""
         return self._transport.object("GET", f"{self._path}/stats")
 
+    def logs(
+        self,
+        n: int | None = None,
+        since: str | float | None = None,
+        label: str | None = None,
+        follow: bool = False,
+        *,
+        timeout: float | None = None,
+    ) -> Feed[LogLine]:
+        """Return the stored output of all processes, line by line.
+
+        :param n: the last *n* lines, at most 10,000; 1,000 unless it is said.
+        :param since: lines since then: seconds since 1970, a date and time, or ``30s``, ``10m``, ``2h``, ``1d`` ago.
+        :param label: of that stream only.
+        :param follow: go on with what comes, also of processes that are started later.
+        :param timeout: seconds that iterating waits for a line before it raises :class:`Quiet`; None for ever.
+        """
+        return _logs(self.server, f"{self._path}/logs", n, since, label, follow, timeout)
+
+    def follow_stats(self, interval: float = 1.0, *, timeout: float | None = None) -> Feed[dict[str, Any]]:
+        """Return the statistics of the job, measured every *interval* seconds (at least 0.1), until the job goes."""
+        return _stats(self.server, f"{self._path}/stats", interval, timeout)
+
     def commit(self, env: Mapping[str, str] | None = None, graceful_timeout: float | None = None) -> Process:
         """Start one extra process that is neither counted nor restarted.
 
@@ -154,6 +182,105 @@ class Process:
     def stop(self) -> None:
         """Stop the process; its job replaces it."""
         self._transport.request("DELETE", f"/{self.pid}")
+
+    def write(self, data: str | bytes, stream: str = "stdin", eof: bool = False) -> None:
+        """Write to the process, which takes a while if it does not read.
+
+        :param stream: stdin, or one of its custom streams.
+        :param eof: close the stream after that: the process reads an end of file.
+        :raises Forbidden: it is not redirected. :raises Unavailable: the process does not read.
+        """
+        path = f"/streams/{self.pid}/{quote(stream, safe='')}{'?eof=true' if eof else ''}"
+        self._transport.request("POST", path, data.encode() if isinstance(data, str) else bytes(data))
+
+    def writelines(self, lines: Iterable[str | bytes], stream: str = "stdin") -> None:
+        """Write several texts; nothing is put between them."""
+        self.write(b"".join(line.encode() if isinstance(line, str) else line for line in lines), stream)
+
+    def logs(
+        self,
+        n: int | None = None,
+        since: str | float | None = None,
+        label: str | None = None,
+        follow: bool = False,
+        *,
+        timeout: float | None = None,
+    ) -> Feed[LogLine]:
+        """Return the stored output of the process, line by line.
+
+        :param n: the last *n* lines, at most 10,000; 1,000 unless it is said.
+        :param since: lines since then: seconds since 1970, a date and time, or ``30s``, ``10m``, ``2h``, ``1d`` ago.
+        :param label: of that stream only.
+        :param follow: go on with what comes until the process has exited.
+        :param timeout: seconds that iterating waits for a line before it raises :class:`Quiet`; None for ever.
+        """
+        return _logs(self.server, f"/{self.pid}/logs", n, since, label, follow, timeout)
+
+    def follow_stats(self, interval: float = 1.0, *, timeout: float | None = None) -> Feed[dict[str, Any]]:
+        """Return the statistics of the process, measured every *interval* seconds (at least 0.1), until it exits."""
+        return _stats(self.server, f"/{self.pid}/stats", interval, timeout, lambda found: dict(found["stats"]))
+
+    def channel(
+        self, stream: str | None = None, mode: int = 3, *, since: str | None = None, tail: int | None = None
+    ) -> ProcessChannel:
+        """Return a websocket that reads and writes the process, byte by byte.
+
+        :param stream: of that stream; by default it reads the first redirected output and writes stdin.
+        :param mode: 1 reads, 2 writes, 3 does both.
+        :param since: a position to read from, as :attr:`ProcessChannel.position` had it.
+        :param tail: begin with so many of the last lines that gafferd keeps.
+        :raises NotFound: there is no such process or stream. :raises Forbidden: it cannot be written.
+        """
+        from .channels import open_channel
+
+        return open_channel(self._transport, self.pid, stream, mode, since=since, tail=tail)
+
+    def socket(self, *, since: str | None = None, tail: int | None = None) -> Plain:
+        """Return a websocket of bytes alone: what is sent goes to stdin, the first redirected output comes back."""
+        from .channels import Plain
+        from .sockets import Socket
+
+        return Plain(Socket(self._transport, f"/wstreams/{self.pid}", {"since": since, "tail": tail}))
+
+
+def event_path(pattern: str) -> str:
+    """Return the path of the events that *pattern* selects.
+
+    :raises BadRequest: no event can have such a name.
+    """
+    pattern = normalise(pattern)
+    parts = [] if pattern == ALL else pattern.split(".")
+    if len(parts) > 4 or not all(parts):
+        raise BadRequest(f"'{pattern}' is no pattern of events; write ., spawn, proc.web, proc(web).exit, job.shop.web")
+    return "/".join(["/watch", *(quote(part, safe="") for part in parts)])
+
+
+def _logs(
+    server: Server,
+    path: str,
+    n: int | None,
+    since: str | float | None,
+    label: str | None,
+    follow: bool,
+    timeout: float | None,
+) -> Feed[LogLine]:
+    from .feeds import HEARTBEAT, Feed, JsonParser, log_line
+
+    query = {"format": "json", "n": n, "since": since, "label": label, "follow": follow or None}
+    return Feed(server.transport, path, query, JsonParser(log_line), timeout, HEARTBEAT if follow else None)
+
+
+def _stats(
+    server: Server,
+    path: str,
+    interval: float,
+    timeout: float | None,
+    make: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> Feed[dict[str, Any]]:
+    from .feeds import Feed, JsonParser
+
+    query = {"feed": "continuous", "interval": float(interval)}
+    return Feed(server.transport, path, query, JsonParser(make), timeout)
 
 
 def _signal(signum: int | str) -> int | str:

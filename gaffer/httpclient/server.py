@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Mapping
 from ..errors import BadRequest
 from ..names import JobName, check_name, parse_job_name
 from .errors import CannotConnect
-from .objects import Job, Process
+from .objects import Job, Process, event_path
 from .transport import Transport
 
 if TYPE_CHECKING:
     from ..jobconfig import JobConfig
+    from .feeds import Feed, ServerEvent
+    from .manager import ManagerChannel
 
 DEFAULT_URI = "http://127.0.0.1:5000"
 
@@ -159,6 +161,71 @@ class Server:
     def info(self, name: str | JobName) -> dict[str, Any]:
         """Return everything about a job: state, counts, pids, restarts, last exit and settings."""
         return self.transport.object("GET", job_path(name))
+
+    # what goes on: feeds and channels; what they need is imported by the first of them
+
+    def events(
+        self,
+        pattern: str = ".",
+        *,
+        since: str | None = None,
+        tail: int | None = None,
+        timeout: float | None = None,
+        heartbeat: float | None = 20.0,
+        patience: float = 30.0,
+    ) -> Feed[dict[str, Any]]:
+        """Return the events that *pattern* selects, as they happen: the messages of :doc:`events`.
+
+        :param pattern: ``.`` for all, ``spawn``, ``proc.web``, ``proc(web).exit``, ``job.shop.web``.
+        :param since: the id of an event, to begin after it.
+        :param tail: begin with so many of the last events that gafferd keeps.
+        :param timeout: seconds that iterating waits for an event before it raises :class:`Quiet`; None for ever.
+        :param heartbeat: seconds between two signs of life; after three that stay away the connection is lost.
+        :param patience: seconds to try to come back after a loss, and go on after the last event; then
+            :class:`CannotConnect` is raised.
+
+        Where events were lost on the way a message ``{"event": "gap", "lost": n}`` says so.
+        """
+        from .feeds import Feed, JsonEventParser
+
+        query = {"feed": "eventsource", "since": since, "tail": tail}
+        path = event_path(pattern)
+        return Feed(self.transport, path, query, JsonEventParser(), timeout, heartbeat, patience, endless=True)
+
+    def eventsource(
+        self,
+        path: str,
+        *,
+        timeout: float | None = None,
+        heartbeat: float | None = 20.0,
+        patience: float = 30.0,
+        **query: Any,
+    ) -> Feed[ServerEvent]:
+        """Return any feed of gafferd or of a plugin as server-sent events; see :meth:`events`.
+
+        :param path: ``/streams/3/stdout``.
+        :param query: more of the URL: ``tail=10``.
+        """
+        from .feeds import EventParser, Feed
+
+        query = {"feed": "eventsource", **query}
+        return Feed(self.transport, path, query, EventParser(), timeout, heartbeat, patience)
+
+    def follow_stats(self, interval: float = 1.0, *, timeout: float | None = None) -> Feed[list[dict[str, Any]]]:
+        """Return the statistics of all jobs, measured every *interval* seconds (0.1 at least)."""
+        from .feeds import Feed, JsonParser
+
+        query = {"feed": "continuous", "interval": float(interval)}
+        return Feed(self.transport, "/stats", query, JsonParser(list), timeout, endless=True)
+
+    def channel(self, timeout: float | None = 30.0) -> ManagerChannel:
+        """Return a websocket to the manager, to subscribe to topics and to command.
+
+        :param timeout: seconds to wait for each answer.
+        """
+        from .manager import ManagerChannel
+
+        return ManagerChannel(self.transport, timeout)
 
     # the names that older programs know
 

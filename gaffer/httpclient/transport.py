@@ -10,7 +10,8 @@ import http.client
 import select
 import socket
 from collections import deque
-from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import BadRequest
@@ -128,16 +129,17 @@ class Transport:
     def request(self, method: str, path: str, body: Any = None) -> Answer:
         """Send one request and return the answer.
 
-        :param body: sent as JSON, unless it is None.
+        :param body: bytes are sent as they are, anything else as JSON, unless it is None.
         :raises GafferError: the class that gafferd's error stands for.
         :raises CannotConnect: no connection, no answer, or not gafferd's.
         """
-        headers, raw = dict(self._headers), None
-        if body is not None:
+        headers, raw = self.headers, None
+        if isinstance(body, bytes):
+            raw, headers["Content-Type"] = body, "application/octet-stream"
+        elif body is not None:
             import json
 
-            raw = json.dumps(body).encode()
-            headers["Content-Type"] = "application/json"
+            raw, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
         while True:
             connection = self._take()
             reused = connection.sock is not None
@@ -147,7 +149,23 @@ class Transport:
                 if reused and method in _REPEATABLE:
                     continue
                 raise
-            return self._checked(method, path, answer)
+            return self.checked(method, path, answer)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of every request, the key among them."""
+        return dict(self._headers)
+
+    def connected(self) -> http.client.HTTPConnection:
+        """Return a new connection for what is more than one answer: a feed or a websocket. The caller closes it.
+
+        :raises CannotConnect: there is none.
+        """
+        connection = self._new()
+        self._connect(connection)
+        if self.address.scheme != "unix":
+            _keep_asking(connection.sock)
+        return connection
 
     def _take(self) -> http.client.HTTPConnection:
         """Return an idle connection that still lives, or a new one."""
@@ -189,7 +207,7 @@ class Transport:
         raw: bytes | None,
         headers: Mapping[str, str],
     ) -> Answer:
-        try:
+        with self.problems(connection, method, path):
             if connection.sock is None:
                 self._connect(connection)
             try:
@@ -198,15 +216,6 @@ class Transport:
                 pass  # a body that is too large is refused before it was read: the answer may be there
             response = connection.getresponse()
             data = response.read(MAX_BODY + 1)
-        except TimeoutError:
-            connection.close()
-            raise NoAnswer(f"gafferd at {self.uri} did not answer {method} {path}{self._within()}") from None
-        except (http.client.IncompleteRead, OSError) as error:
-            connection.close()
-            raise Disconnected(self._lost(method, path, "" if isinstance(error, ConnectionError) else error)) from None
-        except http.client.HTTPException:
-            connection.close()
-            raise NotGafferd(f"what answers at {self.uri} does not speak HTTP; check the address") from None
         whole = response.isclosed()
         self._keep(connection, response, whole)
         if len(data) > MAX_BODY:
@@ -214,6 +223,25 @@ class Transport:
         if not whole:
             raise Disconnected(self._lost(method, path, "the answer was cut"))
         return Answer(response.status, response.headers.get_content_type(), data)
+
+    @contextmanager
+    def problems(self, connection: http.client.HTTPConnection, method: str, path: str) -> Iterator[None]:
+        """Turn what goes wrong with a connection into the errors of a client, and close it.
+
+        :raises NoAnswer: it took too long. :raises Disconnected: it ended. :raises NotGafferd: it is not HTTP.
+        """
+        try:
+            yield
+        except TimeoutError:
+            connection.close()
+            raise NoAnswer(f"gafferd at {self.uri} did not answer {method} {path}{self._within()}") from None
+        except (http.client.IncompleteRead, OSError) as error:
+            connection.close()
+            known = isinstance(error, (ConnectionError, http.client.IncompleteRead))
+            raise Disconnected(self._lost(method, path, "" if known else error)) from None
+        except http.client.HTTPException:
+            connection.close()
+            raise NotGafferd(f"what answers at {self.uri} does not speak HTTP; check the address") from None
 
     def _connect(self, connection: http.client.HTTPConnection) -> None:
         try:
@@ -240,7 +268,8 @@ class Transport:
         else:
             self._idle.append(connection)
 
-    def _checked(self, method: str, path: str, answer: Answer) -> Answer:
+    def checked(self, method: str, path: str, answer: Answer) -> Answer:
+        """Return *answer* if it reports no error, else raise the error that it reports."""
         if answer.status < 300:
             return answer
         fallback = f"{self.uri} answered {method} {path} with status {answer.status}"
@@ -292,6 +321,14 @@ def _check_key(api_key: str) -> str:
     if not api_key.isascii() or not api_key.isprintable():
         raise BadRequest("the API key holds characters that no key has; was it copied completely?")
     return api_key
+
+
+def _keep_asking(sock: Any) -> None:
+    """Let the kernel notice that the other machine has gone: nobody else does while nothing is sent."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _is_quiet(sock: Any) -> bool:

@@ -32,7 +32,7 @@ class StreamsPlugin(Plugin):
 
     name = "streams"
     version = __version__
-    description = "output, stdin and events over HTTP: /streams, /watch, /jobs/S/J/logs"
+    description = "output, stdin and events over HTTP: /streams, /watch, /jobs/S/J/logs, /PID/logs"
 
     @hookimpl
     def gaffer_add_options(self, options: Options) -> None:

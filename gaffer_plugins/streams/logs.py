@@ -12,7 +12,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, NamedTuple
 
-from gaffer.errors import BadRequest, IONotRedirected
+from gaffer.errors import BadRequest, IONotRedirected, NotFound
 from gaffer.names import JobName, parse_job_name
 from gaffer.web.feedargs import LINES
 from gaffer.web.replies import COMMON, Reply, encode_json
@@ -98,6 +98,19 @@ def as_json(line: Line) -> bytes:
     return encode_json(shown)
 
 
+class Wanted(NamedTuple):
+    """What is shown of a job: of one process or stream only, or everything."""
+
+    pid: int | None = None
+    label: str | None = None
+
+    def of(self, process: Process) -> list[str]:
+        """Return the streams of a process that are shown."""
+        if self.pid not in (None, process.pid):
+            return []
+        return [label for label in labels(process) if self.label in (None, label)]
+
+
 class Tap:
     """One stream of one process, followed."""
 
@@ -135,18 +148,22 @@ class Tap:
 
 
 class Logs:
-    """A source: lines of all processes of a job, stored ones first.
+    """A source: lines of processes of a job, stored ones first.
 
     :param form: makes bytes of a line.
+    :param wanted: what of the job is shown.
     """
 
     raw = False
 
-    def __init__(self, manager: Manager, name: JobName, form: Callable[[Line], bytes]) -> None:
+    def __init__(
+        self, manager: Manager, name: JobName, form: Callable[[Line], bytes], wanted: Wanted | None = None
+    ) -> None:
         self.wake: Callable[[], None] | None = None
         self._manager = manager
         self._name = name
         self._form = form
+        self._wanted = wanted or Wanted()
         self._taps: list[Tap] = []
         self._known: set[int] = set()
         self._ready: list[bytes] = []
@@ -162,7 +179,7 @@ class Logs:
                 tap.follow(self._woken)
                 self._taps.append(tap)
             else:
-                found += tap.lines.end()
+                found += [line for line in tap.lines.end() if line.time >= since]
             if len(found) > 2 * most:
                 found = _last(found, most)
             turn.give_way()
@@ -181,7 +198,7 @@ class Logs:
         for process in [*self._manager.past.of(self._name), *running]:
             if process.pid not in self._known:
                 self._known.add(process.pid)
-                for label in labels(process):
+                for label in self._wanted.of(process):
                     yield Tap(process, label)
 
     def begin(self, lines: list[bytes]) -> None:
@@ -214,8 +231,10 @@ class Logs:
 
     @property
     def ended(self) -> bool:
-        """Whether the job is gone with all of its processes."""
-        return not (self._taps or self._ready or self._manager.has_job(self._name))
+        """Whether the job is gone with all of its processes, or the one process that is wanted is."""
+        if self._taps or self._ready:
+            return False
+        return self._wanted.pid is not None or not self._manager.has_job(self._name)
 
     def close(self) -> None:
         if self._follower is not None:
@@ -234,20 +253,43 @@ def labels(process: Process) -> list[str]:
     return list(dict.fromkeys(process.config.redirect_output))
 
 
-def show(manager: Manager, request: Request, name: str) -> Reply:
+def show_job(manager: Manager, request: Request, name: str) -> Reply:
     """Answer with the stored output of a job, and with what follows if that is wanted."""
+    config, job = manager.get(name), parse_job_name(name)
+    wanted = Wanted(label=wanted_label(request, list(config.redirect_output), f"job {job}"))
+    return _show(manager, request, job, wanted)
+
+
+def show_process(manager: Manager, request: Request, pid: int) -> Reply:
+    """Answer with the stored output of one process, which may have ended a while ago."""
+    process = manager.find_process(pid)
+    wanted = Wanted(pid, wanted_label(request, labels(process), f"process {pid} of {process.name}"))
+    return _show(manager, request, process.name, wanted)
+
+
+def wanted_label(request: Request, there: list[str], what: str) -> str | None:
+    """Return the stream that a request is about, None for all that are *there*.
+
+    :raises IONotRedirected: there is none. :raises NotFound: not this one.
+    """
+    if not there:
+        raise IONotRedirected(f"the output of {what} is not redirected; set redirect_output")
+    label = request.query.get("label") or None
+    if label is not None and label not in there:
+        raise NotFound(f"{what} has no stream {label[:40]!r}; it has {', '.join(there)}")
+    return label
+
+
+def _show(manager: Manager, request: Request, job: JobName, wanted: Wanted) -> Reply:
     from gaffer.web.feeds import Wish, follow, read_count, read_wish
 
     from .routes import flag
 
-    config, job = manager.get(name), parse_job_name(name)
-    if not config.redirect_output:
-        raise IONotRedirected(f"the output of {job} is not redirected; set redirect_output")
     most = read_count(request.query.get("n"), "n")
     since = read_since(request.query.get("since"), time.time())
     form, media = read_format(request.query.get("format"))
     going_on, wish = flag(request, "follow"), read_wish(request)
-    logs = Logs(manager, job, form)
+    logs = Logs(manager, job, form, wanted)
     try:
         if going_on:
             logs.follow()

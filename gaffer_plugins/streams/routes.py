@@ -35,6 +35,8 @@ _N = Arg("n", COUNT, "the last n lines, at most 10000; 1000 unless it is said", 
 _SINCE = Arg("since", STRING, "lines since then: seconds since 1970, a date and time, or 30s, 10m, 2h, 1d ago", False)
 _FOLLOW = Arg("follow", BOOLEAN, "true goes on with what comes, also of processes that are started later", False)
 _FORMAT = Arg("format", {"type": "string", "enum": ["text", "json"]}, "json: with pid, label and time", False)
+_ONE = Arg("label", {**STRING, "examples": ["stdout"]}, "lines of this stream only", required=False)
+LOGS = (_N, _SINCE, _ONE, _FOLLOW, _FORMAT, HEARTBEAT)
 
 
 def routes(manager: Manager) -> list[Route]:
@@ -90,7 +92,18 @@ def routes(manager: Manager) -> list[Route]:
             permission="read",
             tag=TAG,
             summary="stored output of all processes of a job",
-            parameters=(_N, _SINCE, _FOLLOW, _FORMAT, HEARTBEAT),
+            parameters=LOGS,
+            result=STRING,
+            media=(TEXT, LINES),
+        ),
+        Route(
+            "GET",
+            "/<pid:int>/logs",
+            handler=live.process_logs,
+            permission="read",
+            tag=TAG,
+            summary="stored output of one process",
+            parameters=LOGS,
             result=STRING,
             media=(TEXT, LINES),
         ),
@@ -142,9 +155,15 @@ class Live:
 
     def logs(self, request: Request, session: str, job: str) -> Reply:
         """Show the stored output of a job."""
-        from .logs import show
+        from .logs import show_job
 
-        return show(self._manager, request, f"{session}.{job}")
+        return show_job(self._manager, request, f"{session}.{job}")
+
+    def process_logs(self, request: Request, pid: int) -> Reply:
+        """Show the stored output of a process."""
+        from .logs import show_process
+
+        return show_process(self._manager, request, pid)
 
 
 def first(ring: Ring, wish: Wish, ids: Ids) -> int:

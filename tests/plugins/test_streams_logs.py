@@ -79,6 +79,34 @@ def test_processes_that_ended_are_remembered(live):
     assert found[0]["pid"] == 1 and found[-1]["pid"] == 2
 
 
+def test_one_process_or_one_stream_only(live):
+    load(live, "sh -c 'echo out; echo err >&2; exec cat'", restart="always")
+    said(live, 1, "err")
+    said(live, 1)
+    live.manager.get_process(1).stdin.finish()
+    wait_until(lambda: live.manager.pids("web") == [2])
+    said(live, 1)
+    assert live("GET", f"{LOGS}?label=out").text == "out\nout\n"
+    assert live("GET", f"{LOGS}?label=out&n=1").text == "out\n"
+    assert sorted(live("GET", "/1/logs").text.split()) == ["err", "out"]  # though it has ended
+    assert live("GET", "/2/logs?label=out").text == "out\n"
+    with Reader(live.address, "/1/logs?follow=true&label=err") as reader:
+        assert reader.until(b"err\n") == b"err\n" and reader.chunk() == b""
+    with Reader(live.address, "/2/logs?follow=true&n=0") as reader:
+        wait_until(lambda: live.manager.hub._followers)
+        live.manager.send(2, "more\n")
+        assert reader.until(b"more\n") == b"more\n"
+
+
+def test_the_rest_of_a_line_is_as_old_as_its_beginning(live):
+    load(live, "sh -c 'printf old; exec cat'")
+    said(live, 3)
+    live.manager.get_process(1).stdin.finish()
+    ended(live)
+    assert live("GET", LOGS).text == "old\n"
+    assert live("GET", f"{LOGS}?since=4102444800").text == ""
+
+
 def test_bytes_stay_bytes_in_text_and_become_characters_in_json(live):
     load(live, "printf 'n\\303\\244 \\377\\n'")
     ended(live)
@@ -184,6 +212,10 @@ def test_following_a_job_that_is_down(live):
         ("/jobs/default/nothing/logs", 404, "not_found"),
         ("/jobs/no+session/web/logs", 404, "not_found"),
         ("/jobs/default/mute/logs", 400, "io_not_redirected"),
+        (f"{LOGS}?label=nope", 404, "not_found"),
+        ("/1/logs?label=nope", 404, "not_found"),
+        ("/99/logs", 404, "not_found"),
+        ("/2/logs", 400, "io_not_redirected"),
         (f"{LOGS}?n=x", 400, "bad_request"),
         (f"{LOGS}?n=-1", 400, "bad_request"),
         (f"{LOGS}?since=yesterday", 400, "bad_request"),

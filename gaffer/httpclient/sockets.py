@@ -1,0 +1,144 @@
+"""Websockets of a gafferd, at any of its addresses: one connection of the transport, shaken hands on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from .errors import Disconnected, NoAnswer, NotGafferd, Quiet, error_from_answer
+
+if TYPE_CHECKING:
+    from .transport import Transport
+
+#: What a close says when nothing went wrong (RFC 6455 §7.4).
+NORMAL = 1000
+#: How long the other half of a closing handshake is waited for, in seconds.
+PARTING = 1.0
+
+
+class Socket:
+    """A websocket; messages are text or bytes. One may receive while others send.
+
+    :param path: what to connect to, with *query*, in which None is left out.
+    :raises GafferError: gafferd refuses. :raises CannotConnect: it cannot be reached.
+
+    It answers gafferd's pings while somebody receives; who does not for a minute is taken for dead.
+    """
+
+    def __init__(self, transport: Transport, path: str, query: dict[str, Any] | None = None) -> None:
+        text = {key: str(value) for key, value in (query or {}).items() if value is not None}
+        self.uri, self.path = transport.uri, path
+        #: Why it was closed: a code of RFC 6455 and gafferd's words.
+        self.code, self.reason = 0, ""
+        self._socket = _connect(transport, f"{path}?{urlencode(text)}" if text else path)
+
+    def receive(self, timeout: float | None = None) -> str | bytes | None:
+        """Return the next message; None once the websocket is closed.
+
+        :param timeout: seconds to wait; None waits for ever.
+        :raises Quiet: nothing came in that time. :raises Disconnected: the connection is lost.
+        """
+        if self.code:
+            return None
+        import websocket
+
+        self._socket.settimeout(timeout)
+        try:
+            kind, frame = self._socket.recv_data_frame()
+        except websocket.WebSocketTimeoutException:
+            raise Quiet(f"nothing came from {self.path} of gafferd at {self.uri} within {timeout:.3g} s") from None
+        except (websocket.WebSocketProtocolException, websocket.WebSocketPayloadException) as error:
+            self._socket.shutdown()
+            raise NotGafferd(f"what answers {self.path} at {self.uri} is no websocket of gafferd: {error}") from None
+        except (websocket.WebSocketException, OSError) as error:
+            raise self._lost(error) from None
+        if kind == websocket.ABNF.OPCODE_CLOSE:
+            self._closed(frame.data)
+            return None
+        return str(frame.data, "utf-8", "replace") if kind == websocket.ABNF.OPCODE_TEXT else bytes(frame.data)
+
+    def _closed(self, data: bytes) -> None:
+        self.code = int.from_bytes(data[:2], "big") if len(data) >= 2 else NORMAL
+        self.reason = data[2:].decode("utf-8", "replace")
+        self._socket.shutdown()
+
+    def _lost(self, error: object) -> Disconnected:
+        self.code = self.code or 1006
+        self._socket.shutdown()
+        return Disconnected(f"gafferd at {self.uri} closed {self.path} without a word ({error}); see its log")
+
+    def send(self, message: str | bytes) -> None:
+        """Send a message: text as text, bytes as binary; waits while gafferd does not read.
+
+        :raises Disconnected: the websocket is closed.
+        """
+        import websocket
+
+        if self.code:
+            raise Disconnected(f"{self.path} of gafferd at {self.uri} is closed{self.reason and f': {self.reason}'}")
+        opcode = websocket.ABNF.OPCODE_TEXT if isinstance(message, str) else websocket.ABNF.OPCODE_BINARY
+        try:
+            self._socket.settimeout(None)
+            self._socket.send(message, opcode)
+        except (websocket.WebSocketException, OSError) as error:
+            raise self._lost(error) from None
+
+    def waiting(self) -> bool:
+        """Return whether bytes have come that the descriptor does not show: under TLS they may have."""
+        return bool(getattr(self._socket.sock, "pending", int)())
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when something comes; -1 once it is closed."""
+        return int(self._socket.sock.fileno()) if self._socket.sock is not None else -1
+
+    def close(self) -> None:
+        """Say goodbye and close."""
+        if not self.code:
+            self.code = NORMAL
+            self._socket.close(timeout=PARTING)
+        self._socket.shutdown()
+
+
+def _connect(transport: Transport, path: str) -> Any:
+    """Return a socket of :mod:`websocket` after its handshake, on a connection of *transport*."""
+    import websocket
+
+    connection = transport.connected()
+    address, headers = transport.address, transport.headers
+    headers.pop("Accept")
+    host = "localhost" if address.scheme == "unix" else f"[{address.host}]" if ":" in address.host else address.host
+    port = address.port or 80
+    made: Any = websocket.WebSocket(skip_utf8_validation=True)
+    try:
+        made.settimeout(transport.timeout)
+        connection.sock.settimeout(transport.timeout)
+        made.connect(
+            f"ws://{host}:{port}{address.prefix}{path}",
+            socket=connection.sock,
+            header=headers,
+            suppress_origin=True,
+            redirect_limit=0,
+        )
+    except websocket.WebSocketBadStatusException as error:
+        connection.close()
+        raise _refusal(transport, path, error) from None
+    except (TimeoutError, websocket.WebSocketTimeoutException):
+        connection.close()
+        raise NoAnswer(f"gafferd at {transport.uri} did not answer GET {path} within {transport.timeout:g} s") from None
+    except (websocket.WebSocketException, OSError, ValueError) as error:
+        connection.close()
+        raise Disconnected(f"no websocket at {path} of gafferd at {transport.uri}: {error}") from None
+    return made
+
+
+def _refusal(transport: Transport, path: str, error: Any) -> Exception:
+    """Return the error that gafferd answered the handshake with."""
+    try:
+        body = json.loads(error.resp_body or b"")
+    except ValueError:
+        body = None
+    status = int(error.status_code or 0)
+    if not isinstance(body, dict):
+        return NotGafferd(f"{transport.uri} answered the websocket {path} with status {status}; check the address")
+    return error_from_answer(status, body, f"{transport.uri} answered {path} with status {status}")
