@@ -21,6 +21,7 @@ BUILTIN_PLUGINS = [
     "sockjs",
     "lookup",
     "registry_memory",
+    "quotas",
 ]
 
 COMMANDS = {

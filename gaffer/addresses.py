@@ -13,7 +13,7 @@ import os
 import socket
 import stat
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any, Iterator, NamedTuple
 
 from .errors import GafferError
 
@@ -123,13 +123,27 @@ def is_local(address: Address) -> bool:
     return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
-def bind_sockets(addr: str | Address, backlog: int = 128, allows_unix_socket: bool = False) -> list[socket.socket]:
+class Access(NamedTuple):
+    """Who may connect to a unix socket: its mode, and whom it is given to; -1 leaves that as it is."""
+
+    mode: int = 0o600
+    uid: int = -1
+    gid: int = -1
+
+
+OURS_ALONE = Access()
+
+
+def bind_sockets(
+    addr: str | Address, backlog: int = 128, allows_unix_socket: bool = False, access: Access = OURS_ALONE
+) -> list[socket.socket]:
     """Listen on *addr*; a host name may stand for several sockets.
 
     :param addr: as :func:`parse_address` takes or returns it; port 0 takes a free one.
     :param backlog: connections that may wait to be accepted.
     :param allows_unix_socket: whether ``unix:/path`` may be given. Such a socket has
         mode 0600 and is removed when it is closed; a dead one is replaced, a live one never.
+    :param access: of a unix socket, if it is to be another one.
     :returns: listening, non-blocking sockets.
     :raises ValueError: *addr* cannot be read.
     :raises BindError: it cannot be bound; the sentence names it.
@@ -138,7 +152,7 @@ def bind_sockets(addr: str | Address, backlog: int = 128, allows_unix_socket: bo
     if isinstance(address, str):
         if not allows_unix_socket:
             raise ValueError(f"'{addr}' is a unix socket, which is not possible here")
-        return [_bind_unix(address, backlog)]
+        return [_bind_unix(address, backlog, access)]
     return _bind_tcp(address[0], address[1], backlog)
 
 
@@ -218,7 +232,7 @@ class UnixListener(socket.socket):
         super().close()
 
 
-def _bind_unix(path: str, backlog: int) -> socket.socket:
+def _bind_unix(path: str, backlog: int, access: Access) -> socket.socket:
     shown = UNIX + path
     try:
         with _folder_locked(os.path.dirname(path) or "."):
@@ -228,7 +242,8 @@ def _bind_unix(path: str, backlog: int) -> socket.socket:
                 sock.bind(path)
                 sock.claim(path)
                 # Before listen() nobody can connect, whatever the umask made of the mode.
-                os.chmod(path, 0o600)
+                os.chown(path, access.uid, access.gid)
+                os.chmod(path, access.mode)
                 sock.listen(backlog)
                 sock.setblocking(False)
             except BaseException:

@@ -332,7 +332,7 @@ def _as_number(value: Any) -> Any:
 
 
 class Umask(Kind):
-    """A file mode mask; text is octal."""
+    """A file mode or a mask of one; text is octal."""
 
     label = "octal"
     schema = {"type": ["string", "integer", "null"], "pattern": "^0?[0-7]{0,3}$", "minimum": 0, "maximum": 0o777}
@@ -345,7 +345,7 @@ class Umask(Kind):
         except ValueError:
             mask = -1
         if isinstance(mask, bool) or not isinstance(mask, int) or not 0 <= mask <= 0o777:
-            raise ValueError(f"expected an octal mask from 000 to 777, not {value!r}")
+            raise ValueError(f"expected an octal number from 000 to 777, not {value!r}")
         return mask
 
     def to_json(self, value: Any) -> Any:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Iterable, Iterator
 
 from .errors import nearest
-from .fields import Bool, Choice, Field, Int, Kind, OptionalText, TextList, Umask
+from .fields import Account, Bool, Choice, Field, Int, Kind, OptionalText, TextList, Umask
 
 DEFAULT_BIND = "127.0.0.1:5000"
 #: Where plugins are looked for when nothing says where; those that exist.
@@ -273,11 +273,22 @@ CORE_OPTIONS: tuple[Option, ...] = (
     Option("plugins", Bool(), False, "list the plugins and exit", flags=("--plugins",), section=""),
 )
 
-#: The keys of [endpoint:NAME]: what the options of the same name say of --bind.
+#: The keys of [endpoint:NAME]: what the options of the same name say of --bind, and who may come.
 ENDPOINT_FIELDS: tuple[Field, ...] = (
     Field("bind", TextList(), (), "addresses, separated by commas"),
     Field("backlog", Int(1, 65535), 128, "connections that may wait to be accepted"),
     Field("certfile", OptionalText(), None, "certificate: TLS"),
     Field("keyfile", OptionalText(), None, "its private key"),
     Field("cacert", OptionalText(), None, "CA that clients must show a certificate of"),
+    Field("mode", Umask(), None, "file mode of unix sockets (default: 600)"),
+    Field("owner", Account(), None, "user that unix sockets are given to; needs root"),
+    Field("group", Account(group=True), None, "group that unix sockets are given to"),
+    Field("require_key", Bool(), None, "serve only clients that show a key (default: as in [gaffer])"),
+    Field("allow_anonymous", Bool(), None, "serve other machines without keys (default: as in [gaffer])"),
+    Field(
+        "allow_local_users", Bool(), None, "without keys, serve every user of this machine (default: as in [gaffer])"
+    ),
 )
+
+#: Those that a unix socket alone has.
+SOCKET_FIELDS = ("mode", "owner", "group")

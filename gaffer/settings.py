@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from typing import Any, Iterator, Mapping, NamedTuple
 
-from .addresses import is_local, parse_address
+from .addresses import UNIX, is_local, parse_address
 from .errors import Problem, nearest
 from .fields import Field
 from .inifile import Ini, Section, Value, read_ini
-from .options import DEFAULT_PLUGIN_DIRS, ENDPOINT_FIELDS, ENVIRONMENT, INCLUDE_KEYS, Option, Options
+from .options import DEFAULT_PLUGIN_DIRS, ENDPOINT_FIELDS, ENVIRONMENT, INCLUDE_KEYS, SOCKET_FIELDS, Option, Options
 
 __all__ = ["Endpoint", "Option", "Options", "Section", "Settings", "Value", "find_config", "read_settings"]
 
@@ -29,6 +29,11 @@ class Endpoint(NamedTuple):
     :param name: the section's name; ``default`` for ``--bind``.
     :param bind: addresses as :func:`gaffer.addresses.parse_address` takes them.
     :param source: where its addresses were given: ``FILE:LINE``, ``--bind``, ``default``…
+    :param mode: of unix sockets; None is 0600.
+    :param owner: and *group*: whom unix sockets are given to, by id or name.
+    :param require_key: serve only clients that show a key.
+    :param allow_anonymous: serve other machines without keys.
+    :param allow_local_users: without keys, serve every user of this machine; None is as ``[gaffer]`` says.
     """
 
     name: str
@@ -38,6 +43,12 @@ class Endpoint(NamedTuple):
     keyfile: str | None
     cacert: str | None
     source: str
+    mode: int | None = None
+    owner: int | str | None = None
+    group: int | str | None = None
+    require_key: bool = False
+    allow_anonymous: bool = False
+    allow_local_users: bool | None = None
 
 
 class _Found(NamedTuple):
@@ -217,8 +228,12 @@ class Settings:
         }
         sections = self._endpoint_sections()
         named = [sections[name] for name in self.get("http_endpoints") if name in sections]
-        values = {field.name: self.get(field.name) for field in ENDPOINT_FIELDS}
-        default = Endpoint(name="default", source=self.origin("bind"), **values)
+        values = {
+            field.name: self.get(field.name) if self.options.get(field.name) else field.default
+            for field in ENDPOINT_FIELDS
+        }
+        # What [gaffer] says of it may change while it is open.
+        default = Endpoint(name="default", source=self.origin("bind"), **{**values, "allow_local_users": None})
         self._check_names(sections)
         self._check_tls(default, {name: self.problem(name, "") for name in ("certfile", "keyfile", "cacert")})
         if rank["bind"] > rank["http_endpoints"]:
@@ -245,11 +260,17 @@ class Settings:
             found = self._parse(fields[key], value.text, value.file, value.line, f"{key}: ")
             if found is not None:
                 values[key] = found.value
+        for key in ("require_key", "allow_anonymous"):
+            values[key] = self.get(key) if values[key] is None else values[key]
         if "bind" not in section.items:
             self.problems.append(section.problem(f"endpoint '{section.name}' needs bind = HOST:PORT"))
         at = section.items.get("bind", section)
         endpoint = Endpoint(name=section.name, source=f"{at.file}:{at.line}", **values)
         self._check_tls(endpoint, {key: section.problem("", key) for key in ("certfile", "keyfile", "cacert")})
+        if endpoint.bind and not any(address.startswith(UNIX) for address in endpoint.bind):
+            for key in SOCKET_FIELDS:
+                if key in section.items:
+                    self.problems.append(section.problem(f"{key} is of use for unix sockets only", key))
         return endpoint
 
     def _check_names(self, sections: Mapping[str, Endpoint]) -> None:
@@ -274,8 +295,8 @@ class Settings:
 
     def _check_access(self) -> None:
         """An address that other machines reach is an open door; it has to be said aloud (CONTRACT §1)."""
-        guarded = self.get("require_key") or self.get("allow_anonymous")
         for endpoint in self._endpoints:
+            guarded = endpoint.require_key or endpoint.allow_anonymous
             file, _, line = endpoint.source.rpartition(":")
             at = (file, int(line)) if line.isdigit() else (endpoint.source, 0)
             for address in endpoint.bind:

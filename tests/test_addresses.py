@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gaffer.addresses import BindError, bind_sockets, format_address, is_ipv6, is_local, parse_address
+from gaffer.addresses import Access, BindError, bind_sockets, format_address, is_ipv6, is_local, parse_address
 
 
 @pytest.mark.parametrize(
@@ -174,6 +174,23 @@ class TestUnix:
         sock.close()
         sock.close()
         assert not path.exists()
+
+    def test_may_be_shared_with_a_group(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.sock"
+        gid = 65534 if os.geteuid() == 0 else os.getgroups()[0] if os.getgroups() else os.getegid()
+        (sock,) = bind_sockets(f"unix:{path}", allows_unix_socket=True, access=Access(0o660, gid=gid))
+        with closing(sock):
+            found = path.stat()
+            assert (stat.S_IMODE(found.st_mode), found.st_gid, found.st_uid) == (0o660, gid, os.geteuid())
+
+    def test_cannot_be_given_away_by_everybody(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(path: str, uid: int, gid: int) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "chown", refuse)
+        with pytest.raises(BindError, match="x.sock: Operation not permitted$"):
+            bind_sockets(f"unix:{tmp_path}/x.sock", allows_unix_socket=True, access=Access(uid=12))
+        assert not (tmp_path / "x.sock").exists()
 
     def test_never_steals_a_live_one(self, tmp_path: Path) -> None:
         address = f"unix:{tmp_path}/x.sock"

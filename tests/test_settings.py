@@ -213,6 +213,34 @@ class TestEndpoints:
             "--certfile: cannot read /no/cert: No such file or directory",
         ]
 
+    def test_each_has_its_own_policy(self) -> None:
+        text = (
+            "[gaffer]\nhttp_endpoints = a, b, c\nrequire_key = true\nbind = 127.0.0.1:4\n"
+            "[endpoint:a]\nbind = 0.0.0.0:1\n"
+            "[endpoint:b]\nbind = unix:/tmp/x\nrequire_key = false\nmode = 660\ngroup = 0\nallow_local_users = yes\n"
+            "[endpoint:c]\nbind = 10.0.0.1:2\nrequire_key = no\nallow_anonymous = yes\n"
+        )
+        found = settings(text)
+        assert self.names(found) == ["default", "a", "b", "c"]
+        default, a, b, c = found.endpoints
+        assert [one.require_key for one in (default, a, b, c)] == [True, True, False, False]
+        assert [one.allow_anonymous for one in (default, a, b, c)] == [False, False, False, True]
+        assert [one.allow_local_users for one in (default, a, b, c)] == [None, None, True, None]
+        assert (b.mode, b.owner, b.group) == (0o660, None, 0)
+
+    def test_an_open_door_is_each_endpoints_own(self) -> None:
+        found = settings(
+            "[gaffer]\nhttp_endpoints = a, b\nrequire_key = true\n"
+            "[endpoint:a]\nbind = 0.0.0.0:1\nrequire_key = false\n"
+            "[endpoint:b]\nbind = 127.0.0.1:2\nmode = 600\nowner = nobody-of-that-name\n"
+        )
+        assert complaints(found) == [
+            "g.ini:5: " + TestOpenDoors.SENTENCE.format("0.0.0.0:1"),
+            "g.ini:9: mode is of use for unix sockets only",
+            "g.ini:10: owner is of use for unix sockets only",
+            "g.ini:10: owner: no user 'nobody-of-that-name' on this machine",
+        ]
+
     def test_two_of_one_name(self, tmp_path: Path) -> None:
         (tmp_path / "a.ini").write_text(
             "[gaffer]\ninclude = b.ini\nhttp_endpoints = x\n[endpoint:x]\nbind = localhost:1\n"

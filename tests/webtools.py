@@ -14,6 +14,7 @@ from gevent import socket as green
 
 from gaffer.addresses import bind_sockets
 from gaffer.web.handler import Connection, Limits
+from gaffer.web.rules import Policy
 from gaffer.web.server import Server
 
 
@@ -150,5 +151,5 @@ def connection(family: int = socket.AF_INET, peer: Any = ("127.0.0.1", 40000), l
     """Return a connection that never was."""
     made = Connection.__new__(Connection)
     made.sock, made.family, made.peer, made.local = None, family, peer, local
-    made.secure, made.permitted, made.permitted_by = False, None, None
+    made.secure, made.permitted, made.permitted_by, made.policy = False, None, None, Policy()
     return made

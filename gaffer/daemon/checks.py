@@ -6,7 +6,7 @@ import logging
 
 from ..errors import PluginError, Problem, nearest
 from ..manager import Manager
-from ..settings import Settings
+from ..settings import Section, Settings
 
 log = logging.getLogger("gafferd")
 
@@ -22,8 +22,11 @@ def find_problems(settings: Settings, manager: Manager) -> list[Problem]:
 def _plugin_problems(settings: Settings, manager: Manager) -> list[Problem]:
     problems = []
     # A missing authentication plugin must never mean an open door.
-    if settings.get("require_key") and not manager.hooks.implemented("gaffer_identify"):
-        problems.append(settings.problem("require_key", NO_KEYS))
+    if not manager.hooks.implemented("gaffer_identify"):
+        if settings.get("require_key"):
+            problems.append(settings.problem("require_key", NO_KEYS))
+        locked = [endpoint for endpoint in settings.endpoints if endpoint.require_key and endpoint.name != "default"]
+        problems += [settings.problem(at, NO_KEYS) for one in locked for at in _sections_of(settings, one.name)]
     known = [plugin.name for plugin in manager.plugins.list()]
     for name in settings.get("no_plugin"):
         if name not in known:
@@ -33,6 +36,10 @@ def _plugin_problems(settings: Settings, manager: Manager) -> list[Problem]:
     except PluginError as error:
         problems += [Problem("", 0, line) for line in str(error).splitlines()]
     return problems
+
+
+def _sections_of(settings: Settings, endpoint: str) -> list[Section]:
+    return [section for section in settings.sections("endpoint") if section.name == endpoint]
 
 
 def _ask_plugins(settings: Settings, manager: Manager) -> list[Problem]:

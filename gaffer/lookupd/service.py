@@ -23,7 +23,7 @@ from ..signals import STOP, Signals
 from ..util import setproctitle_
 from ..version import __version__
 from ..web.app import App
-from ..web.endpoints import Bound, bind_all, host_names, make_rules, wrong_rules
+from ..web.endpoints import Bound, bind_all, host_names, make_rules, renewed, wrong_rules
 from ..web.guard import Guard
 from ..web.handler import Limits
 from ..web.routes import check_routes
@@ -58,17 +58,19 @@ class Service:
         self.hooks = Hooks(self.plugins.pm)
         # It asks its manager for plugins and, which no route of ours needs, for processes.
         self.access = Access(cast(Any, self))
-        self.access.strict = settings.get("require_key")
+        self.access.strict = settings.get("require_key") or any(one.require_key for one in settings.endpoints)
         self.registry = Registry()
         self.backend = self._find_backend()
         self.sessions = Sessions(self.registry, self.backend, settings.get("ping_interval"))
         self._starter = starter
         self._log: Log | None = None
         self._stop = Event()
+        self._bound: list[Bound] = []
+        self._server: Server
 
     def _find_backend(self) -> Backend:
         problems = wrong_rules(self.settings)
-        if self.settings.get("require_key") and not self.hooks.implemented("gaffer_identify"):
+        if self.access.strict and not self.hooks.implemented("gaffer_identify"):
             problems.append(self.settings.problem("require_key", _GONE))
         url = self.settings.get("registry")
         backend: Backend | None = self.hooks.ask_first("gaffer_registry", url=url)
@@ -108,9 +110,13 @@ class Service:
 
     def _serve(self) -> None:
         bound = bind_all(self.settings.endpoints, DEFAULT_PORT)
-        server = Server(self.application(), Limits(connections=MOST_CONNECTIONS))
-        for sock, tls in bound:
-            server.add(sock, tls)
+        server = Server(
+            self.application(),
+            Limits(connections=MOST_CONNECTIONS, per_peer=MOST_CONNECTIONS, websockets=MOST_CONNECTIONS),
+        )
+        self._bound, self._server = bound, server
+        for sock, tls, policy, _ in bound:
+            server.add(sock, tls, policy)
         self.backend.start(self.registry, self.sessions.patience)
         server.start()
         printer = Printer(self.registry.hub) if self.settings.get("verbose") else None
@@ -134,7 +140,7 @@ class Service:
     def _ready(self, bound: list[Bound]) -> None:
         from ..addresses import format_address
 
-        where = ", ".join(format_address(sock.getsockname()) for sock, _ in bound)
+        where = ", ".join(format_address(sock.getsockname()) for sock, *_ in bound)
         log.info("gaffer_lookupd %s is ready at %s; process id %d", __version__, where, os.getpid())
         if self._starter is not None:
             if self.settings.get("error_log") is None:
@@ -145,10 +151,15 @@ class Service:
     # -- signals ----------------------------------------------------------------
     def _actions(self) -> dict[int, Callable[[], Any] | None]:
         actions: dict[int, Callable[[], Any] | None] = {number: self._told_to_stop for number in STOP}
-        actions[signal.SIGHUP] = None
+        actions[signal.SIGHUP] = self._renew
         actions[signal.SIGUSR1] = self._reopen
         actions[signal.SIGUSR2] = None
         return actions
+
+    def _renew(self) -> None:
+        """Read certificates again."""
+        for sock, tls in renewed(self._bound):
+            self._server.renew(sock, tls)
 
     def _told_to_stop(self) -> None:
         if self._stop.is_set():

@@ -70,8 +70,10 @@ class Guard:
                 self.check_host(connection, host)
                 if connection is not None:
                     connection.permitted, connection.permitted_by = host, self._rules
-            environ[REQUIRED] = self._rules.keys
+            environ[REQUIRED] = self._needs_key(connection)
             if "HTTP_ORIGIN" not in environ:
+                if "HTTP_SEC_FETCH_SITE" in environ and not self._origins and not environ[REQUIRED]:
+                    check_fetch(environ)
                 return self._app(environ, start_response)
             return self._from_a_page(environ, start_response)
         except GafferError as error:
@@ -84,7 +86,9 @@ class Guard:
 
         :raises Forbidden: the process at the other end is neither our user's nor root's, or nobody can tell.
         """
-        if self._rules.keys or self._rules.local_users or connection is not None and self._is_far(connection):
+        if self._needs_key(connection) or self._lets_all_users_in(connection):
+            return
+        if connection is not None and self._is_far(connection):
             return
         uid = self._ask(connection.sock, connection.peer, connection.local) if connection is not None else None
         if uid is None:
@@ -98,9 +102,18 @@ class Guard:
                 "or let every local user in with allow_local_users = true"
             )
 
+    def _needs_key(self, connection: Any) -> bool:
+        own = connection.policy.require_key if connection is not None else None
+        return self._rules.keys if own is None else bool(own)
+
+    def _lets_all_users_in(self, connection: Any) -> bool:
+        own = connection.policy.local_users if connection is not None else None
+        return self._rules.local_users if own is None else bool(own)
+
     def _is_far(self, connection: Any) -> bool:
         """Tell whether *connection* comes from another machine and other machines may come."""
-        if not self._rules.anonymous or connection.family == socket.AF_UNIX:
+        own = connection.policy.anonymous
+        if not (self._rules.anonymous if own is None else own) or connection.family == socket.AF_UNIX:
             return False
         # A loopback address at either end means a process of this machine.
         return not (is_loopback(connection.peer[0]) or is_loopback(connection.local[0]))
@@ -117,7 +130,7 @@ class Guard:
             return
         host = clean_host(header)
         # A page that made its name point here has no key, and browsers add none.
-        if self._rules.keys or host in self._hosts or is_loopback(host):
+        if self._needs_key(connection) or host in self._hosts or is_loopback(host):
             return
         if connection is not None and _same_address(host, connection.local[0]):
             return
@@ -149,6 +162,19 @@ class Guard:
             return start_response(status, [*headers, *shared], *([exc_info] if exc_info else []))
 
         return self._app(environ, start)
+
+
+def check_fetch(environ: dict[str, Any]) -> None:
+    """Refuse what a page of somebody else's loads as an image, a script or a frame: browsers say so (Fetch Metadata).
+
+    It could not read the answer, but it would keep a feed open. Links that lead here are fine.
+
+    :raises Forbidden: it is not our own page, and not a person who follows a link.
+    """
+    if environ["HTTP_SEC_FETCH_SITE"] not in ("cross-site", "same-site"):
+        return
+    if environ.get("HTTP_SEC_FETCH_MODE") != "navigate" or environ.get("HTTP_SEC_FETCH_DEST") != "document":
+        raise Forbidden("pages of other sites may not load anything from this gafferd")
 
 
 def is_own_origin(origin: str, host: str) -> bool:

@@ -7,14 +7,16 @@ import logging
 import socket
 import time
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Callable, Hashable
 
 import gevent
 from gevent.pywsgi import Input, WSGIHandler
 from greenlet import GreenletExit
 
 from .head import MAX_HEAD, MAX_LINE, Head, HeadError, parse_head
+from .places import Places
 from .replies import INTERNAL, Reply, problem
+from .rules import USUAL, Policy
 
 log = logging.getLogger("gaffer.web")
 
@@ -37,6 +39,10 @@ class Limits:
     :param idle: between two requests, and for a client to take what it is sent.
     :param handshake: for TLS.
     :param connections: open at the same time; beyond, the one idle for longest is closed.
+    :param per_peer: the same for those of one address, or of one user of a unix socket; beyond, and with none of its
+        own idle, a newcomer is refused.
+    :param websockets: open at the same time, at all addresses together.
+    :param head: bytes of a request before its body.
     """
 
     header: float = 10.0
@@ -44,21 +50,46 @@ class Limits:
     idle: float = 75.0
     handshake: float = 10.0
     connections: int = 1024
+    per_peer: int = 512
+    websockets: int = 512
+    head: int = MAX_HEAD
 
 
 class Connection:
     """What is known of a connection; the guard keeps what it found out here, for the next request."""
 
-    __slots__ = ("endings", "family", "local", "peer", "permitted", "permitted_by", "secure", "sock")
+    __slots__ = (
+        "endings",
+        "family",
+        "local",
+        "peer",
+        "permitted",
+        "permitted_by",
+        "policy",
+        "secure",
+        "sock",
+        "websockets",
+    )
 
-    def __init__(self, sock: Any, peer: Any, secure: bool, endings: set[Callable[[], Any]] | None = None) -> None:
+    def __init__(
+        self,
+        sock: Any,
+        peer: Any,
+        secure: bool,
+        endings: set[Callable[[], Any]] | None = None,
+        policy: Policy = USUAL,
+    ) -> None:
         self.sock = sock
+        #: Of the endpoint that it came in at.
+        self.policy = policy
         #: Called when the server is about to stop: for answers that would never end by themselves.
         self.endings: set[Callable[[], Any]] = set() if endings is None else endings
         self.family: int = sock.family
         self.peer = peer
         self.local = sock.getsockname()
         self.secure = secure
+        #: Who wants to be a websocket takes one of these; None is no limit.
+        self.websockets: Places | None = None
         self.permitted: str | None = None
         self.permitted_by: Any = None
 
@@ -123,10 +154,15 @@ class Handler(WSGIHandler):  # type: ignore[misc]
     rfile: Any
     wsgi_input: Body
     fresh = True
+    #: What all connections of one peer have in common.
+    key: Hashable = None
 
     def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None) -> None:
         super().__init__(sock, address, server, rfile)
-        self.connection = Connection(sock, address, server.ssl_enabled, getattr(server, "endings", None))
+        self.connection = Connection(
+            sock, address, server.ssl_enabled, getattr(server, "endings", None), getattr(server, "policy", USUAL)
+        )
+        self.connection.websockets = getattr(server, "websockets", None)
         self.greenlet = gevent.getcurrent()
         sock.settimeout(server.limits.idle)
 
@@ -178,8 +214,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
                     return b""
                 if not line.endswith(b"\n") and len(line) > MAX_LINE:
                     raise HeadError(f"the URL or a header is longer than {MAX_LINE} bytes")
-                if len(head) + len(line) > MAX_HEAD:
-                    raise HeadError(f"the headers are longer than {MAX_HEAD} bytes")
+                if len(head) + len(line) > self.server.limits.head:
+                    raise HeadError(f"the headers are longer than {self.server.limits.head} bytes")
                 if line in (b"\r\n", b"\n") and head:
                     return head
                 head += line if head or line.strip() else b""

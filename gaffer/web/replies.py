@@ -12,7 +12,11 @@ from ..errors import GafferError, MethodNotAllowed
 StartResponse = Any
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 #: What every answer carries: the API's answers change all the time, and none is ever a page or a script.
-COMMON = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+COMMON = (
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+)
 #: Sentences repeat what was sent, and that may be a megabyte.
 _LONGEST = 4000
 INTERNAL = "internal error; gafferd's log says more"
@@ -62,9 +66,11 @@ def status_line(status: int) -> str:
 
 
 def reply(body: bytes, content_type: str, status: str = "200 OK", extra: Iterable[tuple[str, str]] = ()) -> Reply:
-    """Return *body* as a whole answer."""
-    headers = [("Content-Type", content_type), ("Content-Length", str(len(body))), *COMMON, *extra]
-    return Reply(status, headers, (body,))
+    """Return *body* as a whole answer; what *extra* says counts before what every answer carries."""
+    extra = tuple(extra)
+    said = {name for name, _ in extra}
+    common = [header for header in COMMON if header[0] not in said] if said else COMMON
+    return Reply(status, [("Content-Type", content_type), ("Content-Length", str(len(body))), *common, *extra], (body,))
 
 
 def empty(status: str = "204 No Content", extra: Iterable[tuple[str, str]] = ()) -> Reply:

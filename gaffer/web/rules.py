@@ -30,6 +30,24 @@ class Rules(NamedTuple):
     keys: bool = False
 
 
+class Policy(NamedTuple):
+    """What is special about one endpoint; a connection carries that of where it came in.
+
+    :param name: the endpoint's.
+    :param require_key: whether nobody may do anything without a key; None is what the rules say.
+    :param anonymous: whether other machines may come in without one; likewise.
+    :param local_users: whether every local account may come in; likewise.
+    """
+
+    name: str = "default"
+    require_key: bool | None = None
+    anonymous: bool | None = None
+    local_users: bool | None = None
+
+
+USUAL = Policy()
+
+
 def clean_host(header: str) -> str:
     """Return the name in a Host header: lower case, without port, brackets and final dot.
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import Any, Callable, Iterable
+from contextlib import contextmanager
+from typing import Any, Callable, Hashable, Iterable, Iterator
 
 import gevent
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
-from .handler import Handler, Limits
+from .handler import Handler, Limits, serialise
+from .places import Places, peer_key
+from .replies import problem
+from .rules import USUAL, Policy
 
 log = logging.getLogger("gaffer.web")
 
+#: How long a connection that is refused is waited for, in seconds.
+_PARTING = 1.0
 Wsgi = Callable[..., Iterable[bytes]]
 
 
@@ -22,12 +28,20 @@ class Listener(WSGIServer):  # type: ignore[misc]
 
     handler_class = Handler
 
-    def __init__(self, sock: socket.socket, app: Wsgi, limits: Limits, tls: Any) -> None:
+    def __init__(
+        self, sock: socket.socket, app: Wsgi, limits: Limits, tls: Any, policy: Policy, websockets: Places
+    ) -> None:
         address = sock.getsockname()
         host, port = address[:2] if isinstance(address, tuple) else ("", "")
         # Given here, because pywsgi would ask the DNS for the name of the address, and wait for it.
         named = {"SERVER_NAME": host, "SERVER_PORT": str(port)}
         self.limits = limits
+        #: The socket as it was given; gevent may make another object of it.
+        self.given = sock
+        self.policy = policy
+        self.websockets = websockets
+        self.peers: dict[Hashable, int] = {}
+        self.refused = 0
         self.closing = False
         self.idle: dict[Handler, None] = {}
         #: Called when it is about to stop: for answers that would never end by themselves.
@@ -36,8 +50,19 @@ class Listener(WSGIServer):  # type: ignore[misc]
         arguments = {"ssl_context": tls} if tls is not None else {}
         super().__init__(sock, app, spawn=pool, log=None, error_log=None, environ=named, **arguments)
 
+    def renew(self, tls: Any) -> None:
+        """Use other certificates for connections from now on."""
+        self.wrap_socket = tls.wrap_socket
+
     def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> None:
         """Do the TLS handshake in time, then serve."""
+        with self._counted(client_socket, address) as welcome:
+            if welcome:
+                self._handle_tls(client_socket, address)
+            else:
+                client_socket.close()
+
+    def _handle_tls(self, client_socket: Any, address: Any) -> None:
         sock = None
         try:
             sock = self.wrap_socket(client_socket, do_handshake_on_connect=False, **self.ssl_args)
@@ -47,24 +72,52 @@ class Listener(WSGIServer):  # type: ignore[misc]
             log.debug("TLS handshake with %s: %s", address, error)
             (sock or client_socket).close()
             return
-        self.handle(sock, address)
+        self._serve(sock, address)
 
     def handle(self, sock: Any, address: Any) -> None:
         """Serve one connection until it ends."""
+        with self._counted(sock, address) as welcome:
+            if welcome:
+                self._serve(sock, address)
+            else:
+                _refuse(sock, f"{self.limits.per_peer} connections of yours are open, which is all that one may have")
+
+    @contextmanager
+    def _counted(self, sock: Any, address: Any) -> Iterator[bool]:
+        """Count the connections of each peer; tells whether this one is not one too many."""
+        key = peer_key(sock, address)
+        self.peers[key] = self.peers.get(key, 0) + 1
+        try:
+            welcome = self.peers[key] <= self.limits.per_peer or self._close_idle(key)
+            self.refused += not welcome
+            yield welcome
+        finally:
+            self.peers[key] -= 1
+            if not self.peers[key]:
+                del self.peers[key]
+
+    def _serve(self, sock: Any, address: Any) -> None:
         if self.pool.free_count() == 0:
-            self._make_room()
+            self._close_idle()
         try:
             handler = self.handler_class(sock, address, self)
+            handler.key = peer_key(sock, address)
         except OSError:  # gone before we came
             sock.close()
             return
         handler.handle()
 
-    def _make_room(self) -> None:
-        """Close the connection that has been idle for longest, so that a newcomer does not have to wait for it."""
+    def _close_idle(self, key: Hashable = None) -> bool:
+        """Close the connection that has been idle for longest, so that a newcomer need not wait; tells if there is one.
+
+        :param key: it must be one of this peer.
+        """
         for handler in self.idle:
-            handler.greenlet.kill(block=False)
-            return
+            if key is None or handler.key == key:
+                del self.idle[handler]
+                handler.greenlet.kill(block=False)
+                return True
+        return False
 
     def finish(self, timeout: float) -> None:
         """Accept nothing more, close what is idle, let running requests end within *timeout* seconds."""
@@ -90,17 +143,27 @@ class Server:
     def __init__(self, app: Wsgi, limits: Limits | None = None) -> None:
         self.app = app
         self.limits = limits or Limits()
+        self.websockets = Places(
+            self.limits.websockets, "{} websockets are open, which is all there may be; http_max_websockets says so"
+        )
         self._listeners: list[Listener] = []
         self._sockets: list[socket.socket] = []
 
-    def add(self, sock: socket.socket, tls: Any = None) -> None:
+    def add(self, sock: socket.socket, tls: Any = None, policy: Policy = USUAL) -> None:
         """Serve *sock*, which is bound and listens already.
 
         :param tls: what :func:`gaffer.web.tls.tls_context` returned, or None.
+        :param policy: who may come, where that differs from the rules for all.
         """
         sock.setblocking(False)
         self._sockets.append(sock)
-        self._listeners.append(Listener(sock, self.app, self.limits, tls))
+        self._listeners.append(Listener(sock, self.app, self.limits, tls, policy, self.websockets))
+
+    def renew(self, sock: socket.socket, tls: Any) -> None:
+        """Show other certificates to who connects to *sock* from now on; connections that are open stay."""
+        for listener in self._listeners:
+            if listener.given is sock:
+                listener.renew(tls)
 
     def start(self) -> None:
         """Begin to accept connections; those that waited in the backlog come first."""
@@ -119,3 +182,22 @@ class Server:
     def connections(self) -> int:
         """How many connections are open."""
         return sum(len(listener.pool) for listener in self._listeners)
+
+    @property
+    def refused(self) -> int:
+        """How many connections were refused because their peers had too many."""
+        return sum(listener.refused for listener in self._listeners)
+
+
+def _refuse(sock: Any, reason: str) -> None:
+    """Say why and close, when the client has seen it: closing while it sends would destroy that on its way."""
+    sock.settimeout(_PARTING)
+    try:
+        sock.sendall(serialise(problem(503, reason, extra=[("Connection", "close")])))
+        sock.shutdown(socket.SHUT_WR)
+        with gevent.Timeout(_PARTING, False):
+            while sock.recv(65_536):
+                pass
+    except OSError:
+        pass
+    sock.close()

@@ -30,6 +30,7 @@ from .request import MAX_BODY
 from .turns import Turn
 
 if TYPE_CHECKING:
+    from .places import Place
     from .request import Request
 
 log = logging.getLogger("gaffer.web")
@@ -350,6 +351,7 @@ def accept(request: Request, serve: Callable[[WebSocket], Any], limit: int = 0) 
     :param serve: called with the :class:`WebSocket`; when it returns, the websocket is closed.
     :param limit: bytes that a message may have; by default what a request's body may have.
     :raises GafferError: the request is not one for a websocket.
+    :raises Unavailable: there are too many.
     """
     environ = request.environ
     key = check(environ)
@@ -360,16 +362,26 @@ def accept(request: Request, serve: Callable[[WebSocket], Any], limit: int = 0) 
         ("Sec-WebSocket-Accept", base64.b64encode(digest).decode()),
     ]
     limit = limit or environ.get("gaffer.max_body", MAX_BODY)
-    return Reply("101 Switching Protocols", headers, _Conversation(environ, serve, limit))
+    places = environ["gaffer.connection"].websockets
+    place = None if places is None else places.take()
+    return Reply("101 Switching Protocols", headers, _Conversation(environ, serve, limit, place))
 
 
 class _Conversation:
     """The body of a 101: nothing of it is a body, but while the server asks for it, the websocket lives."""
 
-    def __init__(self, environ: dict[str, Any], serve: Callable[[WebSocket], Any], limit: int) -> None:
+    def __init__(
+        self, environ: dict[str, Any], serve: Callable[[WebSocket], Any], limit: int, place: Place | None
+    ) -> None:
         self._environ = environ
         self._serve = serve
         self._limit = limit
+        self._place = place
+
+    def close(self) -> None:
+        """WSGI's way to say that it is over, also when it never began."""
+        if self._place is not None:
+            self._place.leave()
 
     def __iter__(self) -> Iterator[bytes]:
         sock, early = self._environ["gaffer.upgrade"]()

@@ -14,7 +14,6 @@ import gevent
 
 from gaffer import Plugin, hookimpl
 from gaffer.errors import PluginError, Problem
-from gaffer.fields import Int
 from gaffer.hooks import named_call
 from gaffer.version import __version__
 
@@ -32,8 +31,6 @@ __all__ = ["HttpPlugin"]
 
 log = logging.getLogger("gaffer.http")
 
-MAX_BODY = 1 << 20
-MAX_CONNECTIONS = 1024
 #: How long running requests may take after everything else has stopped, in seconds.
 _LAST_REQUESTS = 2.0
 
@@ -67,17 +64,16 @@ class HttpPlugin(Plugin):
     @hookimpl
     def gaffer_add_options(self, options: Options) -> None:
         """Declare the limits."""
-        options.add("http_max_body", Int(1024, 1 << 30), MAX_BODY, "bytes that the body of a request may have")
-        options.add(
-            "http_max_connections", Int(8, 100_000), MAX_CONNECTIONS, "connections that may be open at each address"
-        )
+        from . import limits
+
+        limits.declare(options)
 
     @hookimpl
     def gaffer_check_config(self, settings: Settings) -> list[Problem]:
-        """Find hosts and origins that cannot be meant."""
-        from gaffer.web.endpoints import wrong_rules
+        """Find hosts and origins that cannot be meant, and certificates that cannot be used."""
+        from gaffer.web.endpoints import wrong_certificates, wrong_rules
 
-        return wrong_rules(settings)
+        return [*wrong_rules(settings), *wrong_certificates(settings)]
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -89,15 +85,17 @@ class HttpPlugin(Plugin):
         settings = manager.settings
         given, asked = self._given
         rules = make_rules(settings, asked)
-        if rules.keys and not manager.hooks.implemented("gaffer_identify"):
-            raise PluginError("keys are required, but no plugin that checks them is loaded")
-        manager.access.strict = self._keys = rules.keys
         self._endpoints = make_endpoints(settings, given)
+        locked = rules.keys or any(one.require_key for one in self._endpoints)
+        if locked and not manager.hooks.implemented("gaffer_identify"):
+            raise PluginError("keys are required, but no plugin that checks them is loaded")
+        # Where a key is not needed, requests say so themselves: they come from somebody who may do everything.
+        manager.access.strict, self._keys = locked, rules.keys
         if given is not None or settings is None:
             check_reach(self._endpoints, rules)
         self._routes = collect_routes(manager)
         self._app = manager.hooks.fold("gaffer_wrap_wsgi", "app", self._front, manager=manager)
-        self._bound = bind_all(self._endpoints)
+        self._bound = bind_all(self._endpoints, settled=self._given == (None, None) and settings is not None)
 
     @hookimpl
     def gaffer_ready(self, manager: Manager) -> None:
@@ -108,16 +106,17 @@ class HttpPlugin(Plugin):
         # Late, because the first process need not wait for bottle and pywsgi.
         from gaffer.web.app import App
         from gaffer.web.guard import Guard
-        from gaffer.web.handler import Limits
         from gaffer.web.server import Server
 
+        from . import limits
+
         settings = manager.settings
-        limit = _limit(settings, "http_max_body", MAX_BODY)
+        limit = limits.read(settings, limits.MAX_BODY)
         self._front.app = App(self._routes, manager.commands.run, limit, manager.access)
         self._guard = Guard(self._app, self._rules(settings))
-        server = Server(self._guard, Limits(connections=_limit(settings, "http_max_connections", MAX_CONNECTIONS)))
-        for sock, tls in self._bound:
-            server.add(sock, tls)
+        server = Server(self._guard, limits.make_limits(settings))
+        for sock, tls, policy, _ in self._bound:
+            server.add(sock, tls, policy)
         server.start()
         self._server = server
         log.info("listening on %s", ", ".join(self.urls))
@@ -131,9 +130,14 @@ class HttpPlugin(Plugin):
 
     @hookimpl
     def gaffer_config_reloaded(self, manager: Manager) -> None:
-        """Take over who may come."""
+        """Take over who may come, and certificates that were renewed."""
+        from gaffer.web.endpoints import renewed
+
         if self._guard is not None:
             self._guard.rules = self._rules(manager.settings)
+        if self._server is not None:
+            for sock, tls in renewed(self._bound):
+                self._server.renew(sock, tls)
 
     @hookimpl
     def gaffer_manager_stopped(self) -> None:
@@ -144,8 +148,8 @@ class HttpPlugin(Plugin):
         bound, self._bound = self._bound, []
         if server is not None:
             server.stop(_LAST_REQUESTS)
-        for sock, _ in bound:
-            sock.close()
+        for one in bound:
+            one.sock.close()
 
     # -- what others see ------------------------------------------------------------------------
 
@@ -160,7 +164,14 @@ class HttpPlugin(Plugin):
     @hookimpl
     def gaffer_health(self) -> dict[str, Any]:
         """Return the addresses and how many connections are open."""
-        return {"urls": self.urls, "connections": self._server.connections if self._server else 0}
+        server = self._server
+        return {
+            "urls": self.urls,
+            "connections": server.connections if server else 0,
+            "refused_connections": server.refused if server else 0,
+            "websockets": server.websockets.taken if server else 0,
+            "refused_websockets": server.websockets.refused if server else 0,
+        }
 
     @property
     def serving(self) -> bool:
@@ -172,7 +183,7 @@ class HttpPlugin(Plugin):
         """Where it listens: ``http://127.0.0.1:5000``, ``https://…``, ``unix:/path``; with real ports for port 0."""
         from gaffer.addresses import UNIX, format_address
 
-        texts = [(format_address(sock.getsockname()), tls) for sock, tls in self._bound]
+        texts = [(format_address(sock.getsockname()), tls) for sock, tls, *_ in self._bound]
         return [text if text.startswith(UNIX) else f"http{'s' if tls else ''}://{text}" for text, tls in texts]
 
 
@@ -204,10 +215,3 @@ def collect_routes(manager: Manager) -> list[Route]:
         replace(route, permission=commands[route.command].permission) if route.command is not None else route
         for route in checked
     ]
-
-
-def _limit(settings: Settings | None, option: str, default: int) -> int:
-    """Return an option of this plugin; an embedder's settings may have been read without them."""
-    if settings is None or settings.options.get(option) is None:
-        return default
-    return int(settings.get(option))

@@ -45,7 +45,7 @@ class HttpEndpoint:
 
     def as_endpoint(self) -> Endpoint:
         """Return it as the settings have it."""
-        tls = {name: self.ssl_options.get(key) for name, key in _TLS.items()}
+        tls: dict[str, Any] = {name: self.ssl_options.get(key) for name, key in _TLS.items()}
         return Endpoint("embedder", (self.address,), self.backlog, source="HttpEndpoint", **tls)
 
 

@@ -64,6 +64,11 @@ class TestFindProblems:
         monkeypatch.setattr(manager.hooks, "implemented", lambda name: name == "gaffer_identify")
         assert find_problems(locked, manager) == []
 
+    def test_keys_are_required_at_one_endpoint_and_nothing_knows_any(self) -> None:
+        locked = settings("[gaffer]\nhttp_endpoints = a\n[endpoint:a]\nbind = 127.0.0.1:1\nrequire_key = true\n")
+        (problem,) = find_problems(locked, Manager())
+        assert str(problem).startswith("g.ini:3: keys are required, but no plugin that checks them is loaded")
+
     def test_a_plugin_that_another_needs(self) -> None:
         class Needy(Plugin):
             name = "needy"

@@ -122,6 +122,14 @@ def test_keys_that_nobody_checks_open_no_door(tmp_path):
     assert http.urls == []
 
 
+def test_keys_that_one_endpoint_wants_and_nobody_checks_open_no_door_either(tmp_path):
+    http = HttpPlugin()
+    text = "[gaffer]\nhttp_endpoints = a\n[endpoint:a]\nbind = 127.0.0.1:0\nrequire_key = true\n"
+    with pytest.raises(PluginError, match="no plugin that checks them"):
+        gaffer.Manager(plugins=[http], settings=read(tmp_path, http, text)).start()
+    assert http.urls == []
+
+
 # -- settings -----------------------------------------------------------------------------------
 
 

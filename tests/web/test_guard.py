@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from gaffer.web.guard import Guard, is_loopback, is_own_origin
-from gaffer.web.rules import Rules, check_origin, clean_host
+from gaffer.web.rules import Policy, Rules, check_origin, clean_host
 from tests.webtools import call, connection
 
 ME = os.geteuid()
@@ -52,6 +52,44 @@ def test_other_users_do_not(path):
     via = connection(socket.AF_UNIX, "", "/run/x") if path == "unix" else connection()
     reason = get(uid=OTHER, via=via).assert_problem(403, "forbidden")
     assert str(OTHER) in reason and "--require-key" in reason and "allow_local_users" in reason
+
+
+def test_an_endpoint_may_have_rules_of_its_own():
+    via = connection()
+    via.policy = Policy(local_users=True)
+    assert get(uid=OTHER, via=via).body == b"in"
+    via.policy = Policy(local_users=False)
+    get(uid=OTHER, via=via, local_users=True).assert_problem(403, "forbidden")
+    via.policy = Policy(require_key=True)
+    assert get(uid=OTHER, via=via, host="any.example").body == b"in"  # the key is asked for further in
+    via.policy = Policy(require_key=False)
+    get(uid=OTHER, via=via, keys=True).assert_problem(403, "forbidden")
+    get(via=via, host="any.example", keys=True).assert_problem(421, "misdirected")
+    far = connection(peer=("10.0.0.2", 40000), local=("10.0.0.1", 5000))
+    get(host="10.0.0.1", uid=None, via=far).assert_problem(403, "forbidden")
+    far.policy = Policy(anonymous=True)
+    assert get(host="10.0.0.1", uid=None, via=far).body == b"in"
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "dest", "welcome"),
+    [
+        ("same-origin", "no-cors", "image", True),
+        ("none", "navigate", "document", True),
+        ("cross-site", "navigate", "document", True),
+        ("cross-site", "navigate", "iframe", False),
+        ("cross-site", "no-cors", "image", False),
+        ("same-site", "no-cors", "script", False),
+    ],
+)
+def test_what_pages_of_others_load_without_saying_who_they_are(site, mode, dest, welcome):
+    said = {"HTTP_SEC_FETCH_SITE": site, "HTTP_SEC_FETCH_MODE": mode, "HTTP_SEC_FETCH_DEST": dest}
+    if welcome:
+        assert get(headers=said).body == b"in"
+    else:
+        assert "pages of other sites" in get(headers=said).assert_problem(403, "forbidden")
+    # An allowed page may show our images; which page it is, the browser does not say.
+    assert get(headers=said, origins=("https://ours.example",)).body == b"in"
 
 
 def test_nobody_comes_in_when_the_system_does_not_tell():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import subprocess
 import sys
@@ -93,6 +94,47 @@ def test_tls_files_that_cannot_be_used(certificates):
         tls_context(str(certificates / "server.pem"), str(certificates / "stranger.key"))
     with pytest.raises(TlsError, match="server.key"):
         tls(certificates, certificates / "server.key")
+
+
+def test_old_ciphers_are_refused(certificates):
+    with served(app(), tls=tls(certificates)) as (address, _):
+        context = ssl.create_default_context(cafile=certificates / "server.pem")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("ECDHE+AES128:!AESGCM:@SECLEVEL=0")
+        with pytest.raises(OSError):
+            in_thread(shown_certificate, address, context)
+
+
+def test_keys_with_a_passphrase_are_no_question_to_the_terminal(certificates):
+    command = ["openssl", "ec", "-in", "server.key", "-aes128", "-passout", "pass:x", "-out", "secret.key"]
+    in_thread(subprocess.run, command, cwd=certificates, check=True, capture_output=True)
+    with pytest.raises(TlsError, match="secret.key: its key has a passphrase"):
+        tls_context(str(certificates / "server.pem"), str(certificates / "secret.key"))
+
+
+def shown_certificate(address, context):
+    with socket.create_connection(address, 10) as sock, context.wrap_socket(sock, server_hostname="localhost") as tls:
+        return tls.getpeercert(True)
+
+
+def test_certificates_can_be_renewed_while_connections_are_open(certificates):
+    context = ssl.create_default_context(cafile=certificates / "server.pem")
+    context.load_verify_locations(certificates / "stranger.pem")
+    with served(app(), tls=tls(certificates)) as (address, server):
+        before = in_thread(shown_certificate, address, context)
+        open_one = http.client.HTTPSConnection("localhost", address[1], context=context, timeout=10)
+
+        def ask():
+            open_one.request("GET", "/hello")
+            return open_one.getresponse().read()
+
+        in_thread(ask)
+        used = open_one.sock
+        other = tls_context(str(certificates / "stranger.pem"), str(certificates / "stranger.key"))
+        server.renew(server._sockets[0], other)
+        assert in_thread(shown_certificate, address, context) != before
+        assert in_thread(ask) == b'{"hello": "world"}' and open_one.sock is used
+        open_one.close()
 
 
 def test_ssl_is_imported_only_for_tls():

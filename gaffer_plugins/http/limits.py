@@ -1,0 +1,76 @@
+"""How much and how long: the options that bound what clients can cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from gaffer.fields import Int
+
+if TYPE_CHECKING:
+    from gaffer.options import Options
+    from gaffer.settings import Settings
+    from gaffer.web.handler import Limits
+
+_ANY = Int(1, 100_000)
+_SECONDS = Int(1, 86_400)
+
+
+class Row(NamedTuple):
+    """One option; *limit* is the field of :class:`gaffer.web.handler.Limits` that it sets."""
+
+    option: str
+    limit: str
+    kind: Int
+    default: int
+    help: str
+
+
+MAX_BODY = Row("http_max_body", "", Int(1024, 1 << 30), 1 << 20, "bytes that the body of a request may have")
+ROWS = (
+    Row("http_max_head", "head", Int(8192, 1 << 20), 32 * 1024, "bytes that a request may have before its body"),
+    Row(
+        "http_max_connections",
+        "connections",
+        Int(8, 100_000),
+        1024,
+        "connections that may be open at each address; beyond, the one idle for longest is closed",
+    ),
+    Row(
+        "http_max_peer_connections",
+        "per_peer",
+        _ANY,
+        512,
+        "connections of one client address (IPv6: /64 network; unix socket: user) at each address",
+    ),
+    Row("http_max_websockets", "websockets", _ANY, 512, "websockets that may be open"),
+    Row("http_head_timeout", "header", _SECONDS, 10, "seconds that the head of a request may take to arrive"),
+    Row("http_body_timeout", "body", _SECONDS, 30, "seconds that its body may take"),
+    Row(
+        "http_idle_timeout",
+        "idle",
+        _SECONDS,
+        75,
+        "seconds of nothing between two requests, and of not reading the answer, after which a connection is closed",
+    ),
+    Row("http_tls_timeout", "handshake", _SECONDS, 10, "seconds that a TLS handshake may take"),
+)
+
+
+def declare(options: Options) -> None:
+    """Add the options of the limits."""
+    for row in (MAX_BODY, *ROWS):
+        options.add(row.option, row.kind, row.default, row.help)
+
+
+def read(settings: Settings | None, row: Row) -> int:
+    """Return what *settings* say of one limit; an embedder's may have been read without these options."""
+    if settings is None or settings.options.get(row.option) is None:
+        return row.default
+    return int(settings.get(row.option))
+
+
+def make_limits(settings: Settings | None) -> Limits:
+    """Return the limits of the server."""
+    from gaffer.web.handler import Limits
+
+    return Limits(**{row.limit: read(settings, row) for row in ROWS})

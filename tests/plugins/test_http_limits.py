@@ -1,0 +1,52 @@
+"""Every limit of the HTTP server is an option, and does what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from gaffer.options import Options
+from gaffer.settings import read_settings
+from gaffer.web.handler import Limits
+from gaffer_plugins.http import HttpPlugin
+from gaffer_plugins.http.limits import MAX_BODY, ROWS, declare, make_limits, read
+from tests.web.apps import post
+from tests.webtools import connect, everything, parse, request, wait_until
+
+
+def settings(tmp_path, text):
+    options = Options()
+    declare(options)
+    (tmp_path / "g.ini").write_text("[gaffer]\nbind = 127.0.0.1:0\n" + text)
+    found = read_settings(str(tmp_path / "g.ini"), options, environ={})
+    assert found.problems == []
+    return found
+
+
+def test_every_limit_has_an_option_with_the_same_default():
+    assert {row.limit for row in ROWS} == {field.name for field in dataclasses.fields(Limits)}
+    assert make_limits(None) == Limits()
+    assert read(None, MAX_BODY) == 1 << 20
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.option)
+def test_an_option_sets_its_limit(row, tmp_path):
+    wanted = row.default + 1
+    found = make_limits(settings(tmp_path, f"{row.option} = {wanted}\n"))
+    assert found == dataclasses.replace(Limits(), **{row.limit: wanted})
+
+
+def test_they_hold_for_the_api(start_api, tmp_path):
+    text = "http_max_peer_connections = 2\nhttp_body_timeout = 1\n"
+    api = start_api(http=HttpPlugin(), settings=settings(tmp_path, text))
+    slow = [connect(api.address) for _ in range(2)]
+    for sock in slow:
+        sock.sendall(post(b"/jobs/default", b"{}", b"Content-Type: application/json\r\nConnection: close\r\n")[:-1])
+    wait_until(lambda: api.http._server.connections == 2)
+    request(api.address, "GET", "/health").assert_problem(503, "unavailable")
+    for sock in slow:
+        assert "longer than 1 s" in parse(everything(sock)).assert_problem(400, "bad_request")
+        sock.close()
+    found = api.get("/health")["plugins"]["http"]
+    assert found["refused_connections"] == 1 and found["websockets"] == found["refused_websockets"] == 0
