@@ -35,6 +35,7 @@ run: .venv/run.stamp .run/plugins
 	@cd examples && exec "../$(VENV)" -m gaffer.daemon.main -c gaffer.ini -p ../.run/plugins -v
 
 test: check
+	@.ci/tools
 	$(VENV) -m pytest $(ARGS)
 	@if [ -f docs/conf.py ]; then $(MAKE) --no-print-directory docs; fi
 
