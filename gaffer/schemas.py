@@ -37,6 +37,7 @@ NAMES: Schema = {"type": "array", "items": FULL_NAME}
 PID: Schema = {"type": "integer", "minimum": 1, "examples": [7], "description": "gaffer's own number"}
 OS_PID: Schema = {"type": "integer", "minimum": 1, "examples": [4711], "description": "the kernel's number"}
 PIDS: Schema = {"type": "array", "items": PID}
+LABEL: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$", "examples": ["stdout"]}
 LABELS: Schema = {"type": "array", "items": STRING}
 BYTES: Schema = {"type": "integer", "minimum": 0, "examples": [9_437_184], "description": "bytes"}
 PER_CENT: Schema = {"type": "number", "minimum": 0, "examples": [0.5], "description": "per cent"}

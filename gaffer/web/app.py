@@ -64,13 +64,15 @@ class App:
         """Return what answers *route*, and with ``?feed=`` answers it again and again."""
 
         def live(request: Request, parameters: dict[str, Any]) -> Any:
-            if request.query.get("feed") in (None, "", "longpoll"):
+            if not request.query:
                 return answer(request, parameters)
             from .board import Board, read_interval
             from .feedargs import LINES, NAMES
             from .feeds import follow, read_wish
 
             wish, interval = read_wish(request), read_interval(request.query.get("interval"))
+            if wish.feed == "longpoll":
+                return answer(request, parameters)
 
             def measure() -> Any:
                 return answer(request, dict(parameters))

@@ -28,11 +28,11 @@ Measure = Callable[[], Any]
 
 
 def read_interval(value: Any) -> float:
-    """Return the seconds between two measurements that somebody wants; None or nothing is :data:`USUAL`.
+    """Return the seconds between two measurements that somebody wants; None is :data:`USUAL`.
 
     :raises BadRequest: it is no such number.
     """
-    if value in (None, ""):
+    if value is None:
         return USUAL
     try:
         seconds = float(value) if not isinstance(value, bool) else math.nan

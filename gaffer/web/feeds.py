@@ -52,21 +52,21 @@ def read_wish(request: Request) -> Wish:
     :raises BadRequest: naming what is wrong.
     """
     query = request.query
-    feed = query.get("feed") or "longpoll"
+    feed = query.get("feed", "longpoll")
     if feed not in FEEDS:
         raise BadRequest(f"feed must be {', '.join(FEEDS[:-1])} or {FEEDS[-1]}, not {feed[:40]!r}")
     # What the header says is newer: a browser that comes back repeats the URL.
-    since = request.headers.get("Last-Event-ID") or query.get("since") or None
+    since = request.headers.get("Last-Event-ID") or query.get("since")
     return Wish(feed, _heartbeat(query.get("heartbeat")), since, read_count(query.get("tail"), "tail"))
 
 
 def _heartbeat(text: str | None) -> float | None:
-    if text in (None, "", "false"):
+    if text is None or text == "false":
         return None
     if text == "true":
         return HEARTBEAT
     try:
-        seconds = float(text or "")
+        seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0.1 <= seconds <= _LONGEST:
@@ -79,9 +79,8 @@ def read_count(text: str | None, name: str) -> int | None:
 
     :raises BadRequest: it is none.
     """
-    if text in (None, ""):
+    if text is None:
         return None
-    assert text is not None
     if not (text.isascii() and text.isdigit()) or len(text) > 18:
         raise BadRequest(f"{name} must be a number, not {text[:40]!r}")
     return min(int(text), _MOST_TAIL)
@@ -186,6 +185,8 @@ class Feed:
             items = waiter.take(patience or self._heartbeat)
             if any(item.lost for item in items) and encoder.exact:
                 raise Gap("the client is too slow")
+            if self._once:
+                items = items[:1]
             over = not items and waiter.over
             if items:
                 data = encoder.encode(items)

@@ -309,7 +309,7 @@ def read_format(text: str | None) -> tuple[Callable[[Line], bytes], str]:
 
     :raises BadRequest: there is no such format.
     """
-    if text in (None, "", "text"):
+    if text in (None, "text"):
         return as_text, TEXT
     if text == "json":
         return as_json, LINES
@@ -321,9 +321,8 @@ def read_since(text: str | None, now: float) -> float:
 
     :raises BadRequest: it is none of these.
     """
-    if text in (None, ""):
+    if text is None:
         return -math.inf
-    assert text is not None
     ago = _AGO.match(text)
     if ago is not None:
         return now - float(ago.group(1)) * _UNITS[ago.group(2)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gaffer.commands import Arg
 from gaffer.errors import BadRequest, MethodNotAllowed
 from gaffer.fields import Bool
-from gaffer.schemas import BOOLEAN, COUNT, OK, STRING, Schema
+from gaffer.schemas import BOOLEAN, COUNT, LABEL, OK, STRING, Schema
 from gaffer.web.feedargs import EVENT_STREAM, FEED, HEARTBEAT, LINES
 from gaffer.web.routes import Route
 
@@ -27,12 +27,18 @@ STDIN = ("stdin", "ttin")
 #: How long a writer waits for a process that does not read, in seconds.
 PATIENCE = 10.0
 
-_LABEL = Arg("label", {**STRING, "examples": ["stdout"]}, "what the job's redirect_output or custom_streams call it")
+_LABEL = Arg("label", LABEL, "what the job's redirect_output or custom_streams call it")
 _EOF = Arg("eof", BOOLEAN, "true closes the stream after what is written: the process reads an end of file", False)
-_PART = {**STRING, "examples": ["spawn"]}
+_PART = {"type": "string", "pattern": "^[A-Za-z0-9_+-]{1,128}$", "examples": ["spawn"]}
 _EVENT: Schema = {"type": "object", "properties": {"event": STRING}, "required": ["event"]}
 _N = Arg("n", COUNT, "the last n lines, at most 10000; 1000 unless it is said", required=False)
-_SINCE = Arg("since", STRING, "lines since then: seconds since 1970, a date and time, or 30s, 10m, 2h, 1d ago", False)
+_DATE = r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_TIME: Schema = {
+    "type": "string",
+    "pattern": rf"^([0-9]{{1,10}}(\.[0-9]{{1,6}})?|[0-9]{{1,6}}[smhd]|{_DATE})$",
+    "examples": ["10m"],
+}
+_SINCE = Arg("since", _TIME, "lines since then: seconds since 1970, a date and time, or 30s, 10m, 2h, 1d ago", False)
 _FOLLOW = Arg("follow", BOOLEAN, "true goes on with what comes, also of processes that are started later", False)
 _FORMAT = Arg("format", {"type": "string", "enum": ["text", "json"]}, "json: with pid, label and time", False)
 _ONE = Arg("label", {**STRING, "examples": ["stdout"]}, "lines of this stream only", required=False)
@@ -188,7 +194,7 @@ def flag(request: Request, name: str) -> bool:
     :raises BadRequest: it is neither.
     """
     said: Any = request.query.get(name)
-    if said in (None, ""):
+    if said is None:
         return False
     try:
         return bool(Bool().parse(said))

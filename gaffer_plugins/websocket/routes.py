@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from gaffer.commands import Arg
 from gaffer.errors import BadRequest, Forbidden, IONotRedirected, NotFound
 from gaffer.identity import of_job
-from gaffer.schemas import STRING, Schema
+from gaffer.schemas import LABEL, Schema
 from gaffer.web.feedargs import SINCE, TAIL
 from gaffer.web.routes import Route
 
@@ -23,7 +23,7 @@ STDIN = ("stdin", "ttin")
 
 _MODE: Schema = {"type": "string", "enum": ["1", "2", "3"], "examples": ["3"]}
 _MODE_ARG = Arg("mode", _MODE, "1 reads, 2 writes, 3 does both", required=False)
-_STREAM = Arg("stream", STRING, "a label of redirect_output or custom_streams, or stdin")
+_STREAM = Arg("stream", LABEL, "a label of redirect_output or custom_streams, or stdin")
 _SOCKET: dict[str, Any] = {"method": "GET", "status": 101, "tag": TAG, "also": (426,)}
 
 
@@ -148,7 +148,7 @@ class Sockets:
         tail = read_count(request.query.get("tail"), "tail")
         if label is None:
             return None
-        return begin(process.reader(label).ring, ids_of(self._manager), request.query.get("since") or None, tail)
+        return begin(process.reader(label).ring, ids_of(self._manager), request.query.get("since"), tail)
 
     def _source(self, process: Process, label: str | None, place: int | None) -> Any:
         from gaffer.web.sources import Output, ids_of
@@ -205,7 +205,7 @@ def read_mode(text: str | None) -> int:
 
     :raises BadRequest: it is no mode.
     """
-    if text in (None, ""):
+    if text is None:
         return BOTH
     if text in ("1", "2", "3"):
         return int(text)

@@ -11,6 +11,9 @@ import schemathesis
 #: Jobs of the gafferd that is asked.
 JOBS = 40
 _RANDOM = random.Random(1)
+#: Names of events, by how many parts they have, that happened.
+_EVENTS = [(), ("spawn",), ("proc", "job0"), ("job", "default", "job0"), ("job", "default", "job0", "spawn")]
+_POSITION = re.compile(r"([0-9a-z]{1,16}-)?[0-9]{1,18}\Z")
 _NAME = re.compile(r"[0-9]*([A-Za-z_]|[0-9][+-])[A-Za-z0-9_+-]{,100}\Z")
 
 
@@ -19,6 +22,7 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Aim at what is there, where the case does not build on another one."""
     if case.meta is not None and case.meta.phase.name != "stateful":
         _aim(case.path_parameters)
+    _end(case)
     case.body = _whole(case.body)
     if isinstance(case.body, dict) and isinstance(case.body.get("name"), str):
         _agree(case)
@@ -33,6 +37,25 @@ def _aim(places: dict[str, Any]) -> None:
             places[key] = "default" if key == "session" else f"job{_RANDOM.randrange(JOBS)}"
         elif key == "pid" and isinstance(value, int) and value > 0:
             places[key] = _RANDOM.randrange(1, 2 * JOBS)
+
+
+def _end(case: Any) -> None:
+    """Keep answers from going on for ever, as feeds and longpolls do while nothing happens; what is no wish stays."""
+    query = case.query
+    if str(query.get("feed")) in ("continuous", "eventsource"):
+        query["feed"] = "longpoll"
+    if str(query.get("follow")).lower() in ("true", "yes", "on", "1"):
+        query["follow"] = "false"
+    if not case.path.startswith(("/streams", "/watch")) or case.method == "POST":
+        return
+    # From the beginning on, so that the first item is there already.
+    case.headers.pop("Last-Event-ID", None)
+    if str(query.get("tail", "0")).isdigit():
+        query.pop("tail", None)
+    if _POSITION.match(str(query.get("since") or "0")):
+        query["since"] = "0"
+    if case.path.startswith("/watch"):
+        case.path_parameters.update(zip(case.path_parameters, _EVENTS[len(case.path_parameters)]))
 
 
 def _whole(value: Any) -> Any:

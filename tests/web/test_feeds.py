@@ -110,6 +110,13 @@ def test_longpoll_is_one_item_and_says_where_to_go_on(feeds, address):
         assert reader.until(b"two") == b"two"
 
 
+def test_longpoll_is_one_item_with_a_heartbeat_too(feeds, address):
+    for pid in (1, 2):
+        feeds.hub.publish(["spawn"], {"pid": pid})
+    with Reader(address, "/events?since=0&heartbeat=60") as reader:
+        assert reader.rest() == b'{"event": "spawn", "pid": 1}\n' and reader.complete
+
+
 def test_longpoll_waits(feeds, address):
     polls = [gevent.spawn(Reader, address, path) for path in ("/bytes", "/bytes?feed=longpoll", "/events")]
     wait_until(lambda: feeds.followed == 3)
@@ -331,12 +338,14 @@ def test_what_a_request_wants():
     assert wish("feed=eventsource&heartbeat=true&tail=5&since=7") == Wish("eventsource", HEARTBEAT, "7", 5)
     assert wish("heartbeat=0.5").heartbeat == 0.5 and wish("heartbeat=false").heartbeat is None
     assert wish("since=1", HTTP_LAST_EVENT_ID="ab-2").since == "ab-2"
-    assert wish("feed=&heartbeat=&since=&tail=") == Wish()
 
 
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
+        ("feed=", "feed must be"),
+        ("heartbeat=", "heartbeat must be"),
+        ("tail=", "tail must be"),
         ("feed=poll", "feed must be longpoll, continuous or eventsource, not 'poll'"),
         ("heartbeat=0", "heartbeat must be true or a number of seconds"),
         ("heartbeat=-1", "heartbeat must be"),
