@@ -227,6 +227,7 @@ def _job_info() -> Schema:
         config=refer("JobConfig"),
         restarts={**COUNT, "examples": [0]},
         uptime={**SECONDS, "examples": [12.5], "description": "seconds, of the oldest process; 0 without one"},
+        uptimes={"type": "array", "items": SECONDS, "examples": [[12.5]], "description": "seconds, of each process"},
         last_exit={"anyOf": [refer("LastExit"), {"type": "null"}]},
         retry_in={**or_null(SECONDS), "examples": [None], "description": "seconds until the next retry"},
         reason={"type": ["string", "null"], "examples": [None], "description": "why it is in trouble"},

@@ -31,6 +31,7 @@ def job_info(job: Job, now: float) -> dict[str, Any]:
         "config": {**job.config.to_dict(), "name": job.name.full},
         "restarts": job.restarts,
         "uptime": now - min(process.started for process in live) if live else 0.0,
+        "uptimes": [now - process.started for process in live],
         "last_exit": job.last_exit_info,
         "retry_in": job.retry_in(now),
         "reason": "; ".join(job.reasons()) or None,

@@ -16,6 +16,20 @@ from .program import Program, run, version_option
 SECTIONS = {
     "Here": {
         "check": "checking:check",
+        "export": "export:export",
+    },
+    "On a gafferd": {
+        "load": "appjobs:load",
+        "unload": "appjobs:unload",
+        "reload": "appcontrol:reload",
+        "stop": "appcontrol:stop",
+        "kill": "appcontrol:kill",
+        "scale": "appscale:scale",
+    },
+    "What is going on there": {
+        "ps": "appviews:ps",
+        "info": "appviews:info",
+        "apps": "apps:apps",
     },
 }
 

@@ -33,13 +33,13 @@ def status(ctx: click.Context, name: str | None, output: str) -> None:
     if name is None or is_pattern(name):
         return _status_of_all(server, find_jobs(server, [name or ALL]), output)
     job = parse_job_name(name)
-    info = _shortened(server.info(job))
+    info = shortened(server.info(job))
     if output == "json":
         print_json(info)
     elif output == "name":
         print_lines([job.short])
     else:
-        print_details(_details(info), {"state": state_color})
+        print_details(details(info), {"state": state_color})
     if not info["active"]:
         ctx.exit(FAILED)
 
@@ -47,7 +47,7 @@ def status(ctx: click.Context, name: str | None, output: str) -> None:
 def _status_of_all(server: Server, jobs: list[JobName], output: str) -> None:
     if output == "name":
         return print_lines(job.short for job in jobs)
-    infos = [_shortened(info) for job in jobs if (info := look(server, job)) is not None]
+    infos = [shortened(info) for job in jobs if (info := look(server, job)) is not None]
     rows = [_row(info) for info in infos]
     show(View(infos, [], STATUS_COLUMNS, rows, {"STATE": state_color}), output)
     if output == "table":
@@ -55,7 +55,7 @@ def _status_of_all(server: Server, jobs: list[JobName], output: str) -> None:
             _print_trouble(info)
 
 
-def _shortened(info: dict[str, Any]) -> dict[str, Any]:
+def shortened(info: dict[str, Any]) -> dict[str, Any]:
     return {**info, "name": parse_job_name(info["name"]).short}
 
 
@@ -78,7 +78,7 @@ def _print_trouble(info: Info) -> None:
         print_lines(f"  {line}" for line in info.get("stderr") or ())
 
 
-def _details(info: Info) -> list[tuple[str, object]]:
+def details(info: Info) -> list[tuple[str, object]]:
     name, state, count, uptime, restarts, last_exit, retry = _row(info)
     trouble = (("reason", info.get("reason")), (STDERR, Lines(info.get("stderr") or ())))
     return [
@@ -120,12 +120,12 @@ def sessions(server: Server, output: str) -> None:
 def info(server: Server, target: str, output: str) -> None:
     """Show everything about a job or a process."""
     if target.isdigit():
-        shown = _shortened(Process(server, int(target)).info())
+        shown = shortened(Process(server, int(target)).info())
         pairs = list(shown.items())
     else:
-        shown = _shortened(server.info(target))
+        shown = shortened(server.info(target))
         settings = shown.get("config") or {}
-        pairs = _details(shown) + [(key, value) for key, value in settings.items() if key not in ("name", "start")]
+        pairs = details(shown) + [(key, value) for key, value in settings.items() if key not in ("name", "start")]
     if output == "json":
         print_json(shown)
     elif output == "name":

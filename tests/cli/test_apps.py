@@ -1,0 +1,131 @@
+"""The words of gaffer's remote commands: what is scaled, times, exporting."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from gaffer.cli import export
+from gaffer.cli.appscale import Scaling, parse
+from gaffer.cli.appviews import clock
+from gaffer.errors import BadRequest
+from gaffer.exporting import File
+from gaffer.procapp import read_application
+
+
+@pytest.mark.parametrize(
+    "words, app, found",
+    [
+        (["web=3"], None, [("web", "=3")]),
+        (["web+1", "worker-2"], None, [("web", "+1"), ("worker", "-2")]),
+        (["shop", "web=3"], "shop", [("web", "=3")]),
+        ([".", "web=3"], ".", [("web", "=3")]),
+        (["my-worker-1"], None, [("my-worker", "-1")]),
+        (["a+b=2"], None, [("a+b", "=2")]),
+        (["web-2-1"], None, [("web-2", "-1")]),
+        (["other.web=0"], None, [("other.web", "=0")]),
+    ],
+)
+def test_what_is_scaled(words, app, found):
+    assert parse(words) == (app, [Scaling(*one) for one in found])
+
+
+def test_an_application_called_like_an_operation():
+    assert parse(["shop-2", "web=3"], is_app=True) == ("shop-2", [Scaling("web", "=3")])
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        ([], "nothing to scale"),
+        (["shop"], "nothing to scale"),
+        (["web=3", "worker"], "'worker' is no operation"),
+        (["x", "web=1.5"], "'web=1.5' is no operation"),
+        (["x", "=3"], "'=3' is no operation"),
+    ],
+)
+def test_what_is_no_operation(words, sentence):
+    with pytest.raises(BadRequest, match=sentence):
+        parse(words)
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (0.449, "0:00.44"),
+        (59.999, "0:59.99"),
+        (60, "1:00.00"),
+        (3599.99, "59:59.99"),
+        (3600, "1:00:00"),
+        (86399, "23:59:59"),
+        (90061.5, "1d 1:01:01"),
+    ],
+)
+def test_times(seconds, text):
+    assert clock(seconds) == text
+
+
+# -- exporting
+
+
+def test_every_copy_has_its_environment(tmp_path):
+    (tmp_path / "Procfile").write_text("web: a\nclock: b\n")
+    (tmp_path / ".env").write_text("A=1\n")
+    read = read_application(str(tmp_path / "Procfile"), name="shop", concurrency=["web=2"], environ={})
+    exported = export.as_export(read)
+    assert (exported.name, exported.root) == ("shop", str(tmp_path))
+    assert [(name, env) for name, _, env in exported.processes()] == [
+        ("web-1", {"A": "1", "PS": "web.1", "PORT": "5100"}),
+        ("web-2", {"A": "1", "PS": "web.2", "PORT": "5101"}),
+        ("clock-1", {"A": "1", "PS": "clock.1", "PORT": "5200"}),
+    ]
+
+
+class EntryPoint:
+    def __init__(self, name, plugin, distribution):
+        self.name, self.plugin = name, plugin
+        self.dist = type("Distribution", (), {"name": distribution})
+
+    def load(self):
+        return self.plugin
+
+
+class Formats:
+    def __init__(self, *names):
+        self.names = names
+
+    def gaffer_exporters(self):
+        return [export.Exporter(name, f"made by {self.names}", lambda app: None) for name in self.names]
+
+
+def test_gaffer_exporters(monkeypatch, capsys):
+    """The hook of exporters: every plugin on its own, and nobody replaces a format of gaffer."""
+
+    class Broken:
+        def gaffer_exporters(self):
+            raise LookupError("no template")
+
+    points = [
+        EntryPoint("aaa", Formats("upstart", "ini"), "somebody-elses"),
+        EntryPoint("broken", Broken(), "somebody-elses"),
+        EntryPoint("exporters", Formats("ini"), "gaffer"),
+    ]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points if group == "gaffer.exporters" else [])
+    assert {name: plugin for name, (_, plugin) in export.exporters().items()} == {"ini": "exporters", "upstart": "aaa"}
+    error = capsys.readouterr().err
+    assert error == "gaffer: the formats of plugin 'broken' are missing: LookupError: no template\n"
+
+
+def test_our_own_formats_are_found():
+    assert list(export.exporters()) == ["ini", "json", "systemd", "supervisord", "docker-compose", "runit"]
+
+
+@pytest.mark.parametrize("mode, kept", [(0o644, 0o600), (0o755, 0o700)])
+def test_files_are_for_their_owner(tmp_path, mode, kept):
+    path = tmp_path / "deep" / "file"
+    export.write_file(str(path), File("file", "old", mode))
+    export.write_file(str(path), File("file", "text\r\n", mode))
+    assert path.read_bytes() == b"text\r\n"
+    assert stat.S_IMODE(path.stat().st_mode) == kept
+    assert [one.name for one in path.parent.iterdir()] == ["file"]
