@@ -40,6 +40,7 @@ TEST = [
     "PyYAML>=6",
     "supervisor>=4.2",
     "schemathesis>=4.32; python_version >= '3.11'",
+    "playwright>=1.45",
     "ruff>=0.9",
     "mypy>=1.14",
     "import-linter>=2.3",

@@ -10,6 +10,8 @@ from ..request import Request
 from ..routes import Route
 from . import Limits
 
+#: What may stand between ``iframe`` and ``.html``.
+VERSION = "^-[A-Za-z0-9._+-]{0,64}$"
 _PART: Schema = {"type": "string", "pattern": r"^[^/.]+$", "examples": ["000"]}
 _PLACES = (
     Arg("server", _PART, "any; a load balancer may go by it"),
@@ -133,7 +135,7 @@ def routes(prefix: str, service: Late, permission: str | None = "read", tag: str
 
 def _open_routes(prefix: str, handler: Callable[[str], Any], tag: str) -> list[Route]:
     version = Arg(
-        "version", {"type": "string", "pattern": "^-[^/]*$", "examples": ["-1.6.1"]}, "the client's, after a dash"
+        "version", {"type": "string", "pattern": VERSION, "examples": ["-1.6.1"]}, "the client's, after a dash"
     )
     pages: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
         ("", "greeting", "SockJS says hello", {"media": _PLAIN, "result": STRING}),

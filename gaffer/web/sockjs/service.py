@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http.cookies import CookieError, SimpleCookie
 from typing import Callable, Iterable
 from urllib.parse import parse_qs
@@ -14,6 +15,7 @@ from ..replies import Reply
 from ..request import Request
 from ..websocket import POLICY, UpgradeRequired, WebSocket, accept, check
 from . import Limits, frames, pages, transports
+from .routes import VERSION
 from .session import Occupied, Peer, Session, Sessions
 from .transports import Frames, Once, Receiving, Stream, Transport
 
@@ -54,7 +56,7 @@ class SockJS:
 
     def iframe(self, request: Request, version: str = "") -> Reply:
         """``/iframe.html`` and ``/iframe-VERSION.html``."""
-        if version and not version.startswith("-"):
+        if version and not re.match(VERSION, version):
             raise NotFound(f"there is nothing at {request.path[:200]}")
         base = request.path.rpartition("/")[0]
         return pages.iframe(request, self.limits.client or f"{base}/sockjs.min.js", self._origins())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import shutil
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any, Iterator
 
 import pytest
 
+from ..tools import needs
+
 HERE = Path(__file__).parent
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
@@ -21,10 +21,9 @@ _FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-compone
 def browser() -> Iterator[Any]:
     """Start a Chromium with nothing of anybody's in it."""
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
+    program = needs("chromium")
     with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False, args=_FLAGS)
+        started = playwright.chromium.launch(executable_path=program, chromium_sandbox=False, args=_FLAGS)
         try:
             yield started
         finally:

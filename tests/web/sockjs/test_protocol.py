@@ -83,7 +83,17 @@ def test_iframe(at, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["iframe.htm", "iframe", "IFRAME.HTML", "IFRAME", "iframe.HTML", "iframe.xml", "iframe-/.html", "iframea.html"],
+    [
+        "iframe.htm",
+        "iframe",
+        "IFRAME.HTML",
+        "IFRAME",
+        "iframe.HTML",
+        "iframe.xml",
+        "iframe-/.html",
+        "iframe-%20.html",
+        "iframea.html",
+    ],
 )
 def test_what_is_no_iframe(at, name):
     assert at.get(f"/echo/{name}").status == 404
