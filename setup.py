@@ -11,6 +11,7 @@ exec((HERE / "gaffer" / "version.py").read_text("utf-8"), version)
 
 BUILTIN_PLUGINS = [
     "inijobs",
+    "procfile",
     "http",
     "sites",
     "stats",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from typing import Any, Callable, Iterator, NamedTuple
@@ -217,3 +218,19 @@ def test_neither_gevent_nor_bottle_is_imported(app: Any) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert (ended.stdout, ended.stderr) == ("[]\n", "")
+
+
+def test_gafferd_loads_a_procfile_and_reloads_what_changed(tmp_path: Any) -> None:
+    procfile = tmp_path / "Procfile"
+    procfile.write_text("web: sleep 1000\nclock: sleep 1001\n")
+    with Gafferd(tmp_path, "[procfile:shop]\npath = Procfile\nconcurrency = web=2\n").start() as gafferd:
+        gafferd.ready()
+        eventually(lambda: gafferd.get("/jobs/shop/web")["running"] == 2)
+        pids = gafferd.get("/jobs/shop/web")["processes"]
+        procfile.write_text("web: sleep 1000\nclock: sleep 1002\nthis is no line\n")
+        gafferd.signal(signal.SIGHUP)
+        gafferd.logged(f"{procfile}:3: expected 'name: command', not 'this is no line'")
+        procfile.write_text("web: sleep 1000\nclock: sleep 1002\n")
+        gafferd.signal(signal.SIGHUP)
+        eventually(lambda: gafferd.get("/jobs/shop/clock")["config"]["cmd"] == "sleep 1002")
+        assert gafferd.get("/jobs/shop/web")["processes"] == pids
