@@ -5,12 +5,16 @@ Only ``start`` and ``run`` import the engine and only commands that ask a gaffer
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 import click
 
+from .fanout import lookups_option
 from .place import DEFAULT_ENDPOINT, Place
 from .program import Program, run, version_option
+
+if TYPE_CHECKING:
+    from ..httpclient import Cluster, Node
 
 #: ``{title: {command: "module:attribute"}}``; one module for each group of commands.
 SECTIONS = {
@@ -31,16 +35,34 @@ SECTIONS = {
         "info": "appviews:info",
         "apps": "apps:apps",
     },
+    "Many machines": {
+        "lookup": "lookup:lookup",
+    },
 }
 
 ALIASES: dict[str, str] = {}
 EPILOG = "Every option can be set in the environment: --procfile as GAFFER_PROCFILE, and so on."
 
 
+def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], Place]]:
+    """Return the nodes that lookupds know, and what makes the place of one."""
+    from ..httpclient import Cluster
+
+    given = ctx.params
+    keys = {name: given[name] for name in ("api_key", "certfile", "keyfile", "cacert")}
+
+    def place(node: Node) -> Place:
+        return Place(given["procfile"], given["directory"], given["env"], node.origin, keys)
+
+    return Cluster(given["lookupd_address"], **keys), place
+
+
 def make_program() -> Program:
     """Return gaffer as a click group; ``ctx.obj`` is a :class:`~gaffer.cli.place.Place`."""
 
-    @click.command("gaffer", cls=Program, sections=SECTIONS, aliases=ALIASES, epilog=EPILOG, plugins=False)
+    @click.command(
+        "gaffer", cls=Program, sections=SECTIONS, aliases=ALIASES, epilog=EPILOG, plugins=False, everywhere=everywhere
+    )
     @click.option("-f", "--procfile", metavar="FILE", help="The Procfile; by default the one in the folder.")
     @click.option("-d", "--directory", metavar="DIR", help="The application's folder; by default the Procfile's.")
     @click.option(
@@ -53,6 +75,7 @@ def make_program() -> Program:
     @click.option("--keyfile", metavar="FILE", help="Key of the certificate.")
     @click.option("--cacert", metavar="FILE", help="Authority that signed gafferd's certificate.")
     @click.option("--api-key", metavar="KEY", help="Better set as GAFFER_API_KEY: others can see command lines.")
+    @lookups_option
     @version_option("gaffer")
     @click.pass_context
     def gaffer(
@@ -66,6 +89,7 @@ def make_program() -> Program:
         keyfile: str | None,
         cacert: str | None,
         api_key: str | None,
+        **many: Any,
     ) -> None:
         """Run Procfile applications, here or on a gafferd."""
         keys = {"api_key": api_key, "certfile": certfile, "keyfile": keyfile, "cacert": cacert}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 import click
 
 from ..httpclient import DEFAULT_URI, Server
+from .fanout import lookups_option
 from .program import Program, run, version_option
+
+if TYPE_CHECKING:
+    from ..httpclient import Cluster, Node
 
 SECTIONS = {
     "Jobs": {
@@ -60,10 +64,25 @@ ALIASES = {"load": "load_process"}
 EPILOG = "Every option can be set in the environment: --connect as GAFFERCTL_CONNECT, and so on."
 
 
+def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], Server]]:
+    """Return the nodes that lookupds know, and what makes the client of one."""
+    from ..httpclient import Cluster
+
+    given = ctx.params
+    cluster = Cluster(
+        given["lookupd_address"],
+        given["api_key"],
+        certfile=given["certfile"],
+        keyfile=given["keyfile"],
+        cacert=given["cacert"],
+    )
+    return cluster, cluster.server
+
+
 def make_program() -> Program:
     """Return gafferctl as a click group; plugins add their commands to it."""
 
-    @click.command("gafferctl", cls=Program, sections=SECTIONS, aliases=ALIASES, epilog=EPILOG)
+    @click.command("gafferctl", cls=Program, sections=SECTIONS, aliases=ALIASES, epilog=EPILOG, everywhere=everywhere)
     @click.option(
         "--connect", metavar="URL", default=DEFAULT_URI, show_default=True, help="http:, https: or unix:/path."
     )
@@ -71,6 +90,7 @@ def make_program() -> Program:
     @click.option("--keyfile", metavar="FILE", help="Key of the certificate.")
     @click.option("--cacert", metavar="FILE", help="Authority that signed gafferd's certificate.")
     @click.option("--api-key", metavar="KEY", help="Better set as GAFFERCTL_API_KEY: others can see command lines.")
+    @lookups_option
     @version_option("gafferctl")
     @click.pass_context
     def gafferctl(
@@ -81,6 +101,7 @@ def make_program() -> Program:
         keyfile: str | None,
         cacert: str | None,
         api_key: str | None,
+        **many: Any,
     ) -> None:
         """Control a gafferd."""
         server = Server(connect, api_key=api_key, certfile=certfile, keyfile=keyfile, cacert=cacert)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
+import threading
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 import click
 
+if TYPE_CHECKING:
+    from .fanout import Caught
+
 Paint = Callable[[str], str]
+
+_here = threading.local()
 
 #: Numbers, sizes, shares and durations.
 _NUMBER = re.compile(r"-|\d[\d.]*[A-Za-z]?( \d+[hms])?")
@@ -57,7 +63,10 @@ class View(NamedTuple):
 
 def show(view: View, output: str) -> None:
     """Print *view* as ``table``, ``json`` or ``name``."""
-    if output == "json":
+    caught = _caught()
+    if caught is not None:
+        caught.view(view)
+    elif output == "json":
         print_json(view.data)
     elif output == "name" or not view.columns:
         print_lines(view.names)
@@ -65,14 +74,44 @@ def show(view: View, output: str) -> None:
         print_table(view.columns, view.rows, view.paint)
 
 
+def catch(caught: Caught | None) -> None:
+    """Give what this thread prints from now on to *caught*; None prints it again."""
+    _here.caught = caught
+
+
+def _caught() -> Caught | None:
+    return getattr(_here, "caught", None)
+
+
+def _say(text: str) -> None:
+    caught = _caught()
+    if caught is not None:
+        caught.line(text)
+    else:
+        click.echo(text)
+
+
+def complain(program: str | None, sentence: str) -> None:
+    """Print a sentence on stderr, after the program's name unless it has its place itself."""
+    sentence = printable(sentence, keep="\n")
+    caught = _caught()
+    if caught is not None:
+        caught.problems.append(sentence)
+    else:
+        click.echo(f"{program}: {sentence}" if program else sentence, err=True)
+
+
 def print_lines(lines: Iterable[object]) -> None:
     """Print one line each."""
     for line in lines:
-        click.echo(printable(str(line)))
+        _say(printable(str(line)))
 
 
 def print_json(data: Any) -> None:
     """Print *data* as indented JSON."""
+    caught = _caught()
+    if caught is not None:
+        return caught.json(data)
     import json
 
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
@@ -106,12 +145,12 @@ def print_details(pairs: Iterable[tuple[str, object]], paint: Mapping[str, Paint
     width = max((len(key) for key, value in pairs if not isinstance(value, Lines)), default=0)
     for key, value in pairs:
         if isinstance(value, Lines):
-            click.echo(f"{key}:")
+            _say(f"{key}:")
             print_lines(f"  {item}" for item in value)
             continue
         text = cell(value)
         painter = (paint or {}).get(key)
-        click.echo(f"{key.ljust(width)}  {painter(text) if painter and colored() else text}")
+        _say(f"{key.ljust(width)}  {painter(text) if painter and colored() else text}")
 
 
 def cell(value: object) -> str:

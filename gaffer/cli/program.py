@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Any, Callable, Mapping, NoReturn, Sequence, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Mapping, NoReturn, Sequence, TypeVar
 
 import click
 
 from ..errors import ConfigError, GafferError, nearest
 from ..version import __version__
-from .output import printable
+from .output import complain as complain
+
+if TYPE_CHECKING:
+    from ..httpclient import Cluster, Node
 
 DONE, FAILED, USAGE, UNREACHABLE, NOT_ALLOWED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 #: What a shell reports for a program that SIGPIPE ended.
@@ -84,6 +87,7 @@ class Program(click.Group):
     :param aliases: other names of commands, not listed in the help.
     :param plugins: whether plugins add commands, as to any click group; ``ctx.obj`` must be the
         :class:`~gaffer.httpclient.Server` then.
+    :param everywhere: makes of a context with ``-L`` the cluster, and what makes a node's ``ctx.obj``.
 
     ``-`` and ``_`` in a command's name are the same.
     """
@@ -96,10 +100,12 @@ class Program(click.Group):
         sections: Mapping[str, Mapping[str, str]],
         aliases: Mapping[str, str] | None = None,
         plugins: bool = True,
+        everywhere: Callable[[click.Context], tuple[Cluster, Callable[[Node], Any]]] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(name, context_settings={"help_option_names": ["-h", "--help"]}, **settings)
         self.sections = sections
+        self._everywhere = everywhere
         self._spellings = {_spelling(known): known for section in sections.values() for known in section}
         self._spellings.update({_spelling(alias): known for alias, known in (aliases or {}).items()})
         self._plugins_asked = not plugins
@@ -156,13 +162,32 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            result = super().invoke(ctx)
+            result = self._invoke_everywhere(ctx) if self._is_meant_for_many(ctx) else super().invoke(ctx)
             sys.stdout.flush()
             return result
         except BrokenPipeError:
             # Whatever is left in the buffer must not raise again when Python ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(BROKEN_PIPE)
+
+    def _is_meant_for_many(self, ctx: click.Context) -> bool:
+        if self._everywhere is None or _words(ctx)[:1] == ["lookup"]:
+            return False
+        if ctx.params.get("on") and not ctx.params.get("lookupd_address"):
+            ctx.fail("--on needs a lookupd that knows the nodes: -L URL")
+        return bool(ctx.params.get("lookupd_address"))
+
+    def _invoke_everywhere(self, ctx: click.Context) -> Any:
+        from .fanout import run_everywhere
+
+        assert self._everywhere is not None
+        cluster, make = self._everywhere(ctx)
+        ctx.exit(run_everywhere(self, ctx, _words(ctx), make, cluster))
+
+
+def _words(ctx: click.Context) -> list[str]:
+    """Return the command and its words, which click keeps in two lists, one of them under two names."""
+    return [*(getattr(ctx, "_protected_args", None) or getattr(ctx, "protected_args", [])), *ctx.args]
 
 
 def _spelling(name: str) -> str:
@@ -174,12 +199,6 @@ def version_option(program: str) -> Callable[[_F], _F]:
     return click.version_option(
         __version__, prog_name=program, message="%(prog)s %(version)s", allow_from_autoenv=False
     )
-
-
-def complain(program: str | None, sentence: str) -> None:
-    """Print a sentence on stderr, after the program's name unless it has its place itself."""
-    sentence = printable(sentence, keep="\n")
-    click.echo(f"{program}: {sentence}" if program else sentence, err=True)
 
 
 def exit_code(error: GafferError) -> int:

@@ -23,19 +23,40 @@ Feeds are iterators, and channels are websockets::
         print(channel.read())
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .errors import CannotConnect, Disconnected, Missing, NoAnswer, NotGafferd, Quiet
 from .objects import Job, Process
 from .server import DEFAULT_URI, Server
 
+if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
+    from .cluster import Cluster, Node, Result
+    from .lookup import LookupServer
+
+#: What only those need who have many machines, and the module that has it.
+_LATE = {"Cluster": "cluster", "Node": "cluster", "Result": "cluster", "LookupServer": "lookup"}
+
 __all__ = [
     "DEFAULT_URI",
     "CannotConnect",
+    "Cluster",
     "Disconnected",
     "Job",
+    "LookupServer",
     "Missing",
     "NoAnswer",
+    "Node",
     "NotGafferd",
     "Process",
     "Quiet",
+    "Result",
     "Server",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_LATE[name]}", __name__), name)

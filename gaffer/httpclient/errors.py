@@ -12,7 +12,9 @@ from typing import Any
 from .. import errors
 from ..errors import GafferError
 
+GAFFERD, LOOKUPD = "gafferd", "gaffer_lookupd"
 START_HINT = "is it running? start it with 'gafferd -c gaffer.ini'"
+_START_HINTS = {GAFFERD: START_HINT, LOOKUPD: "is it running? start it with 'gaffer_lookupd'"}
 
 
 class CannotConnect(GafferError):
@@ -100,10 +102,13 @@ def error_from_answer(status: int, body: Any, fallback: str) -> GafferError:
     return error
 
 
-def connect_error(uri: str, error: OSError) -> CannotConnect:
-    """Return the exception for a connection that could not be made, saying what to do."""
-    hint = _hint(error)
-    return CannotConnect(f"cannot reach gafferd at {uri}: {_system_reason(error)}{'; ' + hint if hint else ''}")
+def connect_error(uri: str, error: OSError, peer: str = GAFFERD) -> CannotConnect:
+    """Return the exception for a connection that could not be made, saying what to do.
+
+    :param peer: what was to be reached.
+    """
+    hint = _hint(error, peer)
+    return CannotConnect(f"cannot reach {peer} at {uri}: {_system_reason(error)}{'; ' + hint if hint else ''}")
 
 
 def _system_reason(error: OSError) -> str:
@@ -113,11 +118,11 @@ def _system_reason(error: OSError) -> str:
     return reason[:1].lower() + reason[1:] if reason[1:2].islower() else reason
 
 
-def _hint(error: OSError) -> str:
+def _hint(error: OSError, peer: str) -> str:
     if isinstance(error, (ConnectionRefusedError, FileNotFoundError)):
-        return START_HINT
+        return _START_HINTS.get(peer, "is it running?")
     if isinstance(error, PermissionError):
-        return "use the account that gafferd runs as"
+        return f"use the account that {peer} runs as"
     if isinstance(error, socket.gaierror):
         return "check the host's name"
     if hasattr(error, "verify_message"):

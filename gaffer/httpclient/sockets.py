@@ -28,7 +28,7 @@ class Socket:
 
     def __init__(self, transport: Transport, path: str, query: dict[str, Any] | None = None) -> None:
         text = {key: str(value) for key, value in (query or {}).items() if value is not None}
-        self.uri, self.path = transport.uri, path
+        self.uri, self.path, self._peer = transport.uri, path, transport.peer
         #: Why it was closed: a code of RFC 6455 and gafferd's words.
         self.code, self.reason = 0, ""
         self._socket = _connect(transport, f"{path}?{urlencode(text)}" if text else path)
@@ -47,10 +47,12 @@ class Socket:
         try:
             kind, frame = self._socket.recv_data_frame()
         except websocket.WebSocketTimeoutException:
-            raise Quiet(f"nothing came from {self.path} of gafferd at {self.uri} within {timeout:.3g} s") from None
+            raise Quiet(f"nothing came from {self.path} of {self._peer} at {self.uri} within {timeout:.3g} s") from None
         except (websocket.WebSocketProtocolException, websocket.WebSocketPayloadException) as error:
             self._socket.shutdown()
-            raise NotGafferd(f"what answers {self.path} at {self.uri} is no websocket of gafferd: {error}") from None
+            raise NotGafferd(
+                f"what answers {self.path} at {self.uri} is no websocket of {self._peer}: {error}"
+            ) from None
         except (websocket.WebSocketException, OSError) as error:
             raise self._lost(error) from None
         if kind == websocket.ABNF.OPCODE_CLOSE:
@@ -66,7 +68,7 @@ class Socket:
     def _lost(self, error: object) -> Disconnected:
         self.code = self.code or 1006
         self._socket.shutdown()
-        return Disconnected(f"gafferd at {self.uri} closed {self.path} without a word ({error}); see its log")
+        return Disconnected(f"{self._peer} at {self.uri} closed {self.path} without a word ({error}); see its log")
 
     def send(self, message: str | bytes) -> None:
         """Send a message: text as text, bytes as binary; waits while gafferd does not read.
@@ -76,7 +78,9 @@ class Socket:
         import websocket
 
         if self.code:
-            raise Disconnected(f"{self.path} of gafferd at {self.uri} is closed{self.reason and f': {self.reason}'}")
+            raise Disconnected(
+                f"{self.path} of {self._peer} at {self.uri} is closed{self.reason and f': {self.reason}'}"
+            )
         opcode = websocket.ABNF.OPCODE_TEXT if isinstance(message, str) else websocket.ABNF.OPCODE_BINARY
         try:
             self._socket.settimeout(None)
@@ -125,10 +129,12 @@ def _connect(transport: Transport, path: str) -> Any:
         raise _refusal(transport, path, error) from None
     except (TimeoutError, websocket.WebSocketTimeoutException):
         connection.close()
-        raise NoAnswer(f"gafferd at {transport.uri} did not answer GET {path} within {transport.timeout:g} s") from None
+        raise NoAnswer(
+            f"{transport.peer} at {transport.uri} did not answer GET {path} within {transport.timeout:g} s"
+        ) from None
     except (websocket.WebSocketException, OSError, ValueError) as error:
         connection.close()
-        raise Disconnected(f"no websocket at {path} of gafferd at {transport.uri}: {error}") from None
+        raise Disconnected(f"no websocket at {path} of {transport.peer} at {transport.uri}: {error}") from None
     return made
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ..errors import BadRequest
 from ..version import __version__
-from .errors import Disconnected, NoAnswer, NotGafferd, connect_error, error_from_answer
+from .errors import GAFFERD, Disconnected, NoAnswer, NotGafferd, connect_error, error_from_answer
 
 if TYPE_CHECKING:
     import ssl
@@ -104,6 +104,7 @@ class Transport:
     :param certfile: a client certificate (``https`` only), with *keyfile* its key.
     :param cacert: the authority that signed the server's certificate.
     :param timeout: seconds to wait for the connection and for each part of the answer; None waits for ever.
+    :param peer: what it talks to, for sentences.
     """
 
     def __init__(
@@ -114,8 +115,9 @@ class Transport:
         keyfile: str | None = None,
         cacert: str | None = None,
         timeout: float | None = 30.0,
+        peer: str = GAFFERD,
     ) -> None:
-        self.uri, self.timeout = uri, timeout
+        self.uri, self.timeout, self.peer = uri, timeout, peer
         self.address = parse_uri(uri)
         self._headers = {"Accept": "application/json, text/plain", "User-Agent": f"gaffer/{__version__}"}
         if api_key:
@@ -234,7 +236,7 @@ class Transport:
             yield
         except TimeoutError:
             connection.close()
-            raise NoAnswer(f"gafferd at {self.uri} did not answer {method} {path}{self._within()}") from None
+            raise NoAnswer(f"{self.peer} at {self.uri} did not answer {method} {path}{self._within()}") from None
         except (http.client.IncompleteRead, OSError) as error:
             connection.close()
             known = isinstance(error, (ConnectionError, http.client.IncompleteRead))
@@ -248,19 +250,19 @@ class Transport:
             connection.connect()
         except TimeoutError:
             connection.close()
-            raise connect_error(self.uri, TimeoutError(0, f"no connection{self._within()}")) from None
+            raise connect_error(self.uri, TimeoutError(0, f"no connection{self._within()}"), self.peer) from None
         except (OSError, UnicodeError) as error:
             connection.close()
-            raise connect_error(self.uri, error if isinstance(error, OSError) else OSError(0, str(error))) from None
+            wrong = error if isinstance(error, OSError) else OSError(0, str(error))
+            raise connect_error(self.uri, wrong, self.peer) from None
 
     def _within(self) -> str:
         return "" if self.timeout is None else f" within {self.timeout:g} s"
 
     def _lost(self, method: str, path: str, why: object) -> str:
         detail = f" ({why})" if why else ""
-        return (
-            f"gafferd at {self.uri} closed the connection during {method} {path}{detail}; see its log, then try again"
-        )
+        closed = f"closed the connection during {method} {path}{detail}"
+        return f"{self.peer} at {self.uri} {closed}; see its log, then try again"
 
     def _keep(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, whole: bool) -> None:
         if not whole or response.will_close or connection.sock is None or len(self._idle) >= MAX_IDLE:
@@ -299,7 +301,7 @@ class Transport:
 
     def stranger(self, method: str, path: str) -> NotGafferd:
         """Return the error for an answer that gafferd would not give."""
-        return NotGafferd(f"what answers {method} {path} at {self.uri} is not gafferd; check the address")
+        return NotGafferd(f"what answers {method} {path} at {self.uri} is not {self.peer}; check the address")
 
     def close(self) -> None:
         """Close idle connections; a later request opens a new one."""

@@ -1,0 +1,223 @@
+"""One command on many nodes: ``-L URL … --on all|NODE|label=value COMMAND``.
+
+The command runs once for each node, in threads, as if it were alone. What it
+prints is caught and put into one table with a column for the node; what fails
+on one node is told under its name and stops no other.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Sequence
+
+import click
+
+from ..errors import GafferError
+from . import output
+from .output import View, cell, print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from ..httpclient import Cluster, Node
+    from .program import Program
+
+WORKERS = 16
+#: Commands that talk to one node's terminal, or would mix the lines of one with another's.
+SINGLE = {"attach", "recv", "start-here", "run", "load_process", "load", "webhooks"}
+NODE = "NODE"
+
+
+class Caught:
+    """What a command printed for one node, in the forms that it was printed in."""
+
+    def __init__(self, live: Callable[[str], None] | None = None) -> None:
+        self.views: list[View] = []
+        self.lines: list[str] = []
+        self.data: list[Any] = []
+        #: Sentences for stderr.
+        self.problems: list[str] = []
+        self._live = live
+
+    def view(self, view: View) -> None:
+        """Take a result."""
+        self.views.append(view)
+
+    def line(self, text: str) -> None:
+        """Take a line."""
+        if self._live is not None:
+            self._live(text)
+        else:
+            self.lines.append(text)
+
+    def json(self, data: Any) -> None:
+        """Take what JSON is to show."""
+        self.data.append(data)
+
+
+class Outcome(NamedTuple):
+    """How it went on one node; *problem* is None where it went well."""
+
+    node: Node
+    caught: Caught
+    code: int
+    problem: str | None
+
+
+def lookups_option(function: Any) -> Any:
+    """Add ``-L`` and ``--on``, to be given before the command; ``--on`` may come after it, too."""
+    on = click.option("--on", metavar="all|NODE|LABEL=VALUE", help="With -L: the nodes to run the command on.")
+    lookups = click.option(
+        "-L",
+        "--lookupd-address",
+        metavar="URL",
+        multiple=True,
+        help="A gaffer_lookupd; the command then runs on the nodes that it knows. May be repeated.",
+    )
+    return lookups(on(function))
+
+
+def take_on(args: Sequence[str], on: str | None) -> tuple[list[str], str | None]:
+    """Return a command's words without ``--on VALUE``, and the value; what comes after ``--`` is left alone."""
+    rest: list[str] = []
+    words = list(args)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            return [*rest, word, *words], on
+        if word == "--on" and words:
+            on = words.pop(0)
+        elif word.startswith("--on="):
+            on = word[5:]
+        else:
+            rest.append(word)
+    return rest, on
+
+
+def run_everywhere(
+    program: Program, ctx: click.Context, args: Sequence[str], make: Callable[[Node], Any], cluster: Cluster
+) -> int:
+    """Run the command in *args* on the nodes that ``--on`` means; returns the exit code.
+
+    :param make: makes a node's ``ctx.obj``.
+    """
+    args, on = take_on(args, ctx.params.get("on"))
+    name, command, rest = program.resolve_command(ctx, list(args))
+    assert name is not None and command is not None
+    if not on:
+        raise click.UsageError("with -L say where: --on all, --on NODE or --on LABEL=VALUE", ctx)
+    if name.replace("-", "_") in SINGLE:
+        raise click.UsageError(f"{name} works with one gafferd, without -L", ctx)
+    # Wrong usage is told once, and before anything is asked.
+    shown = command.make_context(name, list(rest), parent=ctx)
+    from concurrent.futures import ThreadPoolExecutor
+
+    nodes = cluster.select(on)
+    for problem in cluster.problems:
+        output.complain(program.name, str(problem))
+    live = _Live(nodes) if shown.params.get("follow") or name == "watch" else None
+
+    def one(node: Node) -> Outcome:
+        caught = Caught(None if live is None else lambda text: live.line(node, text))
+        output.catch(caught)
+        try:
+            return _run_one(program, ctx, name, command, list(rest), node, make, caught)
+        finally:
+            output.catch(None)
+
+    with ThreadPoolExecutor(len(nodes) if live else min(WORKERS, len(nodes))) as pool:
+        outcomes = list(pool.map(one, nodes))
+    return report(program.name, outcomes, str(shown.params.get("output") or "table"))
+
+
+def _run_one(
+    program: Program,
+    ctx: click.Context,
+    name: str,
+    command: click.Command,
+    args: list[str],
+    node: Node,
+    make: Callable[[Node], Any],
+    caught: Caught,
+) -> Outcome:
+    from .program import FAILED, exit_code
+
+    try:
+        parent = click.Context(program, info_name=ctx.info_name, auto_envvar_prefix=ctx.auto_envvar_prefix)
+        with parent.scope(cleanup=True):
+            parent.obj = obj = make(node)
+            parent.call_on_close(obj.close)
+            with command.make_context(name, args, parent=parent) as sub:
+                command.invoke(sub)
+        return Outcome(node, caught, 0, None)
+    except click.exceptions.Exit as ended:
+        return Outcome(node, caught, ended.exit_code, None)
+    except GafferError as error:
+        return Outcome(node, caught, exit_code(error), str(error))
+    except click.ClickException as error:
+        return Outcome(node, caught, error.exit_code, error.format_message())
+    except Exception as error:
+        return Outcome(node, caught, FAILED, f"{type(error).__name__}: {error}")
+
+
+class _Live:
+    """Prints lines as they come, each after its node's name."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._width = max(len(node.name) for node in nodes)
+        self._one = threading.Lock()
+
+    def line(self, node: Node, text: str) -> None:
+        with self._one:
+            click.echo(f"{node.name.ljust(self._width)}  {text}")
+
+
+# -- one result -------------------------------------------------------------------------------------
+
+
+def report(program: str | None, outcomes: Sequence[Outcome], form: str) -> int:
+    """Print what came of it and return the exit code: 1 if it failed on any node."""
+    if form == "json":
+        print_json([_as_json(outcome) for outcome in outcomes])
+    else:
+        _print_tables(outcomes, form)
+        _print_lines(outcomes)
+    bad = [outcome for outcome in outcomes if outcome.code or outcome.problem]
+    if form != "json":
+        for outcome in bad:
+            for sentence in [*outcome.caught.problems, *([outcome.problem] if outcome.problem else [])]:
+                output.complain(program, f"{outcome.node}: {sentence}")
+    return 1 if bad else 0
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    caught = outcome.caught
+    shown: dict[str, Any] = {"node": outcome.node.name, "origin": outcome.node.origin, "ok": not outcome.code}
+    data = [*caught.data, *(view.data for view in caught.views), *caught.lines]
+    if data:
+        shown["result"] = data[0] if len(data) == 1 else data
+    problems = [*caught.problems, *([outcome.problem] if outcome.problem else [])]
+    if problems:
+        shown["error"] = "; ".join(problems)
+    return shown
+
+
+def _print_tables(outcomes: Sequence[Outcome], form: str) -> None:
+    tables: dict[tuple[str, ...], list[list[object]]] = {}
+    paint: dict[str, output.Paint] = {}
+    for outcome in outcomes:
+        for view in outcome.caught.views:
+            if form == "name" or not view.columns:
+                outcome.caught.lines += [cell(name) for name in view.names]
+                continue
+            paint |= dict(view.paint)
+            rows = tables.setdefault(tuple(view.columns), [])
+            rows += [[outcome.node.name, *row] for row in view.rows]
+    for columns, rows in tables.items():
+        print_table([NODE, *columns], rows, paint)
+
+
+def _print_lines(outcomes: Sequence[Outcome]) -> None:
+    width = max(len(outcome.node.name) for outcome in outcomes)
+    if any(outcome.caught.lines for outcome in outcomes):
+        print_lines(
+            f"{outcome.node.name.ljust(width)}  {line}" for outcome in outcomes for line in outcome.caught.lines
+        )

@@ -1,0 +1,204 @@
+"""Many nodes as one: found by lookupds, asked at once, each answer or failure under its node's name.
+
+Threads do the asking. In a program that gevent has patched they are greenlets.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Callable, Generic, Iterable, TypeVar
+
+from ..errors import BadRequest, GafferError, NotFound
+from .errors import CannotConnect
+from .lookup import LookupServer
+from .server import Server
+
+T = TypeVar("T")
+#: Nodes and lookupds that are asked at the same time.
+WORKERS = 16
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node: what a lookupd knows of it.
+
+    :param origin: the URL of its API.
+    """
+
+    name: str
+    origin: str
+    version: str = ""
+    labels: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Result(Generic[T]):
+    """What became of an operation on one node: its value, or its error."""
+
+    node: Node
+    value: T | None = None
+    error: GafferError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it worked."""
+        return self.error is None
+
+
+class Cluster:
+    """The nodes that one or several lookupds know.
+
+    :param lookups: lookupds, or their URLs; each is asked, what several know counts once.
+    :param api_key: the key for lookupds given by URL, and for nodes.
+    :param certfile: a client certificate, with *keyfile* its key. :param cacert: who signed the others' certificates.
+    :param timeout: seconds to wait for each answer of a node.
+    """
+
+    def __init__(
+        self,
+        lookups: Iterable[str | LookupServer],
+        api_key: str | None = None,
+        *,
+        certfile: str | None = None,
+        keyfile: str | None = None,
+        cacert: str | None = None,
+        timeout: float | None = 30.0,
+    ) -> None:
+        self._keys: dict[str, Any] = {
+            "api_key": api_key,
+            "certfile": certfile,
+            "keyfile": keyfile,
+            "cacert": cacert,
+        }
+        self._timeout = timeout
+        self.lookups = [LookupServer(one, **self._keys) if isinstance(one, str) else one for one in lookups]
+        if not self.lookups:
+            raise BadRequest("no lookupd is given")
+        #: What went wrong with lookupds in the latest question, while others answered.
+        self.problems: list[GafferError] = []
+
+    # -- questions ------------------------------------------------------------------------------
+    def ask(self, question: Callable[[LookupServer], T]) -> list[T]:
+        """Ask every lookupd at once; returns the answers of those that gave one.
+
+        A lookupd that knows nothing of it is no failure while another does.
+
+        :raises GafferError: none of them answered; the error of the first that could be reached.
+        """
+        with ThreadPoolExecutor(min(WORKERS, len(self.lookups))) as pool:
+            outcomes = list(pool.map(lambda lookup: _attempt(lambda: question(lookup)), self.lookups))
+        answers = [value for value, error in outcomes if error is None]
+        errors = [error for _, error in outcomes if error is not None]
+        if not answers:
+            raise next((error for error in errors if not isinstance(error, CannotConnect)), errors[0])
+        self.problems = [error for error in errors if not isinstance(error, NotFound)]
+        return answers  # type: ignore[return-value]
+
+    def nodes(self) -> list[Node]:
+        """Return all nodes, by name.
+
+        :raises GafferError: no lookupd answers.
+        """
+        found = {_key(info): info for infos in self.ask(LookupServer.nodes) for info in infos}
+        return [make_node(found[key]) for key in sorted(found)]
+
+    def select(self, on: str = ALL) -> list[Node]:
+        """Return the nodes that *on* means.
+
+        :param on: ``all``, a node's name or origin, or ``label=value``.
+        :raises NotFound: there is none.
+        """
+        nodes = self.nodes()
+        chosen = [node for node in nodes if _is_meant(node, on)]
+        if not chosen:
+            known = ", ".join(sorted({node.name for node in nodes})[:10]) or "none at all"
+            raise NotFound(f"no node is meant by '{on}'; the lookupds know {known}")
+        return chosen
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return all jobs: ``{"name", "sources"}``."""
+        return merge_jobs(self.ask(LookupServer.jobs))
+
+    def find_job(self, name: str) -> dict[Node, list[int]]:
+        """Return where a job is: its pids on each node.
+
+        :raises NotFound: no node has it.
+        """
+        sources: dict[tuple[str, str], dict[str, Any]] = {}
+        for answer in self.ask(lambda lookup: lookup.find_job(name)):
+            sources |= {_key(source["node_info"]): source for source in answer["sources"]}
+        return {make_node(sources[key]["node_info"]): list(sources[key]["pids"]) for key in sorted(sources)}
+
+    # -- operations -----------------------------------------------------------------------------
+    def server(self, node: Node) -> Server:
+        """Return the gafferd of a node.
+
+        :raises BadRequest: its origin is no URL.
+        """
+        return Server(node.origin, **self._keys, timeout=self._timeout)
+
+    def run(self, operation: Callable[[Server], T], on: str = ALL, job: str | None = None) -> list[Result[T]]:
+        """Run an operation on nodes at once; what fails on one stops no other.
+
+        ::
+
+            cluster = Cluster(["http://lookup-1:5010", "http://lookup-2:5010"])
+            for result in cluster.run(lambda server: server.get_job("web").restart(), job="web"):
+                print(result.node, result.error or "restarted")
+
+        :param operation: called with each node's :class:`Server`.
+        :param on: which nodes; see :meth:`select`.
+        :param job: only nodes that have this job.
+        :raises NotFound: no node is meant. :raises GafferError: no lookupd answers.
+        """
+        nodes = self.select(on) if job is None else [node for node in self.find_job(job) if _is_meant(node, on)]
+        if not nodes:
+            raise NotFound(f"no node meant by '{on}' has the job {job}")
+        with ThreadPoolExecutor(min(WORKERS, len(nodes))) as pool:
+            return list(pool.map(lambda node: self._on(node, operation), nodes))
+
+    def _on(self, node: Node, operation: Callable[[Server], T]) -> Result[T]:
+        def work() -> T:
+            with self.server(node) as server:
+                return operation(server)
+
+        value, error = _attempt(work)
+        return Result(node, value, error)
+
+
+def _attempt(work: Callable[[], T]) -> tuple[T | None, GafferError | None]:
+    try:
+        return work(), None
+    except GafferError as error:
+        return None, error
+
+
+def make_node(info: dict[str, Any]) -> Node:
+    """Return the node that a lookupd describes."""
+    return Node(str(info["name"]), str(info["origin"]), str(info.get("version") or ""), dict(info.get("labels") or {}))
+
+
+def merge_jobs(answers: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the jobs of several lookupds as one list, each source once."""
+    found: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
+    for jobs in answers:
+        for job in jobs:
+            sources = found.setdefault(job["name"], {})
+            sources |= {_key(source["node_info"]): source for source in job["sources"]}
+    return [
+        {"name": name, "sources": [sources[key] for key in sorted(sources)]} for name, sources in sorted(found.items())
+    ]
+
+
+def _key(info: dict[str, Any]) -> tuple[str, str]:
+    return str(info["name"]), str(info["origin"])
+
+
+def _is_meant(node: Node, on: str) -> bool:
+    label, equals, value = on.partition("=")
+    return on in (ALL, node.name, node.origin) or bool(equals) and node.labels.get(label.strip()) == value.strip()
