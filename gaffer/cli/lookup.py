@@ -61,7 +61,7 @@ def make_cluster(ctx: click.Context, addresses: Sequence[str]) -> Cluster:
     given = ctx.find_root().params
     keys = {name: given.get(name) for name in ("certfile", "keyfile", "cacert")}
     found = addresses or given.get("lookupd_address") or (DEFAULT,)
-    return Cluster(dict.fromkeys(found), given.get("api_key"), **keys)
+    return ctx.with_resource(Cluster(dict.fromkeys(found), given.get("api_key"), **keys))
 
 
 def _tell_problems(ctx: click.Context, cluster: Cluster) -> None:

@@ -182,7 +182,8 @@ class Program(click.Group):
 
         assert self._everywhere is not None
         cluster, make = self._everywhere(ctx)
-        ctx.exit(run_everywhere(self, ctx, _words(ctx), make, cluster))
+        with cluster:
+            ctx.exit(run_everywhere(self, ctx, _words(ctx), make, cluster))
 
 
 def _words(ctx: click.Context) -> list[str]:

@@ -82,6 +82,17 @@ class Cluster:
         #: What went wrong with lookupds in the latest question, while others answered.
         self.problems: list[GafferError] = []
 
+    def close(self) -> None:
+        """Close idle connections to lookupds; the cluster can still be used afterwards."""
+        for lookup in self.lookups:
+            lookup.close()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
     # -- questions ------------------------------------------------------------------------------
     def ask(self, question: Callable[[LookupServer], T]) -> list[T]:
         """Ask every lookupd at once; returns the answers of those that gave one.

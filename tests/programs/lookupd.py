@@ -1,0 +1,99 @@
+"""Real gaffer_lookupds and nodes that register with them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from gaffer.httpclient import LookupServer
+
+from .gafferd import PATIENCE, Gafferd, environment, eventually, free_port
+
+COMMAND = [sys.executable, "-m", "gaffer.lookupd.main"]
+
+
+def run(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run gaffer_lookupd to its end."""
+    return subprocess.run(
+        [*COMMAND, *args], cwd=folder, env=environment(folder, **env), capture_output=True, text=True, timeout=PATIENCE
+    )
+
+
+class Lookupd:
+    """A gaffer_lookupd that ends with the block."""
+
+    def __init__(self, folder: Path, *args: str, port: int | None = None, name: str = "lookupd") -> None:
+        self.folder, self.args = folder, args
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"{name}.log"
+        self.client = LookupServer(self.url, timeout=PATIENCE)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Lookupd:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, "--bind", f"127.0.0.1:{self.port}", "--ping-interval", "0.5", *self.args],
+                cwd=self.folder,
+                env=environment(self.folder),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        eventually(lambda: self.process.poll() is None and self.client.ping())
+        return self
+
+    def nodes(self) -> list[str]:
+        """Return the names of the nodes that it knows."""
+        return [node["name"] for node in self.client.nodes()]
+
+    def kill(self) -> None:
+        """Kill it without a word."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """Stop it gracefully and return its exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+    def logged(self, text: str) -> str:
+        """Wait for a line on standard error."""
+        return eventually(lambda: next((line for line in self.log.read_text().splitlines() if text in line), ""))
+
+    def __enter__(self) -> Lookupd:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.client.close()
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def make_node(folder: Path, name: str, lookupds: list[Any], labels: str = "", jobs: str = "") -> Gafferd:
+    """Return a gafferd that registers as *name* with *lookupds*; it is not started."""
+    (folder / name).mkdir(exist_ok=True)
+    addresses = ", ".join(one if isinstance(one, str) else one.url for one in lookupds)
+    jobs = jobs or "[process:web]\ncmd = sleep 600\n"
+    section = f"[plugin:lookup]\nname = {name}\nlabels = {labels}\n"
+    return Gafferd(folder / name, f"{section}{jobs}", f"lookupd_address = {addresses}")
+
+
+def pause(node: Gafferd) -> None:
+    """Let a gafferd do nothing, as one does that the network has lost."""
+    assert node.process is not None
+    os.kill(node.process.pid, signal.SIGSTOP)
+
+
+def resume(node: Gafferd) -> None:
+    """Let it go on."""
+    assert node.process is not None
+    os.kill(node.process.pid, signal.SIGCONT)

@@ -1,0 +1,269 @@
+"""Real lookupds and gafferds: registration, loss, return, one command line over all nodes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from gaffer.errors import NotFound
+from gaffer.httpclient import Cluster, Disconnected, LookupServer
+
+from .gafferd import eventually, free_port
+from .lookupd import Lookupd, make_node, pause, resume, run
+
+CTL = [sys.executable, "-c", "from gaffer.cli.gafferctl import main; main()"]
+GAFFER = [sys.executable, "-c", "from gaffer.cli.gaffer import main; main()"]
+
+
+def command(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(args, capture_output=True, text=True, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Two lookupds that know nothing of each other, and three nodes that register with both."""
+    folder = tmp_path_factory.mktemp("place")
+    with Lookupd(folder, name="a") as a, Lookupd(folder, name="b") as b:
+        nodes = [make_node(folder, f"node-{n}", [a, b], "zone=a, role=web" if n < 3 else "zone=b") for n in (1, 2, 3)]
+        with nodes[0] as one, nodes[1] as two, nodes[2] as three:
+            for node in (one, two, three):
+                node.start()
+            for lookupd in (a, b):
+                eventually(
+                    lambda lookupd=lookupd: (
+                        len(lookupd.client.jobs()[:1] and lookupd.client.find_job("web")["sources"]) == 3
+                    )
+                )
+                eventually(
+                    lambda lookupd=lookupd: all(one["pids"] for one in lookupd.client.find_job("web")["sources"])
+                )
+            yield [a, b], [one, two, three]
+
+
+def test_what_lookupds_answer(place):
+    (a, b), nodes = place
+    for lookupd in (a, b):
+        client = lookupd.client
+        assert client.nodes() == [
+            {
+                "name": f"node-{n}",
+                "origin": f"http://127.0.0.1:{node.port}",
+                "version": client.version(),
+                "labels": labels,
+            }
+            for n, node, labels in zip(
+                (1, 2, 3), nodes, ({"zone": "a", "role": "web"}, {"zone": "a", "role": "web"}, {"zone": "b"})
+            )
+        ]
+        assert client.sessions() == client.sessions("node-1") == [{"sessionid": "default", "jobs": ["default.web"]}]
+        assert client.jobs() == client.find_session("default")["jobs"] == [client.find_job("web")]
+        assert client.stale is None
+        for wrong in (
+            lambda c=client: c.find_job("x.y"),
+            lambda c=client: c.find_session("x"),
+            lambda c=client: c.sessions("x"),
+        ):
+            with pytest.raises(NotFound):
+                wrong()
+    assert a.client.health()["connected"] == 3
+    health = nodes[0].get("/health")["plugins"]["lookup"]
+    assert health["ok"]
+    assert health["lookupds"] == {one.url: {"registered": True, "losses": 0, "refused": 0} for one in (a, b)}
+
+
+def test_changes_are_told(place):
+    (a, _), nodes = place
+    heard: list = []
+    watching = threading.Thread(target=lambda: heard.extend(_events(a.client, 6)))
+    watching.start()
+    eventually(lambda: a.client.health()["connections"])
+    assert (
+        command(
+            *CTL, "--connect", f"http://127.0.0.1:{nodes[0].port}", "add_process", "s.extra", "sleep 600", "--start"
+        ).returncode
+        == 0
+    )
+    eventually(lambda: a.client.find_session("s")["jobs"][0]["sources"][0]["pids"])
+    assert command(*CTL, "--connect", f"http://127.0.0.1:{nodes[0].port}", "del_process", "s.extra").returncode == 0
+    watching.join(20)
+    assert [(one["event"], one["name"], one["node_info"]["name"]) for one in heard] == [
+        ("add_job", "s.extra", "node-1"),
+        ("add_process", "s.extra", "node-1"),
+        ("remove_process", "s.extra", "node-1"),
+        ("remove_job", "s.extra", "node-1"),
+    ]
+
+
+def _events(client: LookupServer, seconds: float) -> list:
+    """Return the four events after the state."""
+    found, ready = [], False
+    for event in client.watch(state=True):
+        if ready:
+            found.append(event)
+        ready = ready or event["event"] == "ready"
+        if len(found) == 4:
+            break
+    return found
+
+
+def test_gaffer_lookup_merges_lookupds(place):
+    (a, b), nodes = place
+    both = ["-L", a.url, "-L", b.url]
+    shown = command(*GAFFER, "lookup", "nodes", *both).stdout.splitlines()
+    assert shown[0].split() == ["NAME", "ORIGIN", "VERSION", "LABELS"] and len(shown) == 4
+    assert shown[3].split()[0] == "node-3" and shown[3].endswith("zone=b")
+    assert command(*GAFFER, *both, "lookup", "nodes", "-o", "name").stdout.split() == ["node-1", "node-2", "node-3"]
+    assert command(*GAFFER, "lookup", "jobs", *both).stdout.splitlines()[1].split() == ["default.web", "3", "3"]
+    found = json.loads(command(*GAFFER, "lookup", "job", "web", *both, "-o", "json").stdout)
+    assert found == a.client.find_job("web")
+    assert command(*GAFFER, "lookup", "sessions", *both).stdout.splitlines()[1].split() == ["default", "web"]
+    assert command(*GAFFER, "lookup", "session", "default", *both, "-o", "name").stdout.split() == shown_names(nodes)
+
+
+def shown_names(nodes) -> list[str]:
+    return [f"node-{n}" for n in range(1, len(nodes) + 1)]
+
+
+def test_one_dead_lookupd_is_told_and_costs_nothing(place):
+    (a, _), _ = place
+    dead = f"http://127.0.0.1:{free_port()}"
+    answer = command(*GAFFER, "lookup", "jobs", "-L", dead, "-L", a.url, "-o", "name")
+    assert (answer.returncode, answer.stdout) == (0, "default.web\n")
+    assert f"cannot reach gaffer_lookupd at {dead}" in answer.stderr and answer.stderr.count("\n") == 1
+    answer = command(*GAFFER, "lookup", "jobs", "-L", dead)
+    assert answer.returncode == 3 and "start it with 'gaffer_lookupd'" in answer.stderr
+    assert command(*GAFFER, "lookup", "job", "none", "-L", a.url).returncode == 1
+
+
+def test_one_table_over_all_nodes(place):
+    (a, b), _ = place
+    both = ["-L", a.url, "-L", b.url]
+    shown = command(*CTL, *both, "status", "--on", "all").stdout.splitlines()
+    assert shown[0].split()[:3] == ["NODE", "NAME", "STATE"]
+    assert [line.split()[:3] for line in shown[1:]] == [[f"node-{n}", "web", "running"] for n in (1, 2, 3)]
+    answer = command(*CTL, *both, "scale", "web", "+1", "--on", "zone=a")
+    assert answer.stdout.splitlines() == ["node-1  2", "node-2  2"]
+    assert command(*CTL, *both, "--on", "zone=a", "scale", "web", "-1").stdout.splitlines() == [
+        "node-1  1",
+        "node-2  1",
+    ]
+    shown = json.loads(command(*CTL, *both, "pids", "web", "--on", "node-3", "-o", "json").stdout)
+    assert [(one["node"], one["ok"], len(one["result"])) for one in shown] == [("node-3", True, 1)]
+
+
+def test_what_fails_on_one_node_is_told_under_its_name(place):
+    (a, _), nodes = place
+    only = command(*CTL, "--connect", f"http://127.0.0.1:{nodes[1].port}", "add_process", "only", "sleep 600")
+    assert only.returncode == 0
+    answer = command(*CTL, "-L", a.url, "start", "only", "--on", "all")
+    assert answer.returncode == 1
+    assert answer.stdout.startswith("node-2  only: running, 1 process")
+    assert [line.split(":")[1] for line in answer.stderr.splitlines()] == [" node-1", " node-3"]
+    assert command(*CTL, "-L", a.url, "del_process", "only", "--on=node-2").stdout == "node-2  only: removed\n"
+
+
+@pytest.mark.parametrize(
+    "args, code, words",
+    [
+        (["status"], 2, "say where: --on all"),
+        (["status", "--on", "zone=c"], 1, "no node is meant by 'zone=c'; the lookupds know node-1, node-2, node-3"),
+        (["attach", "1", "--on", "all"], 2, "works with one gafferd"),
+        (["nonsense", "--on", "all"], 2, "No such command"),
+        (["scale", "web", "x", "--on", "all"], 1, "none of N"),
+    ],
+)
+def test_wrong_usage_is_told_once(place, args, code, words):
+    (a, _), _ = place
+    answer = command(*CTL, "-L", a.url, *args)
+    assert answer.returncode == code and words in answer.stderr
+    assert command(*CTL, "--on", "all", "status").returncode == 2
+
+
+def test_a_program_runs_an_operation_on_the_nodes_of_a_job(place):
+    (a, b), _ = place
+    with Cluster([a.url, b.url]) as cluster:
+        results = cluster.run(lambda server: server.get_job("web").pids, job="web")
+        assert [(result.node.name, result.ok, len(result.value)) for result in results] == [
+            (f"node-{n}", True, 1) for n in (1, 2, 3)
+        ]
+        results = cluster.run(lambda server: server.get_job("none"), on="zone=b")
+        assert [(result.node.name, type(result.error)) for result in results] == [("node-3", NotFound)]
+        assert [node.name for node in cluster.find_job("web")] == ["node-1", "node-2", "node-3"]
+        with pytest.raises(NotFound):
+            cluster.run(lambda server: None, on="node-9", job="web")
+
+
+def test_a_node_that_is_lost_expires_and_returns_by_itself(place):
+    (a, b), nodes = place
+    pause(nodes[2])
+    try:
+        for lookupd in (a, b):
+            eventually(lambda lookupd=lookupd: lookupd.nodes() == ["node-1", "node-2"])
+    finally:
+        resume(nodes[2])
+    for lookupd in (a, b):
+        eventually(lambda lookupd=lookupd: len(lookupd.client.find_job("web")["sources"]) == 3)
+    assert nodes[2].get("/health")["plugins"]["lookup"]["ok"]
+    assert "node-3 was silent for 1.5 seconds and is given up" in a.logged("silent")
+
+
+def test_a_lookupd_that_dies_is_found_again_and_hurts_nobody(tmp_path):
+    port = free_port()
+    with make_node(tmp_path, "n", [f"127.0.0.1:{port}"]) as node:
+        node.start().ready()
+        node.logged("trying again")
+        assert node.get("/jobs/default/web")["state"] in ("running", "starting")
+        with Lookupd(tmp_path, port=port) as lookupd:
+            eventually(lambda: lookupd.nodes() == ["n"])
+            watching = lookupd.client.watch(state=True)
+            assert next(watching)["event"] == "add_node"
+            lookupd.kill()
+            with pytest.raises(Disconnected):
+                list(watching)
+            lookupd.start()
+            eventually(lambda: [one["sources"][0]["pids"] for one in lookupd.client.jobs()] == [[1]])
+            assert node.get("/health")["plugins"]["lookup"]["lookupds"][f"127.0.0.1:{port}"]["losses"] == 1
+            node.signal(signal.SIGTERM)
+            eventually(lambda: lookupd.nodes() == [])
+            assert node.wait() == 0 and lookupd.stop() == 0
+
+
+def test_the_program(tmp_path):
+    assert run(tmp_path, "--version").stdout.startswith("gaffer_lookupd ")
+    assert "--registry URL" in run(tmp_path, "--help").stdout
+    for args, words in (
+        (["--bind", "0.0.0.0:0"], "ask for keys with --require-key, or allow it with --allow-anonymous"),
+        (["--registry", "paper:"], "no plugin knows the registry 'paper:'"),
+        (["--ping-interval", "0.1"], "the least is 0.5 seconds"),
+        (["--ping-interval", "soon"], "seconds"),
+        (["--require-key", "--no-plugin", "auth"], "keys are required"),
+        (["--nonsense"], "unrecognized"),
+    ):
+        answer = run(tmp_path, *args)
+        assert answer.returncode == 2 and words in answer.stderr and "Traceback" not in answer.stderr, answer
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        answer = run(tmp_path, "--bind", f"127.0.0.1:{port}")
+        assert answer.returncode == 1 and f"127.0.0.1:{port}: the address is in use" in answer.stderr
+
+
+def test_into_the_background_and_back(tmp_path):
+    port, pidfile, log = free_port(), tmp_path / "pid", tmp_path / "log"
+    args = ["--daemon", "--pidfile", str(pidfile), "--error-log", str(log), "--bind", f"127.0.0.1:{port}"]
+    assert run(tmp_path, *args).returncode == 0
+    pid = int(pidfile.read_text())
+    try:
+        with LookupServer(f"http://127.0.0.1:{port}") as client:
+            assert client.ping()
+        again = run(tmp_path, *args[:3], "--bind", "127.0.0.1:0")
+        assert again.returncode == 1 and f"another gaffer_lookupd is running, with process id {pid}" in again.stderr
+    finally:
+        subprocess.run(["kill", str(pid)], check=True)
+    eventually(lambda: not pidfile.exists())
+    assert "stopped" in eventually(lambda: "stopped" in log.read_text() and log.read_text())
