@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Turn a circus.ini into a gafferd.ini.
+
+    python contrib/convert/circus_to_gaffer.py circus.ini > gaffer.ini
+
+Watchers become jobs. What has no counterpart is listed on stderr with file and line.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import sys
+
+from common import Job, Notes, Section, command, main, read, settings, true, variable, write
+
+_EXPANSION = re.compile(r"\$\(circus\.([A-Za-z0-9_.]+)\)|\(\(circus\.([A-Za-z0-9_.]+)\)\)", re.IGNORECASE)
+_LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "critical": "critical"}
+_LOGS = "gaffer keeps the last output of every process (gafferctl logs) and writes no file of its own for it"
+_WHY = {
+    "stdout_stream.*": _LOGS,
+    "stderr_stream.*": _LOGS,
+    "hooks.*": "write a plugin: gaffer_before_spawn, gaffer_spawned and so on",
+    "rlimit_*": "set the limit in the command: sh -c 'ulimit ...; exec PROGRAM'",
+    "warmup_delay": "gaffer starts processes as fast as it can; priority gives the order of jobs",
+    "max_age*": "let cron call gafferctl restart",
+    "use_sockets": "gaffer hands over no sockets; let the program bind one with SO_REUSEPORT",
+    "virtualenv*": "name the virtualenv's python in cmd",
+    "on_demand": "gaffer starts nothing because of a connection",
+    "copy_path": "set PYTHONPATH in the job's environment",
+    "shell_args": "write them into cmd",
+    "stop_children": "gaffer always stops the whole group",
+    "send_hup": "gaffer reload replaces processes; send HUP with gafferctl kill NAME HUP",
+    "close_child_*": "output that is not redirected goes to the null device",
+    "use_papa": "gaffer has no papa",
+}
+_WHY_DAEMON = {
+    "endpoint": "gafferd's own address is bind, http://127.0.0.1:5000 by default",
+    "pubsub_endpoint": "events come over HTTP and websockets from the one address",
+    "stats_endpoint": "statistics come over HTTP from the one address",
+    "statsd*": "gafferd's plugin stats is always there",
+    "httpd*": "gafferd serves HTTP by itself: bind",
+    "check_delay": "gaffer is told when a process ends and looks for nothing",
+    "warmup_delay": _WHY["warmup_delay"],
+}
+
+
+def convert(path: str) -> tuple[str, list[str]]:
+    """Return the text of the gafferd.ini, and what is lost."""
+    notes = Notes()
+    sections = read(path, (), _included)
+    own: dict[str, str] = {}
+    for section in sections:
+        if section.header == "circus":
+            own = _daemon(section, notes)
+    watchers = [section for section in sections if section.kind == "watcher"]
+    rule = _flapping_plugin(sections)
+    ranks = _ranks(watchers)
+    jobs = [_job(section, _environment(section.name, sections), rule, ranks, notes) for section in watchers]
+    for section in sections:
+        if section.kind == "socket":
+            notes.add(section, f"[{section.header}] is left out: {_WHY['use_sockets']}")
+        elif section.kind == "plugin":
+            _tell_plugin(section, notes)
+        elif section.kind not in ("circus", "watcher", "env"):
+            notes.add(section, f"[{section.header}] is left out: it has no counterpart")
+    return write(own, jobs), notes.lines
+
+
+def _included(section: Section) -> list[str]:
+    if section.header != "circus":
+        return []
+    folders = [os.path.join(folder, "*.ini") for folder in section.take("include_dir").split()]
+    return section.take("include").split() + folders
+
+
+def _daemon(section: Section, notes: Notes) -> dict[str, str]:
+    own = settings(
+        pidfile=section.take("pidfile"),
+        error_log=section.take("logoutput").replace("-", "", section.options.get("logoutput") == "-"),
+        log_level=_LEVELS.get(section.take("loglevel").lower(), ""),
+        umask=section.take("umask"),
+    )
+    notes.leftovers(section, _WHY_DAEMON, "has no counterpart")
+    return own
+
+
+def _environment(name: str, sections: list[Section]) -> dict[str, str]:
+    """Return the variables of a watcher: those for all, then those of patterns, in the order of the file."""
+    env: dict[str, str] = {}
+    for section in sections:
+        patterns = [pattern.strip() for pattern in section.name.split(",")] if section.name else ["*"]
+        if section.kind == "env" and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+            env.update({key: option.text for key, option in section.options.items()})
+    return env
+
+
+def _ranks(watchers: list[Section]) -> dict[str, int]:
+    """Return gaffer's priorities: there the smallest is first, in circus the largest."""
+    given = {one.name: int(one.take("priority", "0")) for one in watchers}
+    order = sorted(set(given.values()), reverse=True)
+    return {name: order.index(priority) for name, priority in given.items()} if len(order) > 1 else {}
+
+
+def _flapping_plugin(sections: list[Section]) -> list[str]:
+    """Return circus' rule for watchers that flap: attempts, window, retry_in, max_retry."""
+    for section in sections:
+        if section.kind == "plugin" and section.options.get("use", ("",))[0].endswith(".Flapping"):
+            section.take("use")
+            return [
+                section.take("attempts", "2"),
+                section.take("window", "1"),
+                section.take("retry_in", "7"),
+                section.take("max_retry", "5"),
+            ]
+    return []
+
+
+def _tell_plugin(section: Section, notes: Notes) -> None:
+    if "use" in section.options:
+        notes.add(
+            section, f"[{section.header}] is left out: {section.take('use')} has no counterpart; see gaffer's plugins"
+        )
+    else:
+        notes.leftovers(section, {}, "has no counterpart")
+
+
+def _job(section: Section, env: dict[str, str], rule: list[str], ranks: dict[str, int], notes: Notes) -> Job:
+    expand = _Expansion(section, env, notes)
+    shell = true(section.take("shell", "false"))
+    number = section.take("numprocesses", "1")
+    line = f"{section.take('cmd')} {section.take('args')}".strip()
+    cmd = expand(line, "cmd", marks=not shell)
+    found = settings(
+        cmd=cmd if shell else command(cmd),
+        shell="true" if shell else "",
+        cwd=expand(section.take("working_dir"), "working_dir"),
+        numprocesses=1 if true(section.take("singleton", "false")) else number,
+        # circus gives a process only what the file says, unless it is told otherwise.
+        os_env="" if true(section.take("copy_env", "false")) else "false",
+        uid=section.take("uid"),
+        gid=section.take("gid"),
+        start="" if true(section.take("autostart", "true")) else "false",
+        restart="" if true(section.take("respawn", "true")) else "never",
+        priority=ranks.get(section.name),
+        stop_signal=section.take("stop_signal"),
+        graceful_timeout=section.take("graceful_timeout"),
+        flapping=_flapping(section, rule, notes),
+        redirect_output="stdout, stderr",
+    )
+    notes.leftovers(section, _WHY, "has no counterpart")
+    return Job("", section.name, found, {key: expand(text, key) for key, text in env.items()})
+
+
+def _flapping(section: Section, rule: list[str], notes: Notes) -> str:
+    names = ("attempts", "window", "retry_in", "max_retry")
+    given = [section.take(f"flapping.{name}") for name in names]
+    active = true(section.take("flapping.active", "true"))
+    most = section.take("max_retry")
+    if rule:
+        return ", ".join(own or common for own, common in zip(given, rule)) if active else ""
+    # Without the plugin, circus gives up after so many starts that did not work.
+    return f"{most}, {most}, 1, 0" if most and int(most) > 0 else ""
+
+
+class _Expansion:
+    """Replaces ``$(circus.…)``; a variable of the environment becomes one of the command."""
+
+    def __init__(self, section: Section, env: dict[str, str], notes: Notes) -> None:
+        self.section, self.env, self.notes = section, env, notes
+
+    def __call__(self, text: str, key: str, marks: bool = False) -> str:
+        def replaced(found: re.Match[str]) -> str:
+            name = found[1] or found[2]
+            kind, _, rest = name.partition(".")
+            if kind.lower() == "env" and rest:
+                return self._variable(rest, key, marks)
+            if kind.lower() == "wid":
+                self.notes.add(
+                    self.section, f"[{self.section.header}] {key}: circus.wid counts from 1; $GAFFER_INDEX from 0"
+                )
+                return variable("GAFFER_INDEX") if marks else "$GAFFER_INDEX"
+            self.notes.add(self.section, f"[{self.section.header}] {key}: {found.group()} has no counterpart")
+            return found.group()
+
+        return _EXPANSION.sub(replaced, text)
+
+    def _variable(self, name: str, key: str, marks: bool) -> str:
+        name = next((known for known in self.env if known.lower() == name.lower()), name)
+        if marks:
+            return variable(name)
+        if key == "cmd":
+            return f"${{{name}}}"
+        self.notes.add(self.section, f"[{self.section.header}] {key}: variables are replaced in commands only")
+        return f"$(circus.env.{name})"
+
+
+if __name__ == "__main__":
+    sys.exit(main("circus_to_gaffer", convert, sys.argv[1:]))

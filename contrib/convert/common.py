@@ -1,0 +1,195 @@
+"""What the converters share: reading ini files with the line of every option, and writing a gafferd.ini."""
+
+from __future__ import annotations
+
+import configparser
+import glob
+import os
+import re
+import shlex
+import sys
+from dataclasses import dataclass, field
+from typing import Any, Callable, Iterable, NamedTuple
+
+from gaffer import initext
+from gaffer.errors import GafferError
+from gaffer.names import clean_name
+
+_HEADER = re.compile(r"\[(.+)\]")
+_KEY = re.compile(r"([^\s=:;#\[][^=:]*?)\s*[=:]")
+#: Stands for a variable of the environment in a command that is being taken apart.
+_MARK = re.compile("\x01([^\x01]*)\x01")
+
+
+class Option(NamedTuple):
+    """The text of one option and where it stands."""
+
+    text: str
+    file: str
+    line: int
+
+
+@dataclass
+class Section:
+    """One section; ``take`` removes options, so that what nobody took is left over."""
+
+    header: str
+    file: str
+    line: int
+    options: dict[str, Option] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        return self.header.partition(":")[0].strip()
+
+    @property
+    def name(self) -> str:
+        return self.header.partition(":")[2].strip()
+
+    def take(self, key: str, default: str = "") -> str:
+        """Return the text of an option and forget the option."""
+        option = self.options.pop(key, None)
+        return default if option is None else option.text
+
+
+class Notes:
+    """What could not be converted, each with its place."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, where: Option | Section, text: str) -> None:
+        self.lines.append(f"{where.file}:{where.line}: {text}")
+
+    def leftovers(self, section: Section, why: dict[str, str], otherwise: str) -> None:
+        """Report every option that nobody took.
+
+        :param why: reasons by option, or by its beginning up to ``*``.
+        """
+        for key, option in section.options.items():
+            reason = next((text for known, text in why.items() if _means(known, key)), otherwise)
+            self.add(option, f"[{section.header}] {key}: {reason}")
+
+
+def _means(known: str, key: str) -> bool:
+    return key.startswith(known[:-1]) if known.endswith("*") else key == known
+
+
+def read(path: str, comments: tuple[str, ...], include: Callable[[Section], Iterable[str]]) -> list[Section]:
+    """Return the sections of a file and of those that it includes.
+
+    :param comments: what begins a comment behind a value.
+    :param include: returns the patterns of files that a section includes.
+    :raises OSError, configparser.Error, UnicodeDecodeError: it cannot be read.
+    """
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    parser = configparser.RawConfigParser(inline_comment_prefixes=comments or None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(text, path)
+    lines = _lines(text)
+    sections = [Section(header, path, lines.get((header, ""), 0)) for header in parser.sections()]
+    for section in sections:
+        for key, value in parser.items(section.header):
+            section.options[key] = Option(value, path, lines.get((section.header, key), section.line))
+    found = list(sections)
+    for section in sections:
+        for pattern in include(section):
+            for other in sorted(glob.glob(os.path.join(os.path.dirname(path), pattern))):
+                found += read(other, comments, include)
+    return found
+
+
+def _lines(text: str) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    header = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := _HEADER.match(line):
+            header = match[1]
+            found[header, ""] = number
+        elif match := _KEY.match(line):
+            found[header, match[1]] = number
+    return found
+
+
+def true(text: str) -> bool:
+    return text.strip().lower() in ("true", "yes", "on", "1")
+
+
+def variable(name: str) -> str:
+    """Return what stands in a command for a variable of the environment, until :func:`command` writes it."""
+    return f"\x01{name}\x01"
+
+
+def command(text: str) -> str:
+    """Return a command whose words gaffer splits alike; a dollar stays one, but where :func:`variable` put it.
+
+    :raises ValueError: the quotes do not match.
+    """
+    return " ".join(map(_word, shlex.split(text)))
+
+
+def _word(word: str) -> str:
+    if not _MARK.search(word):
+        return shlex.quote(word)
+    pieces = _MARK.split(word)
+    shown = [
+        f"${{{piece}}}" if place % 2 else re.sub(r'([\\"$`])', r"\\\1", piece) for place, piece in enumerate(pieces)
+    ]
+    return '"' + "".join(shown) + '"'
+
+
+@dataclass
+class Job:
+    """A job of the gafferd.ini to be."""
+
+    session: str
+    name: str
+    settings: dict[str, str]
+    env: dict[str, str] = field(default_factory=dict)
+
+    def sections(self) -> list[str]:
+        """Return its sections as text. Variables whose names an ini file cannot hold are set by ``env``."""
+        name = ":".join(clean_name(part) for part in (self.session, self.name) if part)
+        texts = dict(self.settings)
+        awkward = [shlex.quote(f"{key}={text}") for key, text in self.env.items() if not initext.can_name_variable(key)]
+        if awkward and texts.get("shell") == "true":
+            del texts["shell"]
+            texts["cmd"] = f"/bin/sh -c {shlex.quote(texts['cmd'])}"
+        if awkward:
+            texts["cmd"] = " ".join(["/usr/bin/env", *awkward, texts["cmd"]])
+        env = {key: initext.value(key, text) for key, text in self.env.items() if initext.can_name_variable(key)}
+        commands = {"cmd", "args"}
+        shown = {key: (initext.command if key in commands else initext.value)(key, text) for key, text in texts.items()}
+        return [initext.section(f"process:{name}", shown), *([initext.section(f"env:{name}", env)] if env else [])]
+
+
+def write(own: dict[str, str], jobs: list[Job]) -> str:
+    """Return the text of a gafferd.ini.
+
+    :param own: the options of ``[gaffer]``.
+    """
+    parts = [initext.section("gaffer", {key: initext.value(key, text) for key, text in own.items()})] if own else []
+    return "\n".join([*parts, *(part for job in jobs for part in job.sections())])
+
+
+def main(program: str, convert: Callable[[str], tuple[str, list[str]]], args: list[str]) -> int:
+    """Convert the file that *args* names to stdout and print what is lost to stderr."""
+    if len(args) != 1 or args[0] in ("-h", "--help"):
+        print(f"usage: {program} FILE > gaffer.ini", file=sys.stderr)
+        return 0 if args and args[0] in ("-h", "--help") else 2
+    try:
+        text, notes = convert(args[0])
+    except (OSError, UnicodeDecodeError, configparser.Error, GafferError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
+        print(f"{program}: {args[0]}: cannot be converted: {reason}", file=sys.stderr)
+        return 1
+    sys.stdout.write(text)
+    for note in notes:
+        print(note, file=sys.stderr)
+    return 0
+
+
+def settings(**pairs: Any) -> dict[str, str]:
+    """Return those of the settings that say something, as text."""
+    return {key: str(value) for key, value in pairs.items() if value not in ("", None)}

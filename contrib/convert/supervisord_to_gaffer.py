@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""Turn a supervisord.conf into a gafferd.ini.
+
+    python contrib/convert/supervisord_to_gaffer.py /etc/supervisor/supervisord.conf > gaffer.ini
+
+Programs become jobs, groups become sessions. What has no counterpart is listed on stderr with file and line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from typing import Iterable
+
+from common import Job, Notes, Option, Section, command, main, read, settings, true, variable, write
+
+_RESTART = {"true": "always", "false": "never", "unexpected": "on-failure"}
+_LEVELS = {"critical": "critical", "error": "error", "warn": "warning", "info": "info"}
+_EXPANSION = re.compile(r"%\(([A-Za-z0-9_]+)\)([-0-9]*[ds])|%%")
+_LOGS = "gaffer keeps the last output of every process (gafferctl logs) and writes no file of its own for it"
+_WHY = {
+    "process_name": "names of processes are gaffer's own: web.1, web.2",
+    "numprocs_start": "copies are counted from 0",
+    "stdout_syslog": "let the command pipe into logger",
+    "stderr_syslog": "let the command pipe into logger",
+    "stdout_events_enabled": "output can be followed over HTTP instead",
+    "stderr_events_enabled": "output can be followed over HTTP instead",
+    "stdout_*": _LOGS,
+    "stderr_*": _LOGS,
+    "stopasgroup": "gaffer always stops the whole group",
+    "killasgroup": "gaffer always stops the whole group",
+    "serverurl": "processes find gafferd under its own address",
+}
+_WHY_DAEMON = {
+    "logfile*": "rotate the file of error_log with logrotate, which sends USR1",
+    "user": "start gafferd as that user, or give jobs a uid",
+    "minfds": "gafferd raises its limit by itself",
+    "minprocs": "set the limit where gafferd is started",
+    "directory": "start gafferd in that folder",
+    "childlogdir": _LOGS,
+}
+_WHY_SERVER = {"username": "gaffer has API keys: require_key", "password": "gaffer has API keys: require_key"}
+_MAY_DIFFER = ("command", "directory", "environment")
+_USUAL = Option("%(program_name)s", "", 0)
+_OTHER = {
+    "supervisorctl": "gafferctl takes --connect, or GAFFERCTL_CONNECT",
+    "eventlistener": "let a webhook or a plugin hear of events",
+    "fcgi-program": "gaffer has no shared FastCGI sockets; let the program bind one itself",
+    "rpcinterface": "gaffer's HTTP API is always there",
+    "ctlplugin": "plugins of gafferctl are Python packages of their own",
+}
+_CONVERTED = ("supervisord", "unix_http_server", "inet_http_server", "include")
+
+
+def convert(path: str) -> tuple[str, list[str]]:
+    """Return the text of the gafferd.ini, and what is lost."""
+    notes = Notes()
+    sections = read(path, (";", "#"), lambda one: one.take("files").split() if one.header == "include" else ())
+    groups = {
+        program.strip(): section
+        for section in sections
+        if section.kind == "group"
+        for program in section.take("programs").split(",")
+    }
+    own: dict[str, str] = {}
+    jobs: list[Job] = []
+    common_env: dict[str, str] = {}
+    for section in sections:
+        if section.header == "supervisord":
+            common_env = _daemon(section, own, notes)
+        elif section.header in ("unix_http_server", "inet_http_server"):
+            _server(section, own, notes)
+    for section in sections:
+        if section.kind == "program":
+            jobs += _program(section, groups.get(section.name), path, common_env, notes)
+        elif section.kind == "group":
+            notes.leftovers(section, {"priority": "give each job of the session a priority"}, "has no counterpart")
+        elif section.kind not in _CONVERTED:
+            notes.add(section, f"[{section.header}] is left out: {_OTHER.get(section.kind, 'it has no counterpart')}")
+    return write(own, jobs), notes.lines
+
+
+def _daemon(section: Section, own: dict[str, str], notes: Notes) -> dict[str, str]:
+    level = section.take("loglevel")
+    if level and level not in _LEVELS:
+        level = "debug"
+    own |= settings(
+        error_log=section.take("logfile"),
+        log_level=_LEVELS.get(level, level),
+        pidfile=section.take("pidfile"),
+        umask=section.take("umask"),
+        daemonize="false" if true(section.take("nodaemon", "false")) else "true",
+    )
+    env = _environment(section.take("environment"))
+    notes.leftovers(section, _WHY_DAEMON, "has no counterpart")
+    return env
+
+
+def _server(section: Section, own: dict[str, str], notes: Notes) -> None:
+    if section.header == "unix_http_server":
+        address = f"unix:{section.take('file')}"
+    else:
+        host, _, port = section.options.get("port", Option("", "", 0)).text.rpartition(":")
+        address = f"{'0.0.0.0' if host in ('', '*') else host}:{port}"
+        option = section.options.pop("port", None)
+        if option is not None and not address.startswith(("127.", "localhost:")):
+            notes.add(option, f"other machines reach {address}: gafferd wants require_key = true for it")
+    own["bind"] = f"{own['bind']}, {address}" if "bind" in own else address
+    notes.leftovers(section, _WHY_SERVER, "has no counterpart")
+
+
+def _environment(text: str) -> dict[str, str]:
+    """Read ``KEY="value",KEY2=value`` as supervisor does."""
+    lexer = shlex.shlex(text)
+    lexer.wordchars += "/.+-():%"
+    tokens = list(lexer)
+    return {tokens[at]: tokens[at + 2].strip("'\"") for at in range(0, len(tokens) - 2, 4)}
+
+
+def _program(
+    section: Section, group: Section | None, path: str, common_env: dict[str, str], notes: Notes
+) -> Iterable[Job]:
+    """Yield the job of a program, or one for each process if these differ."""
+    count = int(section.take("numprocs", "1"))
+    differ = any("%(process_num)" in section.options.get(key, _USUAL).text for key in _MAY_DIFFER)
+    if differ:
+        first = int(section.take("numprocs_start", "0"))
+        section.take("process_name")
+    elif section.options.get("process_name", _USUAL).text.strip() == _USUAL.text:
+        section.take("process_name")
+    if not differ:
+        yield _job(section, group, path, common_env, notes, section.name, count, 0)
+        return
+    if count > 1:
+        notes.add(section, f"[{section.header}]: its {count} processes differ and become {count} jobs")
+    for number in range(first, first + count):
+        name = f"{section.name}-{number}" if count > 1 else section.name
+        copy = Section(section.header, section.file, section.line, dict(section.options))
+        yield _job(copy, group, path, common_env, notes if number == first else Notes(), name, 1, number)
+
+
+def _job(
+    section: Section,
+    group: Section | None,
+    path: str,
+    env: dict[str, str],
+    notes: Notes,
+    name: str,
+    count: int,
+    number: int,
+) -> Job:
+    session = group.name if group is not None else ""
+    expand = _Expansion(
+        section,
+        notes,
+        {
+            "here": os.path.dirname(os.path.abspath(path)),
+            "program_name": section.name,
+            "group_name": session or section.name,
+            "process_num": number,
+            "numprocs": count,
+        },
+    )
+    own = {key: expand(text, key) for key, text in _environment(section.take("environment")).items()}
+    restart = section.take("autorestart", "unexpected").strip().lower()
+    cmd = command(expand(section.take("command"), "command", marks=True))
+    retries = section.take("startretries")
+    startsecs = section.take("startsecs", "1")
+    found = settings(
+        cmd=cmd,
+        cwd=expand(section.take("directory"), "directory"),
+        numprocesses=count,
+        start="" if true(section.take("autostart", "true")) else "false",
+        priority=section.take("priority"),
+        restart=_RESTART.get(restart, "always" if true(restart) else "never"),
+        exit_codes=section.take("exitcodes"),
+        min_uptime=startsecs,
+        flapping=_flapping(retries, startsecs) if retries else "",
+        stop_signal=section.take("stopsignal"),
+        graceful_timeout=section.take("stopwaitsecs", "10"),
+        uid=section.take("user"),
+        umask=section.take("umask"),
+        redirect_output="out, out" if true(section.take("redirect_stderr", "false")) else "out, err",
+    )
+    for key in ("stopasgroup", "killasgroup"):
+        if true(section.options.get(key, Option("false", "", 0)).text):
+            section.take(key)
+    notes.leftovers(section, _WHY, "has no counterpart")
+    return Job(session, name, found, {**env, **own})
+
+
+def _flapping(retries: str, startsecs: str) -> str:
+    """Give up after so many starts in a row that did not last."""
+    attempts = int(retries) + 1
+    return f"{attempts}, {attempts * max(1, int(startsecs))}, 1, 0"
+
+
+class _Expansion:
+    """Replaces ``%(name)s``; what only the environment knows becomes a variable of the command."""
+
+    def __init__(self, section: Section, notes: Notes, values: dict[str, object]) -> None:
+        self.section, self.notes, self.values = section, notes, values
+
+    def __call__(self, text: str, key: str, marks: bool = False) -> str:
+        def replaced(found: re.Match[str]) -> str:
+            if found.group() == "%%":
+                return "%"
+            name, form = found.groups()
+            if name in self.values:
+                return f"%{form}" % self.values[name]
+            if name.startswith("ENV_") and marks:
+                return variable(name[4:])
+            self.notes.add(self.section, f"[{self.section.header}] {key}: {found.group()} has no counterpart there")
+            return found.group()
+
+        return _EXPANSION.sub(replaced, text)
+
+
+if __name__ == "__main__":
+    sys.exit(main("supervisord_to_gaffer", convert, sys.argv[1:]))

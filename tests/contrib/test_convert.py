@@ -1,0 +1,190 @@
+"""The converters from supervisor and circus, on configurations as people have them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gaffer.inifile import parse_text
+from gaffer.jobconfig import JobFields
+from gaffer.settings import Options, Settings, read_settings
+from gaffer_plugins import inijobs
+
+SAMPLES = Path(__file__).parent / "samples"
+CONTRIB = Path(__file__).parents[2] / "contrib" / "convert"
+
+
+def convert(program, path):
+    """Return what the converter prints, its notes without the samples' folder, and its exit code."""
+    ended = subprocess.run(
+        [sys.executable, str(CONTRIB / f"{program}_to_gaffer.py"), str(path)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return ended.stdout, ended.stderr.replace(f"{SAMPLES}/", "").splitlines(), ended.returncode
+
+
+def read(text):
+    settings = Settings(Options(), parse_text(text, "g.ini"))
+    assert settings.problems == []
+    assert inijobs.gaffer_check_config(settings, JobFields()) == []
+    return settings, {one.job_name.short: one for one in inijobs.gaffer_load_jobs(settings, JobFields())}
+
+
+@pytest.fixture(scope="module")
+def supervisord():
+    text, notes, code = convert("supervisord", SAMPLES / "supervisord.conf")
+    assert code == 0
+    return text, notes
+
+
+@pytest.fixture(scope="module")
+def circus():
+    text, notes, code = convert("circus", SAMPLES / "circus.ini")
+    assert code == 0
+    return text, notes
+
+
+def test_supervisors_programs_become_jobs(supervisord):
+    _, jobs = read(supervisord[0].replace("bind = ", "allow_anonymous = true\nbind = "))
+    assert sorted(jobs) == ["beat", "queue", "site.celery-0", "site.celery-1", "site.gunicorn"]
+    gunicorn = jobs["site.gunicorn"]
+    assert gunicorn.template.expand({}) == [
+        *("/usr/bin/env", "http_proxy=http://proxy:3128", "/srv/site/venv/bin/gunicorn", "site.wsgi:application"),
+        *("--bind", "127.0.0.1:8000", "--workers", "3", "--access-logformat", '%(h)s "%(r)s"'),
+    ]
+    assert dict(gunicorn.env) == {
+        "LANG": "en_US.UTF-8",
+        "TZ": "UTC",
+        "DJANGO_SETTINGS_MODULE": "site.settings",
+        "SECRET_KEY": "a,b#c%",
+    }
+    assert (gunicorn.cwd, gunicorn.uid, gunicorn.restart, gunicorn.priority) == ("/srv/site", "www-data", "always", 998)
+    assert (gunicorn.graceful_timeout, gunicorn.min_uptime) == (600, 10)
+    assert gunicorn.redirect_output == ("out", "out")
+
+
+def test_supervisors_processes_that_differ_become_jobs_of_their_own(supervisord):
+    _, jobs = read(supervisord[0].replace("bind = ", "allow_anonymous = true\nbind = "))
+    second = jobs["site.celery-1"]
+    assert second.template.expand({"HOME": "/home/x"})[4:] == ["-n", "worker1@%h", "--pidfile=/home/x/celery-01.pid"]
+    assert (second.cwd, second.stop_signal, second.exit_codes) == (str(SAMPLES), signal.SIGINT, (0, 2))
+    assert (second.restart, second.graceful_timeout) == ("on-failure", 10), "supervisor's defaults"
+    assert tuple(second.flapping) == (4, 4, 1, 0)
+    assert (jobs["beat"].start, jobs["beat"].restart, jobs["beat"].umask) == (False, "never", 0o22)
+    assert (jobs["queue"].numprocesses, jobs["queue"].cmd) == (
+        8,
+        "php /var/www/shop/artisan queue:work --sleep=3 --tries=3",
+    )
+
+
+def test_supervisors_own_settings(supervisord, tmp_path):
+    path = tmp_path / "g.ini"
+    path.write_text(supervisord[0])
+    found = read_settings(str(path), environ={})
+    assert found.get("bind") == ("unix:/run/supervisor.sock", "0.0.0.0:9001")
+    assert (found.get("log_level"), found.get("daemonize")) == ("info", True)
+    assert (found.get("error_log"), found.get("pidfile")) == (
+        "/var/log/supervisor/supervisord.log",
+        "/run/supervisord.pid",
+    )
+    assert [problem for problem in found.problems if "other machines can reach" not in problem.message] == []
+
+
+def test_everything_of_supervisor_that_is_lost_is_told(supervisord):
+    assert [note.split(": ")[0] + ": " + note.split(": ")[1] for note in supervisord[1]] == [
+        "supervisord.conf:4: [unix_http_server] chmod",
+        "supervisord.conf:7: other machines reach 0.0.0.0:9001",
+        "supervisord.conf:8: [inet_http_server] username",
+        "supervisord.conf:9: [inet_http_server] password",
+        "supervisord.conf:13: [supervisord] logfile_maxbytes",
+        "supervisord.conf:17: [supervisord] minfds",
+        "supervisord.conf:18: [supervisord] user",
+        "supervisord.conf:21: [rpcinterface:supervisor] is left out",
+        "supervisord.conf:24: [supervisorctl] is left out",
+        "supervisord.conf:38: [program:gunicorn] stdout_logfile",
+        "supervisord.conf:39: [program:gunicorn] stdout_logfile_maxbytes",
+        "supervisord.conf:43: [program:celery]",
+        "supervisord.conf:58: [program:beat] serverurl",
+        "supervisord.conf:63: [group:site] priority",
+        "supervisord.conf:65: [eventlistener:crashmail] is left out",
+        "supervisord.conf:69: [fcgi-program:php] is left out",
+        "conf.d/queue.conf:2: [program:queue] process_name",
+        "conf.d/queue.conf:5: [program:queue] stdout_syslog",
+        "conf.d/queue.conf:6: [program:queue] numprocs_start",
+    ]
+
+
+def test_circus_watchers_become_jobs(circus):
+    settings, jobs = read(circus[0])
+    assert sorted(jobs) == ["mail-worker", "redis", "webapp"]
+    web = jobs["webapp"]
+    assert web.template.expand({"RUNDIR": "/run/app", "GAFFER_INDEX": "2"}) == [
+        *("/usr/bin/env", "no_proxy=localhost", "/srv/app/bin/chaussette", "--fd", "$(circus.sockets.webapp)"),
+        *("app.wsgi", "--backend", "gevent", "--pid", "/run/app/web-2.pid"),
+    ]
+    assert dict(web.env) == {"RUNDIR": "/run/app", "LANG": "C.UTF-8", "WORKERS": "3"}
+    assert (web.numprocesses, web.cwd, web.uid, web.os_env) == (3, "/srv/app", "www-data", True)
+    assert (web.stop_signal, web.graceful_timeout, web.priority) == (signal.SIGQUIT, 12.5, 0)
+    assert tuple(web.flapping) == (2, 1, 7, 5)
+
+
+def test_what_circus_means_without_saying_it(circus):
+    _, jobs = read(circus[0])
+    mail, redis = jobs["mail-worker"], jobs["redis"]
+    assert (mail.shell, mail.cmd) == (True, 'mail-worker > /dev/null; echo "100% $DONE"')
+    assert (mail.numprocesses, mail.restart, mail.os_env, mail.priority) == (1, "never", False, 1)
+    assert tuple(mail.flapping) == (5, 1, 7, 5)
+    assert dict(mail.env) == {"RUNDIR": "/run/app", "LANG": "C.UTF-8"}
+    assert (redis.start, redis.os_env) == (False, False)
+
+
+def test_everything_of_circus_that_is_lost_is_told(circus):
+    assert [note.split(": ")[0] + ": " + note.split(": ")[1] for note in circus[1]] == [
+        "circus.ini:2: [circus] check_delay",
+        "circus.ini:3: [circus] endpoint",
+        "circus.ini:4: [circus] pubsub_endpoint",
+        "circus.ini:5: [circus] statsd",
+        "circus.ini:6: [circus] httpd",
+        "circus.ini:7: [circus] httpd_port",
+        "circus.ini:13: [watcher:webapp] cmd",
+        "circus.ini:13: [watcher:webapp] cmd",
+        "circus.ini:16: [watcher:webapp] use_sockets",
+        "circus.ini:21: [watcher:webapp] warmup_delay",
+        "circus.ini:22: [watcher:webapp] max_age",
+        "circus.ini:26: [watcher:webapp] stdout_stream.class",
+        "circus.ini:27: [watcher:webapp] stdout_stream.filename",
+        "circus.ini:28: [watcher:webapp] hooks.before_start",
+        "circus.ini:29: [watcher:webapp] rlimit_nofile",
+        "circus.ini:38: [watcher:mail worker] virtualenv",
+        "circus.ini:48: [socket:webapp] is left out",
+        "circus.ini:58: [plugin:statsd] is left out",
+    ]
+
+
+def test_what_is_written_passes_the_check(circus, tmp_path):
+    (tmp_path / "g.ini").write_text(circus[0].replace("error_log = /var/log/circus.log\n", ""))
+    ended = subprocess.run(
+        [sys.executable, "-m", "gaffer.daemon.main", "--check", "g.ini"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout) == (0, "g.ini: no problems\n")
+
+
+@pytest.mark.parametrize("program", ["supervisord", "circus"])
+def test_what_cannot_be_read(program, tmp_path):
+    missing, broken = tmp_path / "none", tmp_path / "broken"
+    broken.write_text("no section\n")
+    name = f"{program}_to_gaffer"
+    assert convert(program, missing)[1:] == ([f"{name}: {missing}: cannot be converted: No such file or directory"], 1)
+    assert convert(program, broken)[1:] == (
+        [f"{name}: {broken}: cannot be converted: File contains no section headers."],
+        1,
+    )
+    quotes = tmp_path / "quotes"
+    quotes.write_text("[program:x]\ncommand = x 'y\n[watcher:x]\ncmd = x 'y\n")
+    assert convert(program, quotes)[1:] == ([f"{name}: {quotes}: cannot be converted: No closing quotation"], 1)
