@@ -228,6 +228,7 @@ class Sessions:
         return found
 
     def close(self) -> None:
-        """End all of them."""
+        """End all of them; whoever receives is told."""
         for session in list(self._sessions.values()):
+            session.close(*frames.STOPPING)
             session.drop()
