@@ -43,12 +43,12 @@ SECTIONS = {
         "pids": "looking:pids",
         "sessions": "looking:sessions",
         "stats": "usage:stats",
-        "watch": "streaming:watch",
-        "logs": "streaming:logs",
+        "watch": "watching:watch",
+        "logs": "logs:logs",
     },
     "Talking to processes": {
-        "send": "streaming:send",
-        "attach": "streaming:attach",
+        "send": "sending:send",
+        "attach": "attaching:attach",
     },
     "gafferd": {
         "ping": "node:ping",

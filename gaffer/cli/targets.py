@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from ..httpclient import Server
+from ..errors import BadRequest, Conflict
+from ..httpclient import Process, Server
 from ..names import JobName, check_name, parse_job_name
 
 ALL = "all"
@@ -34,3 +35,20 @@ def _expand(server: Server, name: str) -> list[JobName]:
     if is_pattern(name):
         return [parse_job_name(job) for job in server.jobs(check_name(name[:-2], "session name"))]
     return [parse_job_name(name)]
+
+
+def find_processes(server: Server, target: str, every: bool = False) -> list[Process]:
+    """Return the process that *target* means: a pid, or a job that has one.
+
+    :param every: take all processes of a job that has several.
+    :raises Conflict: the job has none. :raises BadRequest: it has several.
+    """
+    if target.isdigit():
+        return [Process(server, int(target))]
+    name = parse_job_name(target)
+    pids = server.pids(name)
+    if not pids:
+        raise Conflict(f"{name} has no process; 'start {name}' starts it")
+    if len(pids) > 1 and not every:
+        raise BadRequest(f"{name} has {len(pids)} processes; give the pid of one: {', '.join(map(str, pids))}")
+    return [Process(server, pid) for pid in pids]

@@ -166,8 +166,7 @@ class Feed(Generic[T]):
     ) -> None:
         self.timeout, self.patience = timeout, patience
         self._transport, self._endless, self._heartbeat = transport, endless, heartbeat
-        text = {key: _text(value) for key, value in {**query, "heartbeat": heartbeat}.items() if value is not None}
-        self._path = f"{path}?{urlencode(text)}"
+        self._path = with_query(path, {**query, "heartbeat": heartbeat})
         self._parser = parser
         self._data = b""
         self._over = False
@@ -266,6 +265,12 @@ class Feed(Generic[T]):
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+def with_query(path: str, query: dict[str, Any]) -> str:
+    """Return *path* with a query, in which None is left out."""
+    text = {key: _text(value) for key, value in query.items() if value is not None}
+    return f"{path}?{urlencode(text)}" if text else path
 
 
 def _text(value: Any) -> str:

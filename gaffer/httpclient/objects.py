@@ -13,9 +13,50 @@ if TYPE_CHECKING:
     from .channels import Plain, ProcessChannel
     from .feeds import Feed, LogLine
     from .server import Server
+    from .streaming import Answering
 
 
-class Job:
+class _Logged:
+    """What has stored output."""
+
+    server: Server
+    _path: str
+
+    def logs(
+        self,
+        n: int | None = None,
+        since: str | float | None = None,
+        label: str | None = None,
+        follow: bool = False,
+        *,
+        timeout: float | None = None,
+    ) -> Feed[LogLine]:
+        """Return the stored output, line by line.
+
+        :param n: the last *n* lines, at most 10,000; 1,000 unless it is said.
+        :param since: lines since then: seconds since 1970, a date and time, or ``30s``, ``10m``, ``2h``, ``1d`` ago.
+        :param label: of that stream only.
+        :param follow: go on with what comes; of a job, also with that of processes that are started later.
+        :param timeout: seconds that iterating waits for a line before it raises :class:`Quiet`; None for ever.
+        """
+        from .feeds import HEARTBEAT, Feed, JsonParser, log_line
+
+        query = {"format": "json", "n": n, "since": since, "label": label, "follow": follow or None}
+        beat = HEARTBEAT if follow else None
+        return Feed(self.server.transport, f"{self._path}/logs", query, JsonParser(log_line), timeout, beat)
+
+    def raw_logs(
+        self, n: int | None = None, since: str | float | None = None, label: str | None = None, follow: bool = False
+    ) -> Answering:
+        """Return the stored output as the bytes that were written; see :meth:`logs`. Read and close it."""
+        from .feeds import with_query
+        from .streaming import Answering
+
+        query = {"n": n, "since": since, "label": label, "follow": follow or None}
+        return Answering(self.server.transport, with_query(f"{self._path}/logs", query), {"Accept": "*/*"})
+
+
+class Job(_Logged):
     """A job of a server; made by the methods of :class:`~gaffer.httpclient.Server`.
 
     Methods raise NotFound once the job is gone. They return when gafferd has
@@ -109,25 +150,6 @@ class Job:
         """Return the statistics of all processes and their totals (CONTRACT §4)."""
         return self._transport.object("GET", f"{self._path}/stats")
 
-    def logs(
-        self,
-        n: int | None = None,
-        since: str | float | None = None,
-        label: str | None = None,
-        follow: bool = False,
-        *,
-        timeout: float | None = None,
-    ) -> Feed[LogLine]:
-        """Return the stored output of all processes, line by line.
-
-        :param n: the last *n* lines, at most 10,000; 1,000 unless it is said.
-        :param since: lines since then: seconds since 1970, a date and time, or ``30s``, ``10m``, ``2h``, ``1d`` ago.
-        :param label: of that stream only.
-        :param follow: go on with what comes, also of processes that are started later.
-        :param timeout: seconds that iterating waits for a line before it raises :class:`Quiet`; None for ever.
-        """
-        return _logs(self.server, f"{self._path}/logs", n, since, label, follow, timeout)
-
     def follow_stats(self, interval: float = 1.0, *, timeout: float | None = None) -> Feed[dict[str, Any]]:
         """Return the statistics of the job, measured every *interval* seconds (at least 0.1), until the job goes."""
         return _stats(self.server, f"{self._path}/stats", interval, timeout)
@@ -154,12 +176,13 @@ class Job:
     remove = unload
 
 
-class Process:
+class Process(_Logged):
     """A process of a server, known by gaffer's own pid."""
 
     def __init__(self, server: Server, pid: int) -> None:
         self.server, self.pid = server, pid
         self._transport = server.transport
+        self._path = f"/{pid}"
 
     def __repr__(self) -> str:
         return f"Process({self.pid})"
@@ -197,25 +220,6 @@ class Process:
         """Write several texts; nothing is put between them."""
         self.write(b"".join(line.encode() if isinstance(line, str) else line for line in lines), stream)
 
-    def logs(
-        self,
-        n: int | None = None,
-        since: str | float | None = None,
-        label: str | None = None,
-        follow: bool = False,
-        *,
-        timeout: float | None = None,
-    ) -> Feed[LogLine]:
-        """Return the stored output of the process, line by line.
-
-        :param n: the last *n* lines, at most 10,000; 1,000 unless it is said.
-        :param since: lines since then: seconds since 1970, a date and time, or ``30s``, ``10m``, ``2h``, ``1d`` ago.
-        :param label: of that stream only.
-        :param follow: go on with what comes until the process has exited.
-        :param timeout: seconds that iterating waits for a line before it raises :class:`Quiet`; None for ever.
-        """
-        return _logs(self.server, f"/{self.pid}/logs", n, since, label, follow, timeout)
-
     def follow_stats(self, interval: float = 1.0, *, timeout: float | None = None) -> Feed[dict[str, Any]]:
         """Return the statistics of the process, measured every *interval* seconds (at least 0.1), until it exits."""
         return _stats(self.server, f"/{self.pid}/stats", interval, timeout, lambda found: dict(found["stats"]))
@@ -227,7 +231,7 @@ class Process:
 
         :param stream: of that stream; by default it reads the first redirected output and writes stdin.
         :param mode: 1 reads, 2 writes, 3 does both.
-        :param since: a position to read from, as :attr:`ProcessChannel.position` had it.
+        :param since: a position to read from, as ``position`` of another channel had it.
         :param tail: begin with so many of the last lines that gafferd keeps.
         :raises NotFound: there is no such process or stream. :raises Forbidden: it cannot be written.
         """
@@ -253,21 +257,6 @@ def event_path(pattern: str) -> str:
     if len(parts) > 4 or not all(parts):
         raise BadRequest(f"'{pattern}' is no pattern of events; write ., spawn, proc.web, proc(web).exit, job.shop.web")
     return "/".join(["/watch", *(quote(part, safe="") for part in parts)])
-
-
-def _logs(
-    server: Server,
-    path: str,
-    n: int | None,
-    since: str | float | None,
-    label: str | None,
-    follow: bool,
-    timeout: float | None,
-) -> Feed[LogLine]:
-    from .feeds import HEARTBEAT, Feed, JsonParser, log_line
-
-    query = {"format": "json", "n": n, "since": since, "label": label, "follow": follow or None}
-    return Feed(server.transport, path, query, JsonParser(log_line), timeout, HEARTBEAT if follow else None)
 
 
 def _stats(

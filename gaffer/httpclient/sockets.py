@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from .errors import Disconnected, NoAnswer, NotGafferd, Quiet, error_from_answer
+from .feeds import with_query
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -27,11 +27,10 @@ class Socket:
     """
 
     def __init__(self, transport: Transport, path: str, query: dict[str, Any] | None = None) -> None:
-        text = {key: str(value) for key, value in (query or {}).items() if value is not None}
         self.uri, self.path, self._peer = transport.uri, path, transport.peer
         #: Why it was closed: a code of RFC 6455 and gafferd's words.
         self.code, self.reason = 0, ""
-        self._socket = _connect(transport, f"{path}?{urlencode(text)}" if text else path)
+        self._socket = _connect(transport, with_query(path, query or {}))
 
     def receive(self, timeout: float | None = None) -> str | bytes | None:
         """Return the next message; None once the websocket is closed.

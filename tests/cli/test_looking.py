@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from .conftest import sent
 
 # -- what is going on ----------------------------------------------------------------
@@ -159,11 +157,3 @@ def test_shutdown(state, ctl):
     ended = ctl("shutdown", "--timeout", "0")
     assert ended.code == 1
     assert ended.err.endswith("still answers after 0 s; it goes on stopping\n")
-
-
-@pytest.mark.parametrize(
-    "words", [["watch"], ["watch", "proc.x"], ["logs", "web", "-f", "-n", "5"], ["send", "1", "x"], ["attach", "1"]]
-)
-def test_what_is_not_available(state, ctl, words):
-    assert ctl(*words) == (1, "", f"gafferctl: {words[0]} is not available in this version\n")
-    assert not state.requests
