@@ -19,7 +19,7 @@ Feeds are iterators, and channels are websockets::
         print(event["event"])
 
     with server.get_process(3).channel() as channel:
-        channel.write("hello\n")
+        channel.write("hello\\n")
         print(channel.read())
 """
 

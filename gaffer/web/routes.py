@@ -49,7 +49,7 @@ class Route:
         ``visible`` for what shows everybody the part that they may read, which is the handler's work then. By default
         it is what the path's parameters ``session`` and ``job``, or ``pid``, name, and without those the node.
     :param first_message: it is a websocket whose first message may be ``AUTH:<key>``. While ``request.identity`` is
-        None, nobody has said who they are, and the handler has to ask (:mod:`gaffer.web.knock`).
+        None, nobody has said who they are, and the handler has to ask (``gaffer.web.knock``).
     :param status: the HTTP status of success.
     :param arguments: ``arguments(request, parameters)`` makes the command's arguments; by default they are
         the path's parameters, where a session with a job becomes ``name``.
