@@ -23,6 +23,7 @@ BUILTIN_PLUGINS = [
     "lookup",
     "registry_memory",
     "quotas",
+    "auth",
 ]
 
 COMMANDS = {
@@ -93,6 +94,7 @@ setup(
         "python-dotenv>=1.0",
         "setproctitle>=1.3",
         "websocket-client>=1.7",
+        "argon2-cffi>=23.1",
     ],
     extras_require={"test": TEST, "docs": DOCS},
     entry_points={

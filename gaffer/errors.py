@@ -96,6 +96,17 @@ class InvalidConfig(GafferError):
         super().__init__("; ".join(self.problems))
 
 
+class TooManyRequests(GafferError):
+    """Too much was tried; ``headers`` say how many seconds to wait."""
+
+    code = "too_many_requests"
+    status = 429
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.headers = (("Retry-After", str(max(1, round(retry_after + 0.5)))),)
+
+
 class Unavailable(GafferError):
     code = "unavailable"
     status = 503

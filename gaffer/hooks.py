@@ -31,6 +31,7 @@ UNTIMED = frozenset(
         "gaffer_manager_start",
         "gaffer_manager_stopped",
         "gaffer_ready",
+        "gaffer_run_instead",
         "gaffer_routes",
         "gaffer_wrap_wsgi",
     )

@@ -21,6 +21,7 @@ STATUS = {
     "unsupported_media_type": 415,
     "misdirected": 421,
     "invalid_config": 422,
+    "too_many_requests": 429,
     "unavailable": 503,
 }
 CLASSES = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, GafferError)]

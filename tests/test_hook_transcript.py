@@ -81,6 +81,7 @@ class Run:
             plugins.add(plugin)
         plugins.pm.hook.gaffer_add_options.call_historic(kwargs={"options": self.options})
         service = Service(self.read(), plugins, self.read, None)
+        assert service.instead() is None
         service.check()
         self.manager = service.manager
         return self.manager

@@ -104,6 +104,9 @@ def _run(argv: Sequence[str], early: commandline.CommandLine, settings: Settings
     from .service import Service
 
     service = Service(settings, plugin_set, lambda: _read(given, options), starter)
+    status = service.instead()
+    if status is not None:
+        return status
     service.check()
     if settings.get("check"):
         print(f"{settings.path or 'the default configuration'}: no problems")

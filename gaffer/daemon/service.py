@@ -48,6 +48,11 @@ class Service:
         self._child_died = Event()
         self._started = Event()
 
+    def instead(self) -> int | None:
+        """Do what the command line asks for instead of starting; returns the exit status of that, None to start."""
+        status = self.manager.hooks.ask_first("gaffer_run_instead", settings=self.settings)
+        return None if status is None else int(status)
+
     def check(self) -> None:
         """Find everything that is wrong.
 

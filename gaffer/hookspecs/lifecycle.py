@@ -88,6 +88,25 @@ def gaffer_check_config(settings: Settings, fields: JobFields) -> Iterable[Probl
     """
 
 
+@hookspec(firstresult=True)
+def gaffer_run_instead(settings: Settings) -> int | None:
+    """[ASK1] Do what the command line asks for instead of starting.
+
+    When: gafferd has read its command line and its settings; before they are checked, and before anything starts.
+    May: read the settings, ask whoever started gafferd, print.
+    Returns: gafferd's exit status if there was something to do; None to start.
+    On exception: gafferd ends with its sentence.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_run_instead(settings):
+            if settings.get("pidfile") == "/dev/stdout":
+                print("that is no place for a process id")
+                return 2
+    """
+
+
 @hookspec
 def gaffer_load_jobs(settings: Settings | None, fields: JobFields) -> Iterable[JobConfig] | None:
     """[ASK] Bring jobs: from an ini file, a Procfile, a database.

@@ -77,6 +77,7 @@ _BY_CODE: dict[str, type[GafferError]] = {
         errors.UnsupportedMediaType,
         errors.Misdirected,
         errors.InvalidConfig,
+        errors.TooManyRequests,
         errors.Unavailable,
         errors.SpawnError,
         errors.PluginError,

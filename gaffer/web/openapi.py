@@ -32,6 +32,11 @@ _ERRORS: tuple[tuple[type[errors.GafferError], str, str], ...] = (
     (errors.UnsupportedMediaType, "the body is not declared as JSON", "the body must be application/json"),
     (errors.Misdirected, "the Host header names another machine", "this gafferd does not answer to that name"),
     (errors.InvalidConfig, "the job's settings cannot be used", "cmd: required; unknown setting 'numproceses'"),
+    (
+        errors.TooManyRequests,
+        "too many attempts; `Retry-After` says when",
+        "too many wrong passwords; try again in 8 s",
+    ),
     (errors.Unavailable, "not now", "no plugin collects statistics; load the plugin 'stats'"),
 )
 _KEYS = {

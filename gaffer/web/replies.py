@@ -36,6 +36,7 @@ _CODES = {
         errors.UnsupportedMediaType,
         errors.Misdirected,
         errors.InvalidConfig,
+        errors.TooManyRequests,
         errors.Unavailable,
     )
 }

@@ -154,6 +154,7 @@ def test_the_examples_of_all_contracts_work(tmp_path, gaffer_spawner, caplog):
     (tmp_path / "g.ini").write_text("[gaffer]\nbind = 127.0.0.1:0\n")
     settings = read_settings(str(tmp_path / "g.ini"), options, environ={})
     service = Service(settings, plugins, lambda: settings, None)
+    assert service.instead() is None
     service.check()
     gaffer_spawner.install(service.manager)
     drive(service.manager, gaffer_spawner, http)

@@ -12,7 +12,8 @@ import pytest
 
 import gaffer
 from gaffer.daemon.checks import find_problems
-from gaffer.errors import InvalidConfig, PluginError, Problem
+from gaffer.daemon.service import Service
+from gaffer.errors import Conflict, InvalidConfig, PluginError, Problem
 from gaffer.fields import Bool, Int
 from gaffer.jobconfig import JobConfig
 from gaffer.options import Options
@@ -144,3 +145,18 @@ def test_gaffer_manager_stopped(told, gaffer_spawner):
     told.listener.answers["gaffer_manager_stopped"] = lambda manager: seen.append((manager, gaffer_spawner.alive))
     told.manager.stop()
     assert seen == [(told.manager, [])]
+
+
+def test_gaffer_run_instead():
+    def instead(**answers: Any) -> int | None:
+        plugins = PluginSet()
+        for name, answer in answers.items():
+            plugins.add(Plugin(name, gaffer_run_instead=answer))
+        settings = Settings(Options())
+        return Service(settings, plugins, lambda: settings, None).instead()
+
+    assert instead() is None and instead(one=None) is None
+    assert instead(first=3, second=None) == 3
+    assert instead(first=3, second=0) == 0
+    with pytest.raises(Conflict, match="plugin broken: exists"):
+        instead(broken=Conflict("exists"))

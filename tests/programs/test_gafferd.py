@@ -104,7 +104,7 @@ class TestWithoutStarting:
         assert run(tmp_path, "--bind", "0.0.0.0:0", "--allow-anonymous", "--check").returncode == 0
 
     def test_keys_without_a_plugin_that_checks_them(self, tmp_path: Path) -> None:
-        result = run(tmp_path, "--bind", "0.0.0.0:0", "--require-key")
+        result = run(tmp_path, "--bind", "0.0.0.0:0", "--require-key", "--no-plugin", "auth")
         assert result.returncode == 2
         assert result.stderr.startswith("--require-key: keys are required, but no plugin that checks them is loaded")
 

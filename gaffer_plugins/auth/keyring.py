@@ -1,0 +1,197 @@
+"""The keys that are in use: checked without the database after the first time, and forgotten at once when deleted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import OrderedDict
+from typing import Any, Callable, Iterable
+from weakref import WeakValueDictionary
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from gaffer.errors import GafferError
+from gaffer.identity import Identity
+
+from .store import Key, Store
+from .tokens import Token, is_same, parse_token
+
+log = logging.getLogger("gaffer.auth")
+
+#: Keys that are remembered after their last use.
+REMEMBERED = 1024
+#: How long after a key was used the database learns it, in seconds.
+LAZY = 60.0
+#: How often at most is looked whether another program has changed the database, in seconds.
+LOOK = 1.0
+
+
+class Known(Identity):
+    """Who has a key, with what is needed to check it again."""
+
+    key: Key
+
+
+class Keyring:
+    """Checks keys.
+
+    :param path: the database; opened when somebody needs it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._store: Store | None = None
+        self._turn = BoundedSemaphore(1)
+        self._recent: OrderedDict[str, Known] = OrderedDict()
+        #: All who are still somewhere, with a feed for instance, though they were not remembered any more.
+        self._alive: WeakValueDictionary[str, Known] = WeakValueDictionary()
+        self._used: dict[str, float] = {}
+        self._saver: gevent.Greenlet | None = None
+        self._expirer: gevent.Greenlet | None = None
+        self._looked = 0.0
+        self._version = 0
+
+    # -- the database ---------------------------------------------------------------------------
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a database."""
+        return self._store is not None or os.path.exists(self.path)
+
+    def ask(self, question: Callable[[Store], Any]) -> Any:
+        """Call *question* with the database, in a thread; others wait for their turn.
+
+        :raises GafferError: it cannot be opened, or has no room.
+        """
+        with self._turn:
+            return gevent.get_hub().threadpool.apply(self._ask, (question,))
+
+    def _ask(self, question: Callable[[Store], Any]) -> Any:
+        if self._store is None:
+            self._store = Store(self.path)
+            self._version = self._store.version
+        return question(self._store)
+
+    def close(self) -> None:
+        """Store what has to be stored, and close."""
+        for greenlet in (self._saver, self._expirer):
+            if greenlet is not None:
+                greenlet.kill()
+        if self._used and self._store is not None:
+            self._save()
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+    # -- checking -------------------------------------------------------------------------------
+
+    def find(self, text: str) -> Known | None:
+        """Return who has a key; None if nobody does, or no longer."""
+        token = parse_token(text)
+        if token is None or not self.exists:
+            return None
+        if time.monotonic() - self._looked > LOOK:
+            self._look_for_changes()
+        known = self._recent.get(token.id)
+        if known is None:
+            known = self._learn(token)
+        elif not is_same(token.digest(self._pepper), known.key.digest):
+            return None
+        if known is None or known.ended or self._is_over(known):
+            return None
+        self._recent.move_to_end(token.id)
+        self._note(token.id)
+        return known
+
+    @property
+    def _pepper(self) -> bytes:
+        assert self._store is not None
+        return self._store.pepper
+
+    def _learn(self, token: Token) -> Known | None:
+        """Look a key up; one that is somewhere in use is the same identity."""
+        key: Key | None = self.ask(lambda store: store.key(token.id))
+        if not is_same(token.digest(self._pepper), key.digest if key is not None else None) or key is None:
+            return None
+        known = self._alive.get(key.id)
+        if known is None:
+            kind, label = ("user", key.user) if key.user else ("key", key.label)
+            known = Known(key.id, kind, label, key.permissions)
+            known.key = key
+            self._alive[key.id] = known
+        self._recent[key.id] = known
+        while len(self._recent) > REMEMBERED:
+            self._recent.popitem(last=False)
+        self._watch_expiry()
+        return known
+
+    # -- forgetting -----------------------------------------------------------------------------
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Keys were deleted: who has them is nobody from now on."""
+        for id in ids:
+            self._recent.pop(id, None)
+            self._used.pop(id, None)
+            known = self._alive.pop(id, None)
+            if known is not None:
+                known.end()
+
+    def _look_for_changes(self) -> None:
+        """See what another program, such as a gafferd with the same database, has deleted."""
+        self._looked = time.monotonic()
+        if not self._alive:
+            return
+        version = self.ask(lambda store: store.version)
+        if version == self._version:
+            return
+        self._version = version
+        held = {id: known.key for id, known in list(self._alive.items())}
+        stored = self.ask(lambda store: {id: store.key(id) for id in held})
+        # What is used changes; what a key allows never does.
+        self.forget(id for id, key in held.items() if stored[id] is None)
+
+    def _is_over(self, known: Known) -> bool:
+        if known.key.expires is None or time.time() < known.key.expires:
+            return False
+        self.forget([known.name])
+        return True
+
+    def _watch_expiry(self) -> None:
+        """Be there when the next key expires that is in use."""
+        expiries = [known.key.expires for known in self._alive.values() if known.key.expires is not None]
+        if self._expirer is not None:
+            self._expirer.kill(block=False)
+        self._expirer = None
+        if expiries:
+            # A day at the longest: the clock may be set meanwhile.
+            self._expirer = gevent.spawn_later(min(86_400.0, max(0.0, min(expiries) - time.time())), self._expire)
+
+    def _expire(self) -> None:
+        self._expirer = None
+        for known in list(self._alive.values()):
+            self._is_over(known)
+        self._watch_expiry()
+
+    # -- last use -------------------------------------------------------------------------------
+
+    def _note(self, id: str) -> None:
+        self._used[id] = time.time()
+        if self._saver is None:
+            self._saver = gevent.spawn_later(LAZY, self._save_later)
+
+    def _save_later(self) -> None:
+        self._saver = None
+        try:
+            self._save()
+        except GafferError as error:
+            log.warning("when keys were used last cannot be stored: %s", error)
+
+    def _save(self) -> None:
+        used, self._used = self._used, {}
+        self.ask(lambda store: store.used(used))
+
+    def last_used(self, key: Key) -> float | None:
+        """Return when a key was used last, stored or not."""
+        return self._used.get(key.id, key.last_used)
