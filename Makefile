@@ -4,13 +4,14 @@ VENV = .venv/bin/python
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: run test check docs bench clean help
+.PHONY: run test check docs man bench clean help
 
 help:
 	@echo "make run    gafferd on the examples, with what to try next"
 	@echo "make test   everything that CI runs"
 	@echo "make check  only what reads the code: ruff, mypy, import contracts"
 	@echo "make docs   the documentation"
+	@echo "make man    manual pages and shell completions, in contrib"
 	@echo "make bench  the figures, beside other supervisors; ARGS='--help' lists the choices"
 	@echo "make clean  remove what the others made"
 
@@ -47,6 +48,9 @@ check: .venv/test.stamp
 
 docs: .venv/test.stamp
 	$(VENV) -m sphinx -q -n -W --keep-going docs docs/_build/html
+
+man: .venv/test.stamp
+	$(VENV) contrib/generate.py
 
 bench: .venv/run.stamp
 	$(VENV) -m bench.run $(ARGS)

@@ -33,12 +33,22 @@ COMMANDS = {
     "gaffer_lookupd": "gaffer.lookupd.main:main",
 }
 
+#: Where packages and virtual environments have manual pages and completions; 'make man' writes them.
+SHARED = {
+    "share/man/man1": "contrib/man/*.1",
+    "share/man/man8": "contrib/man/*.8",
+    "share/bash-completion/completions": "contrib/completion/bash/*",
+    "share/zsh/site-functions": "contrib/completion/zsh/*",
+    "share/fish/vendor_completions.d": "contrib/completion/fish/*",
+}
+
 DOCS = ["sphinx>=7.4"]
 TEST = [
     *DOCS,
     "pytest>=8",
     "hypothesis>=6.100",
     "jsonschema>=4.20",
+    "shtab>=1.8",
     "PyYAML>=6",
     "supervisor>=4.2",
     "schemathesis>=4.32; python_version >= '3.11'",
@@ -80,6 +90,10 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["gaffer", "gaffer.*", "gaffer_plugins", "gaffer_plugins.*"]),
+    data_files=[
+        (folder, sorted(str(path.relative_to(HERE)) for path in HERE.glob(pattern)))
+        for folder, pattern in SHARED.items()
+    ],
     package_data={"gaffer": ["py.typed", "web/sockjs/client/*"]},
     zip_safe=False,
     install_requires=[
