@@ -24,6 +24,7 @@ BUILTIN_PLUGINS = [
     "registry_memory",
     "quotas",
     "auth",
+    "audit",
 ]
 
 COMMANDS = {

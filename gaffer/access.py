@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 from .errors import BadRequest, Forbidden, GafferError, Unauthorized
 from .identity import LOCAL, NODE, Credentials, Identity, Resource, of_job
 from .names import JobName, check_name, parse_job_name
+from .redact import redact, redact_sentence
 
 if TYPE_CHECKING:
     from .manager import Manager
@@ -128,6 +129,31 @@ class Access:
         except Forbidden:
             raise Forbidden(f"{identity} has no permission '{permission}' for process {pid}") from None
 
+    def note(
+        self,
+        command: str,
+        permission: str | None,
+        args: Mapping[str, Any],
+        identity: Identity | None,
+        origin: str,
+        error: Exception | None = None,
+    ) -> None:
+        """Tell plugins what somebody asked for and what came of it (``gaffer_command_run``); see there."""
+        hooks = self._manager.hooks
+        if not hooks.implemented("gaffer_command_run"):
+            return
+        if error is not None:
+            error = _cleaned(error, args)
+        hooks.tell(
+            "gaffer_command_run",
+            command=command,
+            permission=permission,
+            args=redact(args),
+            identity=identity,
+            origin=origin,
+            error=error,
+        )
+
     def view(self, identity: Identity | None) -> View | None:
         """Return what *identity* sees; None if that is everything."""
         if identity is None:
@@ -161,6 +187,15 @@ class View:
         if isinstance(session, str) and isinstance(job, str):
             return self.reads(JobName(session, job))
         return self._access.permits(self._identity, "read", NODE)
+
+
+def _cleaned(error: Exception, args: Mapping[str, Any]) -> Exception:
+    """Return an error of the same kind whose sentence holds nothing of the secrets in *args*."""
+    if not isinstance(error, GafferError):
+        return GafferError(f"{type(error).__name__}; gafferd's log says more")
+    cleaned = GafferError(redact_sentence(str(error), args))
+    cleaned.code, cleaned.status = error.code, error.status
+    return cleaned
 
 
 # -- what arguments name ----------------------------------------------------------------------------

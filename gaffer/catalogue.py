@@ -301,6 +301,7 @@ _JOBS: tuple[Command, ...] = (
         lambda manager, name: manager.stats(name),
         refer("JobStats"),
         (503,),
+        shown.stats,
     ),
     Command(
         "commit",
@@ -386,6 +387,7 @@ _PROCESSES: tuple[Command, ...] = (
         operations.process_stats,
         returns(stats=refer("ProcessStats")),
         (503,),
+        shown.process_stats,
     ),
     Command(
         "stop_process",

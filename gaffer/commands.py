@@ -15,6 +15,7 @@ from .livecommands import LIVE
 from .schemas import OK, STRING, Schema, returns
 
 if TYPE_CHECKING:
+    from .identity import Identity
     from .manager import Manager
 
 __all__ = ["COMMANDS", "OK", "STRING", "Arg", "Command", "CommandTable", "Schema", "check_args", "returns"]
@@ -55,17 +56,31 @@ class CommandTable:
             raise NotFound(f"no command {name!r}{nearest(name, self._commands)}")
         return command
 
-    def run(self, name: str, args: Mapping[str, Any] | None = None, identity: Any = None) -> Any:
+    def run(
+        self, name: str, args: Mapping[str, Any] | None = None, identity: Identity | None = None, origin: str = ""
+    ) -> Any:
         """Run a command; returns what can be shown as JSON.
 
         :param args: arguments by name.
         :param identity: who asks, as :meth:`gaffer.access.Access.identify` says; None is nobody, where keys are needed.
+        :param origin: where from, for those who write it down; see ``gaffer_command_run``.
         :raises GafferError: with the code that every transport shows.
         """
-        command, access = self.get(name), self._manager.access
+        command, args = self.get(name), args or {}
+        note = self._manager.access.note
+        try:
+            result = self._run(command, args, identity)
+        except Exception as error:
+            note(name, command.permission, args, identity, origin, error)
+            raise
+        note(name, command.permission, args, identity, origin)
+        return result
+
+    def _run(self, command: Command, args: Mapping[str, Any], identity: Identity | None) -> Any:
+        access = self._manager.access
         if command.permission is not None and identity is None and access.strict:
             access.check(None, command.permission)  # before anything is said about the arguments
-        given = check_args(command, args or {})
+        given = check_args(command, args)
         access.check_target(identity, command.permission, command.target, given)
         result = command.run(self._manager, **given)
         if command.show is None:

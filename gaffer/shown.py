@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from .errors import NotFound
-from .names import parse_job_name
+from .errors import NotFound, SpawnError
+from .names import JobName, parse_job_name
+from .redact import HIDDEN, SHORTEST, redact, redact_text
+from .spawn import job_environment
 
 if TYPE_CHECKING:
     from .access import View
     from .manager import Manager
 
-#: What stands for a value that is not shown.
-HIDDEN = "***"
+#: What holds command lines, or holds what holds them.
+_LINES = ("stats", "children", "cmdline")
 
 
 def _jobs(manager: Manager, view: View) -> list[str]:
@@ -50,7 +54,53 @@ def processes(manager: Manager, result: list[Any], view: View) -> list[Any]:
 
 def all_stats(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
     """Return the statistics of jobs that may be read."""
-    return {"jobs": [one for one in result["jobs"] if view.reads(one["name"])]}
+    return {"jobs": [stats(manager, one, view) for one in result["jobs"] if view.reads(one["name"])]}
+
+
+def stats(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
+    """Return a job's statistics; in the command lines, nothing of the environment of what may not be managed."""
+    name = parse_job_name(result["name"])
+    return result if view.manages(name) else without_secrets(manager, result, name)
+
+
+def process_stats(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
+    """Return a process' statistics, likewise."""
+    process = manager.any_process(result["stats"]["pid"])
+    if process is not None and view.manages(process.name):
+        return result
+    return {"stats": without_secrets(manager, result["stats"], None if process is None else process.name)}
+
+
+def without_secrets(manager: Manager, figures: dict[str, Any], name: JobName | None) -> dict[str, Any]:
+    """Return figures whose command lines, where ``$TOKEN`` is its value by now, hold no value of the environment."""
+    secrets = _values(manager, name)
+    cleaned: dict[str, Any] = _cleaned(figures, sorted(secrets, key=len, reverse=True))
+    return cleaned
+
+
+def _values(manager: Manager, name: JobName | None) -> set[str]:
+    """Return the values of the environments that a job and its processes were given."""
+    if name is None:
+        return set()
+    envs = [process.info["env"] for process in list(manager.running.values()) if process.name == name]
+    if manager.has_job(name):
+        config = manager.get(name)
+        envs.append(config.env)
+        if config.env_file:
+            with suppress(SpawnError):
+                system = os.environ
+                envs.append({key: one for key, one in job_environment(config).items() if system.get(key) != one})
+    return {value for env in envs for value in env.values() if len(value) >= SHORTEST}
+
+
+def _cleaned(value: Any, secrets: list[str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _cleaned(one, secrets) if key in _LINES else one for key, one in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(one, secrets) for one in value]
+    for secret in secrets if isinstance(value, str) else ():
+        value = value.replace(secret, HIDDEN)
+    return redact_text(value) if isinstance(value, str) else value
 
 
 def info(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
@@ -59,7 +109,8 @@ def info(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]
 
 
 def settings(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
-    """Return settings or a process, the values of its environment hidden from those who may not manage the job."""
-    if not result.get("env") or view.manages(result["name"]):
+    """Return settings or a process, hidden from those who may not manage the job: its environment, and passwords."""
+    if view.manages(result["name"]):
         return result
-    return {**result, "env": dict.fromkeys(result["env"], HIDDEN)}
+    hidden: dict[str, Any] = {key: redact(result[key]) for key in ("cmd", "args") if key in result}
+    return {**result, **hidden, "env": dict.fromkeys(result.get("env") or (), HIDDEN)}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .markers import hookspec
 
 if TYPE_CHECKING:
+    from ..identity import Identity
     from ..job import Job
     from ..manager import Manager
     from ..process import Process
@@ -47,6 +48,36 @@ def gaffer_open_sinks(job: Job, process: Process, label: str) -> Sink | None:
         @gaffer.hookimpl
         def gaffer_open_sinks(job, process, label):
             return Journal(job.name.short, label)
+    """
+
+
+@hookspec
+def gaffer_command_run(
+    command: str,
+    permission: str | None,
+    args: dict[str, Any],
+    identity: Identity | None,
+    origin: str,
+    error: Exception | None,
+) -> None:
+    """[TELL] Somebody asked for something: it was done, it failed, or it was refused.
+
+    When: once for each command of the table and each request that a plugin's
+    handler answers, whatever it came by. ``command`` is the command's name, or
+    the route, such as ``POST /hello``; ``permission`` what it needs; ``args`` has
+    no secrets in it; ``identity`` is None for somebody who did not say who they
+    are, or a program of our own; ``origin`` is the other end's address, or
+    ``unix:uid=1000``; ``error`` is None if it was done.
+    May: write it down; the error's sentence is a secret's best hiding place, so it is cleaned, too.
+    Returns: nothing.
+    On exception: logged and counted under the plugin's name.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_command_run(command, identity, origin, error):
+            if error is not None:
+                print(f"{identity} at {origin}: {command}: {error}")
     """
 
 

@@ -14,7 +14,7 @@ import bottle
 from greenlet import GreenletExit
 
 from ..errors import BadRequest, GafferError, MethodNotAllowed, NotFound
-from .gate import ACCESS, IDENTITY, admit
+from .gate import ACCESS, IDENTITY, admit, origin_of
 from .replies import INTERNAL, Reply, StartResponse, empty, error_reply, json_reply, problem, reply, status_line
 from .request import MAX_BODY, Request, check_content_type
 from .routes import METHODS, UNSEEN, Route
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gaffer.web")
 
 MAX_PATH = 4096
-Run = Callable[[str, dict[str, Any], Any], Any]
+Run = Callable[[str, dict[str, Any], Any, str], Any]
 Answer = Callable[[Request, dict[str, Any]], Any]
 _UNSEEN = re.compile(f"[{UNSEEN}]")
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -36,7 +36,7 @@ class App:
     """The routes as one WSGI application.
 
     :param routes: checked ones, see :func:`gaffer.web.routes.check_routes`.
-    :param run: ``run(command, arguments, identity)`` carries out the routes that name a command.
+    :param run: ``run(command, arguments, identity, origin)`` carries out the routes that name a command.
     :param max_body: how many bytes a request's body may have.
     :param access: decides who may use which route; without it everybody may use all of them.
     """
@@ -121,15 +121,38 @@ class App:
         except bottle.HTTPError as error:
             raise self._unmatched(error, method, path) from None
         environ["gaffer.max_body"] = self.max_body
-        if self._access is not None:
-            self._admit(self._access, environ, route, parameters)
-        if not route.raw and method not in _SAFE:
-            check_content_type(environ)
-        result = answer(Request(environ), parameters)
+        result = self._answered(environ, route, answer, parameters)
         kind = type(result)
         if kind is dict or kind is list:
             return json_reply(result, status)
         return as_reply(result, status)
+
+    def _answered(self, environ: dict[str, Any], route: Route, answer: Answer, parameters: dict[str, Any]) -> Any:
+        """Return what *answer* does, and tell who asked for it; a command that is run tells that itself."""
+        given = dict(parameters)
+        running = False
+        try:
+            if self._access is not None:
+                self._admit(self._access, environ, route, parameters)
+            if not route.raw and environ["REQUEST_METHOD"] not in _SAFE:
+                check_content_type(environ)
+            running = route.command is not None
+            result = answer(Request(environ), parameters)
+        except Exception as error:
+            if not running:
+                self._note(environ, route, given, error)
+            raise
+        if not running and (route.permission is not None or route.method not in _SAFE):
+            self._note(environ, route, given)
+        return result
+
+    def _note(
+        self, environ: dict[str, Any], route: Route, parameters: dict[str, Any], error: Exception | None = None
+    ) -> None:
+        if self._access is not None and not isinstance(error, (NotFound, bottle.HTTPResponse)):
+            command = str(route) if route.command is None else route.command
+            who, origin = environ.get(IDENTITY), origin_of(environ)
+            self._access.note(command, route.permission, parameters, who, origin, error)
 
     def _admit(self, access: Access, environ: dict[str, Any], route: Route, parameters: dict[str, Any]) -> None:
         """Refuse whoever may not use *route*; a command's own permission is checked where it is run."""
@@ -199,9 +222,13 @@ def _answer(route: Route, run: Run | None) -> Answer:
         return lambda request, parameters: handler(request, **parameters)
     assert run is not None and route.command is not None, f"{route} needs a table of commands"
     command, arguments, shape = route.command, route.arguments or path_arguments, route.reply
-    if shape is None:
-        return lambda request, parameters: run(command, arguments(request, parameters), request.identity)
-    return lambda request, parameters: shape(run(command, arguments(request, parameters), request.identity))
+
+    def answer(request: Request, parameters: dict[str, Any]) -> Any:
+        given = arguments(request, parameters)
+        result = run(command, given, request.identity, origin_of(request.environ))
+        return result if shape is None else shape(result)
+
+    return answer
 
 
 def as_reply(result: Any, status: str) -> Reply:

@@ -16,7 +16,7 @@ import gevent
 from gevent.event import Event
 
 from ..errors import BadRequest, GafferError, NotFound, Unauthorized, nearest
-from .gate import ACCESS, late_key
+from .gate import ACCESS, late_key, origin_of
 from .knock import NO_KEY, PATIENCE, key_in
 from .replies import INTERNAL, encode_json
 from .topics import Subscription, subscribe
@@ -243,7 +243,7 @@ class Session:
             raise NotFound(f"no command {name!r}{nearest(str(name), COMMANDS)}")
         commands = self._manager.commands
         command = commands.get(COMMANDS[name])
-        return commands.run(command.name, _arguments(command, args, kwargs), self._identity)
+        return commands.run(command.name, _arguments(command, args, kwargs), self._identity, origin_of(self._environ))
 
     def close(self) -> None:
         """The client is gone."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any, Mapping
 from urllib.parse import parse_qs
 
+from ..addresses import format_address
 from ..errors import BadRequest, Unauthorized
 from ..identity import Credentials, Identity
-from .peer import peer_uid
+from .peer import peer_uid, unix_uid
 
 if TYPE_CHECKING:
     from ..access import Access
@@ -63,6 +65,17 @@ def _ticket(environ: Mapping[str, Any]) -> str | None:
     except ValueError:
         raise BadRequest("the query has too many parts") from None
     return found[-1][:MOST_KEY] if found else None
+
+
+def origin_of(environ: Mapping[str, Any] | None) -> str:
+    """Return where a request comes from: ``127.0.0.1:40000``, ``[::1]:40000`` or ``unix:uid=1000``."""
+    connection = (environ or {}).get("gaffer.connection")
+    if connection is None:
+        return ""
+    if connection.family == socket.AF_UNIX:
+        uid = unix_uid(connection.sock)
+        return "unix" if uid is None else f"unix:uid={uid}"
+    return format_address(connection.peer[:2])
 
 
 def identify(environ: dict[str, Any]) -> Identity | None:

@@ -30,6 +30,7 @@ class Guard:
     :param rules: who may come; :attr:`rules` may be changed at any time.
     :param ask: asks for the uid behind a connection; for tests.
     :param program: what is guarded, for sentences.
+    :param refused: called with the request's environment and the error when one is refused.
     :raises ValueError, BadRequest: *rules* hold something that is no origin or no host.
     """
 
@@ -39,10 +40,12 @@ class Guard:
         rules: Rules | None = None,
         ask: Callable[[Any, Any, Any], int | None] = peer_uid,
         program: str = "gafferd",
+        refused: Callable[[dict[str, Any], GafferError], Any] = lambda environ, error: None,
     ) -> None:
         self._app = app
         self._users = {0, os.geteuid()}
         self._ask = ask
+        self._refused = refused
         self._program = program
         self._remedy = "in section [gaffer]" if program == "gafferd" else f"of {program}"
         self.rules = rules or Rules()
@@ -77,6 +80,7 @@ class Guard:
                 return self._app(environ, start_response)
             return self._from_a_page(environ, start_response)
         except GafferError as error:
+            self._refused(environ, error)
             return error_reply(error).send(start_response)
 
     # -- who ------------------------------------------------------------------------------------

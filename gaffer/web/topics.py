@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 from ..errors import BadRequest
+from ..shown import without_secrets
 from .board import read_interval
 from .feeds import read_count
 from .sources import Events, Item, Output, Source, begin, ids_of
@@ -15,6 +17,7 @@ from .text import Text
 if TYPE_CHECKING:
     from ..identity import Identity
     from ..manager import Manager
+    from ..names import JobName
     from .board import Board
 
 MOST_TOPIC = 500
@@ -185,15 +188,22 @@ def _stats(manager: Manager, board: Board, topic: str, whose: str, options: dict
     about: dict[str, Any]
     measure: Callable[[], Any]
     if whose.isdigit():
-        pid = manager.get_process(_pid(whose)).pid
-        about, measure = {"pid": pid}, lambda: manager.process_stats(pid)
+        process = manager.get_process(_pid(whose))
+        name, about, measure = process.name, {"pid": process.pid}, lambda: manager.process_stats(process.pid)
     else:
-        name = manager.job(whose).name.full
-        about, measure = {"name": name}, lambda: manager.stats(name)
+        name = manager.job(whose).name
+        about, measure = {"name": name.full}, lambda: manager.stats(name.full)
     measure()  # whatever forbids it is said now
+    view = options["view"]
+    hidden = view is not None and not view.manages(name)
+    shown = partial(_without_secrets, manager, measure, name) if hidden else measure
     head = json.dumps({"event": "stats", "topic": topic, **about}, ensure_ascii=False)[:-1]
-    look = board.look(("stats", *about.values()), "stats", measure, interval)
+    look = board.look(("stats", hidden, *about.values()), "stats", shown, interval)
     return [JsonPart(look, topic, lambda data: f'{head}, "stats": {data}}}')]
+
+
+def _without_secrets(manager: Manager, measure: Callable[[], Any], name: JobName) -> Any:
+    return without_secrets(manager, measure(), name)
 
 
 def _stream(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[Part]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 import gevent
 
 from gaffer import Plugin, hookimpl
-from gaffer.errors import PluginError, Problem
+from gaffer.errors import GafferError, PluginError, Problem
 from gaffer.hooks import named_call
 from gaffer.version import __version__
 
@@ -33,6 +33,8 @@ log = logging.getLogger("gaffer.http")
 
 #: How long running requests may take after everything else has stopped, in seconds.
 _LAST_REQUESTS = 2.0
+#: What is told of a request that came from the wrong place.
+_SAID = {"host": "HTTP_HOST", "origin": "HTTP_ORIGIN"}
 
 
 class HttpPlugin(Plugin):
@@ -105,6 +107,7 @@ class HttpPlugin(Plugin):
     def _serve(self, manager: Manager) -> None:
         # Late, because the first process need not wait for bottle and pywsgi.
         from gaffer.web.app import App
+        from gaffer.web.gate import origin_of
         from gaffer.web.guard import Guard
         from gaffer.web.server import Server
 
@@ -113,7 +116,13 @@ class HttpPlugin(Plugin):
         settings = manager.settings
         limit = limits.read(settings, limits.MAX_BODY)
         self._front.app = App(self._routes, manager.commands.run, limit, manager.access)
-        self._guard = Guard(self._app, self._rules(settings))
+
+        def refused(environ: dict[str, Any], error: GafferError) -> None:
+            command = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+            said = {name: environ[key] for name, key in _SAID.items() if key in environ}
+            manager.access.note(command, None, said, None, origin_of(environ), error)
+
+        self._guard = Guard(self._app, self._rules(settings), refused=refused)
         server = Server(self._guard, limits.make_limits(settings))
         for sock, tls, policy, _ in self._bound:
             server.add(sock, tls, policy)

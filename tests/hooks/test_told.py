@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
+from gaffer.errors import BadRequest
+from gaffer.identity import ADMIN, Identity
 from gaffer.policy import After
 from gaffer.process import ExitStatus
 from gaffer.testing import settle
@@ -119,3 +123,19 @@ def test_gaffer_flapping(told, gaffer_spawner):
     gaffer_spawner.last.exit(1)
     heard = told.once()
     assert (heard.job, heard.decision, heard.history.retries) == (job, After(60.0, flapping=True), 1)
+
+
+def test_gaffer_command_run(told):
+    """Commands of the table; requests of handlers are in ``tests/plugins/test_audit.py``."""
+    identity = Identity("k1", permissions=ADMIN, trusted=True)
+    load = {"config": {"name": "web", "cmd": "serve", "env": {"A": "sesame"}, "start": False}}
+    told.manager.commands.run("load", load, identity, "10.0.0.1:40000")
+    heard = told.once()
+    assert (heard.command, heard.permission, heard.origin) == ("load", "manage", "10.0.0.1:40000")
+    assert (heard.identity, heard.error) == (identity, None)
+    assert heard.args == {"config": {**load["config"], "env": {"A": "***"}}}
+    with pytest.raises(BadRequest, match="start must be boolean"):
+        told.manager.commands.run("load", {**load, "start": "soon"})
+    settle(told.manager)
+    (call,) = told.listener.calls
+    assert call.args["error"].code == "bad_request"

@@ -99,7 +99,7 @@ def test_parameters_reach_the_handler():
 def test_commands_get_the_arguments_of_the_path():
     calls = []
 
-    def run(name, arguments, identity):
+    def run(name, arguments, identity, origin):
         calls.append((name, arguments))
         return {"ok": True}
 

@@ -1,0 +1,129 @@
+"""Who did what, when, from where, and what came of it: one JSON object a line in a file of gafferd's own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from gaffer import Plugin, hookimpl
+from gaffer.errors import GafferError, PluginError
+from gaffer.fields import Bool, OptionalText
+
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from gaffer import Identity
+    from gaffer.manager import Manager
+    from gaffer.options import Options
+
+__all__ = ["AuditPlugin"]
+
+log = logging.getLogger("gaffer.audit")
+
+#: Seconds between two complaints of one trouble.
+_PATIENCE = 60.0
+
+
+class AuditPlugin(Plugin):
+    """Writes the record; off unless ``audit_log`` names a file."""
+
+    name = "audit"
+    description = "a record of who did what, where audit_log says"
+
+    def __init__(self) -> None:
+        self._writer: Writer | None = None
+        self._reads = False
+        self._complained = 0.0
+
+    @hookimpl
+    def gaffer_add_options(self, options: Options) -> None:
+        """Declare the file and what is written."""
+        options.add("audit_log", OptionalText(), None, "file for a record of who did what", flags=("--audit-log",))
+        options.add("audit_reads", Bool(), False, "record also what only reads", needs_restart=False)
+
+    @hookimpl
+    def gaffer_manager_start(self, manager: Manager) -> None:
+        """Open the file: without it, nothing starts."""
+        self._read(manager)
+        settings = manager.settings
+        path = settings.get("audit_log") if settings is not None and settings.options.get("audit_log") else None
+        if path is None:
+            return
+        self._writer = Writer(path)
+        try:
+            self._writer.open()
+        except OSError as error:
+            raise PluginError(f"audit_log: cannot write to {path}: {error.strerror or error}") from error
+
+    @hookimpl
+    def gaffer_config_reloaded(self, manager: Manager) -> None:
+        """Take over what is written."""
+        self._read(manager)
+
+    def _read(self, manager: Manager) -> None:
+        settings = manager.settings
+        if settings is not None and settings.options.get("audit_reads") is not None:
+            self._reads = settings.get("audit_reads")
+
+    @hookimpl
+    def gaffer_command_run(
+        self,
+        command: str,
+        permission: str | None,
+        args: dict[str, Any],
+        identity: Identity | None,
+        origin: str,
+        error: Exception | None,
+    ) -> None:
+        """Write a line."""
+        writer = self._writer
+        if writer is None or error is None and not self._reads and is_read(command, permission):
+            return
+        writer.write(json.dumps(record(command, args, identity, origin, error), ensure_ascii=True).encode() + b"\n")
+        if writer.trouble and time.monotonic() - self._complained > _PATIENCE:
+            self._complained = time.monotonic()
+            log.error("the audit log %s cannot be written: %s; %d records lost", *writer.state)
+
+    @hookimpl
+    def gaffer_health(self) -> dict[str, Any] | None:
+        """Say whether records were lost."""
+        writer = self._writer
+        if writer is None:
+            return None
+        found: dict[str, Any] = {"path": writer.path, "written": writer.written, "lost": writer.dropped}
+        return {**found, "ok": False, "reason": writer.trouble} if writer.trouble else found
+
+    @hookimpl
+    def gaffer_manager_stopped(self) -> None:
+        """Write what waits."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+
+def is_read(command: str, permission: str | None) -> bool:
+    """Tell whether a command only looks at something."""
+    method, space, _ = command.partition(" ")
+    return permission == "read" or permission is None and (not space or method == "GET")
+
+
+def record(
+    command: str, args: dict[str, Any], identity: Identity | None, origin: str, error: Exception | None
+) -> dict[str, Any]:
+    """Return one line's object."""
+    now = time.time()
+    line: dict[str, Any] = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z",
+        "who": None,
+        "from": origin or "gafferd",
+        "what": command,
+        "args": args,
+        "result": "done",
+    }
+    if identity is not None:
+        line["who"] = {"kind": identity.kind, "name": identity.name, "label": identity.label}
+    if isinstance(error, GafferError):
+        line |= {"result": error.code, "errno": error.status, "reason": str(error)}
+    return line

@@ -1,0 +1,140 @@
+"""Appending lines to a file from a native thread: a disk that is slow or full holds up nobody."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.monkey import get_original
+
+#: Bytes that may wait for the disk; lines beyond are dropped and counted.
+LIMIT = 4 << 20
+#: How long a stopping manager waits for the disk, in seconds.
+PATIENCE = 2.0
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class Writer:
+    """A bounded queue of lines, and the thread that appends them to *path*.
+
+    The file is looked for before every batch, so one that was moved away (logrotate(8)) is made again without a
+    signal. Each counter has one writer, so no lock is needed.
+    """
+
+    def __init__(self, path: str, limit: int = LIMIT) -> None:
+        self.path = path
+        #: Lines in the file; lines that did not fit into the queue, or could not be written.
+        self.written = 0
+        #: Why the last batch could not be written; ``""`` if it could.
+        self.trouble = ""
+        self._unqueued = self._unwritten = 0
+        self._limit = limit
+        self._put = self._done = 0
+        self._fd = -1
+        self._started = self._closed = False
+        self._queue: Any = get_original("queue", "SimpleQueue")()
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were lost."""
+        return self._unqueued + self._unwritten
+
+    @property
+    def state(self) -> tuple[str, str, int]:
+        """Path, trouble and lost lines, for a sentence."""
+        return self.path, self.trouble, self.dropped
+
+    def open(self) -> None:
+        """Open the file, which others cannot read; a link is not followed.
+
+        :raises OSError: that is not possible, or it is no file.
+        """
+        descriptor = os.open(self.path, _FLAGS, 0o600)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(descriptor)
+            raise OSError("it is no regular file")
+        if found.st_mode & 0o077 and found.st_uid == os.geteuid():
+            os.fchmod(descriptor, 0o600)
+        self._fd = descriptor
+
+    def write(self, line: bytes) -> None:
+        """Queue a line; never waits."""
+        if self._closed:
+            return
+        if self._put - self._done + len(line) > self._limit:
+            self._unqueued += 1
+            return
+        if not self._started:
+            self._started = True
+            get_original("_thread", "start_new_thread")(self._run, ())
+        self._put += len(line)
+        self._queue.put(line)
+
+    def _run(self) -> None:
+        """The thread: everything that waits goes out in one call."""
+        while True:
+            batch = [self._queue.get()]
+            while not self._queue.empty() and isinstance(batch[-1], bytes):
+                batch.append(self._queue.get())
+            lines = [one for one in batch if isinstance(one, bytes)]
+            self._append(lines)
+            self._done += sum(map(len, lines))
+            if not isinstance(batch[-1], bytes):
+                self._shut()
+                batch[-1].send()
+                return
+
+    def _append(self, lines: list[bytes]) -> None:
+        if not lines:
+            return
+        try:
+            self._look()
+            _write_all(self._fd, b"".join(lines))
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+            self._unwritten += len(lines)
+            self._shut()
+        else:
+            self.trouble = ""
+            self.written += len(lines)
+
+    def _look(self) -> None:
+        """See to it that the descriptor is that of the path."""
+        if self._fd >= 0:
+            try:
+                if os.path.samestat(os.lstat(self.path), os.fstat(self._fd)):
+                    return
+            except FileNotFoundError:
+                pass
+            self._shut()
+        self.open()
+
+    def _shut(self) -> None:
+        descriptor, self._fd = self._fd, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Wait a moment until everything is written; later lines are ignored."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._started:
+            self._shut()
+            return
+        written = Event()
+        watcher = gevent.get_hub().loop.async_(ref=False)
+        watcher.start(written.set)
+        self._queue.put(watcher)
+        if written.wait(PATIENCE):
+            watcher.close()  # else the thread may still use it
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
