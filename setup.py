@@ -19,6 +19,7 @@ BUILTIN_PLUGINS = [
     "webhooks",
     "streams",
     "websocket",
+    "logfiles",
     "sockjs",
     "lookup",
     "registry_memory",

@@ -1,7 +1,8 @@
 """Asks gafferd's /ping again and again and tells how long the slowest answer took.
 
 Run as a program of its own, so that what the bench does meanwhile delays no answer: ``pinger.py PORT``. It prints one
-JSON line for each line on stdin, about the time since the line before: ``{"count", "worst_ms", "p50_ms"}``.
+JSON line for each line on stdin, about the time since the line before: ``{"count", "worst_ms",
+"p99_ms", "p50_ms"}``.
 """
 
 import http.client
@@ -31,11 +32,13 @@ def ping(connection):
 
 
 def report(taken):
+    if not taken:
+        print("null", flush=True)
+        return
     taken.sort()
-    print(
-        json.dumps({"count": len(taken), "worst_ms": taken[-1], "p50_ms": taken[len(taken) // 2]} if taken else None),
-        flush=True,
-    )
+    count = len(taken)
+    shown = {"count": count, "worst_ms": taken[-1], "p99_ms": taken[count * 99 // 100], "p50_ms": taken[count // 2]}
+    print(json.dumps(shown), flush=True)
 
 
 def main(port):

@@ -47,7 +47,7 @@ class Pipes:
 
     def _outputs(self, sinks: dict[str, list[Sink]]) -> tuple[int, int]:
         labels = self.config.redirect_output
-        first = self._output(labels[0], True) if labels else self._output("stdout", False) if "stdout" in sinks else -1
+        first = self._output(labels[0], True) if labels else self._output("stdout", True) if "stdout" in sinks else -1
         if len(labels) > 1 and labels[1] == labels[0]:
             self.stderr_label = labels[1]
             return first, first
@@ -59,7 +59,7 @@ class Pipes:
         if self.config.detach and "stderr" not in sinks:
             return first, -1
         self.stderr_label = "stderr" if "stderr" not in labels else "2"
-        return first, self._output(self.stderr_label, False)
+        return first, self._output(self.stderr_label, self.stderr_label in sinks)
 
     def _output(self, label: str, large: bool) -> int:
         ours, theirs = make_pipe(large)

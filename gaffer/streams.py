@@ -34,11 +34,19 @@ TAIL_SIZE = 8_192
 WRITE_LIMIT = 1_048_576
 #: Asked of the kernel for redirected streams; fewer wake-ups for chatty children (fcntl(2), F_SETPIPE_SZ).
 PIPE_SIZE = 1_048_576
+#: A stream whose sinks are full is read again after so many seconds …
+PAUSE = 0.002
+#: … and in any case after so many.
+LONGEST_PAUSE = 1.0
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
 
 class Sink(Protocol):
-    """Receives the output of one stream; ``write`` must not block."""
+    """Receives the output of one stream; ``write`` must not block.
+
+    It may have an attribute ``full``: while that is true, the stream is read a moment later, so that a writer to a disk
+    can keep up with a process that is faster. Whatever a sink says, that holds no process up for more than a second.
+    """
 
     def write(self, data: bytes) -> Any: ...
 
@@ -55,7 +63,7 @@ class Reader:
     :param limits: how far the ring may grow while somebody reads.
     """
 
-    __slots__ = ("label", "fd", "size", "over", "sinks", "_limits", "_ring", "_watcher")
+    __slots__ = ("label", "fd", "size", "over", "sinks", "_limits", "_ring", "_watcher", "_timer")
 
     def __init__(
         self,
@@ -77,6 +85,8 @@ class Reader:
         os.set_blocking(fd, False)
         self._watcher = loop.io(fd, 1)
         self._watcher.start(self._readable)
+        #: Runs while reading pauses.
+        self._timer: Any = None
 
     @property
     def ring(self) -> Ring:
@@ -93,7 +103,8 @@ class Reader:
 
     def _readable(self) -> None:
         try:
-            self._read_once()
+            if self._read_once() and self.sinks and self._full():
+                self._pause()
         except Exception as error:  # a callback of the loop must not raise
             log.error("reading %s failed: %r; the stream is closed", self.label, error)
             self.close()
@@ -125,6 +136,28 @@ class Reader:
                 self.sinks = [one for one in self.sinks if one is not sink]
             _close_sink(sink)
 
+    def _full(self) -> bool:
+        return any(getattr(sink, "full", False) for sink in self.sinks or ())
+
+    def _pause(self) -> None:
+        """Read nothing until the sinks have room; the loop does other things meanwhile."""
+        until = time.monotonic() + LONGEST_PAUSE
+        timer = self._timer = self._watcher.loop.timer(PAUSE, PAUSE)
+        self._watcher.stop()
+
+        def go_on() -> None:
+            if not self._full() or time.monotonic() > until:
+                self._stop_timer()
+                self._watcher.start(self._readable)
+
+        timer.start(go_on)
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop()
+            timer.close()
+
     def drain(self) -> None:
         """Read what is there, without waiting for an end that a grandchild may hold back.
 
@@ -138,6 +171,7 @@ class Reader:
         """Close the descriptor and the sinks; what the ring holds can still be read."""
         if self.fd < 0:
             return
+        self._stop_timer()
         self._watcher.stop()
         self._watcher.close()
         fd, self.fd = self.fd, -1

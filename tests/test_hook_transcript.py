@@ -140,6 +140,10 @@ def scenario(folder: Path) -> Recorder:
     wait_until(lambda: len(manager.pids("web")) == 1 and manager.list("web")[0].config.umask is not None)
     run.settled()
 
+    recorder.step("log files are to be opened again")
+    manager.hooks.tell("gaffer_reopen_logs", manager=manager)
+    run.settled()
+
     recorder.step("it is stopped")
     manager.stop_job("web")
     wait_until(lambda: manager.info("web")["state"] == "stopped")

@@ -137,6 +137,7 @@ class Service:
         if self._log is not None:
             self._log.reopen()
             log.info("log opened again")
+        self.manager.hooks.tell("gaffer_reopen_logs", manager=self.manager)
 
     def _take_over(self, settings: Settings) -> None:
         self.settings = settings

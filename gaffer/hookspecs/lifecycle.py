@@ -178,6 +178,23 @@ def gaffer_config_reloaded(manager: Manager, old: Settings | None, new: Settings
 
 
 @hookspec
+def gaffer_reopen_logs(manager: Manager) -> None:
+    """[TELL] Log files were moved away: open them again.
+
+    When: gafferd got the signal USR1, from logrotate for one.
+    May: close its files and open them again.
+    Returns: nothing.
+    On exception: logged and counted under the plugin's name.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_reopen_logs():
+            state.journal = Journal("web", "stdout")
+    """
+
+
+@hookspec
 def gaffer_manager_stopping(manager: Manager) -> None:
     """[TELL] A graceful stop begins; jobs are still running.
 

@@ -130,6 +130,7 @@ def drive(manager: Any, spawner: Any, http: HttpPlugin) -> None:
     assert manager.hooks.collect("gaffer_node_info", manager=manager)[0][1]["kernel"]
     assert manager.hooks.ask_first("gaffer_registry", url="consul:here") == "consul:here"
     manager.reload_config(manager.settings)
+    manager.hooks.tell("gaffer_reopen_logs", manager=manager)
     host, _, port = http.urls[0].removeprefix("http://").rpartition(":")
     assert request((host, int(port)), "GET", "/_plugin/none/").status == 404
     assert request((host, int(port)), "GET", "/hello").body == b"hello"

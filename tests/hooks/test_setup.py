@@ -131,6 +131,11 @@ def test_gaffer_config_reloaded(told):
     assert vars(told.once()) == {"manager": told.manager, "old": old, "new": new}
 
 
+def test_gaffer_reopen_logs(told):
+    told.manager.hooks.tell("gaffer_reopen_logs", manager=told.manager)
+    assert vars(told.once()) == {"manager": told.manager}
+
+
 def test_gaffer_manager_stopping(told, gaffer_spawner):
     told.load()
     seen = []

@@ -44,6 +44,8 @@ def gaffer_before_load(draft):
     draft.update(numprocesses=min(draft["numprocesses"], 1), detach=False)
     # What is read has something to say, see below.
     draft.update(redirect_output=draft["redirect_output"] or ["out"], custom_streams=draft["custom_streams"][:3])
+    # Files of any name would be made.
+    draft.update(stdout_logfile=None, stderr_logfile=None)
 
 @hookimpl
 def gaffer_before_scale(count):

@@ -1,0 +1,329 @@
+"""Log files on the side of the event loop: what waits for the threads, how much of it, and what became of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import Event
+
+from . import rotation
+from .file import File, Policy
+from .lines import Lines
+from .pool import Pool, make_lock
+
+if TYPE_CHECKING:
+    from gaffer.job import Job
+    from gaffer.spawn import SpawnPlan
+
+log = logging.getLogger("gaffer.logfiles")
+
+#: Bytes that may wait for one file before its process is held up a little …
+HIGH = 1 << 20
+#: … and before more are dropped, because the disk takes nothing.
+LIMIT = 4 << 20
+#: A disk that took nothing for so long holds nobody up, in seconds.
+STALL = 0.5
+#: Seconds until a file that could not be written is tried again.
+RETRY = 1.0
+#: How long the end of gafferd waits for disks, in seconds.
+PATIENCE = 3.0
+#: What a thread takes at a time, in bytes.
+BATCH = 1 << 20
+_FAILED = "log file %s cannot be written: %s; it is tried again every second, and what exceeds %d bytes is lost"
+_AGAIN = "log file %s can be written again; %d bytes were lost"
+
+
+class Entry:
+    """Something for a thread to write, or to do: the end of a stream, or opening the file again."""
+
+    __slots__ = ("lines", "data", "when", "lost", "last")
+
+    def __init__(self, lines: Lines | None, data: bytes = b"", lost: int = 0, last: bool = False) -> None:
+        self.lines = lines
+        self.data = data
+        self.when = time.time()
+        self.lost = lost
+        self.last = last
+
+
+class LogFile:
+    """One file that streams are written to, whichever and however many.
+
+    The loop appends to a row, a thread takes from it. Who holds the token works on the row; there is no other lock
+    between them, so the loop never waits.
+    """
+
+    def __init__(self, path: str, policy: Policy, files: LogFiles) -> None:
+        self._names_lock = make_lock()
+        self.file = File(path, policy, self._names_lock, self._rotated)
+        #: Why nothing can be written at the moment.
+        self.problem: str | None = None
+        #: Bytes that were dropped, and how often writing failed.
+        self.lost = self.errors = 0
+        #: Streams that are written here.
+        self.streams = 0
+        self._files = files
+        self._pool = files.pool
+        self._entries: deque[Entry] = deque()
+        self._token = make_lock()
+        self._compressing = make_lock()
+        self._put = self._done = self._batch = 0
+        self._seen = 0
+        self._seen_at = 0.0
+
+    # -- in the event loop --------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were taken and are not written yet."""
+        return self._put - self._done
+
+    @property
+    def full(self) -> bool:
+        """Whether it would help to wait a little: much is to be written, and the disk takes it."""
+        if self.waiting <= HIGH or self.problem is not None:
+            return False
+        now = time.monotonic()
+        if self._done != self._seen:
+            self._seen, self._seen_at = self._done, now
+        return now - self._seen_at < STALL
+
+    def write(self, lines: Lines, data: bytes) -> None:
+        """Take output, unless too much waits."""
+        if self.waiting + len(data) > LIMIT or self._files.waiting + len(data) > self._files.limit:
+            self.lost += len(data)
+            lines.lost += len(data)
+            return
+        if not self.waiting:
+            self._seen_at = time.monotonic()
+        self._put += len(data)
+        self._files.put += len(data)
+        lost, lines.lost = lines.lost, 0
+        self._add(Entry(lines, data, lost))
+
+    def leave(self, lines: Lines) -> None:
+        """A stream has ended."""
+        self.streams -= 1
+        lost, lines.lost = lines.lost, 0
+        self._add(Entry(lines, lost=lost, last=True))
+
+    def reopen(self) -> None:
+        """Open the file again."""
+        self._add(Entry(None))
+
+    def retire(self) -> bool:
+        """End, if nobody writes here any more and nothing is to be done; tells whether that is so."""
+        return not self.streams and not self._entries and bool(self._token.acquire(False))
+
+    def _add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        if self._token.acquire(False):
+            self._pool.give(self)
+
+    # -- in a thread ----------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Write what waits; called with the token, which is given back when nothing does."""
+        while True:
+            try:
+                while self._entries or self.file.pending:
+                    self._next()
+            except OSError as error:
+                self._failed(error)
+                return
+            self._recovered()
+            if not self.streams:
+                self.file.close()
+            self._token.release()
+            if not self._entries or not self._token.acquire(False):
+                break
+        if not self.streams:
+            self._pool.say(self._files.tidy, self)
+
+    def _next(self) -> None:
+        """Write one batch.
+
+        :raises OSError: it cannot be written; it is tried again the next time.
+        """
+        file = self.file
+        if not file.pending:
+            if self._entries[0].data:
+                file.look()  # whether what was written before ends a line
+            self._take()
+        file.flush()
+        batch, self._batch = self._batch, 0
+        self._done += batch
+        self._files.written(batch)
+
+    def _take(self) -> None:
+        while self._entries and self._batch < BATCH:
+            entry = self._entries.popleft()
+            self._batch += len(entry.data)
+            if entry.lines is None:
+                self.file.reopen()
+            else:
+                self._format(entry.lines, entry)
+
+    def _format(self, lines: Lines, entry: Entry) -> None:
+        stamp, hold = self.file.policy.timestamps, self.streams > 1
+        parts = [lines.notice(entry.lost, entry.when, stamp)] if entry.lost else []
+        parts.append(lines.text(entry.data, entry.when, stamp, hold))
+        if entry.last:
+            parts.append(lines.end(entry.when, stamp))
+        for part in filter(None, parts):
+            self.file.add(part, begin=lines.fresh)
+            lines.fresh = False
+
+    def _failed(self, error: OSError) -> None:
+        self.errors += 1
+        first, self.problem = self.problem is None, error.strerror or str(error)
+        if first:
+            self._pool.say(log.error, _FAILED, self.file.path, self.problem, LIMIT)
+        self._pool.say(self._later)
+
+    def _later(self) -> None:
+        gevent.spawn_later(RETRY, self._pool.give, self)
+
+    def _recovered(self) -> None:
+        if self.problem is not None:
+            self.problem = None
+            self._pool.say(
+                log.warning, "log file %s can be written again; %d bytes were lost", self.file.path, self.lost
+            )
+
+    def _rotated(self) -> None:
+        if self.file.policy.compress and self._compressing.acquire(False):
+            self._pool.chore(self._compress)
+
+    def _compress(self) -> None:
+        self._compressing.release()
+        try:
+            rotation.compress(self.file.path, self._names_lock)
+        except OSError as error:
+            self.errors += 1
+            self._pool.say(log.error, "a backup of %s cannot be compressed: %s", self.file.path, error.strerror)
+
+
+class Sink:
+    """One stream of one process, on its way into a file."""
+
+    __slots__ = ("_lines", "_log", "write")
+
+    def __init__(self, log_file: LogFile, about: str) -> None:
+        self._log = log_file
+        self._lines = Lines(about)
+        self.write = partial(log_file.write, self._lines)
+
+    @property
+    def full(self) -> bool:
+        """Whether the stream had better be read a little later."""
+        return self._log.full
+
+    def close(self) -> None:
+        """The stream has ended."""
+        self._log.leave(self._lines)
+
+
+class LogFiles:
+    """The log files of one manager.
+
+    :param limit: bytes that may wait for all of them together.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.pool = Pool()
+        #: Bytes taken; only the loop counts here.
+        self.put = 0
+        self._done = 0
+        self._lock = make_lock()
+        self._open: dict[str, LogFile] = {}
+        self._jobs: dict[str, str] = {}
+        self._totals = dict.fromkeys(("written", "lost", "errors", "rotations"), 0)
+        self._empty: Event | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait for all files."""
+        return self.put - self._done
+
+    def written(self, count: int) -> None:
+        """Count what a thread wrote."""
+        with self._lock:
+            self._done += count
+
+    def sink(self, path: str, job: Job, label: str, process: SpawnPlan) -> Sink:
+        """Return what takes the output of one stream."""
+        one = self._open.get(path)
+        if one is None:
+            one = self._open[path] = LogFile(path, policy_of(job), self)
+        one.file.policy = policy_of(job)
+        self._jobs[path] = job.name.full
+        one.streams += 1
+        return Sink(one, f"{label} of process {process.pid}")
+
+    def adopt(self, job: Job) -> None:
+        """Keep the files of *job* as it says now."""
+        for path, one in self._open.items():
+            if self._jobs.get(path) == job.name.full:
+                one.file.policy = policy_of(job)
+
+    def reopen(self) -> None:
+        """Open all files again."""
+        for one in self._open.values():
+            one.reopen()
+
+    def tidy(self, one: LogFile) -> None:
+        """Forget a file that nobody writes to any more, but for what it counts."""
+        if self._open.get(one.file.path) is not one or not one.retire():
+            return
+        del self._open[one.file.path]
+        self._jobs.pop(one.file.path, None)
+        for key, count in counts(one).items():
+            self._totals[key] += count
+        if self._empty is not None and not self._open:
+            self._empty.set()
+
+    def report(self) -> dict[str, Any]:
+        """Return what health pages show."""
+        report: dict[str, Any] = {"files": len(self._open), "waiting": self.waiting, **self._totals}
+        for one in self._open.values():
+            for key, count in counts(one).items():
+                report[key] += count
+        bad = [(os.path.basename(path), one.problem) for path, one in self._open.items() if one.problem is not None]
+        if bad:
+            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+            report["reason"] = f"log file {bad[0][0]} cannot be written: {bad[0][1]}{more}"
+        return {"ok": not bad, **report}
+
+    def finish(self) -> None:
+        """Wait a moment until everything is written, and end the threads."""
+        if self._open:
+            self._empty = Event()
+            self._empty.wait(PATIENCE)
+        lost = self.waiting
+        if lost:
+            log.error("%d bytes of output could not be written to log files", lost)
+        self.pool.close()
+
+
+def counts(one: LogFile) -> dict[str, int]:
+    """Return what a file counts."""
+    file = one.file
+    return {
+        "written": file.written,
+        "lost": one.lost,
+        "errors": one.errors + file.failures,
+        "rotations": file.rotations,
+    }
+
+
+def policy_of(job: Job) -> Policy:
+    """Return how the files of *job* are kept."""
+    return Policy(*(getattr(job.config, f"logfile_{name}") for name in Policy._fields))
