@@ -7,14 +7,14 @@ from typing import Any, Iterable, Sequence
 
 import click
 
-from ..errors import BadRequest, NotFound, nearest
+from ..errors import NotFound, nearest
 from ..httpclient import Job, Process, Server
 from ..names import JobName, parse_job_name
 from ..procdiff import Present
 from .output import View, output_option, show, state_color
 from .place import Place
 from .program import command
-from .targets import is_pattern
+from .targets import ALL, is_pattern
 from .waiting import look
 
 COLUMNS = ("NAME", "TYPES", "PROCESSES", "STATE")
@@ -63,7 +63,7 @@ class Remote:
         """
         found: dict[JobName, None] = {}
         for name in names or ["*"]:
-            if is_pattern(f"x.{name}"):  # the star alone
+            if name in ("*", ALL):
                 found.update(dict.fromkeys(self.jobs()))
             elif is_pattern(name):
                 found.update(dict.fromkeys(self.jobs(name[:-2])))
@@ -82,28 +82,18 @@ class Remote:
 
     def target(self, name: str) -> Job | Process:
         """Return the job or the process that a word means: a type, ``APP.TYPE``, a pid or ``TYPE.PID``."""
+        pid = self.pid(name)
+        return Job(self.server, self._type(name)) if pid is None else Process(self.server, pid)
+
+    def pid(self, name: str) -> int | None:
+        """Return the pid that a word means, None if it is none."""
         match = _PID.fullmatch(name)
-        return Process(self.server, int(match[1])) if match else Job(self.server, self._type(name))
+        return int(match[1]) if match else None
 
-    def pids(self, name: str) -> list[int]:
-        """Return the pids of what a word means; see :meth:`target`."""
-        found = self.target(name)
-        return [found.pid] if isinstance(found, Process) else found.pids
-
-
-def short(place: Place, name: JobName) -> str:
-    """Return the name of a job as it is shown: the type alone in the place's own application."""
-    return name.job if name.session == place.session() else name.full
-
-
-def one_of(args: Sequence[str], what: str) -> str | None:
-    """Return the only argument, if there is one.
-
-    :raises BadRequest: there are more.
-    """
-    if len(args) > 1:
-        raise BadRequest(f"give one {what}, not {len(args)}: {', '.join(args)}")
-    return args[0] if args else None
+    def word(self, name: str) -> str:
+        """Return what gafferctl would call a type or process: its full name or its pid."""
+        pid = self.pid(name)
+        return self._type(name).full if pid is None else str(pid)
 
 
 @command("apps")

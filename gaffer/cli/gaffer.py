@@ -35,6 +35,12 @@ SECTIONS = {
         "info": "appviews:info",
         "apps": "apps:apps",
     },
+    "Talking to processes there": {
+        "logs": "apptalk:logs",
+        "send": "apptalk:send",
+        "recv": "apptalk:recv",
+        "attach": "apptalk:attach",
+    },
     "Many machines": {
         "lookup": "lookup:lookup",
     },

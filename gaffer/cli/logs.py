@@ -28,6 +28,7 @@ class Wish(NamedTuple):
     """What is to be shown, and how.
 
     :param prefix: before each line who wrote it; None where it is needed: with several jobs or processes.
+    :param session: one whose name is left out there.
     """
 
     follow: bool = False
@@ -38,6 +39,7 @@ class Wish(NamedTuple):
     prefix: bool | None = None
     colorize: bool | None = None
     output: str = "text"
+    session: str | None = None
 
 
 def logs_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -154,9 +156,12 @@ class LogPrinter:
 
     def _meet(self, pid: int, target: JobName | int) -> None:
         """Learn the name of a process, and whether its job has several."""
-        self._names[pid] = f"{target.short}.{pid}" if isinstance(target, JobName) else str(pid)
+        self._names[pid] = f"{self._called(target)}.{pid}" if isinstance(target, JobName) else str(pid)
         if self._wish.prefix is None and not self._prefix and isinstance(target, JobName):
             self._prefix = self._has_several(target)
+
+    def _called(self, job: JobName) -> str:
+        return job.job if job.session == self._wish.session else job.short
 
     def _has_several(self, job: JobName) -> bool:
         try:

@@ -52,7 +52,7 @@ function _shtab_gafferd_using
 end
 
 set -g _shtab_gafferd_commands
-set -g _shtab_gafferd_opts_with_value --backlog --bind --broadcast-address --cacert --certfile --client-certfile --client-keyfile --config --error-log --keyfile --log-level --lookupd-address --lookupd-key --no-plugin --pidfile --plugin-dir --plugins-dir -c -p
+set -g _shtab_gafferd_opts_with_value --backlog --bind --broadcast-address --cacert --certfile --client-certfile --client-keyfile --config --error-log --keyfile --log-level --lookupd-address --lookupd-key --no-plugin --password --pidfile --plugin-dir --plugins-dir --username -c -p
 
 complete -c gafferd -e
 complete -c gafferd -f
@@ -81,4 +81,8 @@ complete -c gafferd -n _shtab_gafferd_using -l broadcast-address -x -d 'URL at w
 complete -c gafferd -n _shtab_gafferd_using -l client-certfile -xka "(__fish_complete_path (commandline -ct))" -d 'certificate to show to lookupds'
 complete -c gafferd -n _shtab_gafferd_using -l client-keyfile -xka "(__fish_complete_path (commandline -ct))" -d 'its key'
 complete -c gafferd -n _shtab_gafferd_using -l lookupd-key -x -d 'key to show to lookupds; better set as GAFFERD_LOOKUPD_KEY: others can see command lines'
+complete -c gafferd -n _shtab_gafferd_using -l create-admin-user -d 'make a user who may do everything, and exit'
+complete -c gafferd -n _shtab_gafferd_using -l username -x -d 'name of that user; asked for without it'
+complete -c gafferd -n _shtab_gafferd_using -l password -x -d 'its password; better typed, or written to standard input: others can see command lines'
+complete -c gafferd -n _shtab_gafferd_using -l list-admins -d 'list the users who may do everything, and exit'
 complete -c gafferd -n '_shtab_gafferd_using; and test $_shtab_gafferd_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the same as --config'
