@@ -19,7 +19,7 @@ EVERYTHING = "*"
 _FLAGS = ("admin", "create_key", "create_user")
 _RANK = {level: rank for rank, level in enumerate(LEVELS, 1)}
 #: Targets that one key may name at each level.
-MOST_TARGETS = 1000
+MOST_TARGETS = 100
 
 
 class Resource(NamedTuple):

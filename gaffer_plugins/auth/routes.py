@@ -39,6 +39,7 @@ PERMISSIONS: Schema = {
     "examples": [{"manage": ["shop"], "read": ["*"]}],
 }
 _ID: Schema = {"type": "string", "examples": ["60b725f10c9c"]}
+_PATH_ID: Schema = {"type": "string", "pattern": "^([0-9a-f]{12}|self)$", "examples": ["60b725f10c9c"]}
 _LABEL: Schema = {"type": "string", "maxLength": LONGEST_LABEL, "pattern": f"^[^{UNSEEN}]*$", "examples": ["deploy"]}
 _USERNAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,127}$", "examples": ["ann"]}
 _PASSWORD: Schema = {"type": "string", "minLength": SHORTEST, "maxLength": LONGEST, "examples": ["a long phrase"]}
@@ -88,7 +89,10 @@ def given(request: Request, schema: Schema) -> dict[str, Any]:
     """Return what the body says of the keys that *schema* knows; those that are null are left out."""
     required = schema["required"]
     fields = request.fields(required, [name for name in schema["properties"] if name not in required])
-    return {name: value for name, value in fields.items() if value is not None or name in required}
+    for name in required:
+        if fields[name] is None:
+            raise BadRequest(f"the key '{name}' must not be null")
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def basic(header: str) -> tuple[str, str]:
@@ -183,7 +187,7 @@ def make_routes(find: Callable[[], Service]) -> list[Route]:
     """Return the routes of :class:`Handlers`."""
     handlers = Handlers(find())
     user = (Arg("username", _USERNAME, "the user"),)
-    key = (Arg("id", _ID, "the key's id, or `self` for the key that asks"),)
+    key = (Arg("id", _PATH_ID, "the key's id, or `self` for the key that asks"),)
 
     def route(method: str, path: str, handler: Any, summary: str, result: Schema, **more: Any) -> Route:
         # Everybody with a key may ask; what of it they get is the service's business.
@@ -284,6 +288,6 @@ def make_routes(find: Callable[[], Service]) -> list[Route]:
             OK,
             parameters=user,
             body=_PUT_KEY,
-            also=(403, 404),
+            also=(403, 404, 409),
         ),
     ]

@@ -6,7 +6,7 @@ import re
 import time
 from typing import Any
 
-from gaffer.errors import BadRequest, Forbidden, NotFound, Unauthorized
+from gaffer.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthorized
 from gaffer.identity import ADMIN, Identity, Permissions
 from gaffer.web.routes import UNSEEN
 
@@ -191,7 +191,8 @@ class Service:
         :raises Forbidden: *identity* may not make users, or none that may do this.
         """
         _needs_users(identity)
-        wanted = ADMIN if user_type == 0 else Permissions.parse(permissions or {})
+        wanted = Permissions.parse(permissions or {})
+        wanted = ADMIN if user_type == 0 else wanted
         if not _own(identity).covers(wanted):
             raise Forbidden(f"{identity} cannot make a user who may do more than it may itself")
         user = User(check_username(username), user_type, wanted, extra or {}, time.time(), self._hash(password))
@@ -234,7 +235,7 @@ class Service:
         """Change what a user's keys allow; the logins that there are end."""
         user, wanted = self._managed(identity, name), Permissions.parse(permissions)
         if user.type == 0:
-            raise BadRequest(f"user '{name}' is an admin, who may do everything")
+            raise Conflict(f"user '{name}' is an admin, who may do everything")
         if not _own(identity).covers(wanted):
             raise Forbidden(f"{identity} cannot allow more than it may do itself")
         self._keyring.ask(lambda store: store.set_permissions(name, wanted))
