@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -36,7 +35,7 @@ class Alone:
     def __init__(self, process: Process, on_exit_cb: ExitCallback | None = None) -> None:
         self._process = process
         self._on_exit_cb = on_exit_cb
-        self._node_id = secrets.token_hex(6)
+        self._node_id = os.urandom(6).hex()
         self._deadline: gevent.Greenlet | None = None
         self._statistics: Monitor | None = None
 

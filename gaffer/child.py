@@ -11,7 +11,7 @@ from .errors import Forbidden, NotFound, SpawnError, Unavailable
 from .exits import ExitStatus, collect, decode_status
 from .jobconfig import JobConfig
 from .names import JobName
-from .pipes import Pipes
+from .pipes import Pipes, set_window
 from .rings import RingLimits
 from .spawn import SpawnPlan, execute, limit_files
 from .streams import TAIL_SIZE, Duplex, Reader, Writer, last_lines
@@ -127,7 +127,7 @@ class Child:
         """Start it; see :meth:`launch`."""
         if reaper == "loop":
             self.loop.install_sigchld()  # before the child can exit
-        pipes = Pipes(self.config, plan.sinks)
+        pipes = Pipes(self.config, plan.sinks, plan.window)
         try:
             os_pid = execute(plan, self.config, pipes.stdio, pipes.extra)
         except BaseException:
@@ -291,6 +291,13 @@ class Child:
         if reader is None or reader._ring is None:
             return []
         return last_lines(reader.ring.read()[1][-TAIL_SIZE:], TAIL_LINES)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give its terminal a new size and tell it; nothing happens without ``tty`` or after its end."""
+        reader = self.readers.get(self.stderr_label)
+        if self.config.tty and self.active and reader is not None and reader.fd >= 0:
+            set_window(reader.fd, rows, columns)
+            self.signal_group(signal.SIGWINCH)  # the kernel tells only those whose session the terminal controls
 
     # -- what is shown ----------------------------------------------------------
     @property

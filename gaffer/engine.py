@@ -316,6 +316,8 @@ class Engine:
     @staticmethod
     def _labels(job: Job) -> list[str]:
         labels = list(job.config.redirect_output)
+        if job.config.tty:
+            return labels[:1] or ["stdout"]
         return labels + ["stdout", "stderr"][len(labels) :]
 
     def _launch(self, job: Job, effect: messages.Launch) -> None:

@@ -8,7 +8,6 @@ where, and what to do. ``code`` and ``status`` are what HTTP answers
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Iterable
 
 
@@ -158,5 +157,7 @@ class ConfigError(GafferError):
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the candidate closest to *word*, or ``""``."""
+    from difflib import get_close_matches  # late: most programs never need it
+
     close = get_close_matches(word, list(candidates), n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""

@@ -76,6 +76,7 @@ CORE_FIELDS: tuple[Field, ...] = (
         (),
         "labels of stdout and stderr; the same label twice merges them",
     ),
+    Field("tty", Bool(), False, "stdout and stderr are a terminal, and one stream: the first label's"),
     Field("redirect_input", Bool(), False, "stdin can be written"),
     Field(
         "custom_streams",
@@ -236,7 +237,10 @@ class JobConfig:
     def _check_labels(self) -> list[str]:
         """A label is how a stream is asked for, so it can be only one."""
         shared = [label for label in self.custom_streams if label in self.redirect_output]
-        return [f"custom_streams: label {label!r} is in redirect_output already" for label in shared]
+        problems = [f"custom_streams: label {label!r} is in redirect_output already" for label in shared]
+        if self.tty and len(set(self.redirect_output)) > 1:
+            problems.append("redirect_output: on a terminal stdout and stderr are one stream; give one label")
+        return problems
 
     def __getattr__(self, key: str) -> Any:
         """Called for what is no field: a setting of a plugin that no manager has declared yet."""

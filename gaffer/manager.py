@@ -8,7 +8,7 @@ other threads where it says so, and from hooks; never from a callback of the hub
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import time
 from functools import partial
 from typing import Any, Callable, Iterable, Mapping
@@ -74,7 +74,7 @@ class Manager(Processes):
     ) -> None:
         self.loop = loop or gevent.get_hub().loop
         self.settings = settings
-        self.node_id = secrets.token_hex(6)
+        self.node_id = os.urandom(6).hex()
         self.plugins = plugin_set or PluginSet(hookspecs)
         self.hooks = Hooks(self.plugins.pm)
         self.job_fields = JobFields()

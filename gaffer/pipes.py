@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import struct
+import termios
 from typing import TYPE_CHECKING, Any
 
 from .errors import SpawnError
@@ -15,11 +18,17 @@ if TYPE_CHECKING:
     from .child import Child
 
 
+def set_window(terminal: int, rows: int, columns: int) -> None:
+    """Set the size of a terminal (ioctl_tty(2), TIOCSWINSZ)."""
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
 class Pipes:
     """The descriptors of one start, ours and theirs, so that none is ever left over."""
 
-    def __init__(self, config: JobConfig, sinks: dict[str, list[Sink]]) -> None:
+    def __init__(self, config: JobConfig, sinks: dict[str, list[Sink]], window: tuple[int, int] = (24, 80)) -> None:
         self.config = config
+        self.window = window
         self.ours: dict[str, int] = {}
         self.theirs: list[int] = []
         self.duplexes: dict[str, int] = {}
@@ -47,6 +56,9 @@ class Pipes:
 
     def _outputs(self, sinks: dict[str, list[Sink]]) -> tuple[int, int]:
         labels = self.config.redirect_output
+        if self.config.tty:
+            theirs = self._terminal(labels[0] if labels else "stdout")
+            return theirs, theirs
         first = self._output(labels[0], True) if labels else self._output("stdout", True) if "stdout" in sinks else -1
         if len(labels) > 1 and labels[1] == labels[0]:
             self.stderr_label = labels[1]
@@ -60,6 +72,18 @@ class Pipes:
             return first, -1
         self.stderr_label = "stderr" if "stderr" not in labels else "2"
         return first, self._output(self.stderr_label, self.stderr_label in sinks)
+
+    def _terminal(self, label: str) -> int:
+        ours, theirs = os.openpty()
+        self.ours[label] = ours
+        self.theirs.append(theirs)
+        self.stderr_label = label
+        set_window(theirs, *self.window)
+        attributes = termios.tcgetattr(theirs)
+        attributes[1] &= ~termios.ONLCR  # lines end as they were written
+        attributes[3] &= ~termios.ECHO
+        termios.tcsetattr(theirs, termios.TCSANOW, attributes)
+        return theirs
 
     def _output(self, label: str, large: bool) -> int:
         ours, theirs = make_pipe(large)

@@ -11,10 +11,8 @@ import builtins
 import inspect
 import logging
 import os
-import secrets
-from importlib import metadata
 from types import ModuleType
-from typing import Any, Callable, Collection, Iterable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Collection, Iterable, NamedTuple
 
 import pluggy
 
@@ -23,6 +21,9 @@ from . import pluginfolders as folders
 from . import pluginkinds as kinds
 from .errors import PluginError, nearest
 from .pluginkinds import EMBEDDER, NOTHING, Plugin, guard, remedy
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 __all__ = ["Plugin", "PluginInfo", "PluginSet", "Site"]
 
@@ -90,7 +91,7 @@ class PluginSet:
         self._disabled: set[str] = set()
         self._private_sites: set[str] = set()
         # Random, since two sets of one process may load the same folder.
-        self._module_prefix = f"gaffer_folder_{secrets.token_hex(4)}"
+        self._module_prefix = f"gaffer_folder_{os.urandom(4).hex()}"
         self._packages = 0
         for module in hookspecs:
             self.pm.add_hookspecs(module)
@@ -172,6 +173,8 @@ class PluginSet:
         :raises PluginError: after all were tried; one line for each that failed.
         """
         self._disabled |= set(disabled)
+        from importlib import metadata  # late: it takes longer than the engine, and embedders may not need it
+
         points = sorted(metadata.entry_points(group=group), key=_load_order)
         if only is not None:
             points = _select(points, list(only))

@@ -7,17 +7,19 @@ files given besides; a later file wins.
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
 import shlex
 import stat
-from typing import Any, ItemsView, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ItemsView, Iterable, Mapping
 
 from .cmdline import make_template
 from .envfile import read_env_file
 from .errors import BadRequest, ConfigError, GafferError, InvalidConfig, Problem, nearest
 from .names import check_name
+
+if TYPE_CHECKING:
+    import configparser
 
 #: Bytes of a Procfile; more is a mistake.
 MAX_SIZE = 1_048_576
@@ -110,6 +112,8 @@ class Procfile:
 
         :raises InvalidConfig: a variable has a name or a value that an ini file cannot hold.
         """
+        import configparser
+
         config = configparser.ConfigParser(interpolation=None)
         # The default writes names in lower case.
         config.optionxform = str  # type: ignore[assignment,method-assign]

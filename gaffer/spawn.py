@@ -11,11 +11,9 @@ import errno
 import os
 import pwd
 import resource
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +42,7 @@ class SpawnPlan:
     :param cwd: working directory, None for gafferd's.
     :param index: number of the copy, -1 for a committed process.
     :param pid: gaffer's id of the process to be.
+    :param window: rows and columns of its terminal, where the job has ``tty``.
     """
 
     argv: list[str]
@@ -52,6 +51,7 @@ class SpawnPlan:
     index: int
     pid: int
     sinks: dict[str, list[Any]] = field(default_factory=dict)
+    window: tuple[int, int] = (24, 80)
 
 
 def job_environment(config: JobConfig) -> dict[str, str]:
@@ -128,9 +128,9 @@ def execute(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], ext
     try:
         if extra:
             return _execute_with_extra(plan, config, stdio, extra)
-        return _popen(plan.argv, plan, config, stdio, env=plan.env, **_identity(config))
+        return _popen(plan.argv, plan, config, stdio, env=plan.env, **identity(config))
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise SpawnError(_sentence(plan, config, error)) from error
+        raise SpawnError(failure(plan, config, error)) from error
 
 
 def _popen(argv: list[str], plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], **arguments: Any) -> int:
@@ -175,13 +175,13 @@ def _default_signals() -> Iterator[None]:
 
 def _execute_with_extra(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], extra: tuple[int, ...]) -> int:
     """Start the process by way of ``_fdexec.py``, which runs in our environment until it becomes the command."""
-    _check_executable(plan)
-    identity = _identity(config)
-    if identity and os.geteuid() != 0:
+    check_executable(plan)
+    who = identity(config)
+    if who and os.geteuid() != 0:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
     become = ""
-    if identity:
-        become = f"{identity['user']}:{identity['group']}:{','.join(map(str, identity['extra_groups']))}"
+    if who:
+        become = f"{who['user']}:{who['group']}:{','.join(map(str, who['extra_groups']))}"
     entries = [os.fsencode(f"{name}={value}") for name, value in plan.env.items()]
     if any(b"\0" in entry for entry in entries):
         raise ValueError("embedded null byte")
@@ -198,10 +198,12 @@ def _unnamed_file() -> IO[bytes]:
     """Return a file in memory where the system has that (memfd_create(2)), else a temporary one without a name."""
     if hasattr(os, "memfd_create"):
         return open(os.memfd_create("gaffer-environment"), "w+b")
+    import tempfile
+
     return tempfile.TemporaryFile()
 
 
-def _identity(config: JobConfig) -> dict[str, Any]:
+def identity(config: JobConfig) -> dict[str, Any]:
     """Return Popen's user, group and extra_groups; nothing when they are ours already."""
     if config.uid is None and config.gid is None:
         return {}
@@ -213,18 +215,33 @@ def _identity(config: JobConfig) -> dict[str, Any]:
     return {"user": uid, "group": gid, "extra_groups": os.getgrouplist(account.pw_name, gid)}
 
 
-def _check_executable(plan: SpawnPlan) -> None:
-    """Find out beforehand what exec would say: the wrapper's own failure comes too late."""
+def check_executable(plan: SpawnPlan) -> None:
+    """Find out beforehand what exec would say, for what is started by a wrapper: its own failure comes too late.
+
+    :raises SpawnError: the command is not there, or no program.
+    """
     name = plan.argv[0]
     if plan.cwd is not None and not os.path.isdir(plan.cwd):
         return  # Popen says it better
     if os.sep in name:
         name = os.path.join(plan.cwd or "", name)
-    if shutil.which(name, path=plan.env.get("PATH", os.defpath)) is None:
+    if find_program(name, plan.env.get("PATH", os.defpath)) is None:
         raise SpawnError(f"cannot execute {plan.argv[0]!r}: not found or not executable")
 
 
-def _sentence(plan: SpawnPlan, config: JobConfig, error: Exception) -> str:
+def find_program(name: str, path: str) -> str | None:
+    """Return the file that *name* means, as shutil.which does; that one imports half of all archive formats.
+
+    :param path: folders, as in the variable PATH; of no meaning for a name with a slash.
+    """
+    folders = [""] if os.sep in name else path.split(os.pathsep)
+    for file in (os.path.join(folder, name) for folder in folders):
+        if os.access(file, os.X_OK) and not os.path.isdir(file):
+            return file
+    return None
+
+
+def failure(plan: SpawnPlan, config: JobConfig, error: Exception) -> str:
     if not isinstance(error, OSError):
         return f"cannot execute {plan.argv[0]!r}: {error}"
     reason = error.strerror or str(error)
@@ -232,7 +249,7 @@ def _sentence(plan: SpawnPlan, config: JobConfig, error: Exception) -> str:
         return f"cannot execute {plan.argv[0]!r}: {reason}; raise the limit of open files"
     if plan.cwd is not None and not os.path.isdir(plan.cwd):
         return f"cannot enter directory {plan.cwd!r}: {reason}"
-    if isinstance(error, PermissionError) and _identity(config) and os.geteuid() != 0:
+    if isinstance(error, PermissionError) and identity(config) and os.geteuid() != 0:
         return f"cannot execute {plan.argv[0]!r} as another user: {reason}; gafferd must run as root for uid and gid"
     path = os.path.join(plan.cwd or "", plan.argv[0])
     if isinstance(error, FileNotFoundError) and os.sep in plan.argv[0] and os.path.exists(path):
@@ -250,4 +267,15 @@ def limit_files(os_pid: int, limit: tuple[int, int] | None) -> None:
         pass  # gone already, or another user's: it keeps the higher limit
 
 
-__all__ = ["SpawnPlan", "command", "copy_variables", "execute", "job_environment", "limit_files"]
+__all__ = [
+    "SpawnPlan",
+    "check_executable",
+    "command",
+    "copy_variables",
+    "execute",
+    "failure",
+    "find_program",
+    "identity",
+    "job_environment",
+    "limit_files",
+]

@@ -46,6 +46,9 @@ class Sink(Protocol):
 
     It may have an attribute ``full``: while that is true, the stream is read a moment later, so that a writer to a disk
     can keep up with a process that is faster. Whatever a sink says, that holds no process up for more than a second.
+
+    One that has the right to hold processes up for longer, as a terminal has, may have ``attach(reader)``, called before
+    anything is written, and use :meth:`Reader.pause`.
     """
 
     def write(self, data: bytes) -> Any: ...
@@ -63,7 +66,7 @@ class Reader:
     :param limits: how far the ring may grow while somebody reads.
     """
 
-    __slots__ = ("label", "fd", "size", "over", "sinks", "_limits", "_ring", "_watcher", "_timer")
+    __slots__ = ("label", "fd", "size", "over", "sinks", "_limits", "_ring", "_watcher", "_timer", "_held_up")
 
     def __init__(
         self,
@@ -87,6 +90,23 @@ class Reader:
         self._watcher.start(self._readable)
         #: Runs while reading pauses.
         self._timer: Any = None
+        self._held_up = False
+        for sink in sinks or ():
+            attach = getattr(sink, "attach", None)
+            if attach is not None:
+                attach(self)
+
+    def pause(self) -> None:
+        """Read nothing until :meth:`resume`: the child waits when its pipe is full. At its end all is read anyway."""
+        self._held_up = True
+        if self.fd >= 0:
+            self._watcher.stop()
+
+    def resume(self) -> None:
+        """Read again; nothing happens after the end."""
+        self._held_up = False
+        if self.fd >= 0 and self._timer is None:
+            self._watcher.start(self._readable)
 
     @property
     def ring(self) -> Ring:
@@ -148,7 +168,8 @@ class Reader:
         def go_on() -> None:
             if not self._full() or time.monotonic() > until:
                 self._stop_timer()
-                self._watcher.start(self._readable)
+                if not self._held_up:
+                    self._watcher.start(self._readable)
 
         timer.start(go_on)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import resource
 
-from ..util import open_descriptors
-
 #: More descriptors than anybody needs; some systems allow a milliard, and programs that close them all would try.
 MOST_FILES = 1_048_576
 
@@ -22,6 +20,8 @@ def hold_standard_streams() -> None:
 
 def inherit_nothing() -> None:
     """Keep descriptors above 2 that somebody left open for us from reaching our children."""
+    from ..util import open_descriptors  # late: with it comes a lot that whoever only raises a limit does not need
+
     for descriptor in open_descriptors():
         os.set_inheritable(descriptor, False)
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: ``{title: {command: "module:attribute"}}``; one module for each group of commands.
 SECTIONS = {
     "Here": {
+        "start": "foreground:start",
+        "run": "foreground:run",
         "check": "checking:check",
         "export": "export:export",
     },

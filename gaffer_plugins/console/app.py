@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import IO, TYPE_CHECKING, Any, Iterable
 
@@ -100,5 +99,7 @@ class Color:
 
 def status_bar(s: str) -> str:
     """Return *s* as a bar across the terminal: in reverse, cut or filled up to its width."""
+    import shutil  # late: it takes longer than all of this module
+
     width = shutil.get_terminal_size().columns
     return f"{_REVERSE}{s[:width]:<{width}}{_RESET}"

@@ -155,7 +155,7 @@ class OutputLines:
         """Take bytes as they were read; a line or a character may be split anywhere."""
         *lines, rest = (self._rest + data).split(b"\n")
         while len(rest) > MAX_LINE:
-            cut = _character_start(rest, MAX_LINE)
+            cut = character_start(rest, MAX_LINE)
             lines.append(rest[:cut])
             rest = rest[cut:]
         self._rest = rest
@@ -173,7 +173,7 @@ class OutputLines:
             self._show([rest.decode("utf-8", "replace")])
 
 
-def _character_start(data: bytes, position: int) -> int:
+def character_start(data: bytes, position: int) -> int:
     """Return the start of the UTF-8 character that *position* is in; of bytes that are none, *position*."""
     for start in range(position, position - 4, -1):
         if data[start] & 0xC0 != 0x80:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import IO, Any
+from typing import IO, Any, Callable, Protocol
 
 import gevent
 from gevent.event import Event
@@ -60,10 +60,12 @@ class Writer:
         if self.full:
             self.drop(lines)
             return
+        self._enqueue(text.encode("utf-8", "replace"))
+
+    def _enqueue(self, data: bytes) -> None:
         if not self._started:
             self._started = True
             get_original("_thread", "start_new_thread")(self._run, ())
-        data = text.encode("utf-8", "replace")
         self._put += len(data)
         self._queue.put(data)
 
@@ -78,9 +80,13 @@ class Writer:
             if not self._broken:
                 self._write(data)
             self._done += len(data)
+            self._written()
             if not isinstance(batch[-1], bytes):
                 batch[-1].send()
                 return
+
+    def _written(self) -> None:
+        """Called in the thread after every write."""
 
     def _write(self, data: bytes) -> None:
         try:
@@ -105,8 +111,76 @@ class Writer:
         watcher = gevent.get_hub().loop.async_(ref=False)
         watcher.start(written.set)
         self._queue.put(watcher)
-        if written.wait(PATIENCE):
+        if self._wait(written):
             watcher.close()  # else the thread may still use it
+
+    def _wait(self, written: Event) -> bool:
+        return bool(written.wait(PATIENCE))
+
+
+class Source(Protocol):
+    """Where bytes come from, and can be made to wait."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class PatientWriter(Writer):
+    """Drops nothing: while the terminal is slow, those who write wait, as if they had it for themselves.
+
+    :param gone: called in the hub when nobody reads any more: the terminal is closed, or a pipe's other end.
+    """
+
+    #: How long nothing may go out at the end before the rest is given up, in seconds.
+    PATIENCE = 5.0
+
+    def __init__(self, stream: IO[str], gone: Callable[[], object] = lambda: None, limit: int = LIMIT) -> None:
+        super().__init__(stream, limit)
+        self._gone = gone
+        self._sources: list[Source] = []
+        self._async = gevent.get_hub().loop.async_(ref=False)
+        self._async.start(self._look)
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that were not written."""
+        return 0 if self._broken else self._put - self._done
+
+    def put(self, data: bytes, source: Source | None = None) -> None:
+        """Queue *data*; if too much waits then, *source* is paused until there is room."""
+        if self._closed or self._broken:
+            return
+        self._enqueue(data)
+        if self.full and source is not None and source not in self._sources:
+            self._sources.append(source)
+            source.pause()
+            self._look()  # it may have been written meanwhile
+
+    def write(self, text: str, lines: int = 1) -> None:
+        """Queue *text*; nothing is ever dropped."""
+        self.put(text.encode("utf-8", "replace"))
+
+    def _written(self) -> None:
+        if self._broken or (self._sources and self._put - self._done < self._limit // 2):
+            self._async.send()
+
+    def _look(self) -> None:
+        if self._broken or self._put - self._done < self._limit // 2:
+            sources, self._sources = self._sources, []
+            for source in sources:
+                source.resume()
+        if self._broken and not self._closed:
+            self._closed = True
+            self._gone()
+
+    def _wait(self, written: Event) -> bool:
+        done = -1
+        while not written.wait(self.PATIENCE):
+            if self._done == done:
+                return False
+            done = self._done
+        return True
 
 
 def _descriptor(stream: IO[str]) -> int | None:

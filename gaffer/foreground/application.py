@@ -1,0 +1,129 @@
+"""``gaffer start``: an application until a signal, or one of its processes, ends it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Any, Callable, Sequence
+
+from ..console_output import RunConsole
+from ..jobconfig import JobConfig
+from ..background.limits import hold_standard_streams, raise_file_limit
+from ..manager import Manager
+from ..signals import Signals
+from .ending import Ending, process_names
+from .lifeline import Lifeline
+from .stdin import Stdin
+from .terminal import Windows
+
+#: What asks for an end: the usual signals, and the terminal that is closed.
+_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+#: What a shell reports for a program that SIGPIPE ended.
+_BROKEN_PIPE = 141
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an application is run and shown.
+
+    :param on_exit: what follows the end of a process: ``restart``, ``stop`` or ``ignore``.
+    :param colorize: None decides by the terminal and ``NO_COLOR``.
+    :param timestamps: whether lines begin with the time.
+    :param watch: ``GLOB`` or ``TYPE=GLOB``: files whose change restarts all types, or one.
+    """
+
+    on_exit: str = "restart"
+    colorize: bool | None = None
+    timestamps: bool = True
+    watch: tuple[str, ...] = ()
+
+
+class Run:
+    """One run of an application, from the first process to the exit code.
+
+    :param configs: its jobs.
+    :param root: its folder.
+    :param stream: where output goes; a terminal gives every process one of its own.
+    """
+
+    def __init__(
+        self, configs: Sequence[JobConfig], root: str, options: Options, stream: IO[str] | None = None
+    ) -> None:
+        self._stream = stream or sys.stdout
+        self._configs = configs
+        self._terminal = self._stream.isatty()
+        self._code = 0
+        self._stopping = False
+        names = [name for one in configs for name in process_names(one.job_name.job, one.numprocesses)]
+        self.console = RunConsole(self._stream, names, options.colorize, options.timestamps, self._nobody_reads)
+        self._ending = Ending(options.on_exit, self._ended)
+        self._lifeline = Lifeline()
+        self._windows = Windows(self._stream, self.console.prefix_width)
+        plugins: list[Any] = [self.console, self._lifeline]
+        if options.on_exit != "restart":
+            plugins.append(self._ending)
+        if any(config.redirect_input for config in configs):
+            plugins.append(Stdin())
+        if self._terminal:
+            plugins.append(self._windows)
+        if options.watch:
+            from .watch import Watch
+
+            plugins.append(Watch(configs, root, options.watch, self.console.say))
+        self.manager = Manager(plugins=plugins)
+        self._ending.manager = self.manager
+
+    def run(self) -> int:
+        """Run the application; returns the exit code.
+
+        :raises GafferError: it could not be started; nothing of it is left.
+        """
+        hold_standard_streams()
+        manager = self.manager
+        for config in self._configs:
+            manager.load(self._adapted(config), origin="procfile")
+        actions: dict[int, Callable[[], None]] = {number: partial(self._stop, number) for number in _STOP}
+        actions[signal.SIGWINCH] = partial(self._windows.resize, manager)
+        signals = Signals(manager.loop, actions)
+        signals.install()
+        manager.engine.file_limit = raise_file_limit()
+        try:
+            manager.start()
+            manager.run()
+        finally:
+            self._lifeline.close()
+        left = self.console.writer.unwritten
+        if left:
+            print(f"gaffer: {left} bytes of output were not printed: nobody took them", file=sys.stderr)
+        return self._code
+
+    def _adapted(self, config: JobConfig) -> JobConfig:
+        """Return the job as it runs here: one stream, so that lines stay in order, in a terminal if we have one."""
+        return config.replace(redirect_output=["stdout", "stdout"], tty=self._terminal)
+
+    def _stop(self, number: int) -> None:
+        """Stop gracefully at the first signal; the second one kills."""
+        if self._stopping:
+            self._code = 128 + number
+            self.manager.halt()
+            return
+        self._stopping = True
+        if number == signal.SIGINT and self._terminal:
+            self.console.say("gaffer", "stopping; press Ctrl-C again to kill")
+        self.manager.stop(lambda manager: None)
+
+    def _ended(self, name: str, code: int, sentence: str) -> None:
+        """One process, or the last one, ended the run."""
+        if not self._stopping:
+            self._stopping = True
+            self._code = code
+            self.console.say(name, sentence)
+            self.manager.stop(lambda manager: None)
+
+    def _nobody_reads(self) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._code = _BROKEN_PIPE
+            self.manager.stop(lambda manager: None)

@@ -1,0 +1,107 @@
+"""``gaffer run``: one command with the application's environment, as if typed in the terminal.
+
+It runs in our own process group and so in the terminal's foreground: it reads the terminal, Ctrl-C and Ctrl-Z
+reach it as they reach us. Signals that were sent to us alone are passed on. No event loop is needed for that.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from typing import Callable, Sequence
+
+from ..errors import SpawnError
+from ..jobconfig import JobConfig
+from ..procapp import Application
+from ..procfile import job_settings
+from ..spawn import SpawnPlan, command, copy_variables, failure, identity, job_environment
+from ..sweep import VARIABLE
+
+#: What a command is called in the environment: PS is ``run.1``.
+NAME = "run"
+#: What ends us as a rule, and is passed on to the command instead.
+_PASSED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+#: prctl(2): the signal that a process gets when its parent ends.
+_PR_SET_PDEATHSIG = 1
+
+
+def one_off(application: Application, words: Sequence[str], number: int = 1) -> JobConfig:
+    """Return a command as a job of an application: what it runs, where, and with what environment.
+
+    :param words: the command; a single word may be a type of the Procfile, or a line as it has them.
+    :param number: how many copies.
+    :raises InvalidConfig: it cannot be used.
+    """
+    known = next((one for one in application.types if [one.name] == list(words)), None)
+    line = words[0] if len(words) == 1 else shlex.join(words)
+    port = None
+    if known is not None:
+        line, port = known.command, known.port
+    settings = job_settings(NAME, line, application.env, application.root, number, port)
+    return JobConfig.from_dict({**settings, "redirect_input": False})
+
+
+def run(config: JobConfig) -> int:
+    """Run the command of a job in the terminal until it ends; returns its exit code, 128 + n after signal n.
+
+    :raises SpawnError: one sentence with the system's reason.
+    """
+    env = {**job_environment(config), **copy_variables(config, 0)}
+    if VARIABLE in os.environ:
+        env[VARIABLE] = os.environ[VARIABLE]  # whoever runs us must find it
+    plan = SpawnPlan(command(config, env), env, config.cwd, 0, 0)
+    passed = {number for number in _PASSED if signal.getsignal(number) is not signal.SIG_IGN}
+    for number in passed:
+        signal.signal(number, lambda number, frame: None)  # a handler is not inherited, ignoring would be
+    try:
+        child = subprocess.Popen(
+            plan.argv, env=plan.env, cwd=plan.cwd, preexec_fn=_death_signal(os.getpid()), **identity(config)
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise SpawnError(failure(plan, config, error)) from error
+    _wait(child, passed)
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+
+def _wait(child: subprocess.Popen[bytes], passed: set[signal.Signals]) -> None:
+    """Wait for the end of *child* and pass signals on."""
+    expected = {*passed, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, expected)
+    while child.poll() is None:
+        number, sent = _next_signal(expected)
+        if number != signal.SIGCHLD and sent:
+            child.send_signal(number)
+
+
+def _next_signal(expected: set[signal.Signals]) -> tuple[int, bool]:
+    """Return the next signal, and whether somebody sent it; the terminal sends its to the command, too."""
+    if sys.platform == "linux":
+        info = signal.sigwaitinfo(expected)
+        return info.si_signo, info.si_code <= 0  # above, it is the kernel's (sigaction(2))
+    number = signal.sigwait(expected)
+    return number, number not in (signal.SIGINT, signal.SIGQUIT)
+
+
+def _death_signal(parent: int) -> Callable[[], None] | None:
+    """Return what the child does before it executes the command: it asks to be killed when we are.
+
+    There is no second thread here that could hold a lock at the fork.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        import ctypes
+
+        prctl = ctypes.CDLL(None).prctl
+    except (ImportError, OSError, AttributeError):
+        return None
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:
+            os._exit(128 + signal.SIGKILL)
+
+    return ask

@@ -1,0 +1,27 @@
+"""Whether the ports of an application are free here."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Mapping
+
+
+def first_taken(ports: Mapping[str, int]) -> tuple[str, int] | None:
+    """Return the first ``(name, port)`` that somebody listens on, or None."""
+    for name, port in ports.items():
+        if is_taken(port):
+            return name, port
+    return None
+
+
+def is_taken(port: int) -> bool:
+    """Tell whether somebody listens on *port* of any address of this machine."""
+    with socket.socket() as sock:
+        # As servers do: connections of one that has ended are no obstacle.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("", port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False

@@ -1,0 +1,66 @@
+"""Our standard input for the types that ``GAFFER_REDIRECT_INPUT`` names."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import gevent
+
+from ..errors import Unavailable
+from ..hookspecs.markers import hookimpl
+
+if TYPE_CHECKING:
+    from ..manager import Manager
+    from ..process import Process
+
+_CHUNK = 65_536
+#: How long a process that does not read its input holds up the others, in seconds.
+_PATIENCE = 60.0
+
+
+class Stdin:
+    """Passes what arrives on standard input to every process that has an input."""
+
+    name = "stdin"
+    description = "passes standard input on"
+
+    def __init__(self) -> None:
+        self._manager: Manager | None = None
+        self._over = False
+
+    @hookimpl
+    def gaffer_ready(self, manager: Manager) -> None:
+        """Begin when there is somebody to read it."""
+        self._manager = manager
+        gevent.spawn(self._pass_on)
+
+    @hookimpl
+    def gaffer_spawned(self, process: Process) -> None:
+        """A process that comes later than the end of the input has none."""
+        if self._over and process.stdin is not None:
+            process.stdin.finish()
+
+    def _pass_on(self) -> None:
+        hub = gevent.get_hub()
+        watcher = hub.loop.io(0, 1, ref=False)
+        while True:
+            hub.wait(watcher)
+            try:
+                data = os.read(0, _CHUNK)
+            except OSError:  # the terminal is closed, or not ours any more
+                data = b""
+            if not data:
+                break
+            for process in self._takers():
+                try:
+                    process.stdin.deliver(data, _PATIENCE)  # type: ignore[union-attr]
+                except Unavailable:
+                    pass  # it reads no more, or ended
+        self._over = True
+        for process in self._takers():
+            process.stdin.finish()  # type: ignore[union-attr]
+
+    def _takers(self) -> list[Process]:
+        assert self._manager is not None
+        return [one for one in list(self._manager.running.values()) if one.stdin is not None and one.active]

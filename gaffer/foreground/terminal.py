@@ -1,0 +1,50 @@
+"""The terminals that processes get when ours is one: as wide as what is left of ours beside the names."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, TYPE_CHECKING, Any
+
+from ..hookspecs.markers import hookimpl
+
+if TYPE_CHECKING:
+    from ..manager import Manager
+
+#: A terminal that does not know its size, and the least that a process gets, in columns.
+_USUAL, _LEAST = (24, 80), 20
+
+
+class Windows:
+    """Gives every process's terminal the size of ours, now and when it changes.
+
+    :param stream: our terminal.
+    :param taken: columns that names and times take.
+    """
+
+    name = "windows"
+    description = "passes the size of the terminal on"
+
+    def __init__(self, stream: IO[str], taken: int) -> None:
+        self._stream = stream
+        self._taken = taken
+
+    @hookimpl
+    def gaffer_before_spawn(self, plan: Any) -> None:
+        """Set the size before the process can ask for it."""
+        plan.window = self.size()
+
+    def size(self) -> tuple[int, int]:
+        """Return rows and columns for a process."""
+        try:
+            columns, rows = os.get_terminal_size(self._stream.fileno())
+        except OSError:  # it was closed
+            rows, columns = _USUAL
+        if not rows or not columns:
+            rows, columns = _USUAL
+        return rows, max(columns - self._taken, _LEAST)
+
+    def resize(self, manager: Manager) -> None:
+        """Our terminal has a new size."""
+        rows, columns = self.size()
+        for process in list(manager.running.values()):
+            process.resize(rows, columns)

@@ -1,0 +1,180 @@
+"""What ``gaffer start`` prints: whole batches of lines at once, ``HH:MM:SS name | line``."""
+
+from __future__ import annotations
+
+import re
+import time
+from signal import Signals
+from typing import IO, TYPE_CHECKING, Any, Callable, Iterable
+
+from gaffer import hookimpl
+
+from .printer import MAX_WIDTH, Painter, character_start, clean
+from .writer import PatientWriter, Source
+
+if TYPE_CHECKING:
+    from gaffer.exits import ExitStatus
+    from gaffer.job import Job
+    from gaffer.process import Process
+
+#: A longer line without its end is printed in pieces, in bytes.
+MAX_LINE = 262_144
+#: Bytes that only :func:`~gaffer_plugins.console.printer.clean` may judge: controls except tab and line feed.
+_SUSPECT = bytes(byte for byte in range(32) if byte not in b"\t\n") + b"\x7f"
+#: The controls that UTF-8 writes as two bytes.
+_C1 = re.compile(rb"\xc2[\x80-\x9f]")
+
+
+class RunConsole:
+    """Prints the starts, the ends and the output of an application's processes.
+
+    A process is called ``web``, or ``web.2`` where there are several. Nothing is dropped: a child waits for a
+    slow terminal as it would if it had that for itself.
+
+    :param stream: where to.
+    :param names: those that will be printed, to align them.
+    :param colorize: a colour for each name; None decides by the terminal and ``NO_COLOR``.
+    :param timestamps: whether lines begin with the time.
+    :param gone: called in the hub when nobody reads *stream* any more.
+    """
+
+    name = "console"
+    description = "prints starts, ends and output"
+
+    def __init__(
+        self,
+        stream: IO[str],
+        names: Iterable[str] = (),
+        colorize: bool | None = None,
+        timestamps: bool = True,
+        gone: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.writer = PatientWriter(stream, gone)
+        self._painter = Painter.for_stream(stream, colorize)
+        self._width = min(MAX_WIDTH, max(map(len, names), default=0))
+        self._timestamps = timestamps
+        self._second = -1
+        self._prefixes: dict[str, bytes] = {}
+
+    # -- lines ----------------------------------------------------------------------
+    def say(self, name: str, sentence: str) -> None:
+        """Print what gaffer has to say about *name*, in its colour."""
+        prefix = self._prefix_text(name)
+        self.writer.write(self._painter.paint(name, prefix + clean(sentence)) + "\n")
+
+    def lines(self, name: str, data: bytes, source: Source | None = None) -> None:
+        """Print the output of a process.
+
+        :param data: whole lines, each with its end.
+        :param source: who waits while the terminal is slow.
+        """
+        prefix = self._prefix(name)
+        if is_plain(data):
+            out = b"".join((prefix, data[:-1].replace(b"\n", b"\n" + prefix), b"\n"))
+        else:
+            out = self._cleaned(name, data)
+        self.writer.put(out, source)
+
+    def _cleaned(self, name: str, data: bytes) -> bytes:
+        prefix, paint = self._prefix_text(name), self._painter.paint
+        lines = data[:-1].decode("utf-8", "replace").split("\n")
+        return "".join(f"{paint(name, prefix, clean(line))}\n" for line in lines).encode("utf-8", "replace")
+
+    def _prefix(self, name: str) -> bytes:
+        """Return what stands before each line; made once in a second."""
+        second = int(time.time()) if self._timestamps else 0
+        if second != self._second:
+            self._second = second
+            self._prefixes.clear()
+        found = self._prefixes.get(name)
+        if found is None:
+            found = self._prefixes[name] = self._painter.paint(name, self._prefix_text(name)).encode()
+        return found
+
+    def _prefix_text(self, name: str) -> str:
+        clock = time.strftime("%H:%M:%S ") if self._timestamps else ""
+        return f"{clock}{name:<{self._width}} | "
+
+    @property
+    def prefix_width(self) -> int:
+        """How many columns of a line are ours."""
+        return len(self._prefix_text(""))
+
+    # -- hooks ----------------------------------------------------------------------
+    @hookimpl
+    def gaffer_spawned(self, job: Job, process: Process) -> None:
+        self.say(label(job, process.index), f"spawn process with pid {process.os_pid}")
+
+    @hookimpl
+    def gaffer_exited(self, job: Job, process: Process, status: ExitStatus) -> None:
+        self.say(label(job, process.index), f"exit process with pid {process.os_pid}{_ending(status)}")
+
+    @hookimpl
+    def gaffer_spawn_failed(self, job: Job, index: int, error: Exception) -> None:
+        self.say(label(job, index), f"spawn failed: {error}")
+
+    @hookimpl
+    def gaffer_open_sinks(self, job: Job, process: Any) -> BatchSink:
+        return BatchSink(self, label(job, process.index))
+
+    @hookimpl
+    def gaffer_manager_stopped(self) -> None:
+        self.writer.close()
+
+
+class BatchSink:
+    """A sink: cuts the bytes of one stream after the last whole line."""
+
+    def __init__(self, console: RunConsole, name: str) -> None:
+        self._console, self._name = console, name
+        self._source: Source | None = None
+        self._rest = b""
+
+    def attach(self, source: Source) -> None:
+        """Remember who waits when the terminal is slow."""
+        self._source = source
+
+    def write(self, data: bytes) -> None:
+        """Take bytes as they were read; a line or a character may be split anywhere."""
+        if self._rest:
+            data = self._rest + data
+        end = data.rfind(b"\n") + 1
+        self._rest = data[end:]
+        if end:
+            self._console.lines(self._name, data[:end], self._source)
+        while len(self._rest) > MAX_LINE:
+            cut = character_start(self._rest, MAX_LINE)
+            piece, self._rest = self._rest[:cut], self._rest[cut:]
+            self._console.lines(self._name, piece + b"\n", self._source)
+
+    def close(self) -> None:
+        """Print what came after the last line."""
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            self._console.lines(self._name, rest + b"\n")
+
+
+def is_plain(data: bytes) -> bool:
+    """Tell whether *data* can be printed as it is: UTF-8 without control characters except tabs and line ends."""
+    if len(data.translate(None, _SUSPECT)) != len(data):
+        return False
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return not _C1.search(data)
+
+
+def label(job: Job, index: int) -> str:
+    """Return what a process is called: its job's own name, with a number if there may be several."""
+    name = job.name.job
+    return name if job.config.numprocesses < 2 or index < 0 else f"{name}.{index + 1}"
+
+
+def _ending(status: ExitStatus) -> str:
+    if status.signal is not None:
+        known = status.signal in set(Signals)
+        return f" ({Signals(status.signal).name if known else f'signal {status.signal}'})"
+    return f" (code {status.code})" if status.code else ""
