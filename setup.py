@@ -109,10 +109,11 @@ setup(
         "click>=8.1",
         "python-dotenv>=1.0",
         "setproctitle>=1.3",
+        "watchfiles>=0.21",
         "websocket-client>=1.7",
         "argon2-cffi>=23.1",
     ],
-    extras_require={"test": TEST, "docs": DOCS},
+    extras_require={"test": TEST, "docs": DOCS, "watch": ["watchfiles>=0.21"]},
     entry_points={
         "console_scripts": [f"{command} = {target}" for command, target in COMMANDS.items()],
         "pytest11": ["gaffer = gaffer.testing"],

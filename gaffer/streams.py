@@ -47,7 +47,7 @@ class Sink(Protocol):
     It may have an attribute ``full``: while that is true, the stream is read a moment later, so that a writer to a disk
     can keep up with a process that is faster. Whatever a sink says, that holds no process up for more than a second.
 
-    One that has the right to hold processes up for longer, as a terminal has, may have ``attach(reader)``, called before
+    One that may hold processes up for longer, as a terminal may, has ``attach(reader)``, which is called before
     anything is written, and use :meth:`Reader.pause`.
     """
 

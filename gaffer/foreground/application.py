@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, Callable, Sequence
 
+from ..background.limits import hold_standard_streams, raise_file_limit
 from ..console_output import RunConsole
 from ..jobconfig import JobConfig
-from ..background.limits import hold_standard_streams, raise_file_limit
 from ..manager import Manager
 from ..signals import Signals
 from .ending import Ending, process_names

@@ -52,7 +52,7 @@ function _shtab_gafferd_using
 end
 
 set -g _shtab_gafferd_commands
-set -g _shtab_gafferd_opts_with_value --backlog --bind --broadcast-address --cacert --certfile --client-certfile --client-keyfile --config --error-log --keyfile --log-level --lookupd-address --lookupd-key --no-plugin --password --pidfile --plugin-dir --plugins-dir --username -c -p
+set -g _shtab_gafferd_opts_with_value --audit-log --backlog --bind --broadcast-address --cacert --certfile --client-certfile --client-keyfile --config --error-log --keyfile --log-level --lookupd-address --lookupd-key --no-plugin --password --pidfile --plugin-dir --plugins-dir --username -c -p
 
 complete -c gafferd -e
 complete -c gafferd -f
@@ -85,4 +85,5 @@ complete -c gafferd -n _shtab_gafferd_using -l create-admin-user -d 'make a user
 complete -c gafferd -n _shtab_gafferd_using -l username -x -d 'name of that user; asked for without it'
 complete -c gafferd -n _shtab_gafferd_using -l password -x -d 'its password; better typed, or written to standard input: others can see command lines'
 complete -c gafferd -n _shtab_gafferd_using -l list-admins -d 'list the users who may do everything, and exit'
+complete -c gafferd -n _shtab_gafferd_using -l audit-log -x -d 'file for a record of who did what'
 complete -c gafferd -n '_shtab_gafferd_using; and test $_shtab_gafferd_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the same as --config'
