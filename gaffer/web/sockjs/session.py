@@ -207,7 +207,7 @@ class Sessions:
         if found is not None:
             found.check(asker)
             return found
-        if len(self._sessions) >= self._limits.sessions:
+        if len(self._sessions) >= self._limits.sessions and not self._forget_ended():
             raise Unavailable(
                 f"there are {self._limits.sessions} sessions already; try again later, or use a websocket"
             )
@@ -215,6 +215,13 @@ class Sessions:
         made.owner = asker
         self._sessions[id] = made
         return made
+
+    def _forget_ended(self) -> bool:
+        """Forget one that is only there to tell that it has ended, if there is one."""
+        ended = next((session for session in self._sessions.values() if session.closed is not None), None)
+        if ended is not None:
+            ended.drop()
+        return ended is not None
 
     def find(self, id: str, asker: Identity | None = None) -> Session:
         """Return the session *id*.

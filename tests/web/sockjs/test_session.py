@@ -220,6 +220,16 @@ def test_there_are_only_so_many():
     assert all_.open("c", Peer) and len(all_) == 1
 
 
+def test_ended_ones_make_room():
+    all_, clock = sessions(sessions=2)
+    kept, ended = all_.open("a", Peer), all_.open("b", Peer)
+    ended.close(3000, "Go away!")
+    assert all_.open("c", Peer) and all_.find("a") is kept
+    with pytest.raises(Unavailable):
+        all_.open("d", Peer)
+    assert not clock.timers
+
+
 def test_who_is_not_there_cannot_be_spoken_to():
     all_, _ = sessions()
     with pytest.raises(NotFound):
