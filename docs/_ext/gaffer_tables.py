@@ -343,38 +343,39 @@ def lookupd_help() -> str:
     return literal(parser.format_help())
 
 
-def gafferctl_help() -> str:
-    """Return what ``gafferctl --help`` prints."""
-    return literal(_gafferctl().get_help())
+def client_help(program: str) -> str:
+    """Return what ``gafferctl --help`` or ``gaffer --help`` prints."""
+    return literal(_client(program).get_help())
 
 
-def gafferctl_commands() -> str:
-    """Return a section for each section of commands, with the help of all of them."""
-    context = _gafferctl()
+def client_commands(program: str) -> str:
+    """Return a section for each section of commands of gafferctl or gaffer, with the help of all of them."""
+    context = _client(program)
     sections = {title: list(names) for title, names in context.command.sections.items()}
     known = {name for names in sections.values() for name in names}
     sections["Of plugins"] = [name for name in context.command.list_commands(context) if name not in known]
     text = ""
     for title, names in sections.items():
+        if not names:
+            continue
         text += f"{title}\n{'^' * len(title)}\n\n"
         text += "".join(literal(command_help(context, name)) for name in names)
     return text
 
 
 def command_help(context: Any, name: str) -> str:
-    """Return the help of one command of gafferctl."""
+    """Return the help of one command."""
     import click
 
     command = context.command.get_command(context, name)
     return str(click.Context(command, info_name=name, parent=context, **_SIZE).get_help())
 
 
-def _gafferctl() -> Any:
+def _client(program: str) -> Any:
     import click
 
-    from gaffer.cli.gafferctl import make_program
-
-    return click.Context(make_program(), info_name="gafferctl", **_SIZE)
+    module = import_module(f"gaffer.cli.{program}")
+    return click.Context(module.make_program(), info_name=program, **_SIZE)
 
 
 _SIZE: dict[str, Any] = {"terminal_width": WIDTH, "max_content_width": WIDTH}
@@ -391,7 +392,9 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "routes": route_tables,
     "commands": command_table,
     "gafferd-help": gafferd_help,
-    "gafferctl-help": gafferctl_help,
+    "gaffer-help": partial(client_help, "gaffer"),
+    "gaffer-commands": partial(client_commands, "gaffer"),
+    "gafferctl-help": partial(client_help, "gafferctl"),
     "lookupd-help": lookupd_help,
-    "gafferctl-commands": gafferctl_commands,
+    "gafferctl-commands": partial(client_commands, "gafferctl"),
 }

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import stat
+from pathlib import Path
 
 import pytest
 
 from gaffer.cli import export
 from gaffer.cli.appscale import Scaling, parse
 from gaffer.cli.appviews import clock
+from gaffer.cli.gaffer import make_program
+from gaffer.cli.program import run
 from gaffer.errors import BadRequest
 from gaffer.exporting import File
 from gaffer.procapp import read_application
+
+#: Its setup.py names the same module.
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "exporter"
 
 
 @pytest.mark.parametrize(
@@ -129,3 +136,16 @@ def test_files_are_for_their_owner(tmp_path, mode, kept):
     assert path.read_bytes() == b"text\r\n"
     assert stat.S_IMODE(path.stat().st_mode) == kept
     assert [one.name for one in path.parent.iterdir()] == ["file"]
+
+
+def test_names_export(monkeypatch, tmp_path, capsys):
+    """The example of the documentation, found as an installed package would be."""
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    points = [EntryPoint("names", importlib.import_module("names_export"), "gaffer-names-export")]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points if group == "gaffer.exporters" else [])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Procfile").write_text("web: ./web -v\nclock: date | cat\n")
+    with pytest.raises(SystemExit) as ended:
+        run(make_program(), ["export", "--format", "names", "-c", "web=2"])
+    assert ended.value.code == 0
+    assert capsys.readouterr() == ("web-1\t./web -v\nweb-2\t./web -v\nclock-1\t/bin/sh -c date | cat\n", "")

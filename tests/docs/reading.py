@@ -93,6 +93,7 @@ class Terminal:
             "HOME": str(folder),
             "PATH": f"{Path(sys.executable).parent}:{own['PATH']}",
             "GAFFERCTL_CONNECT": f"http://127.0.0.1:{self.port}",
+            "GAFFER_ENDPOINT": f"http://127.0.0.1:{self.port}",
         }
 
     def _here(self, text: str) -> str:

@@ -71,6 +71,8 @@ def test_commands_that_are_not_typed_have_at_least_the_right_options(block):
             assert commandline.parse(words, tables.all_options()).unknown == []
         elif program == "gafferctl":
             assert make_program().main([*words, "--help"], standalone_mode=False) == 0
+        elif program == "python":
+            assert (ROOT / words[0]).is_file(), line
         else:
             assert program == "ssh", line
 

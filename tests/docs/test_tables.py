@@ -9,6 +9,7 @@ import pytest
 
 import gaffer
 from gaffer import hookspecs, topics
+from gaffer.cli.gaffer import SECTIONS as GAFFER_SECTIONS
 from gaffer.cli.gafferctl import SECTIONS
 from gaffer.fields import Bool, Field, Int, Seconds, Signal, TextList, parse_signal
 from gaffer.jobconfig import CORE_FIELDS
@@ -102,15 +103,21 @@ def test_a_route_says_what_its_body_is():
 
 
 def test_every_command_of_gafferctl_has_its_help():
-    text = tables.gafferctl_commands()
+    text = tables.client_commands("gafferctl")
     for command in [*(command for commands in SECTIONS.values() for command in commands), "webhooks"]:
         assert f"Usage: gafferctl {command} " in text
 
 
+def test_every_command_of_gaffer_has_its_help():
+    text = tables.client_commands("gaffer")
+    for command in [command for commands in GAFFER_SECTIONS.values() for command in commands]:
+        assert f"Usage: gaffer {command} " in text
+
+
 def test_help_texts_do_not_depend_on_the_terminal(monkeypatch):
-    before = tables.gafferd_help(), tables.gafferctl_help()
+    before = tables.gafferd_help(), tables.client_help("gafferctl")
     monkeypatch.setenv("COLUMNS", "40")
-    assert (tables.gafferd_help(), tables.gafferctl_help()) == before
+    assert (tables.gafferd_help(), tables.client_help("gafferctl")) == before
     assert "--plugins-dir" in before[0] and "--connect" in before[1]
 
 
