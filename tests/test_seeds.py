@@ -4,6 +4,7 @@ Where they said pyuv it is gevent, and what they left out (``.... # do smth``) i
 """
 
 import inspect
+import re
 import threading
 
 import gevent
@@ -24,7 +25,8 @@ from gaffer.process import Process, ProcessConfig, ProcessWatcher, get_process_s
 from gaffer.procfile import Procfile, get_env
 from gaffer.sig_handler import BaseSigHandler, SigHandler
 from gaffer.webhooks import WebHooks
-from tests.webtools import in_thread, request, wait_until
+from tests.web.feedtools import Reader
+from tests.webtools import in_thread, parse, request, talk, wait_until
 
 CAT = "sh -c 'echo ready; exec cat'"
 FREE = [HttpEndpoint("127.0.0.1:0")]
@@ -278,6 +280,65 @@ def test_http_in_ones_own_program():
     (http,) = [plugin for _, plugin in manager.plugins.pm.list_name_plugin()]
     assert get(url_of(http), "/version")["name"] == "gaffer"
     manager.stop()
+
+
+DUMMY = "sh -c 'n=11; while :; do n=$((n+1)); echo STDERR $n >&2; echo STDOUTi $n; sleep 0.02; done'"
+
+
+@pytest.fixture
+def node():
+    """The node that the page on HTTP talks to: process 1 counts, process 2 echoes."""
+    http = HttpHandler(FREE)
+    with Manager(apps=[http], builtin=("streams", "websocket")) as manager:
+        for name, cmd in (("dummy", DUMMY), ("echo", "cat")):
+            manager.add_process(name, cmd, redirect_output=["stdout", "stderr"], redirect_input=True)
+            wait_until(lambda name=name: manager.pids(name))
+        host, _, port = url_of(http).rpartition("//")[2].rpartition(":")
+        yield manager, (host, int(port))
+
+
+def test_output_streams(node):
+    _, address = node
+    with Reader(address, "/streams/1/stderr?feed=continuous") as reader:
+        lines = (reader.chunk() + reader.chunk()).decode().splitlines()
+        assert re.fullmatch(r"STDERR \d+", lines[0])
+    # Lines that came within a moment are one item.
+    assert re.fullmatch(r"(STDERR \d+\n)+", request(address, "GET", "/streams/1/stderr?feed=longpoll").text)
+    assert re.fullmatch(r"(STDOUTi \d+\n)+", request(address, "GET", "/streams/1/stdout?feed=longpoll").text)
+    with Reader(address, "/streams/1/stderr?feed=eventsource&heartbeat=true") as reader:
+        first, second, _ = (reader.until(b"\n\n") + reader.until(b"\n\n")).decode().split("\n\n")
+        for event in (first, second):
+            # They did not have ids.
+            assert re.fullmatch(r"(id: .+\n)?event: stderr\ndata: STDERR \d+", event)
+
+
+@pytest.mark.parametrize("name", ["stdin", "ttin"])
+def test_writing_to_stdin(node, name):
+    _, address = node
+    # What curl -d says of itself.
+    head = f"POST /streams/2/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 5\r\n"
+    said = f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\nECHO\n"
+    written = parse(talk(address, said.encode()))
+    assert written.json == {"ok": True}
+    assert request(address, "GET", "/streams/2/stdout?feed=longpoll").text == "ECHO\n"
+
+
+def test_the_echo_client(node):
+    def program():
+        with Server(f"http://{address[0]}:{address[1]}") as server, server.get_process(2).socket() as ws:
+            ws.send("ECHO\n")
+            return ws.read(20)
+
+    _, address = node
+    assert in_thread(program) == b"ECHO\n"
+
+
+def test_the_same_name_twice_redirects_stderr_to_stdout(node):
+    manager, address = node
+    manager.add_process("both", "sh -c 'echo 1; echo 2 >&2; exec cat'", redirect_output=["out", "out"])
+    wait_until(lambda: manager.pids("both"))
+    with Reader(address, f"/streams/{manager.pids('both')[0]}/out?feed=continuous&since=0") as reader:
+        assert reader.until(b"2\n") == b"1\n2\n"
 
 
 def test_webhooks_in_ones_own_program():

@@ -147,9 +147,9 @@ class Feed(Generic[T]):
 
     :param path: what to ask, with *query*, in which None is left out.
     :param parser: makes items of what comes.
-    :param timeout: seconds that iterating waits for an item before it raises :class:`Quiet`, after which it may
+    :param timeout: seconds that iterating waits for an item before it raises Quiet, after which it may
         go on; None waits for ever.
-    :param patience: seconds to try to come back after a loss; 0 raises :class:`CannotConnect` at once.
+    :param patience: seconds to try to come back after a loss; 0 raises CannotConnect at once.
     :param endless: whether its end can only mean that gafferd stops.
     """
 

@@ -31,7 +31,7 @@ SAID = {
     "watching": ["b'hello\\n' from a process that has memory: True"],
     "with_http": ['[\'default.web\'] {"hello": "you"}'],
 }
-NEED_CARE = {"client", "foreground"}
+NEED_CARE = {"client", "foreground", "feeds", "channels"}
 
 
 def python(*args: str, cwd: Any = EXAMPLES) -> subprocess.CompletedProcess[str]:
@@ -61,6 +61,35 @@ def test_the_client(tmp_path):
         first, state, last = ended.stdout.splitlines()
         assert (first, last) == ("wanted: 3", "jobs: ['default.dummy', 'default.echo']")
         assert state in ("state: starting", "state: running")
+    finally:
+        terminal.end()
+
+
+TALKS = {
+    "feeds.py": [
+        "proc.talker.start of talker",
+        "proc.talker.spawn of talker",
+        "good morning",
+        "nothing more for now",
+        "uses memory: True",
+    ],
+    "channels.py": [r"b'every byte: \x00\xff\n'", "exit", "no job 'parot'; 'gafferctl processes' lists them"],
+    "../../examples/echo_client.py": ["Sent", "Receiving...", r"Received 'ECHO\n'"],
+}
+
+
+def test_programs_that_follow_and_talk(tmp_path):
+    terminal = Terminal(tmp_path)
+    try:
+        terminal.cwd = tmp_path / "examples"
+        terminal.start("gafferd -c gaffer.ini")
+        url = f"http://127.0.0.1:{terminal.port}"
+        for program, said in TALKS.items():
+            ended = python("-W", "error", program, url)
+            assert (ended.stdout.splitlines(), ended.stderr) == (said, ""), program
+        for way, answer in {"channel": r"'ECHO\n'", "http": "'ECHO'"}.items():
+            ended = python("-W", "error", "../../examples/echo_client.py", url, way)
+            assert ended.stdout == f"Sent\nReceiving...\nReceived {answer}\n"
     finally:
         terminal.end()
 
