@@ -1,7 +1,11 @@
 """What all tests share."""
 
+import signal
+
 from hypothesis import settings
 
 # Machines that run several things at once are slow now and then; that is no defect of ours.
 settings.register_profile("gaffer", deadline=None)
 settings.load_profile("gaffer")
+# A shell makes what it runs in the background ignore it, and the programs that are tested would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
