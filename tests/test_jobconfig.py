@@ -16,6 +16,7 @@ DEFAULTS = {
     "args": [],
     "env": {},
     "env_file": None,
+    "port": None,
     "os_env": True,
     "uid": None,
     "gid": None,

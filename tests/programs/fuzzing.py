@@ -35,6 +35,8 @@ def _aim(places: dict[str, Any]) -> None:
             continue
         if key in ("session", "job", "name") and isinstance(value, str) and _NAME.match(value):
             places[key] = "default" if key == "session" else f"job{_RANDOM.randrange(JOBS)}"
+        elif key == "label" and value in ("stdout", "stderr"):
+            places[key] = "out"
         elif key == "pid" and isinstance(value, int) and value > 0:
             places[key] = _RANDOM.randrange(1, 2 * JOBS)
 

@@ -24,7 +24,8 @@ class Step(NamedTuple):
 def _regex(part: str) -> str:
     if part in ("...", "...\n"):
         return r"(?:.|\n)*"
-    return re.escape(part)
+    # Columns are as wide as what is in them.
+    return re.sub(r"(?:\\ ){2,}", " {2,}", re.escape(part))
 
 
 def blocks(text: str) -> Iterator[list[Step]]:
