@@ -111,7 +111,7 @@ class Service:
         :param expires_in: seconds; by default it never expires.
         :raises Forbidden: *identity* may not make keys, or none that allows this.
         """
-        wanted = Permissions.parse(permissions or {})
+        wanted = Permissions.parse({} if permissions is None else permissions)
         own = _own(identity)
         if not (own.admin or own.create_key):
             raise Forbidden(f"{identity} may not make keys; that needs the permission create_key")
@@ -191,7 +191,7 @@ class Service:
         :raises Forbidden: *identity* may not make users, or none that may do this.
         """
         _needs_users(identity)
-        wanted = Permissions.parse(permissions or {})
+        wanted = Permissions.parse({} if permissions is None else permissions)
         wanted = ADMIN if user_type == 0 else wanted
         if not _own(identity).covers(wanted):
             raise Forbidden(f"{identity} cannot make a user who may do more than it may itself")
