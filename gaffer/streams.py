@@ -48,7 +48,7 @@ class Sink(Protocol):
     can keep up with a process that is faster. Whatever a sink says, that holds no process up for more than a second.
 
     One that may hold processes up for longer, as a terminal may, has ``attach(reader)``, which is called before
-    anything is written, and use :meth:`Reader.pause`.
+    anything is written, and calls the reader's ``pause`` and ``resume``.
     """
 
     def write(self, data: bytes) -> Any: ...

@@ -322,3 +322,32 @@ def test_a_pipe_that_may_not_be_large_is_an_ordinary_one(monkeypatch):
 )
 def test_the_last_lines(data, most, lines):
     assert last_lines(data, most) == lines
+
+
+# -- holding a process up
+
+
+class Terminal(Recorder):
+    """A sink that may hold the process up."""
+
+    def attach(self, stream):
+        self.stream = stream
+
+
+def test_a_sink_may_hold_a_stream_up_for_as_long_as_it_likes(loop, pipe):
+    sink = Terminal()
+    reader = Reader(loop, "out", pipe[0], sinks=[sink])
+    sink.stream.pause()
+    os.write(pipe[1], b"hello")
+    gevent.sleep(0)
+    gevent.idle()
+    assert sink.data == b""
+    sink.stream.resume()
+    let_the_loop_run(lambda: sink.data == b"hello")
+    sink.stream.pause()
+    os.write(pipe[1], b" again")
+    reader.drain()  # at the end everything is read
+    assert sink.data == b"hello again"
+    reader.close()
+    sink.stream.resume()
+    sink.stream.pause()

@@ -107,6 +107,8 @@ class Terminal:
         elif re.match(r"gafferd (?!.*--(check|plugins|help|version))", step.command):
             self.start(step.command)
             self._must_match(step, self._log.read_text())
+        elif re.match(r"gaffer start(?!.*--on-exit)", step.command):
+            self._watch(step)
         else:
             self._must_match(step, self.type(step.command))
 
@@ -124,6 +126,25 @@ class Terminal:
         output = without_slowness(done.stdout.decode()).replace(str(self.port), "5000")
         assert done.returncode == 0, f"$ {command}\n{output}exit code {done.returncode}"
         return output
+
+    def _watch(self, step: Step) -> None:
+        """Run a program that goes on until Ctrl-C, which is pressed when it has printed what the page says."""
+        log = self.folder / "start.log"
+        with log.open("wb") as out:
+            program = subprocess.Popen(
+                ["bash", "-c", f"exec {step.command}"], cwd=self.cwd, env=self._environ, stdout=out, stderr=out
+            )
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not step.matches(log.read_text()) and time.monotonic() < deadline:
+                assert program.poll() is None, log.read_text()
+                time.sleep(0.05)
+            self._must_match(step, log.read_text())
+            program.send_signal(signal.SIGINT)
+            assert program.wait(PATIENCE) == 0
+        finally:
+            program.kill()
+            program.wait()
 
     def _must_match(self, step: Step, output: str) -> None:
         tidy = Step(step.command, [tidied(line) for line in step.expected])
