@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WORKERS = 16
 #: Commands that talk to one node's terminal, or would mix the lines of one with another's.
-SINGLE = {"attach", "recv", "start-here", "run", "load_process", "load", "webhooks"}
+SINGLE = {"attach", "recv", "start-here", "run", "load_process", "load", "webhooks", "login", "logout", "user", "key"}
 NODE = "NODE"
 
 

@@ -43,6 +43,12 @@ SECTIONS = {
         "recv": "apptalk:recv",
         "attach": "apptalk:attach",
     },
+    "Who may do what there": {
+        "login": "login:login",
+        "logout": "login:logout",
+        "user": "users:user",
+        "key": "keys:key",
+    },
     "Many machines": {
         "lookup": "lookup:lookup",
     },
@@ -82,7 +88,7 @@ def make_program() -> Program:
     @click.option("--certfile", metavar="FILE", help="Certificate to show to gafferd.")
     @click.option("--keyfile", metavar="FILE", help="Key of the certificate.")
     @click.option("--cacert", metavar="FILE", help="Authority that signed gafferd's certificate.")
-    @click.option("--api-key", metavar="KEY", help="Better set as GAFFER_API_KEY: others can see command lines.")
+    @click.option("--api-key", metavar="KEY", help="Better set as GAFFER_API_KEY; by default that of 'login'.")
     @lookups_option
     @version_option("gaffer")
     @click.pass_context

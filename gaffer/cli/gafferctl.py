@@ -8,6 +8,7 @@ import click
 
 from ..httpclient import DEFAULT_URI, Server
 from .fanout import lookups_option
+from .keyfile import key_for
 from .program import Program, run, version_option
 
 if TYPE_CHECKING:
@@ -69,14 +70,12 @@ def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], Server]]:
     from ..httpclient import Cluster
 
     given = ctx.params
-    cluster = Cluster(
-        given["lookupd_address"],
-        given["api_key"],
-        certfile=given["certfile"],
-        keyfile=given["keyfile"],
-        cacert=given["cacert"],
-    )
-    return cluster, cluster.server
+    files = {name: given[name] for name in ("certfile", "keyfile", "cacert")}
+
+    def server(node: Node) -> Server:
+        return Server(node.origin, api_key=key_for(node.origin, given["api_key"]), **files)
+
+    return Cluster(given["lookupd_address"], given["api_key"], **files), server
 
 
 def make_program() -> Program:
@@ -89,7 +88,12 @@ def make_program() -> Program:
     @click.option("--certfile", metavar="FILE", help="Certificate to show to gafferd.")
     @click.option("--keyfile", metavar="FILE", help="Key of the certificate.")
     @click.option("--cacert", metavar="FILE", help="Authority that signed gafferd's certificate.")
-    @click.option("--api-key", metavar="KEY", help="Better set as GAFFERCTL_API_KEY: others can see command lines.")
+    @click.option(
+        "--api-key",
+        metavar="KEY",
+        envvar=["GAFFERCTL_API_KEY", "GAFFER_API_KEY"],
+        help="Better set as GAFFERCTL_API_KEY, since others can see command lines; without it, that of 'gaffer login'.",
+    )
     @lookups_option
     @version_option("gafferctl")
     @click.pass_context
@@ -104,7 +108,8 @@ def make_program() -> Program:
         **many: Any,
     ) -> None:
         """Control a gafferd."""
-        server = Server(connect, api_key=api_key, certfile=certfile, keyfile=keyfile, cacert=cacert)
+        key = key_for(connect, api_key)
+        server = Server(connect, api_key=key, certfile=certfile, keyfile=keyfile, cacert=cacert)
         ctx.obj = ctx.with_resource(server)
 
     return gafferctl

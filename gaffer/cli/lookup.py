@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 import click
 
 from .output import View, complain, output_option, print_lines, show
-from .program import Command
+from .program import Group
 
 if TYPE_CHECKING:
     from ..httpclient import Cluster
@@ -18,19 +18,6 @@ NODES = ("NAME", "ORIGIN", "VERSION", "LABELS")
 JOBS = ("JOB", "NODES", "PROCESSES")
 SOURCES = ("JOB", "NODE", "ORIGIN", "PIDS")
 SESSIONS = ("SESSION", "JOBS")
-
-
-class Group(click.Group):
-    """The commands of ``lookup``; their options are read from ``GAFFER_<OPTION>``, too."""
-
-    command_class = Command
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        if parent is not None:
-            extra.setdefault("auto_envvar_prefix", parent.auto_envvar_prefix)
-        return super().make_context(info_name, args, parent, **extra)
 
 
 @click.group("lookup", cls=Group)

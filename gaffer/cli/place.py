@@ -55,8 +55,10 @@ class Place:
         """The gafferd; connected to when first asked."""
         if self._server is None:
             from ..httpclient import Server
+            from .keyfile import key_for
 
-            self._server = Server(self.endpoint, **self._keys)
+            key = key_for(self.endpoint, self._keys.get("api_key"))
+            self._server = Server(self.endpoint, **{**self._keys, "api_key": key})
         return self._server
 
     def close(self) -> None:

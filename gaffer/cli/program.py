@@ -47,6 +47,19 @@ class Command(click.Command):
         return super().make_context(info_name, args, parent, **extra)
 
 
+class Group(click.Group):
+    """A command with commands of its own; their options are read from ``PROGRAM_<OPTION>``, too."""
+
+    command_class = Command
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if parent is not None:
+            extra.setdefault("auto_envvar_prefix", parent.auto_envvar_prefix)
+        return super().make_context(info_name, args, parent, **extra)
+
+
 def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
     """Return the decorator that makes a function a command."""
     return click.command(name, cls=Command, **settings)

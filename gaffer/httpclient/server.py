@@ -12,6 +12,7 @@ from .transport import Transport
 
 if TYPE_CHECKING:
     from ..jobconfig import JobConfig
+    from .accounts import Accounts
     from .feeds import Feed, ServerEvent
     from .manager import ManagerChannel
 
@@ -98,6 +99,13 @@ class Server:
     def shutdown(self) -> None:
         """Make gafferd stop all jobs and end; returns at once."""
         self.transport.request("POST", "/shutdown")
+
+    @property
+    def accounts(self) -> Accounts:
+        """Logins, keys and users."""
+        from .accounts import Accounts
+
+        return Accounts(self)
 
     # lists
 

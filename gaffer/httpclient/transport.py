@@ -128,14 +128,15 @@ class Transport:
         self._ssl: ssl.SSLContext | None = None
         self._idle: deque[http.client.HTTPConnection] = deque()
 
-    def request(self, method: str, path: str, body: Any = None) -> Answer:
+    def request(self, method: str, path: str, body: Any = None, extra: Mapping[str, str] | None = None) -> Answer:
         """Send one request and return the answer.
 
         :param body: bytes are sent as they are, anything else as JSON, unless it is None.
+        :param extra: more headers.
         :raises GafferError: the class that gafferd's error stands for.
         :raises CannotConnect: no connection, no answer, or not gafferd's.
         """
-        headers, raw = self.headers, None
+        headers, raw = {**self.headers, **(extra or {})}, None
         if isinstance(body, bytes):
             raw, headers["Content-Type"] = body, "application/octet-stream"
         elif body is not None:

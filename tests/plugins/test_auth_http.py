@@ -192,6 +192,8 @@ def test_one_sees_and_deletes_ones_own_keys_and_those_below(node):
         b"{}",
         b'{"permissions": 5}',
         b'{"permissions": null}',
+        b'{"permissions": false}',
+        b'{"permissions": []}',
         b'{"permissions": {"read": ["a.b.c"]}}',
         b'{"permissions": {}, "label": 5}',
         b'{"permissions": {}, "label": "\\u0000"}',

@@ -1,0 +1,107 @@
+"""Keys of people on their own machine: ``~/.gaffer/keys.json``, one for each gafferd, readable by nobody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from ..errors import BadRequest, GafferError
+
+#: Where it is, below the home folder.
+PLACE = "~/.gaffer/keys.json"
+_MOST = 1 << 20
+
+
+class KeyFile:
+    """The file.
+
+    :param path: by default :data:`PLACE`.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        self.path = os.path.expanduser(path or PLACE)
+
+    def find(self, address: str) -> dict[str, Any] | None:
+        """Return what is known of the gafferd at *address*: at least ``api_key``; None if there is nothing.
+
+        :raises GafferError: others can read the file, or it is broken.
+        """
+        return self.all().get(address)
+
+    def all(self) -> dict[str, dict[str, Any]]:
+        """Return everything, by address."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise GafferError(f"{self.path} cannot be read: {error.strerror}") from error
+        with os.fdopen(descriptor, "rb") as file:
+            info = os.fstat(file.fileno())
+            if info.st_mode & 0o077 or info.st_uid not in (0, os.geteuid()):
+                raise GafferError(f"the keys in {self.path} can be read by others; see that only you can: chmod 600")
+            content = file.read(_MOST)
+        try:
+            found = json.loads(content)
+            if all(isinstance(one["api_key"], str) for one in found.values()):
+                return dict(found)
+        except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+            pass
+        raise GafferError(f"{self.path} is broken; delete it, and log in again with 'gaffer login'")
+
+    def put(self, address: str, entry: dict[str, Any] | None) -> None:
+        """Remember *entry* of the gafferd at *address*; None forgets it.
+
+        :raises GafferError: it cannot be written.
+        """
+        found = self.all()
+        if entry is None:
+            found.pop(address, None)
+        else:
+            found[address] = entry
+        import tempfile
+
+        folder = os.path.dirname(self.path)
+        try:
+            os.makedirs(folder, 0o700, exist_ok=True)
+            # Whole or not at all, and private from its first byte on (mkstemp makes it so).
+            descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".keys")
+            try:
+                with os.fdopen(descriptor, "w") as file:
+                    json.dump(found, file, indent=1)
+                os.replace(temporary, self.path)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+        except OSError as error:
+            raise GafferError(f"{self.path} cannot be written: {error.strerror}") from error
+
+
+def key_for(uri: str, given: str | None) -> str | None:
+    """Return the key to show to the gafferd at *uri*: the one that was *given*, else the one that is kept for it.
+
+    One that has expired is not shown: a gafferd that needs none would refuse it.
+    """
+    if given:
+        return given
+    entry = KeyFile().find(address_of(uri))
+    if entry is None or (entry.get("expires") or float("inf")) < time.time():
+        return None
+    return str(entry["api_key"])
+
+
+def address_of(uri: str) -> str:
+    """Return the one spelling of a gafferd's address under which its key is kept: scheme, host, port, path.
+
+    :raises BadRequest: it is no address.
+    """
+    from ..httpclient.transport import parse_uri
+
+    scheme, host, port, prefix = parse_uri(uri)
+    if scheme == "unix":
+        return f"unix:{os.path.abspath(host)}"
+    if not host:
+        raise BadRequest(f"'{uri}' is no address")
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{prefix}"
