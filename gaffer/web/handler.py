@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import socket
 import time
@@ -13,6 +14,7 @@ import gevent
 from gevent.pywsgi import Input, WSGIHandler
 from greenlet import GreenletExit
 
+from .chunks import Chunks
 from .head import MAX_HEAD, MAX_LINE, Head, HeadError, parse_head
 from .places import Places
 from .replies import INTERNAL, Reply, problem
@@ -114,14 +116,16 @@ class Body(Input):  # type: ignore[misc]
         super().__init__(handler.rfile, length, socket=expects, chunked_input=chunked)
         self._handler = handler
         self._deadline = 0.0
+        self._chunks = Chunks(handler.rfile, self._send_100_continue) if chunked else None
+        self._whole = io.BufferedReader(self._chunks) if self._chunks is not None else None
 
     def read(self, length: int | None = None) -> bytes:
         """Read as :meth:`io.RawIOBase.read`; raises OSError when it takes too long or ends early."""
-        return self._in_time(super().read, length)
+        return self._in_time(super().read if self._whole is None else self._whole.read, length)
 
     def readline(self, size: int | None = None) -> bytes:
         """Read one line, likewise."""
-        return self._in_time(super().readline, size)
+        return self._in_time(super().readline if self._whole is None else self._whole.readline, size)
 
     def _in_time(self, read: Any, size: int | None) -> bytes:
         if not self.content_length and not self.chunked_input:
@@ -130,14 +134,14 @@ class Body(Input):  # type: ignore[misc]
         now = time.monotonic()
         self._deadline = self._deadline or now + seconds
         with gevent.Timeout(max(0.001, self._deadline - now), SlowBody(f"it took longer than {seconds:g} s")):
-            data: bytes = read(size)
+            data: bytes = read(-1 if size is None else size)
         return data
 
     @property
     def unread(self) -> int:
         """How many bytes of the body are still to come; a guess too large where only the client knows."""
-        if self.chunked_input:
-            return 0 if self.chunk_length == 0 and not self._chunked_input_error else _SKIP + 1
+        if self._chunks is not None:
+            return 0 if self._chunks.ended else _SKIP + 1
         left = (self.content_length or 0) - self.position
         # A client that waits for "100 Continue" has sent nothing and may never do.
         return _SKIP + 1 if left and self.socket is not None else left
