@@ -23,6 +23,7 @@ BUILTIN_PLUGINS = [
     "sockjs",
     "lookup",
     "registry_memory",
+    "registry_etcd",
     "quotas",
     "auth",
     "audit",
@@ -44,9 +45,12 @@ SHARED = {
     "share/fish/vendor_completions.d": "contrib/completion/fish/*",
 }
 
+#: Only lookupds over etcd need it.
+ETCD = ["etcd3gw>=2.4"]
 DOCS = ["sphinx>=7.4"]
 TEST = [
     *DOCS,
+    *ETCD,
     "pytest>=8",
     "hypothesis>=6.100",
     "jsonschema>=4.20",
@@ -113,7 +117,7 @@ setup(
         "websocket-client>=1.7",
         "argon2-cffi>=23.1",
     ],
-    extras_require={"test": TEST, "docs": DOCS, "watch": ["watchfiles>=0.21"]},
+    extras_require={"test": TEST, "docs": DOCS, "etcd": ETCD, "watch": ["watchfiles>=0.21"]},
     entry_points={
         "console_scripts": [f"{command} = {target}" for command, target in COMMANDS.items()],
         "pytest11": ["gaffer = gaffer.testing"],

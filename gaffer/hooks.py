@@ -31,8 +31,9 @@ UNTIMED = frozenset(
         "gaffer_manager_start",
         "gaffer_manager_stopped",
         "gaffer_ready",
-        "gaffer_run_instead",
+        "gaffer_registry",
         "gaffer_routes",
+        "gaffer_run_instead",
         "gaffer_wrap_wsgi",
     )
 )

@@ -113,11 +113,11 @@ def _listen(one: LookupServer, heard: queue.Queue[tuple[LookupServer, Event | Ga
     lost = False
     while True:
         try:
-            for number, event in enumerate(one.watch(state=True)):
-                if number == 0:
-                    heard.put((one, {"event": "begin"}))
-                    lost = False
-                heard.put((one, event))
+            with one.watch(state=True) as watch:
+                heard.put((one, {"event": "begin"}))
+                lost = False
+                for event in watch:
+                    heard.put((one, event))
         except GafferError as error:
             if not lost:
                 heard.put((one, error))

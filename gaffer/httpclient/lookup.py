@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Any
 from urllib.parse import quote
 
 from ..names import check_name, parse_job_name
@@ -110,32 +110,52 @@ class LookupServer:
         return found
 
     # -- what changes ---------------------------------------------------------------------------
-    def watch(self, state: bool = False) -> Iterator[dict[str, Any]]:
-        """Yield what changes, for ever: ``{"event": "add_process", "node_info", "name", "pid"}``.
+    def watch(self, state: bool = False) -> Watch:
+        """Return an iterator over what changes from now on: ``{"event": "add_process", "node_info", "name", "pid"}``.
 
         Events are ``add_node``, ``identify``, ``remove_node``, ``add_job``, ``remove_job``, ``add_process`` and
         ``remove_process``, and ``gap`` with how many were ``lost`` because the reader is too slow.
 
         :param state: begin with events for what is there already; ``ready`` ends them.
-        :raises Disconnected: the lookupd has gone; what happens meanwhile is missed.
         """
+        return Watch(self.transport, state)
+
+
+class Watch:
+    """What changes, for ever: an iterator, to be closed or used in a ``with`` block.
+
+    Its end is :class:`~gaffer.httpclient.Disconnected`: the lookupd has gone, and what happens meanwhile is missed.
+    """
+
+    def __init__(self, transport: Transport, state: bool) -> None:
         from .sockets import Socket
 
-        websocket = Socket(self.transport, "/lookup", {"state": 1 if state else None})
-        try:
-            while (message := websocket.receive()) is not None:
-                yield self._event(message)
-            raise Disconnected(f"{LOOKUPD} at {self.uri} closed the connection: {websocket.reason or 'it stops'}")
-        finally:
-            websocket.close()
+        self._uri = transport.uri
+        self._socket = Socket(transport, "/lookup", {"state": 1 if state else None})
 
-    def _event(self, message: str | bytes) -> dict[str, Any]:
+    def __iter__(self) -> Watch:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
         import json
 
+        message = self._socket.receive()
+        if message is None:
+            raise Disconnected(f"{LOOKUPD} at {self._uri} closed the connection: {self._socket.reason or 'it stops'}")
         try:
             event = json.loads(message)
         except ValueError:
             event = None
         if not isinstance(event, dict):
-            raise NotGafferd(f"what answers /lookup at {self.uri} is not {LOOKUPD}; check the address")
+            raise NotGafferd(f"what answers /lookup at {self._uri} is not {LOOKUPD}; check the address")
         return event
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._socket.close()
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

@@ -80,7 +80,7 @@ def test_what_lookupds_answer(place):
 def test_changes_are_told(place):
     (a, _), nodes = place
     heard: list = []
-    watching = threading.Thread(target=lambda: heard.extend(_events(a.client, 6)))
+    watching = threading.Thread(target=lambda: heard.extend(_events(a.client)))
     watching.start()
     eventually(lambda: a.client.health()["connections"])
     assert (
@@ -100,16 +100,12 @@ def test_changes_are_told(place):
     ]
 
 
-def _events(client: LookupServer, seconds: float) -> list:
+def _events(client: LookupServer) -> list:
     """Return the four events after the state."""
-    found, ready = [], False
-    for event in client.watch(state=True):
-        if ready:
-            found.append(event)
-        ready = ready or event["event"] == "ready"
-        if len(found) == 4:
-            break
-    return found
+    with client.watch(state=True) as watch:
+        while next(watch)["event"] != "ready":
+            pass
+        return [next(watch) for _ in range(4)]
 
 
 def test_gaffer_lookup_merges_lookupds(place):
@@ -221,11 +217,11 @@ def test_a_lookupd_that_dies_is_found_again_and_hurts_nobody(tmp_path):
         assert node.get("/jobs/default/web")["state"] in ("running", "starting")
         with Lookupd(tmp_path, port=port) as lookupd:
             eventually(lambda: lookupd.nodes() == ["n"])
-            watching = lookupd.client.watch(state=True)
-            assert next(watching)["event"] == "add_node"
-            lookupd.kill()
-            with pytest.raises(Disconnected):
-                list(watching)
+            with lookupd.client.watch(state=True) as watching:
+                assert next(watching)["event"] == "add_node"
+                lookupd.kill()
+                with pytest.raises(Disconnected):
+                    list(watching)
             lookupd.start()
             eventually(lambda: [one["sources"][0]["pids"] for one in lookupd.client.jobs()] == [[1]])
             assert node.get("/health")["plugins"]["lookup"]["lookupds"][f"127.0.0.1:{port}"]["losses"] == 1

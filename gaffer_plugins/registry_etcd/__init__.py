@@ -1,0 +1,32 @@
+"""The registry ``etcd://``: any number of lookupds that know the same, each of which may die."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gaffer import Plugin, hookimpl
+from gaffer.version import __version__
+
+if TYPE_CHECKING:
+    from gaffer.lookupd.backends import Backend
+
+__all__ = ["EtcdRegistry"]
+
+
+class EtcdRegistry(Plugin):
+    """Answers for ``etcd://``."""
+
+    name = "registry_etcd"
+    version = __version__
+    description = "gaffer_lookupd: nodes are kept in etcd"
+
+    @hookimpl
+    def gaffer_registry(self, url: str) -> Backend | None:
+        """Return the registry in the etcd at *url*."""
+        if not url.startswith("etcd:"):
+            return None
+        # Late: the client is needed by lookupds only, and only by some.
+        from .backend import EtcdBackend
+        from .places import read_url
+
+        return EtcdBackend(read_url(url))

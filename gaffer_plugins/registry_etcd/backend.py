@@ -1,0 +1,181 @@
+"""The backend: writes what nodes say here, and brings what other lookupds have written into the registry."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult
+
+from gaffer.errors import BadRequest, TooLarge
+from gaffer.lookupd.backends import Backend
+from gaffer.lookupd.records import Key, Record, load_record
+from gaffer.lookupd.registry import HERE, Registry
+
+from .client import PATIENCE, Compacted, Entry, Etcd, EtcdError
+from .places import Place, parse_key, record_key
+from .writer import Writer
+
+log = logging.getLogger("gaffer_lookupd")
+
+#: Seconds between two looks whether the member that is watched still belongs to the majority. A watch that is
+#: cut off is silent, and silence is also what it says when nothing happens.
+LOOK = 1.0
+#: Seconds between two attempts to begin anew.
+PAUSE = 0.3
+
+
+class EtcdBackend(Backend):
+    """Records in etcd: each lookupd has a copy of each node that is connected to it, under a lease of the node's.
+
+    So a node is known while one lookupd hears it, and no lookupd can take another one's word back.
+    """
+
+    name = "etcd"
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._etcd = Etcd(place)
+        #: Our name among the lookupds.
+        self.id = secrets.token_hex(8)
+        self._registry: Registry | None = None
+        self._writer: Writer | None = None
+        self._reader: gevent.Greenlet | None = None
+        self._reason = "etcd has not answered yet"
+        self._current = time.monotonic()
+        self._seen = 0
+        self._resyncs = self._refused = 0
+
+    # -- life -----------------------------------------------------------------------------------
+    def start(self, registry: Registry, ttl: float) -> None:
+        """Begin to write and to read; both go on until etcd answers."""
+        self._registry = registry
+        self._writer = Writer(self._etcd, lambda key: record_key(self._place.prefix, key, self.id), ttl)
+        self._reader = gevent.spawn(self._follow)
+
+    def stop(self) -> None:
+        """End. Leases run out by themselves: nodes that come back soon are never missed."""
+        if self._writer is not None:
+            self._writer.stop()
+        if self._reader is not None:
+            self._reader.kill(block=False)
+
+    # -- nodes that are connected here ----------------------------------------------------------
+    def changed(self, record: Record) -> None:
+        """Write a node."""
+        if self._writer is not None:
+            self._writer.changed(record)
+
+    def alive(self, key: Key) -> None:
+        """Keep a node's lease alive."""
+        if self._writer is not None:
+            self._writer.alive(key)
+
+    def left(self, key: Key) -> None:
+        """Take a node back."""
+        if self._writer is not None:
+            self._writer.left(key)
+
+    # -- how it is ------------------------------------------------------------------------------
+    def stale(self) -> dict[str, Any] | None:
+        """Return since when etcd does not answer, and why."""
+        if not self._reason:
+            return None
+        return {"seconds": round(time.monotonic() - self._current, 1), "reason": self._reason}
+
+    def health(self) -> dict[str, Any]:
+        """Return which member is asked, and how much there is to write."""
+        written = self._writer.health() if self._writer is not None else {}
+        return {"member": self._etcd.url, "id": self.id, "resyncs": self._resyncs, "refused": self._refused, **written}
+
+    # -- what others have written ----------------------------------------------------------------
+    def _follow(self) -> None:
+        while True:
+            member = self._etcd.member
+            try:
+                self._follow_member(member)
+            except Compacted:
+                continue
+            except Exception as error:
+                if not isinstance(error, EtcdError):
+                    log.error("what etcd at %s says is not understood: %r", member.base_url, error, exc_info=error)
+                self._lost(str(error))
+                self._etcd.next(member)
+            gevent.sleep(PAUSE)
+
+    def _lost(self, reason: str) -> None:
+        if not self._reason or not self._resyncs and not self._reason.startswith("etcd at"):
+            log.error("%s; answers are marked as stale, trying again", reason)
+        self._reason = reason
+
+    def _follow_member(self, member: Any) -> None:
+        """Read everything, then what changes, for as long as one member is good for that."""
+        revision, entries = self._etcd.read(member, self._place.prefix)
+        self._take_all(entries)
+        self._seen = revision
+        self._resyncs += 1
+        failed: AsyncResult[None] = AsyncResult()
+        watching = gevent.spawn(self._watch, member, revision + 1, failed)
+        looking = gevent.spawn(self._look, member, failed)
+        if self._reason and self._resyncs > 1:
+            log.info("etcd at %s answers; the registry is current", member.base_url)
+        self._reason = ""
+        try:
+            failed.get()
+        finally:
+            gevent.killall([watching, looking], block=False)
+
+    def _watch(self, member: Any, revision: int, failed: AsyncResult[None]) -> None:
+        try:
+            for entries in self._etcd.watch(member, self._place.prefix, revision):
+                for entry in entries:
+                    self._take(entry)
+                    self._seen = max(self._seen, entry.revision)
+        except Exception as error:
+            failed.set_exception(error)
+
+    def _look(self, member: Any, failed: AsyncResult[None]) -> None:
+        """Find out when a member does not answer any more, or answers and its watch is behind."""
+        try:
+            while True:
+                self._current = time.monotonic()
+                gevent.sleep(LOOK)
+                latest = self._etcd.latest(member, self._place.prefix)
+                if latest > self._seen:
+                    gevent.sleep(PATIENCE)
+                if latest > self._seen:
+                    raise EtcdError(f"etcd at {member.base_url}: its watch tells nothing any more")
+        except Exception as error:
+            failed.set_exception(error)
+
+    def _take_all(self, entries: list[Entry]) -> None:
+        """Take a whole state: what is not in it is gone."""
+        assert self._registry is not None
+        there = {found for entry in entries if (found := self._take(entry)) is not None}
+        for key, holder in self._registry.held():
+            if holder != HERE and (key, holder) not in there:
+                self._registry.drop(key, holder)
+
+    def _take(self, entry: Entry) -> tuple[Key, str] | None:
+        """Take one change; returns whose copy of which node it is, None if it is nothing for us."""
+        assert self._registry is not None
+        try:
+            key, holder = parse_key(self._place.prefix, entry.key)
+            if holder == self.id:
+                return None
+            if entry.value is None:
+                self._registry.drop(key, holder)
+                return None
+            record = load_record(entry.value)
+            if record.info.key != key:
+                raise BadRequest(f"the record at {entry.key[:200]!r} is another node's")
+            self._registry.put(record, holder, entry.revision)
+            return key, holder
+        except (BadRequest, TooLarge) as error:
+            self._refused += 1
+            if self._refused in (1, 10, 100) or self._refused % 1000 == 0:
+                log.error("etcd: %s", error)
+            return None

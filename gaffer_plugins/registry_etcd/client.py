@@ -1,0 +1,224 @@
+"""A cluster of etcd: requests go to one member, and to the next when that one fails (client etcd3gw)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, Iterator, NamedTuple
+
+from gaffer.errors import GafferError, PluginError
+
+from .places import Place
+
+#: Seconds that a member has for an answer.
+PATIENCE = 1.5
+#: A line of a watch may have this many bytes; etcd's own limit for a value is below it.
+_LONGEST = 16 << 20
+
+
+class EtcdError(GafferError):
+    """etcd does not answer, or not as it should."""
+
+    code = "etcd"
+    status = 503
+
+
+class LeaseGone(EtcdError):
+    """The lease has expired meanwhile."""
+
+
+class Compacted(EtcdError):
+    """What is to be watched is forgotten already: the state has to be read anew."""
+
+
+class Entry(NamedTuple):
+    """A key with its value; without one it was deleted."""
+
+    key: str
+    value: bytes | None
+    revision: int
+
+
+class Etcd:
+    """The members of a cluster.
+
+    :raises PluginError: etcd3gw is not installed.
+    """
+
+    def __init__(self, place: Place) -> None:
+        try:
+            from etcd3gw.client import Etcd3Client
+            from etcd3gw.exceptions import Etcd3Exception
+            from requests import RequestException
+        except ImportError as error:
+            sentence = f"etcd:// needs etcd3gw ({error}); install it: pip install 'gaffer[etcd]'"
+            raise PluginError(sentence) from None
+        self._errors = (RequestException, Etcd3Exception, ValueError, KeyError)
+        self._members: list[Any] = []
+        for host, port in place.members:
+            member = Etcd3Client(
+                host,
+                port,
+                "https" if place.tls else "http",
+                place.cacert,
+                place.keyfile,
+                place.certfile,
+                timeout=PATIENCE,
+            )
+            # A proxy of the environment is for the web, and has no business between machines.
+            member.session.trust_env = False
+            self._members.append(member)
+        self._chosen = 0
+
+    @property
+    def member(self) -> Any:
+        """The member that is asked at present."""
+        return self._members[self._chosen]
+
+    @property
+    def url(self) -> str:
+        """Its URL."""
+        return str(self.member.base_url)
+
+    def next(self, failed: Any) -> None:
+        """Ask another member from now on, if it is *failed* that is asked at present."""
+        if failed is self.member:
+            self._chosen = (self._chosen + 1) % len(self._members)
+
+    def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer of the first member that gives one.
+
+        :raises LeaseGone: it names a lease that has expired. :raises EtcdError: no member answers.
+        """
+        problem: EtcdError | None = None
+        for _ in self._members:
+            member = self.member
+            try:
+                return self.ask(member, path, body)
+            except LeaseGone:
+                raise
+            except EtcdError as error:
+                problem = error
+                self.next(member)
+        assert problem is not None
+        raise problem
+
+    def ask(self, member: Any, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer of one member.
+
+        :raises LeaseGone: it names a lease that has expired. :raises EtcdError: there is none.
+        """
+        try:
+            answer = member.post(member.get_url(path), json=body)
+        except self._errors as error:
+            raise _problem(member.base_url, error) from None
+        if not isinstance(answer, dict):
+            raise EtcdError(f"what answers at {member.base_url} is not etcd")
+        return answer
+
+    # -- what a registry does -------------------------------------------------------------------
+    def grant(self, ttl: int) -> int:
+        """Return a new lease of *ttl* seconds."""
+        return int(self.call("/lease/grant", {"TTL": ttl, "ID": 0})["ID"])
+
+    def keep(self, lease: int) -> None:
+        """Let a lease live on.
+
+        :raises LeaseGone: it has expired.
+        """
+        if int(self.call("/lease/keepalive", {"ID": lease}).get("result", {}).get("TTL", 0)) <= 0:
+            raise LeaseGone("the lease has expired")
+
+    def revoke(self, lease: int) -> None:
+        """End a lease: what is kept by it is deleted."""
+        try:
+            self.call("/lease/revoke", {"ID": lease})
+        except LeaseGone:
+            pass
+
+    def put(self, key: str, value: bytes, lease: int) -> None:
+        """Write *key*, as long as *lease* lives."""
+        self.call("/kv/put", {"key": _encode(key.encode()), "value": _encode(value), "lease": lease})
+
+    def read(self, member: Any, prefix: str) -> tuple[int, list[Entry]]:
+        """Return the revision and everything below *prefix*, as the majority of the cluster has it."""
+        answer = self.ask(member, "/kv/range", _below(prefix))
+        return int(answer["header"]["revision"]), [_entry(one) for one in answer.get("kvs", ())]
+
+    def latest(self, member: Any, prefix: str) -> int:
+        """Return the revision of the latest change below *prefix*, as the majority of the cluster has it."""
+        newest = {"limit": 1, "sort_order": "DESCEND", "sort_target": "MOD", "keys_only": True}
+        answer = self.ask(member, "/kv/range", _below(prefix) | newest)
+        return max((int(one["mod_revision"]) for one in answer.get("kvs", ())), default=0)
+
+    def watch(self, member: Any, prefix: str, revision: int) -> Iterator[list[Entry]]:
+        """Yield changes below *prefix* from *revision* on, for ever; an empty list says that it has begun.
+
+        :raises Compacted: *revision* is forgotten. :raises EtcdError: the member has gone.
+        """
+        request = {"create_request": _below(prefix) | {"start_revision": revision}}
+        response: Any = None
+        try:
+            response = member.session.post(
+                member.get_url("/watch"), json=request, stream=True, timeout=(PATIENCE, None)
+            )
+            if response.status_code != 200:
+                raise EtcdError(f"etcd at {member.base_url} answered a watch with status {response.status_code}")
+            for line in _lines(response.iter_content(chunk_size=None)):
+                yield _changes(json.loads(line), member.base_url)
+        except self._errors as error:
+            raise _problem(member.base_url, error) from None
+        finally:
+            if response is not None:
+                response.close()
+        raise EtcdError(f"etcd at {member.base_url} ended the watch")
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _LONGEST:
+            raise ValueError("a line of the watch is too long")
+        yield from (line for line in lines if line.strip())
+
+
+def _changes(message: dict[str, Any], url: str) -> list[Entry]:
+    result = message.get("result")
+    if not isinstance(result, dict):
+        raise EtcdError(f"etcd at {url} ended the watch: {str(message.get('error'))[:200]}")
+    if result.get("canceled"):
+        kind = Compacted if int(result.get("compact_revision") or 0) else EtcdError
+        raise kind(f"etcd at {url} ended the watch: {result.get('cancel_reason', 'the revision is compacted')}")
+    return [_entry(event["kv"], event.get("type") == "DELETE") for event in result.get("events", ())]
+
+
+def _entry(kv: dict[str, Any], deleted: bool = False) -> Entry:
+    value = None if deleted else base64.b64decode(kv.get("value", ""))
+    return Entry(base64.b64decode(kv["key"]).decode("utf-8", "replace"), value, int(kv["mod_revision"]))
+
+
+def _below(prefix: str) -> dict[str, Any]:
+    """Return the range of keys that begin with *prefix* and a slash; 0 is what follows the slash."""
+    return {"key": _encode(f"{prefix}/".encode()), "range_end": _encode(f"{prefix}0".encode())}
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _problem(url: str, error: BaseException) -> EtcdError:
+    """Return the sentence for what went wrong; the libraries' own are long and repeat themselves."""
+    detail = str(getattr(error, "detail_text", "") or error)
+    if "requested lease not found" in detail:
+        return LeaseGone("the lease has expired")
+    lowered = detail.lower()
+    for sign, words in (
+        ("refused", "connection refused"),
+        ("timed out", "no answer in time"),
+        ("certificate", "its certificate is not accepted"),
+        ("no leader", "the cluster has no leader"),
+    ):
+        if sign in lowered:
+            return EtcdError(f"etcd at {url}: {words}")
+    return EtcdError(f"etcd at {url}: {type(error).__name__}: {detail[:200]}")

@@ -1,0 +1,158 @@
+"""Writing what nodes say here into etcd: one lease for each node, the latest state only, again until it is there."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import Any, Callable
+
+import gevent
+from gevent.event import Event
+
+from gaffer.lookupd.records import Key, Record
+
+from .client import Etcd, EtcdError, LeaseGone
+
+log = logging.getLogger("gaffer_lookupd")
+
+#: Nodes that are written at the same time.
+WORKERS = 6
+#: Seconds between two attempts when etcd does not answer.
+PAUSE = 0.5
+_NO_LEASE = 0
+
+
+class Slot:
+    """One node: what is to be written, and what has been."""
+
+    __slots__ = ("record", "dirty", "lease", "kept", "alive")
+
+    def __init__(self) -> None:
+        self.record: Record | None = None
+        self.dirty = False
+        self.alive = False
+        self.lease = _NO_LEASE
+        #: When the lease was granted or kept alive.
+        self.kept = 0.0
+
+
+class Writer:
+    """Brings the nodes of one lookupd to etcd.
+
+    :param place: returns the key of a node's record.
+    :param ttl: seconds that a lease lives.
+    """
+
+    def __init__(self, etcd: Etcd, place: Callable[[Key], str], ttl: float) -> None:
+        self._etcd, self._place, self._ttl = etcd, place, ttl
+        self._slots: dict[Key, Slot] = {}
+        #: Nodes with something to do, the one that waits for longest first.
+        self._tasks: dict[Key, None] = {}
+        self._busy: set[Key] = set()
+        self._bell = Event()
+        self._greenlets = [gevent.spawn(self._work) for _ in range(WORKERS)]
+        self.reason = ""
+
+    @property
+    def waiting(self) -> int:
+        """How many nodes are not written yet."""
+        return len(self._tasks)
+
+    def stop(self) -> None:
+        """Write no more; leases run out by themselves."""
+        gevent.killall(self._greenlets, block=False)
+
+    # -- what is to be done ---------------------------------------------------------------------
+    def changed(self, record: Record) -> None:
+        """A node is new, or says something new."""
+        slot = self._slots.setdefault(record.info.key, Slot())
+        slot.record, slot.dirty = record, True
+        self._do(record.info.key)
+
+    def alive(self, key: Key) -> None:
+        """A node gave a sign of life; leases are kept alive long before their end, and not at each message."""
+        slot = self._slots.get(key)
+        if slot is not None and time.monotonic() - slot.kept > self._ttl / 6:
+            slot.alive = True
+            self._do(key)
+
+    def left(self, key: Key) -> None:
+        """A node has gone."""
+        slot = self._slots.get(key)
+        if slot is not None:
+            slot.record, slot.dirty = None, True
+            self._do(key)
+
+    def _do(self, key: Key) -> None:
+        self._tasks[key] = None
+        self._bell.set()
+
+    # -- doing it -------------------------------------------------------------------------------
+    def _work(self) -> None:
+        while True:
+            key = next((one for one in self._tasks if one not in self._busy), None)
+            if key is None:
+                self._bell.clear()
+                self._bell.wait()
+                continue
+            self._work_at(key)
+
+    def _work_at(self, key: Key) -> None:
+        del self._tasks[key]
+        self._busy.add(key)
+        pause = 0.0
+        try:
+            self._write(key, self._slots[key])
+            self._tell("")
+        except LeaseGone:
+            self._slots[key].lease, self._slots[key].dirty = _NO_LEASE, True
+            self._tasks[key] = None
+        except EtcdError as error:
+            self._tell(str(error))
+            self._tasks[key] = None
+            pause = PAUSE
+        finally:
+            self._busy.discard(key)
+            if key in self._tasks:
+                self._bell.set()  # it changed meanwhile, and nobody else would look
+        gevent.sleep(pause)
+
+    def _tell(self, reason: str) -> None:
+        if reason and not self.reason:
+            log.error("%s; nodes that are connected here are not known to other lookupds, trying again", reason)
+        if self.reason and not reason:
+            log.info("etcd takes what is written again")
+        self.reason = reason
+
+    def _write(self, key: Key, slot: Slot) -> None:
+        dirty, slot.dirty, slot.alive = slot.dirty, False, False
+        try:
+            if slot.record is None:
+                self._remove(key, slot)
+            elif dirty or slot.lease == _NO_LEASE:
+                self._store(key, slot, slot.record)
+            else:
+                self._etcd.keep(slot.lease)
+                slot.kept = time.monotonic()
+        except EtcdError:
+            slot.dirty = slot.dirty or dirty
+            raise
+
+    def _store(self, key: Key, slot: Slot, record: Record) -> None:
+        if slot.lease == _NO_LEASE:
+            slot.lease = self._etcd.grant(max(1, math.ceil(self._ttl)))
+            slot.kept = time.monotonic()
+        self._etcd.put(self._place(key), record.dump(), slot.lease)
+
+    def _remove(self, key: Key, slot: Slot) -> None:
+        lease = slot.lease
+        if lease != _NO_LEASE:
+            self._etcd.revoke(lease)
+            slot.lease = _NO_LEASE
+        if slot.record is None:  # it may have come back meanwhile
+            self._slots.pop(key, None)
+
+    def health(self) -> dict[str, Any]:
+        """Return how many nodes are written, and how many are not yet."""
+        return {"written": len(self._slots) - len(self._tasks), "waiting": len(self._tasks)}

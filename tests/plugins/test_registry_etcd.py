@@ -1,0 +1,79 @@
+"""gaffer_plugins.registry_etcd without etcd: URLs, keys and what a watch says."""
+
+from base64 import b64encode
+
+import pytest
+
+from gaffer.errors import BadRequest, ConfigError
+from gaffer.lookupd.records import Key
+from gaffer_plugins.registry_etcd.client import Compacted, EtcdError, LeaseGone, _changes, _lines, _problem
+from gaffer_plugins.registry_etcd.places import PREFIX, Place, parse_key, read_url, record_key
+
+
+@pytest.mark.parametrize(
+    "url, place",
+    [
+        ("etcd://a", Place((("a", 2379),))),
+        ("etcd://a:1,b,[::1]:3/x/", Place((("a", 1), ("b", 2379), ("::1", 3)), "/x")),
+        ("etcd://a?tls=1", Place((("a", 2379),), tls=True)),
+        ("etcd://a?cacert=c.pem", Place((("a", 2379),), tls=True, cacert="c.pem")),
+    ],
+)
+def test_urls(url, place):
+    assert read_url(url) == place
+
+
+@pytest.mark.parametrize(
+    "url, words",
+    [
+        ("etcd:", "a member has no host"),
+        ("etcd://a,,b", "a member has no host"),
+        ("etcd://a:x", "Port could not be cast"),
+        ("etcd://u:p@a", "client certificates are"),
+        ("etcd://a?certfile=x", "belong together"),
+        ("etcd://a?colour=red", "there is no colour"),
+    ],
+)
+def test_what_is_no_url(url, words):
+    with pytest.raises(ConfigError, match=words) as caught:
+        read_url(url)
+    assert "write etcd://host:port[,host:port]" in str(caught.value)
+
+
+def test_keys():
+    key = Key("a/b c", "http://[::1]:5000/x")
+    text = record_key(PREFIX, key, "me")
+    assert text.count("/") == PREFIX.count("/") + 4 and parse_key(PREFIX, text) == (key, "me")
+    for wrong in ("/other/nodes/a/b/c", f"{PREFIX}/nodes/a/b", f"{PREFIX}/nodes/a//c", f"{PREFIX}/x"):
+        with pytest.raises(BadRequest):
+            parse_key(PREFIX, wrong)
+
+
+def kv(key, value=b"", revision=1):
+    return {"key": b64encode(key).decode(), "value": b64encode(value).decode(), "mod_revision": str(revision)}
+
+
+def test_what_a_watch_says():
+    assert _changes({"result": {"created": True}}, "u") == []
+    events = [
+        {"kv": kv(b"k", b"v", 7)},
+        {"type": "DELETE", "kv": {"key": b64encode(b"k").decode(), "mod_revision": "8"}},
+    ]
+    assert _changes({"result": {"events": events}}, "u") == [("k", b"v", 7), ("k", None, 8)]
+    with pytest.raises(Compacted):
+        _changes({"result": {"canceled": True, "compact_revision": "5"}}, "u")
+    for wrong in ({"result": {"canceled": True}}, {"error": {"message": "no"}}, {}):
+        with pytest.raises(EtcdError):
+            _changes(wrong, "u")
+
+
+def test_lines_come_in_any_pieces():
+    assert list(_lines(iter([b"a", b"b\nc\n\n", b"d", b"\nrest"]))) == [b"ab", b"c", b"d"]
+
+
+def test_errors_are_short():
+    assert str(_problem("http://e", OSError("HTTPConnectionPool(…): [Errno 111] Connection refused"))) == (
+        "etcd at http://e: connection refused"
+    )
+    assert isinstance(_problem("http://e", OSError("etcdserver: requested lease not found")), LeaseGone)
+    assert "ValueError: x" in str(_problem("http://e", ValueError("x" * 999)))
