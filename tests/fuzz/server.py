@@ -21,7 +21,9 @@ from tests.programs.gafferd import Gafferd
 
 #: A gafferd that waits less than usual.
 OPTIONS = "http_head_timeout = 1\nhttp_body_timeout = 1\nhttp_idle_timeout = 2\n"
-JOBS = "[process:web]\ncmd = sleep 1000\nredirect_output = out\nredirect_input = true\n"
+JOBS = (
+    "[process:web]\ncmd = sleep 1000\nredirect_output = out\nredirect_input = true\n[process:kept]\ncmd = sleep 1000\n"
+)
 #: Longer than any of its patience, in seconds.
 PATIENCE = 10.0
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
