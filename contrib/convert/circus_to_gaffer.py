@@ -13,11 +13,12 @@ import os
 import re
 import sys
 
-from common import Job, Notes, Section, command, main, read, settings, true, variable, write
+from common import Job, Notes, Section, command, file_name, log_settings, main, read, settings, true, variable, write
 
 _EXPANSION = re.compile(r"\$\(circus\.([A-Za-z0-9_.]+)\)|\(\(circus\.([A-Za-z0-9_.]+)\)\)", re.IGNORECASE)
 _LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "critical": "critical"}
-_LOGS = "gaffer keeps the last output of every process (gafferctl logs) and writes no file of its own for it"
+_LOGS = "the output is kept for gafferctl logs, and stdout_logfile appends it to a file"
+_SIZES = {"logfile_maxbytes": "_stream.max_bytes", "logfile_backups": "_stream.backup_count"}
 _WHY = {
     "stdout_stream.*": _LOGS,
     "stderr_stream.*": _LOGS,
@@ -149,8 +150,24 @@ def _job(section: Section, env: dict[str, str], rule: list[str], ranks: dict[str
         flapping=_flapping(section, rule, notes),
         redirect_output="stdout, stderr",
     )
+    found |= _logs(section, expand)
+    found |= log_settings(section, notes, _SIZES) if "stdout_logfile" in found or "stderr_logfile" in found else {}
     notes.leftovers(section, _WHY, "has no counterpart")
     return Job("", section.name, found, {key: expand(text, key) for key, text in env.items()})
+
+
+def _logs(section: Section, expand: _Expansion) -> dict[str, str]:
+    """Return the log files of circus' FileStream."""
+    found = {}
+    for stream in ("stdout", "stderr"):
+        kind = section.options.get(f"{stream}_stream.class")
+        if kind is not None and kind.text.rpartition(".")[2] == "FileStream":
+            section.take(f"{stream}_stream.class")
+            name = section.take(f"{stream}_stream.filename")
+            found[f"{stream}_logfile"] = file_name(expand(name, f"{stream}_stream.filename"))
+            if section.take(f"{stream}_stream.time_format"):
+                found["logfile_timestamps"] = "true"
+    return found
 
 
 def _flapping(section: Section, rule: list[str], notes: Notes) -> str:

@@ -139,6 +139,26 @@ def _word(word: str) -> str:
     return '"' + "".join(shown) + '"'
 
 
+def file_name(text: str) -> str:
+    """Return the name of a log file, in which gaffer replaces nothing."""
+    return text.replace("%", "%%")
+
+
+def log_settings(section: Section, notes: Notes, sizes: dict[str, str]) -> dict[str, str]:
+    """Return the settings of rotation; gaffer has them once for both streams.
+
+    :param sizes: the options of each setting but for their beginning: ``{"logfile_maxbytes": "_logfile_maxbytes"}``.
+    """
+    found: dict[str, str] = {}
+    for setting, ending in sizes.items():
+        for stream in ("stdout", "stderr"):
+            option = section.options.pop(stream + ending, None)
+            if option is not None and found.setdefault(setting, option.text) != option.text:
+                told = f"[{section.header}] {stream}{ending}: {setting} is {found[setting]}, for both streams"
+                notes.add(option, told)
+    return found
+
+
 @dataclass
 class Job:
     """A job of the gafferd.ini to be."""

@@ -14,12 +14,28 @@ import shlex
 import sys
 from typing import Iterable
 
-from common import Job, Notes, Option, Section, command, main, read, settings, true, variable, write
+from common import (
+    Job,
+    Notes,
+    Option,
+    Section,
+    command,
+    file_name,
+    log_settings,
+    main,
+    read,
+    settings,
+    true,
+    variable,
+    write,
+)
 
 _RESTART = {"true": "always", "false": "never", "unexpected": "on-failure"}
 _LEVELS = {"critical": "critical", "error": "error", "warn": "warning", "info": "info"}
 _EXPANSION = re.compile(r"%\(([A-Za-z0-9_]+)\)([-0-9]*[ds])|%%")
-_LOGS = "gaffer keeps the last output of every process (gafferctl logs) and writes no file of its own for it"
+_SIZES = {"logfile_maxbytes": "_logfile_maxbytes", "logfile_backups": "_logfile_backups"}
+_DEVICES = {"/dev/fd/1": "/dev/stdout", "/dev/fd/2": "/dev/stderr"}
+_NUMBER = re.compile(r"%\(process_num\)(0?[0-9]*[ds])")
 _WHY = {
     "process_name": "names of processes are gaffer's own: web.1, web.2",
     "numprocs_start": "copies are counted from 0",
@@ -27,8 +43,10 @@ _WHY = {
     "stderr_syslog": "let the command pipe into logger",
     "stdout_events_enabled": "output can be followed over HTTP instead",
     "stderr_events_enabled": "output can be followed over HTTP instead",
-    "stdout_*": _LOGS,
-    "stderr_*": _LOGS,
+    "stdout_capture_maxbytes": "output is always kept: gafferctl logs",
+    "stderr_capture_maxbytes": "output is always kept: gafferctl logs",
+    "stdout_logfile": "gaffer makes up no names; the output is kept for gafferctl logs",
+    "stderr_logfile": "gaffer makes up no names; the output is kept for gafferctl logs",
     "stopasgroup": "gaffer always stops the whole group",
     "killasgroup": "gaffer always stops the whole group",
     "serverurl": "processes find gafferd under its own address",
@@ -39,7 +57,7 @@ _WHY_DAEMON = {
     "minfds": "gafferd raises its limit by itself",
     "minprocs": "set the limit where gafferd is started",
     "directory": "start gafferd in that folder",
-    "childlogdir": _LOGS,
+    "childlogdir": "name the files, or set logfile_dir",
 }
 _WHY_SERVER = {"username": "gaffer has API keys: require_key", "password": "gaffer has API keys: require_key"}
 _MAY_DIFFER = ("command", "directory", "environment")
@@ -184,11 +202,29 @@ def _job(
         umask=section.take("umask"),
         redirect_output="out, out" if true(section.take("redirect_stderr", "false")) else "out, err",
     )
+    found |= _logs(section, expand, count)
+    found |= log_settings(section, notes, _SIZES) if "stdout_logfile" in found or "stderr_logfile" in found else {}
     for key in ("stopasgroup", "killasgroup"):
         if true(section.options.get(key, Option("false", "", 0)).text):
             section.take(key)
     notes.leftovers(section, _WHY, "has no counterpart")
     return Job(session, name, found, {**env, **own})
+
+
+def _logs(section: Section, expand: _Expansion, count: int) -> dict[str, str]:
+    """Return the log files; a copy's number stays a placeholder."""
+    found = {}
+    for key in ("stdout_logfile", "stderr_logfile"):
+        text = section.options.get(key, _USUAL).text
+        if text.strip().lower() in ("none", "off"):
+            section.take(key)
+        elif key in section.options and text.strip().lower() not in ("auto", "syslog"):
+            section.take(key)
+            # Every second piece is the form of a number.
+            pieces = (_NUMBER if count > 1 else re.compile("$^()")).split(text)
+            names = [f"%(index){piece}" if at % 2 else file_name(expand(piece, key)) for at, piece in enumerate(pieces)]
+            found[key] = _DEVICES.get(text.strip(), "".join(names))
+    return found
 
 
 def _flapping(retries: str, startsecs: str) -> str:

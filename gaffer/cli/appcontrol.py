@@ -53,9 +53,10 @@ def _control(
 @timeout_option(TIMEOUT_HELP)
 @click.pass_context
 def reload(ctx: click.Context, name: str | None, no_wait: bool, timeout: float | None) -> None:
-    """Replace all processes of the application, with the configured number of them; wait until they run well.
+    """Replace all processes of the application.
 
-    Types that were stopped stay so. What the Procfile says now is taken over by load, not by reload.
+    It gets the configured number of them and waits until they run well. Types that were stopped stay so. What
+    the Procfile says now is taken over by load, not by reload.
     """
     jobs = []
     for info in Remote(ctx.obj).infos(name):
@@ -73,9 +74,10 @@ def reload(ctx: click.Context, name: str | None, no_wait: bool, timeout: float |
 @timeout_option(TIMEOUT_HELP)
 @click.pass_context
 def stop(ctx: click.Context, names: tuple[str, ...], no_wait: bool, timeout: float | None) -> None:
-    """Stop the application, or some types of it; wait until no process is left.
+    """Stop the application, or some types of it.
 
-    TYPE may be APP.TYPE too, and APP.* means all of another application. 'gafferctl start' starts them again.
+    It waits until no process is left. TYPE may be APP.TYPE too, and APP.* means all of another application.
+    'gafferctl start' starts them again.
     """
     jobs = Remote(ctx.obj).find(names)
     _control(ctx, jobs[::-1], Job.stop, lambda info: has_stopped, no_wait, timeout)

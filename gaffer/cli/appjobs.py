@@ -29,7 +29,7 @@ def load(
     dry_run: bool,
     name: str | None,
 ) -> None:
-    """Load the application into gafferd and start it; or bring it up to date there.
+    """Load the application, or bring it up to date there.
 
     NAME is what it is called there, by default what its folder is called; FILE is another Procfile.
 

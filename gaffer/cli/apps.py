@@ -100,7 +100,10 @@ class Remote:
 @output_option
 @click.pass_obj
 def apps(place: Place, output: str) -> None:
-    """List the applications that gafferd has, the session 'default' among them if it has jobs."""
+    """List the applications that gafferd has.
+
+    The session 'default' is among them if it has jobs.
+    """
     server = place.server
     found: dict[str, list[dict[str, Any]]] = {}
     for name in map(parse_job_name, server.jobs()):

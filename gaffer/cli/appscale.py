@@ -49,10 +49,11 @@ def parse(words: Sequence[str], is_app: bool = False) -> tuple[str | None, list[
 @click.argument("words", nargs=-1, required=True, metavar="[APP] TYPE=N|TYPE+N|TYPE-N...")
 @click.pass_obj
 def scale(place: Place, words: tuple[str, ...]) -> None:
-    """Change how many processes types have, all of them or none: an unknown type changes nothing.
+    """Change how many processes types have.
 
-    TYPE=N sets the number, TYPE+N adds to it and TYPE-N takes away, never below 0. APP is what the application is
-    called on gafferd, by default what its folder is called.
+    An unknown type changes nothing, not even the others. TYPE=N sets the number, TYPE+N adds to it and TYPE-N
+    takes away, never below 0. APP is what the application is called on gafferd, by default what its folder is
+    called.
     """
     remote = Remote(place)
     app, wanted = parse(words, _means_app(remote, words))

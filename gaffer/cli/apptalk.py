@@ -24,9 +24,10 @@ from .targets import find_processes
 @logs_options
 @click.pass_context
 def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
-    """Show what the application wrote, or some types or processes of it.
+    """Show what the application wrote.
 
-    With -f it goes on with what they write. TYPE may be APP.TYPE or APP.* too, and PID as ps shows it: web.3.
+    TYPE or PID shows some of it only. With -f it goes on with what is written. TYPE may be APP.TYPE or APP.*
+    too, and PID as ps shows it: web.3.
     """
     remote = Remote(ctx.obj)
     found: dict[JobName | int, None] = {}
@@ -42,11 +43,11 @@ def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
 @send_options
 @click.pass_context
 def send(ctx: click.Context, /, target: str, data: tuple[str, ...], **wish: Any) -> None:
-    """Write to the stdin of a process, which a type has that GAFFER_REDIRECT_INPUT names in .env.
+    """Write to the stdin of a process.
 
-    DATA is sent as a line, its words with spaces between them. With -, or without DATA, what comes on stdin is sent
-    byte by byte, to its end: on a terminal line by line, until ctrl-D. TYPE may be APP.TYPE too, and PID as ps shows
-    it: web.3.
+    A type has one if GAFFER_REDIRECT_INPUT names it in .env. DATA is sent as a line, its words with spaces
+    between them. With -, or without DATA, what comes on stdin is sent byte by byte, to its end: on a terminal
+    line by line, until ctrl-D. TYPE may be APP.TYPE too, and PID as ps shows it: web.3.
     """
     remote = Remote(ctx.obj)
     send_to(ctx, remote.server, remote.word(target), data, **wish)
@@ -58,9 +59,9 @@ def send(ctx: click.Context, /, target: str, data: tuple[str, ...], **wish: Any)
 @click.option("-n", "--lines", type=click.IntRange(0), default=0, metavar="N", help="Begin with N old lines.")
 @click.pass_context
 def recv(ctx: click.Context, target: str, stream: str | None, lines: int) -> None:
-    """Print what a process writes from now on, byte for byte, until it exits.
+    """Print what a process writes from now on.
 
-    TYPE may be APP.TYPE too, and PID as ps shows it: web.3.
+    It comes byte for byte, until the process exits. TYPE may be APP.TYPE too, and PID as ps shows it: web.3.
     """
     remote = Remote(ctx.obj)
     (process,) = find_processes(remote.server, remote.word(target))

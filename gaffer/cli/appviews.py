@@ -26,9 +26,10 @@ _OUTPUT = click.option(
 @_OUTPUT
 @click.pass_obj
 def ps(place: Place, app: str | None, output: str) -> None:
-    """Show the application's processes: of each type the command, what it uses in all, and each process.
+    """Show the application's processes.
 
-    APP is what the application is called on gafferd, by default what its folder is called.
+    That is the command of each type, what its processes use together, and how long each is up. APP is what
+    the application is called on gafferd, by default what its folder is called.
     """
     remote = Remote(place)
     found = [_measured(remote, info) for info in remote.infos(app)]
@@ -96,7 +97,7 @@ def clock(seconds: float) -> str:
 @_OUTPUT
 @click.pass_obj
 def info(place: Place, target: str | None, output: str) -> None:
-    """Show everything about the application's jobs, or about one type or process.
+    """Show everything about a type, a process or all types.
 
     TYPE may be APP.TYPE too, or APP.* for another application; PID as ps shows it: web.3.
     """

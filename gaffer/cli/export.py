@@ -56,10 +56,11 @@ def export(
     name: str | None,
     output: str,
 ) -> None:
-    """Export the application to gafferd's own formats and to those of other supervisors.
+    """Export the application to other supervisors.
 
-    NAME is what the application is called there, by default what its folder is called. Files are readable for their
-    owner only: they hold the application's environment. What a format cannot express is said on stderr.
+    The formats are gafferd's own and those of others, see --list. NAME is what the application is called
+    there, by default what its folder is called. Files are readable for their owner only: they hold the
+    application's environment. What a format cannot express is said on stderr.
     """
     known = exporters()
     if listed:

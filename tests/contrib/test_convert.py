@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import gaffer
 from gaffer.inifile import parse_text
-from gaffer.jobconfig import JobFields
 from gaffer.settings import Options, Settings, read_settings
 from gaffer_plugins import inijobs
+from gaffer_plugins.logfiles import LogfilesPlugin
 
 SAMPLES = Path(__file__).parent / "samples"
 CONTRIB = Path(__file__).parents[2] / "contrib" / "convert"
@@ -32,8 +33,9 @@ def convert(program, path):
 def read(text):
     settings = Settings(Options(), parse_text(text, "g.ini"))
     assert settings.problems == []
-    assert inijobs.gaffer_check_config(settings, JobFields()) == []
-    return settings, {one.job_name.short: one for one in inijobs.gaffer_load_jobs(settings, JobFields())}
+    fields = gaffer.Manager(plugins=[LogfilesPlugin]).job_fields
+    assert inijobs.gaffer_check_config(settings, fields) == []
+    return settings, {one.job_name.short: one for one in inijobs.gaffer_load_jobs(settings, fields)}
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,7 @@ def test_supervisors_programs_become_jobs(supervisord):
     assert (gunicorn.cwd, gunicorn.uid, gunicorn.restart, gunicorn.priority) == ("/srv/site", "www-data", "always", 998)
     assert (gunicorn.graceful_timeout, gunicorn.min_uptime) == (600, 10)
     assert gunicorn.redirect_output == ("out", "out")
+    assert (gunicorn.stdout_logfile, gunicorn.logfile_maxbytes) == ("/var/log/site/gunicorn.log", 10 * 1024 * 1024)
 
 
 def test_supervisors_processes_that_differ_become_jobs_of_their_own(supervisord):
@@ -77,6 +80,7 @@ def test_supervisors_processes_that_differ_become_jobs_of_their_own(supervisord)
     assert (second.restart, second.graceful_timeout) == ("on-failure", 10), "supervisor's defaults"
     assert tuple(second.flapping) == (4, 4, 1, 0)
     assert (jobs["beat"].start, jobs["beat"].restart, jobs["beat"].umask) == (False, "never", 0o22)
+    assert (jobs["queue"].stdout_logfile, jobs["queue"].logfile_backups) == ("/var/log/queue_%(index)02d.log", 3)
     assert (jobs["queue"].numprocesses, jobs["queue"].cmd) == (
         8,
         "php /var/www/shop/artisan queue:work --sleep=3 --tries=3",
@@ -107,16 +111,16 @@ def test_everything_of_supervisor_that_is_lost_is_told(supervisord):
         "supervisord.conf:18: [supervisord] user",
         "supervisord.conf:21: [rpcinterface:supervisor] is left out",
         "supervisord.conf:24: [supervisorctl] is left out",
-        "supervisord.conf:38: [program:gunicorn] stdout_logfile",
-        "supervisord.conf:39: [program:gunicorn] stdout_logfile_maxbytes",
         "supervisord.conf:43: [program:celery]",
         "supervisord.conf:58: [program:beat] serverurl",
         "supervisord.conf:63: [group:site] priority",
         "supervisord.conf:65: [eventlistener:crashmail] is left out",
         "supervisord.conf:69: [fcgi-program:php] is left out",
+        "conf.d/queue.conf:10: [program:queue] stderr_logfile_backups",
         "conf.d/queue.conf:2: [program:queue] process_name",
         "conf.d/queue.conf:5: [program:queue] stdout_syslog",
         "conf.d/queue.conf:6: [program:queue] numprocs_start",
+        "conf.d/queue.conf:9: [program:queue] stderr_logfile",
     ]
 
 
@@ -132,6 +136,7 @@ def test_circus_watchers_become_jobs(circus):
     assert (web.numprocesses, web.cwd, web.uid, web.os_env) == (3, "/srv/app", "www-data", True)
     assert (web.stop_signal, web.graceful_timeout, web.priority) == (signal.SIGQUIT, 12.5, 0)
     assert tuple(web.flapping) == (2, 1, 7, 5)
+    assert (web.stdout_logfile, web.logfile_maxbytes) == ("/var/log/app 50%%.log", 1024 * 1024)
 
 
 def test_what_circus_means_without_saying_it(circus):
@@ -157,13 +162,12 @@ def test_everything_of_circus_that_is_lost_is_told(circus):
         "circus.ini:16: [watcher:webapp] use_sockets",
         "circus.ini:21: [watcher:webapp] warmup_delay",
         "circus.ini:22: [watcher:webapp] max_age",
-        "circus.ini:26: [watcher:webapp] stdout_stream.class",
-        "circus.ini:27: [watcher:webapp] stdout_stream.filename",
-        "circus.ini:28: [watcher:webapp] hooks.before_start",
-        "circus.ini:29: [watcher:webapp] rlimit_nofile",
-        "circus.ini:38: [watcher:mail worker] virtualenv",
-        "circus.ini:48: [socket:webapp] is left out",
-        "circus.ini:58: [plugin:statsd] is left out",
+        "circus.ini:29: [watcher:webapp] stderr_stream.class",
+        "circus.ini:30: [watcher:webapp] hooks.before_start",
+        "circus.ini:31: [watcher:webapp] rlimit_nofile",
+        "circus.ini:40: [watcher:mail worker] virtualenv",
+        "circus.ini:50: [socket:webapp] is left out",
+        "circus.ini:60: [plugin:statsd] is left out",
     ]
 
 
