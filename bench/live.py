@@ -10,6 +10,7 @@ import argparse
 import http.client
 import json
 import os
+import re
 import select
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, NamedTuple
 
@@ -36,6 +38,11 @@ READING = 6.0
 FLOODERS = 20
 IDLE = 1000
 PATIENCE = 30.0
+#: A process that answers, and room for all who come from one address.
+ECHO = (
+    "[gaffer]\nhttp_max_connections = 3000\nhttp_max_peer_connections = 3000\nhttp_max_websockets = 3000\n"
+    "[process:web]\ncmd = cat\nredirect_output = out\nredirect_input = true\n"
+)
 
 
 class Row(NamedTuple):
@@ -214,11 +221,12 @@ def read_at(rate: float, size: int) -> tuple[float, float, bool]:
 def lazy(seconds: float) -> Iterator[Row]:
     """Twenty processes that flood, ten readers that do not read, and somebody who asks for /ping."""
     with gafferd(job("web", 0, numprocesses=FLOODERS, redirect_output="out")) as running:
+        wait(lambda: len(running.get("/pids")["pids"]) == FLOODERS, "the processes did not start")
         children = running.os_pids("web")
         with pinger(running.port) as ask:
             time.sleep(1)
             before = running.memory()
-            idle = lazy_readers(running.port, list(children)[:READERS])
+            lazy_ones = lazy_readers(running.port, list(children)[:READERS])
             for pid in children:
                 running.go(pid)
             time.sleep(1)
@@ -235,7 +243,11 @@ def lazy(seconds: float) -> Iterator[Row]:
         yield Row("  memory grows by", most - before, "MB", 20)
         yield Row("  the least that a process wrote in any second", slowest / MB, "MB", 0.1, least=True)
         yield Row(
-            "  lazy readers that were told the gap, with the count", sum(map(told, idle)), "", READERS, least=True
+            "  lazy readers that were told the gap, with the count",
+            sum(reader() for reader in lazy_ones),
+            "",
+            READERS,
+            least=True,
         )
 
 
@@ -255,26 +267,50 @@ def pinger(port: int) -> Iterator[Callable[[], Any]]:
         process.terminate()
 
 
-def lazy_readers(port: int, pids: list[int]) -> list[Socket]:
-    """Open websockets and feeds that nobody will read."""
-    found = [Socket(port, f"/{pid}/channel?mode=1&since=0") for pid in pids[: READERS // 2]]
+def lazy_readers(port: int, pids: list[int]) -> list[Callable[[], bool]]:
+    """Open websockets and feeds that nobody will read; returns what reads them after all, up to the notice of a gap."""
+    found: list[Callable[[], bool]] = []
+    for pid in pids[: READERS // 2]:
+        found.append(partial(told_by_frame, Socket(port, f"/{pid}/channel?mode=1&since=0")))
     for pid in pids[READERS // 2 :]:
-        feed = Socket.__new__(Socket)
-        feed.sock, feed.buffer = socket.create_connection(("127.0.0.1", port)), b""
-        feed.sock.sendall(f"GET /streams/{pid}/out?feed=eventsource HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        found.append(feed)
+        feed = socket.create_connection(("127.0.0.1", port))
+        feed.sendall(f"GET /streams/{pid}/out?feed=eventsource HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        found.append(partial(told_by_event, feed))
     return found
+
+
+def told_by_frame(reader: Socket) -> bool:
+    """Read until a frame says that bytes are missing; tells whether it says as many as really are."""
+    position, deadline = 0, time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and reader.receive():
+        for _, frame in reader.frames():
+            head, _, body = frame.partition(b"\0")
+            after = int(head.rpartition(b"-")[2])
+            if head.startswith(b"V1 error"):
+                return bool(json.loads(body)["lost"] == after - position > 0)
+            position = after
+    return False
+
+
+def told_by_event(feed: socket.socket) -> bool:
+    """Read until an event says that bytes are missing; tells whether it says how many."""
+    feed.settimeout(PATIENCE)
+    data = b""
+    while (more := feed.recv(1 << 20)) and b"event: gap\ndata: " not in data[:-50]:
+        data = data[-1000:] + more
+    return bool(re.search(rb"event: gap\ndata: [1-9][0-9]*\n", data))
 
 
 def watch(running: Gafferd, children: dict[int, int], seconds: float) -> tuple[float, float]:
     """Return the most memory, and the least that any process wrote in a second."""
     most, slowest = 0.0, float("inf")
-    before = {os_pid: written(os_pid) for os_pid in children.values()}
-    for _ in range(int(seconds)):
+    before, last = {os_pid: written(os_pid) for os_pid in children.values()}, time.monotonic()
+    end = last + seconds
+    while last < end:
         time.sleep(1)
-        now = {os_pid: written(os_pid) for os_pid in before}
-        slowest = min(slowest, *(now[os_pid] - before[os_pid] for os_pid in before))
-        before = now
+        now, moment = {os_pid: written(os_pid) for os_pid in before}, time.monotonic()
+        slowest = min(slowest, min(now[os_pid] - before[os_pid] for os_pid in before) / (moment - last))
+        before, last = now, moment
         most = max(most, running.memory())
     return most, slowest
 
@@ -284,34 +320,12 @@ def written(os_pid: int) -> int:
     return int(Path(f"/proc/{os_pid}/io").read_text().split("wchar: ")[1].split()[0])
 
 
-def told(reader: Socket) -> bool:
-    """Read on until the notice of the gap; tells whether it came and says how many bytes are missing."""
-    reader.sock.settimeout(PATIENCE)
-    position, data = 0, b""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and reader.receive():
-        data = (data + reader.buffer)[-(1 << 17) - len(reader.buffer) :]
-        if b"event: gap\ndata: " in data:
-            return int(data.partition(b"event: gap\ndata: ")[2].partition(b"\n")[0]) > 0
-        if b"\nHTTP" in data or not data.startswith(b"HTTP") and b"V1 " in data:
-            for _, frame in reader.frames():
-                head, _, body = frame.partition(b"\0")
-                if head.startswith(b"V1 error"):
-                    after = int(head.rpartition(b"-")[2])
-                    return bool(json.loads(body)["lost"] == after - position)
-                if head.startswith(b"V1 message"):
-                    position = int(head.rpartition(b"-")[2])
-            continue
-        reader.buffer = b""
-    return False
-
-
 # -- idle ones, and those that come and go ------------------------------------------------------
 
 
 def idle(seconds: float) -> Iterator[Row]:
     """A thousand websockets that say and hear nothing."""
-    with gafferd("[process:web]\ncmd = cat\nredirect_output = out\nredirect_input = true\n") as running:
+    with gafferd(ECHO) as running:
         paths = ["/channel/websocket", "/wstreams/1"]
         first = [Socket(running.port, path) for path in paths]
         time.sleep(1)
@@ -357,7 +371,7 @@ def answer_pings(open_ones: list[Socket], seconds: float) -> int:
 def coming_and_going(seconds: float) -> Iterator[Row]:
     """Ten thousand websockets and feeds that open, hear a little and leave, half of them without a word."""
     count = 10_000
-    with gafferd("[process:web]\ncmd = cat\nredirect_output = out\nredirect_input = true\n") as running:
+    with gafferd(ECHO) as running:
         come_and_go(running.port, 1500)
         before = settled(running)
         come_and_go(running.port, count)

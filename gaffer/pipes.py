@@ -97,6 +97,8 @@ class Pipes:
             ours, theirs = socket.socketpair()
             self.duplexes[label] = ours.detach()
             ends.append(theirs.detach())
+            # gevent's sockets, which these are where a program is monkey-patched, do not block; the child's has to.
+            os.set_blocking(ends[-1], True)
             self.theirs.append(ends[-1])
         return ends + [fd if isinstance(fd, int) else fd.fileno() for fd in self.config.custom_channels]
 

@@ -1,293 +1,338 @@
-"""gafferctl's commands that go on, as installed: pipes, terminals, signals, and a gafferd that goes away."""
+"""Live output, input and events of a real gafferd, from clients that are bytes on a socket: what is promised, what is
+wrong with it, and what is left behind by those who go away."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import signal
-import subprocess
+import socket
+import struct
 import sys
-import termios
-from contextlib import suppress
-from pathlib import Path
-from typing import Iterator
+import time
 
+import gevent
 import pytest
 
-from .gafferd import PATIENCE, Gafferd, environment, eventually
-from .terminal import Terminal
+from tests.web.feedtools import Reader
+from tests.web.wstools import BINARY, CLOSE, HANDSHAKE, TEXT, Client, frame
+from tests.webtools import parse, request, talk
 
-GAFFERCTL = [str(Path(sys.executable).parent / "gafferctl")]
-#: Says something, and then whatever it is told; its parts end at once when they are told to.
-CAT = "redirect_input = true\nredirect_output = stdout, stderr\n"
+from .gafferd import Gafferd, eventually
+
 JOBS = f"""
 [process:echo]
-cmd = sh -c 'echo ready; exec cat'
-{CAT}
-[process:two]
-cmd = sh -c 'echo up; exec cat'
-numprocesses = 2
-{CAT}
-[process:ends]
-cmd = sh -c 'echo one; echo two >&2; read line; echo "got $line"; exit 3'
-{CAT}
+cmd = cat
+redirect_output = out
+redirect_input = true
+[process:count]
+cmd = {sys.executable} -u count.py
+redirect_output = stdout, stderr
+[process:control]
+cmd = sh -c "while read line <&3; do echo got $$line >&3; done"
+custom_streams = control
+restart = never
 [process:mute]
 cmd = sleep 1000
-[process:talker]
-cmd = sh -c 'while :; do echo talk; sleep 0.05; done'
-redirect_output = stdout
-redirect_input = false
+stdout_logfile = logs/%(name)s.log
+[process:lines]
+cmd = cat
+redirect_input = true
+stdout_logfile = logs/%(name)s.log
 """
+COUNT = """
+import itertools, sys, time
+for number in itertools.count(1):
+    print("STDOUT", number)
+    print("STDERR", number, file=sys.stderr)
+    time.sleep(0.05)
+"""
+EVERY = bytes(range(256))
+TEXTS = "näïve €uro 𝄞\n".encode()
 
 
 @pytest.fixture(scope="module")
-def gafferd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gafferd]:
-    with Gafferd(tmp_path_factory.mktemp("live"), JOBS).start() as gafferd:
-        gafferd.ready()
-        for name in ("echo", "two", "ends", "talker"):
-            eventually(lambda name=name: gafferd.get(f"/jobs/default/{name}")["processes"])
+def node(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("live")
+    (folder / "count.py").write_text(COUNT)
+    with Gafferd(folder, JOBS).start().ready() as gafferd:
+        gafferd.address = ("127.0.0.1", gafferd.port)
+        gafferd.pids = {
+            name: gafferd.get(f"/jobs/default/{name}")["processes"][0]
+            for name in ("echo", "count", "control", "mute", "lines")
+        }
         yield gafferd
+        assert "Traceback" not in gafferd.log.read_text()
 
 
-def env(gafferd: Gafferd, **more: str) -> dict[str, str]:
-    found = environment(gafferd.folder, GAFFERCTL_CONNECT=f"http://127.0.0.1:{gafferd.port}", **more)
-    return {**found, "TERM": "xterm"}
+def post(node, path, body):
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    return parse(talk(node.address, head.encode() + body))
 
 
-def pid_of(gafferd: Gafferd, name: str) -> int:
-    return int(eventually(lambda: gafferd.get(f"/jobs/default/{name}")["processes"])[0])
+def connections(node):
+    """Return how many descriptors of gafferd are connections."""
+    links = []
+    folder = f"/proc/{node.process.pid}/fd"
+    for name in os.listdir(folder):
+        try:
+            links.append(os.readlink(f"{folder}/{name}"))
+        except FileNotFoundError:
+            continue
+    return sum(link.startswith("socket:") for link in links)
 
 
-class Running:
-    """gafferctl in the background, its output in pipes."""
-
-    def __init__(self, gafferd: Gafferd, *args: str, stdin: int = subprocess.DEVNULL) -> None:
-        self.process = subprocess.Popen(
-            [*GAFFERCTL, *args], env=env(gafferd), stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().decode()
-
-    def lines(self, count: int) -> list[str]:
-        return [self.line() for _ in range(count)]
-
-    def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, out.decode(), err.decode()
-
-    def interrupt(self) -> tuple[int, str, str]:
-        self.process.send_signal(signal.SIGINT)
-        return self.end()
-
-    def __enter__(self) -> Running:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.process.kill()
-        self.process.communicate()
+# -- feeds --------------------------------------------------------------------------------------
 
 
-def run(gafferd: Gafferd, *args: str, input: bytes = b"") -> tuple[int, str, str]:
-    done = subprocess.run([*GAFFERCTL, *args], env=env(gafferd), input=input, capture_output=True, timeout=PATIENCE)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+def test_the_seeds_transcripts(node):
+    count, echo = node.pids["count"], node.pids["echo"]
+    with Reader(node.address, f"/streams/{count}/stderr?feed=continuous") as reader:
+        eventually(lambda: reader.chunk() and reader.body.count(b"\n") >= 2)
+        first, second = reader.body.split(b"\n")[:2]
+        assert second == b"STDERR %d" % (int(first.split()[1]) + 1)
+    assert request(node.address, "GET", f"/streams/{count}/stderr?feed=longpoll").text.startswith("STDERR ")
+    with Reader(node.address, f"/streams/{count}/stderr?feed=eventsource") as reader:
+        first, second = reader.events(2)[:2]
+        assert (first.event, first.data[:7]) == ("stderr", "STDERR ") and second.id != first.id
+    assert post(node, f"/streams/{echo}/stdin", b"ECHO\n").json == {"ok": True}
+    with Reader(node.address, f"/streams/{echo}/out?feed=longpoll") as reader:
+        assert reader.whole() == b"ECHO\n"
 
 
-# -- logs and send ------------------------------------------------------------------------------
+def test_a_heartbeat_says_that_all_is_well(node):
+    for feed, beat in (("continuous", b"\n"), ("eventsource", b":\n\n")):
+        with Reader(node.address, f"/watch/none?feed={feed}&heartbeat=0.1") as reader:
+            assert (reader.chunk(), reader.chunk()) == (beat, beat)
 
 
-def test_what_is_sent_comes_back_in_the_logs(gafferd: Gafferd) -> None:
-    assert run(gafferd, "send", "echo", "hello", "world") == (0, "", "")
-    assert run(gafferd, "send", str(pid_of(gafferd, "echo")), "-", input=b"bytes \xff\0\nx\n") == (0, "", "")
-    logs = eventually(lambda: (found := run(gafferd, "logs", "echo", "-n", "4")[1]).endswith("x\n") and found)
-    assert logs == "ready\nhello world\nbytes \ufffd\\x00\nx\n"
-    raw = subprocess.run([*GAFFERCTL, "logs", "echo", "-o", "raw"], env=env(gafferd), capture_output=True)
-    assert raw.stdout == b"ready\nhello world\nbytes \xff\0\nx\n"
+def test_who_comes_back_misses_nothing_and_gets_nothing_twice(node):
+    path = f"/streams/{node.pids['count']}/stdout?feed=eventsource"
+    with Reader(node.address, path + "&tail=1") as reader:
+        last = reader.events(2)[1]
+    time.sleep(0.2)
+    with Reader(node.address, path, f"Last-Event-ID: {last.id}\r\n") as reader:
+        again = reader.events(1)[0]
+    assert int(again.data.split()[1]) == int(last.data.split()[1]) + 1
 
 
-def test_logs_follow_across_restarts_and_stop_at_ctrl_c(gafferd: Gafferd) -> None:
-    with Running(gafferd, "logs", "ends", "-f", "-t") as logs:
-        assert sorted(line.partition(" | ")[2] for line in logs.lines(2)) == ["one\n", "two\n"]
-        assert run(gafferd, "send", "ends", "x")[0] == 0
-        got, *again = logs.lines(3)
-        assert re.fullmatch(r"\d\d:\d\d:\d\d \| got x\n", got)
-        assert sorted(line.partition(" | ")[2] for line in again) == ["one\n", "two\n"]
-        code, out, err = logs.interrupt()
-        assert (code, out, err.strip()) == (130, "", "")
+def test_events_by_pattern_and_from_the_past(node):
+    pid = node.pids["echo"]
+    for path in ("/watch/proc/echo/spawn", "/watch/job/default/echo/spawn", f"/watch/proc/{pid}", "/watch/spawn"):
+        event = request(node.address, "GET", f"{path}?since=0").json
+        assert event["event"].endswith("spawn") and event["pid"] > 0
+    with Reader(node.address, "/watch?feed=continuous") as reader:
+        node.post("/processes/mute/_restart")
+        events = [json.loads(line) for line in reader.until(b"}\n").splitlines()]
+    assert events[0]["name"] == "mute"
 
 
-def test_processes_are_told_apart(gafferd: Gafferd) -> None:
-    first, second = sorted(gafferd.get("/jobs/default/two")["processes"])
-    found = eventually(lambda: len(out := run(gafferd, "logs", "two")[1].splitlines()) == 2 and out)
-    assert sorted(found) == sorted([f"two.{first} | up", f"two.{second} | up"])
-    assert run(gafferd, "logs", "two", "--no-prefix")[1] == "up\nup\n"
-    code, _, err = run(gafferd, "send", "two", "x")
-    assert (code, err) == (2, f"gafferctl: two has 2 processes; give the pid of one: {first}, {second}\n")
-    assert run(gafferd, "send", "two", "--all", "all")[0] == 0
-    line = json.loads(eventually(lambda: run(gafferd, "logs", str(second), "-o", "json", "-n", "1")[1]))
-    assert (line["pid"], line["label"]) == (second, "stdout")
+def test_statistics_as_a_feed(node):
+    with Reader(node.address, "/stats/echo?feed=continuous&interval=0.1") as reader:
+        began = time.monotonic()
+        reader.chunk(), reader.chunk(), reader.chunk()
+        assert time.monotonic() - began < 5
+    first = json.loads(reader.body.splitlines()[0])
+    assert first["stats"][0]["mem_info1"] > 0 and first["max_mem"] >= first["min_mem"]
 
 
-def test_a_reader_that_leaves_ends_it_though_nothing_more_comes(gafferd: Gafferd) -> None:
-    command = f"{GAFFERCTL[0]} logs -f two | head -n 1; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], env=env(gafferd), capture_output=True, text=True, timeout=PATIENCE)
-    assert done.stdout.splitlines()[-1] == "141" and done.stderr == ""
+def test_head_tells_what_get_would(node):
+    answer = request(node.address, "HEAD", f"/streams/{node.pids['echo']}/out?feed=eventsource")
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert request(node.address, "HEAD", "/streams/99/out").status == 404
+
+
+# -- bytes --------------------------------------------------------------------------------------
+
+
+def test_bytes_and_characters_of_every_kind_come_back_whole(node):
+    pid = node.pids["echo"]
+    with Reader(node.address, f"/streams/{pid}/out?feed=continuous") as raw:
+        with (
+            Reader(node.address, f"/streams/{pid}/out?feed=eventsource") as text,
+            Client(node.address, f"/wstreams/{pid}") as both,
+        ):
+            post(node, f"/streams/{pid}/stdin", EVERY)
+            assert raw.until(EVERY) == EVERY
+            got = b""
+            while len(got) < len(EVERY):
+                got += both.receive().data
+            assert got == EVERY
+            for byte in TEXTS:
+                both.say(bytes([byte]))
+            assert raw.until(TEXTS) == EVERY + TEXTS
+            eventually(lambda: text.chunk() and "𝄞" in text.body.decode())
+            assert text.body.decode().count("\ufffd") == 128
+
+
+def test_a_custom_stream_both_ways(node):
+    pid = node.pids["control"]
+    with Client(node.address, f"/{pid}/channel/control") as client:
+        client.say(b"V1 message 7\0one\n")
+        assert sorted([client.receive().data.partition(b"\0")[2], client.receive().data.partition(b"\0")[2]]) == [
+            b"OK",
+            b"got one\n",
+        ]
+    assert post(node, f"/streams/{pid}/control?eof=1", b"two\n").json == {"ok": True}
+    eventually(lambda: node.get("/jobs/default/control")["running"] == 0)
+    assert request(node.address, "GET", f"/streams/{pid}/control?since=0").body == b"got one\ngot two\n"
+
+
+# -- those who go away --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "half"])
+def test_who_goes_away_is_noticed_within_a_second_and_leaves_nothing(node, how):
+    pid = node.pids["echo"]
+    before = eventually_still(lambda: connections(node))
+    feeds = [
+        "/watch?feed=eventsource",
+        f"/streams/{pid}/out?feed=continuous",
+        "/watch/none",
+        "/stats?feed=continuous&interval=60",
+    ]
+    open_ones = [socket.create_connection(node.address) for _ in feeds]
+    for sock, path in zip(open_ones, feeds):
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    clients = [Client(node.address, path) for path in (f"/wstreams/{pid}", f"/{pid}/channel", "/channel/websocket")]
+    eventually(lambda: connections(node) == before + 7)
+    began = time.monotonic()
+    for sock in [*open_ones, *(client.sock for client in clients)]:
+        if how == "half":
+            sock.shutdown(socket.SHUT_WR)
+        else:
+            if how == "reset":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+    eventually(lambda: connections(node) == before)
+    assert time.monotonic() - began < 1.5  # a second, and what a busy machine takes
+    for sock in [*open_ones, *(client.sock for client in clients)]:
+        sock.close()
+
+
+def eventually_still(measure):
+    """Return what *measure* returns when it has stopped changing."""
+    last, since = measure(), time.monotonic()
+    while time.monotonic() - since < 0.3:
+        gevent.sleep(0.02)
+        if (now := measure()) != last:
+            last, since = now, time.monotonic()
+    return last
+
+
+# -- what is wrong ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "words, code, sentence",
+    ("method", "path", "status", "code"),
     [
-        (["logs", "nope"], 1, "no job 'nope'"),
-        (["logs", "9999"], 1, "no process 9999"),
-        (["logs", "mute"], 1, "is not redirected"),
-        (["logs", "echo", "--label", "nope"], 1, "no stream 'nope'; it has stdout, stderr"),
-        (["logs", "echo", "--since", "yesterday"], 2, "since must be"),
-        (["logs", "echo", "two", "-o", "raw"], 2, "one job or process only"),
-        (["send", "nope", "x"], 1, "no job 'nope'"),
-        (["send", "mute", "x"], 4, "redirect_input"),
-        (["send", "echo", "--stream", "nope", "x"], 1, "nope"),
-        (["attach", "nope"], 1, "no job 'nope'"),
-        (["attach", "mute"], 1, "nothing of mute is redirected"),
-        (["attach", "two"], 2, "two has 2 processes; give the pid of one"),
-        (["attach", "echo", "--detach-key", "F1"], 2, "'F1' is no key"),
-        (["watch", "a.b.c.d.e"], 2, "no pattern of events"),
-        (["stats", "nope", "--follow"], 1, "no job 'nope'"),
+        ("GET", "/streams/99/out", 404, "not_found"),
+        ("GET", "/streams/{echo}/none", 404, "not_found"),
+        ("GET", "/streams/{lines}/stdout", 400, "io_not_redirected"),
+        ("GET", "/streams/{echo}/stdin", 405, "method_not_allowed"),
+        ("POST", "/streams/{count}/stdin", 403, "forbidden"),
+        ("POST", "/streams/99/stdin", 404, "not_found"),
+        ("GET", "/streams/{echo}/out?feed=none", 400, "bad_request"),
+        ("GET", "/streams/{echo}/out?heartbeat=never", 400, "bad_request"),
+        ("GET", "/streams/{echo}/out?since=%00", 400, "bad_request"),
+        ("GET", "/stats?feed=continuous&interval=0.01", 400, "bad_request"),
+        ("GET", "/watch/a/b/c/d/e", 404, "not_found"),
+        ("GET", "/wstreams/{echo}", 426, "upgrade_required"),
     ],
 )
-def test_what_cannot_be(gafferd: Gafferd, words: list[str], code: int, sentence: str) -> None:
-    ended, out, err = run(gafferd, *words)
-    assert (ended, out) == (code, "") and sentence in err and "Traceback" not in err
+def test_wrong_requests_get_their_answer(node, method, path, status, code):
+    path = path.format(**node.pids)
+    answer = post(node, path, b"x") if method == "POST" else request(node.address, method, path)
+    answer.assert_problem(status, code)
 
 
-def test_sending_from_a_terminal_line_by_line(gafferd: Gafferd) -> None:
-    with Terminal([*GAFFERCTL, "send", "echo"], env(gafferd)) as terminal:
-        terminal.read_until("each line goes to echo; ctrl-D ends")
-        terminal.type("typed\n")
-        eventually(lambda: run(gafferd, "logs", "echo", "-n", "1")[1] == "typed\n")
-        terminal.type("\x04")
-        assert terminal.wait() == 0
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/wstreams/99", HANDSHAKE, 404),
+        ("/{lines}/channel/stdout", HANDSHAKE, 400),
+        ("/{echo}/channel/none", HANDSHAKE, 404),
+        ("/{echo}/channel?mode=7", HANDSHAKE, 400),
+        ("/{count}/channel?mode=2", HANDSHAKE, 403),
+        ("/channel/websocket", HANDSHAKE + "Origin: https://evil.example\r\n", 403),
+        ("/channel/websocket", HANDSHAKE.replace("13", "7"), 426),
+    ],
+)
+def test_wrong_handshakes_get_an_ordinary_answer(node, path, headers, status):
+    with Client(node.address, path.format(**node.pids), headers) as client:
+        assert client.answer.status == status
 
 
-# -- attach -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("path", ["/wstreams/{echo}", "/{echo}/channel", "/channel/websocket"])
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (frame(b"x", mask=None), 1002),
+        (frame(b"x", opcode=5), 1002),
+        (frame(b"x", flags=0x40), 1002),
+        (frame(b"x", opcode=0), 1002),
+        (frame(b"\xff\xfe", opcode=TEXT), 1007),
+        (b"\x82\xff" + struct.pack("!Q", 1 << 40) + b"abcd", 1009),
+        (frame(b"\x03", opcode=CLOSE), 1002),
+    ],
+    ids=["unmasked", "opcode", "flags", "continuation", "utf-8", "huge", "close"],
+)
+def test_wrong_frames_end_one_connection_with_the_right_code(node, path, bad, code):
+    path = path.format(**node.pids)
+    with Client(node.address, path) as other, Client(node.address, path) as client:
+        client.send(bad)
+        last = client.receive()
+        assert (last.opcode, last.code) == (CLOSE, code) and client.receive() is None
+        other.send(frame(b"are you there", opcode=9))
+        while (answer := other.receive()).opcode != 10:
+            pass
+        assert answer.data == b"are you there"
 
 
-def test_attach_talks_and_detaches(gafferd: Gafferd) -> None:
-    pid = pid_of(gafferd, "echo")
-    with Terminal([*GAFFERCTL, "attach", "echo"], env(gafferd)) as terminal:
-        terminal.read_until(f"attached to echo, process {pid}; ctrl-] detaches")
-        eventually(lambda: terminal.settings != terminal.before)
-        terminal.type("hello\n")
-        terminal.read_until("hello\r\nhello\r\n")  # typed, and answered
-        terminal.type("half a line\x1d")
-        assert terminal.wait() == 0
-        assert terminal.settings == terminal.before
-    assert pid_of(gafferd, "echo") == pid
+def test_what_is_wrong_with_frames_of_a_channel_is_said_in_frames(node):
+    with Client(node.address, f"/{node.pids['echo']}/channel?mode=2") as client:
+        for said, id, code in (
+            (b"no frame", b"0", "EINVAL"),
+            (b"V2 message 1\0x", b"0", "EINVAL"),
+            (b"V1 error 5\0x", b"5", "EINVAL"),
+        ):
+            client.say(said)
+            head, _, body = client.receive().data.partition(b"\0")
+            assert (head, json.loads(body)["error"]) == (b"V1 error " + id, code)
+        client.say(b"V1 message a\0\0one\0two\0")
+        assert client.receive() == (BINARY, b"V1 response a\0OK")
+    with Reader(node.address, f"/streams/{node.pids['echo']}/out?feed=continuous&since=0") as reader:
+        assert reader.until(b"\0one\0two\0")
 
 
-@pytest.mark.parametrize("ending, code", [(b"\x03", 130), (b"\x04", 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_the_terminal_is_restored_whatever_happens(gafferd: Gafferd, ending: bytes | int, code: int) -> None:
-    with Terminal([*GAFFERCTL, "attach", "echo", "--detach-key", "^X"], env(gafferd)) as terminal:
-        terminal.read_until("^X detaches")
-        eventually(lambda: terminal.settings[6][termios.VEOL] == b"\x18")
-        if isinstance(ending, bytes):
-            terminal.type(ending)
-        else:
-            terminal.process.send_signal(ending)
-        assert terminal.wait() == code
-        assert terminal.settings == terminal.before
+def test_half_a_request_is_nobody_elses_problem(node):
+    halves = [
+        b"GET /wat",
+        b"GET /watch?feed=eventsource HTTP/1.1\r\nHost: loc",
+        b"POST /streams/1/stdin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\nabc",
+    ]
+    halves.append(f"GET /wstreams/1 HTTP/1.1\r\nHost: localhost\r\n{HANDSHAKE}\r\n".encode() + frame(b"x" * 50)[:20])
+    for half in halves:
+        with socket.create_connection(node.address) as sock:
+            sock.sendall(half)
+            sock.shutdown(socket.SHUT_WR)
+            sock.settimeout(5)
+            while sock.recv(4096):
+                pass
+        assert node.get("/ping", text=True) == "OK"
 
 
-def test_attach_ends_with_the_process(gafferd: Gafferd) -> None:
-    pid = pid_of(gafferd, "ends")
-    with Terminal([*GAFFERCTL, "attach", "-n", "5", str(pid)], env(gafferd)) as terminal:
-        terminal.read_until("one")
-        terminal.type("me\n")
-        terminal.read_until("got me")
-        terminal.read_until(f"process {pid} has exited with code 3")
-        assert terminal.wait() == 0 and terminal.settings == terminal.before
+# -- log files ----------------------------------------------------------------------------------
 
 
-def test_attach_in_a_pipe(gafferd: Gafferd) -> None:
-    pid = pid_of(gafferd, "ends")
-    code, out, err = run(gafferd, "attach", str(pid), "-n", "1", input=b"pipe\n")
-    assert (code, out) == (0, "one\ngot pipe\n")
-    assert err == f"two\ngafferctl: process {pid} has exited with code 3\n"
-
-
-def test_attach_passes_the_end_of_its_input_on(gafferd: Gafferd) -> None:
-    pid = pid_of(gafferd, "echo")
-    code, out, err = run(gafferd, "attach", str(pid), "--eof", input=bytes(range(32, 127)) * 2000)
-    assert (code, len(out)) == (0, 95 * 2000) and f"process {pid} has exited with code 0" in err
-
-
-def test_attach_that_only_looks(gafferd: Gafferd) -> None:
-    with Terminal([*GAFFERCTL, "attach", "talker"], env(gafferd)) as terminal:
-        terminal.read_until("output only; ctrl-] detaches")
-        terminal.read_until("talk")
-        terminal.type("\x1d")
-        assert terminal.wait() == 0
-
-
-# -- watch and stats ----------------------------------------------------------------------------
-
-
-def test_watch_as_it_was_always_shown(gafferd: Gafferd) -> None:
-    run(gafferd, "restart", "ends")
-    with (
-        Running(gafferd, "watch", "-n", "4") as all_of_them,
-        Running(gafferd, "watch", "proc(ends).spawn", "-n1") as one,
-    ):
-        # What was before tells that they listen.
-        assert all_of_them.line()[9:] == "ends | spawn ends\n"
-        assert all_of_them.line()[9:] == one.line()[9:] == "ends | proc(ends).spawn ends\n"
-        run(gafferd, "send", "ends", "x")
-        line = one.line()
-        assert re.fullmatch(r"\d\d:\d\d:\d\d ends \| proc\(ends\)\.spawn ends\n", line)
-        shown = [line[9:] for line in all_of_them.lines(6)]
-        assert shown == [
-            f"ends | {at}{event} ends\n" for event in ("exit", "reap", "spawn") for at in ("", "proc(ends).")
-        ]
-        assert all_of_them.interrupt()[0] == one.interrupt()[0] == 130
-    with Running(gafferd, "watch", "exit", "-n", "1", "-o", "json") as last:
-        event = json.loads(last.line())
-        assert (event["event"], event["name"], event["exit_status"]) == ("exit", "ends", 3)
-
-
-def test_stats_again_and_again(gafferd: Gafferd) -> None:
-    with Running(gafferd, "stats", "-f", "--interval", "0.1", "-o", "json") as stats:
-        for _ in range(2):
-            assert {job["name"] for job in json.loads(stats.line())} >= {"echo", "two"}
-        assert stats.interrupt()[0] == 130
-    with Terminal([*GAFFERCTL, "stats", "echo", "-f", "--interval", "0.1"], env(gafferd)) as terminal:
-        for _ in range(2):
-            assert "\x1b[H\x1b[J" in terminal.read_until("OS PID")
-        terminal.type("\x03")
-        assert terminal.wait() == 130
-
-
-# -- gafferd goes away --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_gafferd_goes_away(tmp_path: Path, how: int) -> None:
-    with Gafferd(tmp_path, JOBS).start() as gafferd:
-        gafferd.ready()
-        pid_of(gafferd, "echo")
-        followers = ["watch -n 4", "logs -f echo", "logs -f echo ends", "stats -f", "attach echo -n 1"]
-        running = [Running(gafferd, *words.split(), stdin=subprocess.PIPE) for words in followers]
-        children = [gafferd.get(f"/{pid}")["os_pid"] for pid in gafferd.get("/pids")["pids"]]
-        assert all(one.line() for one in running)  # they listen
-        gafferd.signal(how)
-        gafferd.wait()
-        for words, one in zip(followers, running):
-            code, _, err = one.end()
-            if words.startswith("attach") and how == signal.SIGTERM:
-                assert code in (0, 3)  # its process has exited just before
-            else:
-                assert code == 3, (words, code, err)
-            assert "gafferctl: " in err and "Traceback" not in err
-        for group in children:
-            with suppress(ProcessLookupError):  # each child leads a group
-                os.killpg(group, signal.SIGKILL)
+def test_log_files_are_opened_again_by_a_signal(node):
+    path = node.folder / "logs" / "lines.log"
+    post(node, f"/streams/{node.pids['lines']}/stdin", b"one\n")
+    eventually(lambda: path.exists() and path.read_bytes() == b"one\n")
+    path.rename(path.with_name("old"))
+    node.signal(signal.SIGUSR1)
+    eventually(path.exists)
+    post(node, f"/streams/{node.pids['lines']}/stdin", b"two\n")
+    eventually(lambda: path.read_bytes() == b"two\n")
+    assert path.with_name("old").read_bytes() == b"one\n"
+    assert node.get("/health")["plugins"]["logfiles"]["lost"] == 0

@@ -59,6 +59,13 @@ class Reader:
         self.complete = self.complete or not size
         return data
 
+    def whole(self) -> bytes:
+        """Return the body of an answer that says how long it is."""
+        size = int(self.answer.headers["content-length"])
+        while len(self._buffer) < size and self._more():
+            pass
+        return self._buffer
+
     def until(self, end: bytes) -> bytes:
         """Read until the body ends in *end*; returns all of it."""
         with gevent.Timeout(10, AssertionError(f"{end!r} never came: {self.body[-500:]!r}")):
