@@ -333,13 +333,17 @@ class Manager(Processes):
     ) -> None:
         """Give a job a new configuration; its number is reset, processes are replaced if it matters to them.
 
+        :param config: settings that a mapping leaves out get their defaults, except ``start``, which is kept.
         :param start: True starts, False stops; by default the job stays up or down as it is.
         :raises NotFound: no such job. :raises InvalidConfig: lists what is wrong.
         """
         self.engine.check_may_wait()
+        given = config
         if not isinstance(config, JobConfig):
             config = JobConfig.from_dict(config, self.job_fields)
         job = self.job(config, sessionid)
+        if not isinstance(given, JobConfig) and "start" not in given:
+            config = config.replace(start=job.config.start)
         config = prepare(self, config, sessionid, env, origin, previous=job.config)
         if start:
             self._refuse_if_stopping("started")

@@ -144,7 +144,7 @@ def test_update(api):
 def test_update_keeps_the_job_up_or_down_unless_start_says_otherwise(api):
     load(api, start=False)
     assert api("PUT", "/jobs/default/web", {"cmd": "sleep 999"}).status == 201
-    assert info(api)["active"] is False
+    assert info(api)["active"] is False and info(api)["config"]["start"] is False
     assert api("PUT", "/jobs/default/web", {"cmd": "sleep 999", "start": True}).status == 201
     wait_running(api, 1)
     assert api("PUT", "/jobs/default/web", {"cmd": "sleep 998"}).status == 201
