@@ -66,13 +66,20 @@ class Keyring:
         :raises GafferError: it cannot be opened, or has no room.
         """
         with self._turn:
-            return gevent.get_hub().threadpool.apply(self._ask, (question,))
+            answer, error = gevent.get_hub().threadpool.apply(self._ask, (question,))
+        if error is not None:
+            raise error
+        return answer
 
-    def _ask(self, question: Callable[[Store], Any]) -> Any:
-        if self._store is None:
-            self._store = Store(self.path)
-            self._version = self._store.version
-        return question(self._store)
+    def _ask(self, question: Callable[[Store], Any]) -> tuple[Any, Exception | None]:
+        """Return an error instead of raising it: gevent prints what is raised in a thread, and a refusal is normal."""
+        try:
+            if self._store is None:
+                self._store = Store(self.path)
+                self._version = self._store.version
+            return question(self._store), None
+        except Exception as error:
+            return None, error
 
     def close(self) -> None:
         """Store what has to be stored, and close."""

@@ -212,6 +212,13 @@ def test_wrong_bodies(node, body):
 # -- users ----------------------------------------------------------------------------------------
 
 
+def test_a_refusal_of_the_database_is_an_answer_and_nothing_else(node, ann, capfd):
+    boss = node.key(admin=True)
+    assert node("POST", "/users", {"username": "ann", "password": "long enough"}, boss).status == 409
+    assert node("GET", "/keys/000000000000", key=boss).status == 404
+    assert capfd.readouterr().err == ""
+
+
 def test_the_life_of_a_user(node, ann):
     key = node.login(ann, PASSWORD).json["api_key"]
     bob = {"username": "bob", "password": PASSWORD, "permissions": {"read": ["web"], "create_key": True}}
