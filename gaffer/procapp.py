@@ -12,10 +12,11 @@ import os
 import re
 from typing import Any, Iterable, Mapping, NamedTuple
 
+from .appname import application_name, find_procfile
 from .envfile import Variable, read_env_lines
 from .errors import BadRequest, ConfigError, InvalidConfig, Problem, nearest
 from .jobconfig import CORE, JobConfig, JobFields
-from .names import JobName, check_name, clean_name
+from .names import JobName
 from .procfile import (
     BASE_PORT,
     GID,
@@ -104,26 +105,6 @@ class Application(NamedTuple):
             if one.port is not None
             for copy in range(one.number)
         }
-
-
-def find_procfile(procfile: str | None = None, root: str | None = None) -> tuple[str, str]:
-    """Return the path of a Procfile and the folder of its application.
-
-    :param procfile: its path; by default ``Procfile`` in *root*.
-    :param root: the folder; by default the one that holds the Procfile.
-    """
-    path = procfile or os.path.join(root or "", "Procfile")
-    return path, root or os.path.dirname(path) or "."
-
-
-def application_name(name: str | None, root: str) -> str:
-    """Return the name of an application: *name*, or that of its folder if it is None or ``.``.
-
-    :raises BadRequest: it is no name.
-    """
-    if name in (None, "", "."):
-        return clean_name(os.path.basename(os.path.abspath(root)))
-    return check_name(name, "application name")
 
 
 def read_application(

@@ -6,10 +6,11 @@ import os
 from typing import Any, NamedTuple
 
 from gaffer import hookimpl
+from gaffer.appname import find_procfile
 from gaffer.errors import ConfigError, Problem, nearest
 from gaffer.fields import Bool, Int, Kind, OptionalText, TextList
 from gaffer.jobconfig import JobConfig, JobFields
-from gaffer.procapp import find_procfile, read_application
+from gaffer.procapp import read_application
 from gaffer.settings import Options, Section, Settings
 
 KIND = "procfile"

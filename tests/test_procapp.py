@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gaffer.appname import application_name
 from gaffer.errors import ConfigError
 from gaffer.jobconfig import JobConfig
-from gaffer.procapp import application_name, read_application
+from gaffer.procapp import read_application
 from gaffer.procfile import Procfile
 
 WEB = "web: ./serve --port $PORT\nworker: ./work\nclock: ./tick\n"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Iterable, Sequence
 
 import click
 
 from ..errors import NotFound, nearest
 from ..httpclient import Job, Process, Server
 from ..names import JobName, parse_job_name
-from ..procdiff import Present
 from .output import View, output_option, show, state_color
 from .place import Place
 from .program import command
@@ -18,6 +17,9 @@ from .targets import ALL, is_pattern
 from .waiting import look
 
 COLUMNS = ("NAME", "TYPES", "PROCESSES", "STATE")
+if TYPE_CHECKING:
+    from ..procdiff import Present
+
 #: What ``ps`` prints before ``: up for``, and a pid alone.
 _PID = re.compile(r"(?:.+\.)?([0-9]+)")
 #: Of the states of its jobs, an application is in the first of these.
@@ -25,11 +27,12 @@ _STATES = ("failed", "flapping", "backoff", "stopping", "starting", "running", "
 
 
 class Remote:
-    """The application of a place on its gafferd."""
+    """The application of a place on its gafferd; which jobs there are is asked once."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self.server: Server = place.server
+        self._jobs: dict[str, list[JobName]] = {}
 
     def jobs(self, app: str | None = None) -> list[JobName]:
         """Return the jobs of an application, by default the place's own.
@@ -38,7 +41,9 @@ class Remote:
         """
         session = self.place.session(app)
         try:
-            return [parse_job_name(name) for name in self.server.jobs(session)]
+            if session not in self._jobs:
+                self._jobs[session] = [parse_job_name(name) for name in self.server.jobs(session)]
+            return self._jobs[session]
         except NotFound:
             near = nearest(session, self.server.sessions())
             remedy = near or "; load it with 'gaffer load', or see 'gaffer apps'"
@@ -54,6 +59,8 @@ class Remote:
             infos = self.infos(session)
         except NotFound:
             return []
+        from ..procdiff import Present
+
         return [Present(parse_job_name(one["name"]), one["config"], one["max_processes"]) for one in infos]
 
     def find(self, names: Sequence[str]) -> list[JobName]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
-from ..procapp import Application, application_name, find_procfile, read_application
+from ..appname import application_name, find_procfile
 
 if TYPE_CHECKING:
     from ..httpclient import Server
+    from ..procapp import Application
 
 #: The same as the client's own, which is not imported for it.
 DEFAULT_ENDPOINT = "http://127.0.0.1:5000"
@@ -41,6 +42,8 @@ class Place:
 
         :raises ConfigError: every problem, with file and line.
         """
+        from ..procapp import read_application
+
         return read_application(self.procfile, self.directory, self.envs, **options)
 
     def session(self, name: str | None = None) -> str:

@@ -234,3 +234,10 @@ def test_gafferd_loads_a_procfile_and_reloads_what_changed(tmp_path: Any) -> Non
         gafferd.signal(signal.SIGHUP)
         eventually(lambda: gafferd.get("/jobs/shop/clock")["config"]["cmd"] == "sleep 1002")
         assert gafferd.get("/jobs/shop/web")["processes"] == pids
+
+
+def test_ps_and_scale_import_little() -> None:
+    code = "import sys, gaffer.cli.gaffer, gaffer.cli.appviews, gaffer.cli.appscale\n"
+    code += "print(sorted({'gaffer.jobconfig', 'gaffer.procapp', 'dotenv', 'configparser'} & set(sys.modules)))\n"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")
