@@ -30,12 +30,14 @@ def run(argv: Sequence[str]) -> int:
     status = FAILED
     hold_standard_streams()
     try:
-        settings = read(argv, make_options())
+        options = make_options()
+        overrides = vars(make_parser(options).parse_args(argv))
+        settings = read(overrides, options)
         Log(None, "warning", tracebacks=settings.get("log_level") == "debug", program=NAME)
         if settings.get("daemonize"):
             mask = settings.get("umask")
             starter = detach(0o022 if mask is None else mask, NAME)
-        status = _serve(settings, starter)
+        status = _serve(settings, overrides, starter)
     except ConfigError as error:
         status = _say(USAGE, *error.problems)
     except GafferError as error:
@@ -59,12 +61,11 @@ def _say(status: int, *sentences: Any) -> int:
     return status
 
 
-def read(argv: Sequence[str], options: Options) -> Settings:
+def read(overrides: dict[str, Any], options: Options) -> Settings:
     """Return what command line and environment say.
 
-    :raises ConfigError: it cannot be used. Wrong usage ends the program with status 2.
+    :raises ConfigError: it cannot be used.
     """
-    overrides = vars(make_parser(options).parse_args(argv))
     settings = read_settings(None, options, overrides)
     problems = list(settings.problems)
     if settings.get("ping_interval") < LEAST_PING:
@@ -101,13 +102,13 @@ def _argument(option: Option) -> dict[str, Any]:
     return {**described, "action": action, "metavar": option.metavar or option.name.upper()}
 
 
-def _serve(settings: Settings, starter: Starter | None) -> int:
+def _serve(settings: Settings, overrides: dict[str, Any], starter: Starter | None) -> int:
     # Usage errors and --help need not wait for the server.
     from .service import Service
 
     if settings.get("umask") is not None:
         os.umask(settings.get("umask"))
-    service = Service(settings, starter)
+    service = Service(settings, starter, overrides)
     if settings.get("plugins"):
         service.list_plugins()
         return DONE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Iterable
 
 from ..commands import Arg
 from ..errors import BadRequest, NotFound
@@ -10,20 +11,25 @@ from ..names import check_name, parse_job_name
 from ..schemas import STRING
 from ..version import __version__
 from ..web.routes import Route
+from ..web.sockjs import routes as sockjs
 
 if TYPE_CHECKING:
     from ..web.replies import Reply
     from ..web.request import Request
     from .sessions import Sessions
 
+_WATCH = "/lookup"
 _SOCKET: dict[str, Any] = {"method": "GET", "status": 101, "also": (426,), "tag": "lookup", "first_message": True}
 #: Bytes that a message of a watcher may have: there is nothing that it could say.
 _MOST_HEARD = 4096
 _STATE = Arg("state", STRING, "1: begin with what is there already, up to the event ready", required=False)
 
 
-def routes(sessions: Sessions) -> list[Route]:
-    """Return the routes of the lookupd that has these *sessions*."""
+def routes(sessions: Sessions, origins: Iterable[str] = ()) -> list[Route]:
+    """Return the routes of the lookupd that has these *sessions*.
+
+    :param origins: web origins whose pages may watch.
+    """
     answers = Answers(sessions)
     open_: dict[str, Any] = {"method": "GET", "permission": None, "tag": "lookup"}
     read: dict[str, Any] = {"method": "GET", "permission": "read", "tag": "lookup"}
@@ -63,7 +69,21 @@ def routes(sessions: Sessions) -> list[Route]:
             parameters=(_STATE,),
             **_SOCKET,
         ),
+        *_sockjs(sessions, origins),
     ]
+
+
+def _sockjs(sessions: Sessions, origins: Iterable[str]) -> list[Route]:
+    """Return the routes of ``/lookup`` for browsers without websockets."""
+
+    def make(request: Request) -> Any:
+        from .sockets import Watch
+
+        return Watch(sessions.registry).belong(request.identity)
+
+    found = sockjs.routes(_WATCH, sockjs.late(make, None, lambda: origins), tag="lookup")
+    # A key has to come with the request: what is watched is the whole, and not what one key may see of it.
+    return [replace(route, first_message=False, target=None) for route in found if route.path != _WATCH]
 
 
 class Answers:
@@ -149,7 +169,11 @@ class Answers:
         return answer(request, lambda: lambda websocket: serve_node(websocket, self._sessions))
 
     def watch(self, request: Request) -> Reply:
-        """``/lookup``."""
+        """``/lookup``: a websocket, and for SockJS clients that only look whether we are there, a greeting."""
+        if request.environ.get("HTTP_UPGRADE", "").lower() != "websocket" and request.path == _WATCH:
+            from ..web.sockjs.pages import greeting
+
+            return greeting()
         from ..web.knock import answer
         from .sockets import serve_watcher
 

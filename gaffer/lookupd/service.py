@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from typing import Any, Callable, cast
+from typing import Any, Callable, Mapping, cast
 
 import gevent
 from gevent.event import Event
@@ -15,10 +15,10 @@ from ..background.detach import Starter
 from ..background.limits import inherit_nothing, raise_file_limit
 from ..background.logs import Log, log_failures
 from ..errors import ConfigError, PluginError, Problem
-from ..hooks import Hooks
+from ..hooks import Hooks, named_call
 from ..pidfile import Pidfile
 from ..plugins import PluginSet
-from ..settings import Settings
+from ..settings import Settings, read_settings
 from ..signals import STOP, Signals
 from ..util import setproctitle_
 from ..version import __version__
@@ -29,7 +29,7 @@ from ..web.handler import Limits
 from ..web.routes import check_routes
 from ..web.server import Server
 from .backends import Backend
-from .options import DEFAULT_PORT
+from .options import DEFAULT_PORT, make_options
 from .registry import Registry
 from .routes import routes
 from .sessions import Sessions
@@ -49,13 +49,14 @@ class Service:
     """Serves from the first signal handler to the last log line.
 
     :param starter: the process that waits until we are ready, if we are a daemon.
+    :param overrides: what the command line says; it is read again, with the options of plugins that check keys.
     :raises ConfigError: the settings ask for what is not there.
     """
 
-    def __init__(self, settings: Settings, starter: Starter | None) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, starter: Starter | None, overrides: Mapping[str, Any] | None = None) -> None:
         self.plugins = load_plugins(settings)
         self.hooks = Hooks(self.plugins.pm)
+        self.settings = settings = self._read_again(overrides or {})
         # It asks its manager for plugins and, which no route of ours needs, for processes.
         self.access = Access(cast(Any, self))
         self.access.strict = settings.get("require_key") or any(one.require_key for one in settings.endpoints)
@@ -67,6 +68,19 @@ class Service:
         self._stop = Event()
         self._bound: list[Bound] = []
         self._server: Server
+
+    def _read_again(self, overrides: Mapping[str, Any]) -> Settings:
+        """Return the settings with the options of plugins that check keys, such as where the keys are."""
+        options = make_options()
+        self._call_keepers("gaffer_add_options", options=options)
+        return read_settings(None, options, overrides)
+
+    def _call_keepers(self, hook: str, **arguments: Any) -> None:
+        """Call a hook of the plugins that check keys: of the others' lives we are no part."""
+        keepers = {call.plugin for call in self.hooks.implementations("gaffer_identify")}
+        for call in self.hooks.implementations(hook):
+            if call.plugin in keepers:
+                named_call(call, arguments)
 
     def _find_backend(self) -> Backend:
         problems = wrong_rules(self.settings)
@@ -117,6 +131,7 @@ class Service:
         self._bound, self._server = bound, server
         for sock, tls, policy, _ in bound:
             server.add(sock, tls, policy)
+        self._call_keepers("gaffer_manager_start", manager=self)
         self.backend.start(self.registry, self.sessions.patience)
         server.start()
         printer = Printer(self.registry.hub) if self.settings.get("verbose") else None
@@ -126,14 +141,15 @@ class Service:
         finally:
             server.stop(_LAST_REQUESTS)
             self.backend.stop()
+            self._call_keepers("gaffer_manager_stopped", manager=self)
             if printer is not None:
                 printer.close()
         log.info("stopped")
 
     def application(self) -> Callable[..., Any]:
         """Return what answers requests, behind what decides who may come."""
-        app = App(check_routes([("lookup", routes(self.sessions))]), access=self.access)
         rules = make_rules(self.settings, None)
+        app = App(check_routes([("lookup", routes(self.sessions, rules.origins))]), access=self.access)
         names = host_names(self.settings.endpoints)
         return Guard(app, rules._replace(hosts=(*rules.hosts, *names)), program=NAME)
 

@@ -9,6 +9,7 @@ from typing import Any, Callable
 import gevent
 
 from ..hub import Follower
+from ..identity import Identity
 from ..web.pump import converse
 from ..web.replies import encode_json
 from ..web.websocket import GOING_AWAY, POLICY, WebSocket
@@ -60,6 +61,8 @@ class Watch:
     ended = False
 
     def __init__(self, registry: Registry, state: bool = False) -> None:
+        self._registry = registry
+        self._identity: Identity | None = None
         self._follower: Follower = registry.hub.follow(".")
         self._first = [*registry.state(), {"event": "ready"}] if state else []
 
@@ -85,11 +88,37 @@ class Watch:
             texts.append(event.encoded.decode())
         return texts
 
+    def hear(self, text: str | bytes) -> None:
+        """Take a message: ``{"event": "STATE"}`` asks for what is there already; there is nothing else to say."""
+        try:
+            said = json.loads(text)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(said, dict) and said.get("event") == "STATE":
+            self._first = [*self._registry.state(), {"event": "ready"}]
+            if self.wake is not None:
+                self.wake()
+
+    def belong(self, identity: Identity | None) -> Watch:
+        """End with the key of *identity*."""
+        if identity is not None:
+            self._identity = identity
+            identity.endings.add(self._end)
+        return self
+
+    def _end(self) -> None:
+        self.ended = True
+        if self.wake is not None:
+            self.wake()
+
     def close(self) -> None:
         """Follow no longer."""
+        if self._identity is not None:
+            self._identity.endings.discard(self._end)
         self._follower.close()
 
 
 def serve_watcher(websocket: WebSocket, registry: Registry, state: bool) -> None:
     """Tell a watcher what changes until it leaves."""
-    converse(websocket, Watch(registry, state), websocket.send_all, lambda message: None)
+    watch = Watch(registry, state)
+    converse(websocket, watch, websocket.send_all, watch.hear)

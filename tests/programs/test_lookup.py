@@ -8,10 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 
 import pytest
 
-from gaffer.errors import NotFound
+from gaffer.errors import NotFound, Unauthorized
 from gaffer.httpclient import Cluster, Disconnected, LookupServer
 
 from .gafferd import eventually, free_port
@@ -263,3 +264,55 @@ def test_into_the_background_and_back(tmp_path):
         subprocess.run(["kill", str(pid)], check=True)
     eventually(lambda: not pidfile.exists())
     assert "stopped" in eventually(lambda: "stopped" in log.read_text() and log.read_text())
+
+
+KEYS = """
+import gaffer
+
+WHO = {
+    "reader": gaffer.Identity("reader", permissions="read"),
+    "node": gaffer.Identity("node", permissions="write"),
+}
+
+@gaffer.hookimpl
+def gaffer_identify(credentials):
+    return WHO.get(credentials.key)
+
+@gaffer.hookimpl
+def gaffer_permit(identity, permission, resource):
+    return permission in {"read": ["read"], "write": ["read", "write"]}.get(identity.permissions, [])
+"""
+
+
+def test_keys_for_nodes_and_readers(tmp_path):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "keys.py").write_text(KEYS)
+    with Lookupd(tmp_path, "-p", "plugins", "--require-key") as lookupd:
+        with pytest.raises(Unauthorized):
+            lookupd.client.nodes()
+        with LookupServer(lookupd.url, "reader") as reader:
+            assert reader.nodes() == []
+            with make_node(tmp_path, "wrong", [lookupd]) as wrong, make_node(tmp_path, "right", [lookupd]) as right:
+                wrong.start(GAFFERD_LOOKUPD_KEY="reader")
+                right.start(GAFFERD_LOOKUPD_KEY="node")
+                eventually(lambda: [node["name"] for node in reader.nodes()] == ["right"])
+                wrong.logged("it does not let this node in: give a key with --lookupd-key that may write")
+                with reader.watch(state=True) as watch:
+                    assert next(watch)["node_info"]["name"] == "right"
+                answer = command(*GAFFER, "--api-key", "reader", "lookup", "nodes", "-L", lookupd.url, "-o", "name")
+                assert answer.stdout == "right\n"
+                assert command(*GAFFER, "lookup", "nodes", "-L", lookupd.url).returncode == 4
+
+
+def test_browsers_watch_by_sockjs(place):
+    (a, _), _ = place
+
+    def ask(path: str, body: bytes = b"") -> bytes:
+        return urllib.request.urlopen(f"{a.url}/lookup{path}", body).read()
+
+    assert b"Welcome to SockJS" in urllib.request.urlopen(f"{a.url}/lookup").read()
+    assert ask("/000/browser/xhr") == b"o\n"
+    ask("/000/browser/xhr_send", b'["{\\"event\\": \\"STATE\\"}"]')
+    answer = ask("/000/browser/xhr").decode()
+    events = [json.loads(text)["event"] for text in json.loads(answer[1:])]
+    assert events.count("add_node") == 3 and events[-1] == "ready"
