@@ -30,6 +30,8 @@ PROCESSES = 5
 LINE = "x" * 99
 #: How long anything may take, in seconds.
 PATIENCE = 60.0
+#: How long a runner may take to end before it is killed, in seconds.
+END = 2.0
 FIGURES = ("first child, ms", "first line, ms", "output, MB/s")
 
 
@@ -77,20 +79,27 @@ def _install(command: list[str]) -> None:
 class Running:
     """A runner while it runs the Procfile of *folder*; stopped with the block."""
 
-    def __init__(self, runner: Runner, folder: Path) -> None:
+    def __init__(self, runner: Runner, folder: Path, child: Path) -> None:
+        self._child = child
         # Bytecode is kept, as an installation has it.
         environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         environ.pop("PYTHONUNBUFFERED", None)
         self.began = time.monotonic_ns()
         self.process = subprocess.Popen(
-            runner.command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            runner.command,
+            cwd=folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         assert self.process.stdout is not None
         self._fd = self.process.stdout.fileno()
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield output as it comes, until the end or for as long as anything may take."""
-        deadline = time.monotonic() + PATIENCE
+    def chunks(self, patience: float = PATIENCE) -> Iterator[bytes]:
+        """Yield output as it comes, until the end or for *patience* seconds."""
+        deadline = time.monotonic() + patience
         while select.select([self._fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
             data = os.read(self._fd, 1_048_576)
             if not data:
@@ -106,13 +115,14 @@ class Running:
 
     def __exit__(self, *exc: object) -> None:
         self.process.send_signal(signal.SIGTERM)
-        try:
-            for _ in self.chunks():
-                pass
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        for _ in self.chunks(END):
+            pass
+        try:  # honcho may hang when it is told to end while it starts
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        kill_strays(self._child)
         assert self.process.stdout is not None
         self.process.stdout.close()
 
@@ -121,16 +131,15 @@ def first_child(runner: Runner, folder: Path, child: Path) -> float:
     """Return milliseconds from exec to the first child's first instruction."""
     stamps = Stamps(folder / "stamps")
     _write(folder, f"{child} {stamps.path}")
-    with Running(runner, folder) as running:
+    with Running(runner, folder, child) as running:
         found = stamps.wait(PROCESSES, running.alive)
-    kill_strays(child)
     return (min(stamp.ns for stamp in found) - running.began) / 1e6
 
 
 def first_line(runner: Runner, folder: Path, child: Path) -> float:
     """Return milliseconds from exec to the first line of a child's output."""
-    _write(folder, "echo it-is-up; exec sleep 1000")
-    with Running(runner, folder) as running:
+    _write(folder, f"echo it-is-up; exec {child} /dev/null")
+    with Running(runner, folder, child) as running:
         seen = b""
         for data in running.chunks():
             now = time.monotonic_ns()
@@ -143,8 +152,8 @@ def first_line(runner: Runner, folder: Path, child: Path) -> float:
 def output(runner: Runner, folder: Path, child: Path) -> float:
     """Return megabytes of a child's lines that come through in a second."""
     size = runner.flood * 1_000_000
-    (folder / "Procfile").write_text(f"flood: yes {LINE} | head -c {size}; echo the-end; exec sleep 1000\n")
-    with Running(runner, folder) as running:
+    (folder / "Procfile").write_text(f"flood: yes {LINE} | head -c {size}; echo the-end; exec {child} /dev/null\n")
+    with Running(runner, folder, child) as running:
         began, got, last = 0, 0, b""
         for data in running.chunks():
             began = began or time.monotonic_ns()
