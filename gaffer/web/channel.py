@@ -19,6 +19,7 @@ from ..errors import BadRequest, GafferError, NotFound, Unauthorized, nearest
 from .gate import ACCESS, late_key, origin_of
 from .knock import NO_KEY, PATIENCE, key_in
 from .replies import INTERNAL, encode_json
+from .request import MAX_DEPTH, is_too_deep
 from .topics import Subscription, subscribe
 
 if TYPE_CHECKING:
@@ -280,6 +281,8 @@ def parse(text: str | bytes) -> tuple[str, dict[str, Any]]:
         message = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise BadRequest("a message must be JSON") from None
+    if is_too_deep(text, message):
+        raise BadRequest(f"a message may be nested {MAX_DEPTH} levels deep")
     if not isinstance(message, dict) or not isinstance(message.get("event"), str):
         raise BadRequest('a message must be an object with an event: {"event": "SUB", "data": {"topic": "EVENTS"}}')
     if message["event"] not in _HEARERS:

@@ -151,9 +151,15 @@ def parse_json(body: bytes) -> Any:
         raise BadRequest(_TOO_DEEP) from None
     except ValueError as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
-    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
+    if is_too_deep(text, value):
         raise BadRequest(_TOO_DEEP)
     return value
+
+
+def is_too_deep(text: str | bytes, value: Any) -> bool:
+    """Tell whether *value*, which *text* says in JSON, is nested deeper than :data:`MAX_DEPTH`."""
+    brackets = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+    return brackets > MAX_DEPTH and _is_deep(value)
 
 
 def _is_deep(value: Any) -> bool:

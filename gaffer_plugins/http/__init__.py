@@ -115,7 +115,8 @@ class HttpPlugin(Plugin):
 
         settings = manager.settings
         limit = limits.read(settings, limits.MAX_BODY)
-        self._front.app = App(self._routes, manager.commands.run, limit, manager.access)
+        run = limits.in_time(manager.commands.run, limits.read(settings, limits.REQUEST_TIME))
+        self._front.app = App(self._routes, run, limit, manager.access)
 
         def refused(environ: dict[str, Any], error: GafferError) -> None:
             command = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
+import gevent
+
+from gaffer.errors import Unavailable
 from gaffer.fields import Int
 
 if TYPE_CHECKING:
@@ -26,6 +29,13 @@ class Row(NamedTuple):
 
 
 MAX_BODY = Row("http_max_body", "", Int(1024, 1 << 30), 1 << 20, "bytes that the body of a request may have")
+REQUEST_TIME = Row(
+    "http_request_timeout",
+    "",
+    _SECONDS,
+    300,
+    "seconds that a command may take; feeds and websockets have no end",
+)
 ROWS = (
     Row("http_max_head", "head", Int(8192, 1 << 20), 32 * 1024, "bytes that a request may have before its body"),
     Row(
@@ -58,7 +68,7 @@ ROWS = (
 
 def declare(options: Options) -> None:
     """Add the options of the limits."""
-    for row in (MAX_BODY, *ROWS):
+    for row in (MAX_BODY, REQUEST_TIME, *ROWS):
         options.add(row.option, row.kind, row.default, row.help)
 
 
@@ -67,6 +77,16 @@ def read(settings: Settings | None, row: Row) -> int:
     if settings is None or settings.options.get(row.option) is None:
         return row.default
     return int(settings.get(row.option))
+
+
+def in_time(run: Callable[..., Any], seconds: float) -> Callable[..., Any]:
+    """Return *run* with a limit: who asked is told; what the command does to jobs goes on."""
+
+    def bounded(*args: Any) -> Any:
+        with gevent.Timeout(seconds, Unavailable(f"it took longer than {seconds:g} s, and may still be going on")):
+            return run(*args)
+
+    return bounded
 
 
 def make_limits(settings: Settings | None) -> Limits:

@@ -11,6 +11,7 @@ import sys
 import gaffer_tables as tables
 import pytest
 
+from gaffer.cli.gaffer import make_program as gaffer_program
 from gaffer.cli.gafferctl import make_program
 from gaffer.daemon import commandline
 
@@ -71,6 +72,8 @@ def test_commands_that_are_not_typed_have_at_least_the_right_options(block):
             assert commandline.parse(words, tables.all_options()).unknown == []
         elif program == "gafferctl":
             assert make_program().main([*words, "--help"], standalone_mode=False) == 0
+        elif program == "gaffer":
+            assert gaffer_program().main([*words, "--help"], standalone_mode=False) == 0
         elif program == "python":
             assert (ROOT / words[0]).is_file(), line
         else:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import gevent
 import pytest
 
+import gaffer
 from gaffer.options import Options
 from gaffer.settings import read_settings
 from gaffer.web.handler import Limits
@@ -35,6 +37,19 @@ def test_an_option_sets_its_limit(row, tmp_path):
     wanted = row.default + 1
     found = make_limits(settings(tmp_path, f"{row.option} = {wanted}\n"))
     assert found == dataclasses.replace(Limits(), **{row.limit: wanted})
+
+
+def test_a_command_that_does_not_end_is_waited_for_so_long(start_api, tmp_path):
+    class Slow:
+        @gaffer.hookimpl
+        def gaffer_before_load(self, draft):
+            gevent.sleep(30)
+
+    found = settings(tmp_path, "http_request_timeout = 1\n")
+    api = start_api(Slow(), http=HttpPlugin(), settings=found)
+    reason = api("POST", "/jobs/default", {"name": "web", "cmd": "sleep 1"}).assert_problem(503, "unavailable")
+    assert reason == "plugin Slow: it took longer than 1 s, and may still be going on"
+    assert api.get("/jobs") == {"jobs": []}
 
 
 def test_they_hold_for_the_api(start_api, tmp_path):

@@ -432,6 +432,13 @@ def test_what_is_no_message(session, text):
     assert answer["event"] == "gaffer:error" and answer["data"]["errno"] == 400 and answer["data"]["reason"]
 
 
+def test_a_message_that_is_too_deep(session):
+    for text in ('{"event": "CMD", "data": {"args": ' + "[" * 40 + "]" * 40 + "}}", "[" * 100_000):
+        session.hear(text)
+        (answer,) = taken(session)
+        assert answer["data"]["errno"] == 400
+
+
 def test_a_missing_topic(session):
     session.hear('{"event": "SUB"}')
     assert taken(session)[0]["event"] == "gaffer:subscription_error"
