@@ -45,7 +45,7 @@ class Sink(Protocol):
     """Receives the output of one stream; ``write`` must not block.
 
     It may have an attribute ``full``: while that is true, the stream is read a moment later, so that a writer to a disk
-    can keep up with a process that is faster. Whatever a sink says, that holds no process up for more than a second.
+    can keep up with a process that is faster. Whatever a sink says, a pause ends after a second.
 
     One that may hold processes up for longer, as a terminal may, has ``attach(reader)``, which is called before
     anything is written, and calls the reader's ``pause`` and ``resume``.

@@ -39,7 +39,8 @@ def gaffer_open_sinks(job: Job, process: Process, label: str) -> Sink | None:
     job's own, or ``stdout`` and ``stderr`` for streams that are not redirected;
     those are piped instead of discarded when a sink is returned.
     May: return an object with ``write(data: bytes)`` and ``close()``; ``write``
-    must not block, so it queues. One that may hold the process up, as a terminal
+    must not block, so it queues. While an attribute ``full`` of it is true, the
+    stream is read a moment later. One that may hold the process up, as a terminal
     does, has ``attach(stream)``, called first: ``stream.pause()`` and
     ``stream.resume()`` stop and start reading.
     Returns: a sink, or None.

@@ -149,3 +149,11 @@ def _measured(measure: Measure) -> bytes | None:
     except Exception as error:
         log.error("measuring failed: %r", error, exc_info=error)
     return None
+
+
+def board_of(manager: Any) -> Board:
+    """Return the board of a manager: what measures for all of its channels, on whatever transport they are."""
+    board: Board | None = getattr(manager, "_board", None)
+    if board is None:
+        board = manager._board = Board()
+    return board

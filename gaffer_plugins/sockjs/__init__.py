@@ -82,19 +82,16 @@ class SockjsPlugin(Plugin):
 
         settings = manager.settings
         waiting = _option(settings, "sockjs_waiting", WAITING)
-        boards: list[Any] = []
 
         def make(request: Request) -> Any:
-            from gaffer.web.board import Board
+            from gaffer.web.board import board_of
             from gaffer.web.channel import Session
             from gaffer.web.gate import ACCESS, IDENTITY, REQUIRED
 
-            if not boards:
-                boards.append(Board())
             kept = (ACCESS, IDENTITY, REQUIRED)
             # The session waits for the key itself, if none came; the request does not live as long as it.
             shown = {key: value for key, value in request.environ.items() if key in kept or isinstance(value, str)}
-            return Session(manager, boards[0], request.identity, shown, waiting)
+            return Session(manager, board_of(manager), request.identity, shown, waiting)
 
         self._service = late(make, limits(settings), lambda: _origins(manager.settings))
         return routes(PREFIX, self._service)

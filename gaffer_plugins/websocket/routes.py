@@ -74,7 +74,6 @@ class Sockets:
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
-        self._board: Any = None
 
     def plain(self, request: Request, pid: int) -> Reply:
         """``/wstreams/PID``."""
@@ -126,17 +125,15 @@ class Sockets:
 
     def manager_channel(self, request: Request) -> Reply:
         """``/channel/websocket``."""
-        from gaffer.web.board import Board
+        from gaffer.web.board import board_of
         from gaffer.web.channel import Session
         from gaffer.web.websocket import accept
 
         from .manager import talk
 
-        self._board = self._board or Board()
-
         def serve(websocket: Any) -> None:
             # The session waits for the key itself, if none came.
-            talk(websocket, Session(self._manager, self._board, request.identity, request.environ))
+            talk(websocket, Session(self._manager, board_of(self._manager), request.identity, request.environ))
 
         return accept(request, serve)
 

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from gaffer.errors import BadRequest, NotFound, Unavailable
-from gaffer.web.board import USUAL, Board, read_interval
+from gaffer.web.board import USUAL, Board, board_of, read_interval
 from tests.webtools import wait_until
 
 
@@ -121,3 +121,11 @@ def test_intervals():
 def test_what_is_no_interval(value):
     with pytest.raises(BadRequest, match="interval must be"):
         read_interval(value)
+
+
+def test_a_manager_has_one_board():
+    class Manager:
+        pass
+
+    one, other = Manager(), Manager()
+    assert board_of(one) is board_of(one) is not board_of(other)
