@@ -9,6 +9,7 @@ import click
 from ..httpclient import Job, Server
 from ..names import JobName, parse_job_name
 from .apps import Remote
+from .completing import types
 from .jobs import DASHES
 from .output import print_lines
 from .place import Place
@@ -69,7 +70,7 @@ def reload(ctx: click.Context, name: str | None, no_wait: bool, timeout: float |
 
 
 @command("stop")
-@click.argument("names", nargs=-1, metavar="[TYPE]...")
+@click.argument("names", nargs=-1, metavar="[TYPE]...", shell_complete=types)
 @no_wait_option
 @timeout_option(TIMEOUT_HELP)
 @click.pass_context
@@ -84,7 +85,7 @@ def stop(ctx: click.Context, names: tuple[str, ...], no_wait: bool, timeout: flo
 
 
 @command("kill", context_settings=DASHES)
-@click.argument("target", metavar="TYPE|PID")
+@click.argument("target", metavar="TYPE|PID", shell_complete=types)
 @click.argument("signal")
 @click.pass_obj
 def kill(place: Place, target: str, signal: str) -> None:

@@ -18,7 +18,7 @@ from .program import FAILED, command, complain, exit_code, port_options
 @port_options
 @click.option("--nostart", is_flag=True, help="Load new types stopped.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-@click.argument("name", required=False, metavar="[NAME|FILE]")
+@click.argument("name", required=False, metavar="[NAME|FILE]", type=click.Path())
 @click.pass_context
 def load(
     ctx: click.Context,
@@ -31,7 +31,8 @@ def load(
 ) -> None:
     """Load the application, or bring it up to date there.
 
-    NAME is what it is called there, by default what its folder is called; FILE is another Procfile.
+    NAME is what it is called there, by default what its folder is called; FILE is another Procfile, or FOLDER/ another
+    application.
 
     Of an application that is there already only what changed is touched: new types are loaded, changed ones updated,
     those that the Procfile no longer has unloaded. Types that -c does not name keep the number they were scaled to.
@@ -39,6 +40,8 @@ def load(
     place: Place = ctx.obj
     if name is not None and os.path.isfile(name):
         place.procfile, name = name, None
+    elif name is not None and os.sep in name and os.path.isdir(name):
+        place.directory, name = name, None
     application = place.application(name=name, concurrency=concurrency, port=port, ports=not no_port)
     given = {part.partition("=")[0].strip() for text in concurrency for part in text.split(",")}
     remote = Remote(place)

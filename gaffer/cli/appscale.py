@@ -11,6 +11,7 @@ from ..errors import BadRequest
 from ..httpclient import Job
 from ..names import JobName
 from .apps import Remote
+from .completing import scalings
 from .jobs import DASHES
 from .place import Place
 from .program import command
@@ -46,7 +47,7 @@ def parse(words: Sequence[str], is_app: bool = False) -> tuple[str | None, list[
 
 
 @command("scale", context_settings=DASHES)
-@click.argument("words", nargs=-1, required=True, metavar="[APP] TYPE=N|TYPE+N|TYPE-N...")
+@click.argument("words", nargs=-1, required=True, metavar="[APP] TYPE=N|TYPE+N|TYPE-N...", shell_complete=scalings)
 @click.pass_obj
 def scale(place: Place, words: tuple[str, ...]) -> None:
     """Change how many processes types have.

@@ -11,6 +11,7 @@ from ..httpclient import Missing
 from ..names import JobName
 from .apps import Remote
 from .attaching import attach_options, attach_to
+from .completing import types
 from .jobs import DASHES
 from .live import end_with_reader, write_bytes
 from .logs import Wish, logs_options, show_logs
@@ -20,7 +21,7 @@ from .targets import find_processes
 
 
 @command("logs")
-@click.argument("targets", nargs=-1, metavar="[TYPE|PID]...")
+@click.argument("targets", nargs=-1, metavar="[TYPE|PID]...", shell_complete=types)
 @logs_options
 @click.pass_context
 def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
@@ -38,7 +39,7 @@ def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
 
 
 @command("send", context_settings=DASHES)
-@click.argument("target", metavar="TYPE|PID")
+@click.argument("target", metavar="TYPE|PID", shell_complete=types)
 @click.argument("data", nargs=-1, metavar="[DATA...|-]")
 @send_options
 @click.pass_context
@@ -54,7 +55,7 @@ def send(ctx: click.Context, /, target: str, data: tuple[str, ...], **wish: Any)
 
 
 @command("recv")
-@click.argument("target", metavar="TYPE|PID")
+@click.argument("target", metavar="TYPE|PID", shell_complete=types)
 @click.option("--stream", metavar="LABEL", help="A stream; by default the first redirected output.")
 @click.option("-n", "--lines", type=click.IntRange(0), default=0, metavar="N", help="Begin with N old lines.")
 @click.pass_context
@@ -81,7 +82,7 @@ def recv(ctx: click.Context, target: str, stream: str | None, lines: int) -> Non
 
 
 @command("attach")
-@click.argument("target", metavar="TYPE|PID")
+@click.argument("target", metavar="TYPE|PID", shell_complete=types)
 @attach_options
 @click.pass_context
 def attach(ctx: click.Context, /, target: str, **wish: Any) -> None:

@@ -10,6 +10,7 @@ from ..errors import GafferError
 from ..httpclient import Job, Process
 from ..names import parse_job_name
 from .apps import Remote
+from .completing import types
 from .looking import details, shortened
 from .output import print_details, print_json, print_lines, state_color
 from .place import Place
@@ -93,7 +94,7 @@ def clock(seconds: float) -> str:
 
 
 @command("info")
-@click.argument("target", required=False, metavar="[TYPE|PID]")
+@click.argument("target", required=False, metavar="[TYPE|PID]", shell_complete=types)
 @_OUTPUT
 @click.pass_obj
 def info(place: Place, target: str | None, output: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..procapp import Application, ProcessType
+from .completing import types
 from .output import View, output_option, show
 from .place import Place
 from .program import command, port_options
@@ -16,7 +17,7 @@ COLUMNS = ("NAME", "PROCESSES", "PORT", "RUN BY", "COMMAND")
 
 @command("check")
 @port_options
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=types)
 @output_option
 @click.pass_obj
 def check(

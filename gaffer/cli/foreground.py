@@ -6,6 +6,7 @@ import click
 
 from ..errors import SpawnError
 from ..procapp import Application
+from .completing import types
 from .program import Failed, command, complain, port_options
 
 #: What shells report for a command that cannot be executed.
@@ -24,7 +25,7 @@ NOT_FOUND = 127
 @click.option("--watch", metavar="[TYPE=]GLOB", multiple=True, help="Restart types, or one, when such files change.")
 @click.option("--timestamp/--no-timestamp", default=True, help="Begin lines with the time.")
 @click.option("--color/--no-color", default=None, help="Colour names; by default on terminals without NO_COLOR.")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=types)
 @click.pass_context
 def start(
     ctx: click.Context,

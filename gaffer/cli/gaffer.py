@@ -77,17 +77,30 @@ def make_program() -> Program:
     @click.command(
         "gaffer", cls=Program, sections=SECTIONS, aliases=ALIASES, epilog=EPILOG, plugins=False, everywhere=everywhere
     )
-    @click.option("-f", "--procfile", metavar="FILE", help="The Procfile; by default the one in the folder.")
-    @click.option("-d", "--directory", metavar="DIR", help="The application's folder; by default the Procfile's.")
     @click.option(
-        "-e", "--env", metavar="FILE", multiple=True, help="A file of variables beside .env; a later one wins."
+        "-f", "--procfile", metavar="FILE", type=click.Path(), help="The Procfile; by default the one in the folder."
+    )
+    @click.option(
+        "-d",
+        "--directory",
+        metavar="DIR",
+        type=click.Path(),
+        help="The application's folder; by default the Procfile's.",
+    )
+    @click.option(
+        "-e",
+        "--env",
+        metavar="FILE",
+        type=click.Path(),
+        multiple=True,
+        help="A file of variables beside .env; a later one wins.",
     )
     @click.option(
         "-g", "--endpoint", metavar="URL", default=DEFAULT_ENDPOINT, show_default=True, help="http:, https: or unix:."
     )
-    @click.option("--certfile", metavar="FILE", help="Certificate to show to gafferd.")
-    @click.option("--keyfile", metavar="FILE", help="Key of the certificate.")
-    @click.option("--cacert", metavar="FILE", help="Authority that signed gafferd's certificate.")
+    @click.option("--certfile", metavar="FILE", type=click.Path(), help="Certificate to show to gafferd.")
+    @click.option("--keyfile", metavar="FILE", type=click.Path(), help="Key of the certificate.")
+    @click.option("--cacert", metavar="FILE", type=click.Path(), help="Authority that signed gafferd's certificate.")
     @click.option("--api-key", metavar="KEY", help="Better set as GAFFER_API_KEY; by default that of 'login'.")
     @lookups_option
     @version_option("gaffer")

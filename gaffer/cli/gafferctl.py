@@ -85,9 +85,9 @@ def make_program() -> Program:
     @click.option(
         "--connect", metavar="URL", default=DEFAULT_URI, show_default=True, help="http:, https: or unix:/path."
     )
-    @click.option("--certfile", metavar="FILE", help="Certificate to show to gafferd.")
-    @click.option("--keyfile", metavar="FILE", help="Key of the certificate.")
-    @click.option("--cacert", metavar="FILE", help="Authority that signed gafferd's certificate.")
+    @click.option("--certfile", metavar="FILE", type=click.Path(), help="Certificate to show to gafferd.")
+    @click.option("--keyfile", metavar="FILE", type=click.Path(), help="Key of the certificate.")
+    @click.option("--cacert", metavar="FILE", type=click.Path(), help="Authority that signed gafferd's certificate.")
     @click.option(
         "--api-key",
         metavar="KEY",

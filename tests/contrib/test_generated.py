@@ -125,6 +125,18 @@ def test_bash_completes(line, expected):
     assert set(run("bash", "--norc", "-c", script).split()) == expected
 
 
+@need("bash")
+def test_bash_completes_the_types_of_the_procfile(tmp_path):
+    (tmp_path / "Procfile").write_text("web: a\nworker: b\nclock: c\n")
+    for line, expected in [
+        (f"gaffer -d {tmp_path} stop w", {"web", "worker"}),
+        (f"gaffer -d {tmp_path} scale cl", {"clock+1", "clock-1", "clock=1"}),
+        (f"gaffer -d {tmp_path}/none logs w", set()),
+    ]:
+        script = BASH.format(file=CONTRIB / "completion" / "bash" / "gaffer", program="gaffer", words=line)
+        assert set(run("bash", "--norc", "-c", script).split()) == expected
+
+
 @need("fish")
 @pytest.mark.parametrize("line, expected", TYPED)
 def test_fish_completes(line, expected, tmp_path):
