@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Iterable, Mapping, NamedTuple
 
 from ..errors import BadRequest, TooLarge
@@ -46,7 +47,12 @@ class NodeInfo:
         return Key(self.name, self.origin)
 
     def shown(self) -> dict[str, Any]:
-        """Return what HTTP and watchers see."""
+        """Return what HTTP and watchers see; the same object each time, which nobody may change."""
+        return self._shown
+
+    @cached_property
+    def _shown(self) -> dict[str, Any]:
+        # An answer may name a thousand nodes.
         return {"name": self.name, "origin": self.origin, "version": self.version, "labels": dict(self.labels)}
 
 

@@ -14,6 +14,8 @@ import pytest
 from gaffer.cli.gaffer import make_program as gaffer_program
 from gaffer.cli.gafferctl import make_program
 from gaffer.daemon import commandline
+from gaffer.lookupd.options import make_options as lookupd_options
+from gaffer.lookupd.program import make_parser as lookupd_parser
 
 from .reading import DOCS, PAGES, ROOT, all_blocks, code_blocks, without_slowness
 
@@ -70,6 +72,8 @@ def test_commands_that_are_not_typed_have_at_least_the_right_options(block):
         program, *words = shlex.split(line)
         if program == "gafferd":
             assert commandline.parse(words, tables.all_options()).unknown == []
+        elif program == "gaffer_lookupd":
+            lookupd_parser(lookupd_options()).parse_args(words)
         elif program == "gafferctl":
             assert make_program().main([*words, "--help"], standalone_mode=False) == 0
         elif program == "gaffer":
@@ -77,7 +81,7 @@ def test_commands_that_are_not_typed_have_at_least_the_right_options(block):
         elif program == "python":
             assert (ROOT / words[0]).is_file(), line
         else:
-            assert program == "ssh", line
+            assert program in ("ssh", "pip"), line
 
 
 def test_every_block_has_a_language_that_is_tested():

@@ -31,7 +31,7 @@ SAID = {
     "watching": ["b'hello\\n' from a process that has memory: True"],
     "with_http": ['[\'default.web\'] {"hello": "you"}'],
 }
-NEED_CARE = {"client", "foreground", "feeds", "channels"}
+NEED_CARE = {"client", "cluster", "foreground", "feeds", "channels"}
 
 
 def python(*args: str, cwd: Any = EXAMPLES) -> subprocess.CompletedProcess[str]:

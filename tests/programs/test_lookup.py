@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from gaffer.errors import NotFound, Unauthorized
 from gaffer.httpclient import Cluster, Disconnected, LookupServer
+from tests.docs.reading import DOCS, code_blocks, tidied
 
 from .gafferd import eventually, free_port
 from .lookupd import Lookupd, make_node, pause, resume, run
+from .tour import Step, steps
 
 CTL = [sys.executable, "-c", "from gaffer.cli.gafferctl import main; main()"]
 GAFFER = [sys.executable, "-c", "from gaffer.cli.gaffer import main; main()"]
@@ -44,6 +48,7 @@ def place(tmp_path_factory):
                 eventually(
                     lambda lookupd=lookupd: all(one["pids"] for one in lookupd.client.find_job("web")["sources"])
                 )
+            eventually(lambda: all(node.get("/jobs/default/web")["state"] == "running" for node in (one, two, three)))
             yield [a, b], [one, two, three]
 
 
@@ -316,3 +321,36 @@ def test_browsers_watch_by_sockjs(place):
     answer = ask("/000/browser/xhr").decode()
     events = [json.loads(text)["event"] for text in json.loads(answer[1:])]
     assert events.count("add_node") == 3 and events[-1] == "ready"
+
+
+def typed(command: str, url: str) -> str:
+    """Type a command of the page; returns what it prints."""
+    path = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    line = command.replace("lookup-1:5010", url).replace("lookup-2:5010", url)
+    words = ["bash", "-c", line]
+    done = subprocess.run(words, env=path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
+    return done.stdout
+
+
+def test_the_page_shows_what_happens(place):
+    (a, _), _ = place
+    blocks = [block.text for block in code_blocks(DOCS / "topologies.rst") if block.text.startswith("$ ")]
+    found = [step for text in blocks for step in steps(iter(text.splitlines()))]
+    assert len(found) == 8
+    for step in found:
+        output = tidied(typed(step.command, a.url))
+        assert Step(step.command, [tidied(line) for line in step.expected]).matches(output), f"{step}\n{output}"
+
+
+def test_the_program_of_the_page(place):
+    (a, b), _ = place
+    ended = command(sys.executable, "-W", "error", str(DOCS / "examples" / "cluster.py"), a.url, b.url)
+    assert ended.stderr == ""
+    assert ended.stdout.splitlines() == [
+        "node-1 a 1",
+        "node-2 a 1",
+        "node-3 b 1",
+        "node-1 now wants 2",
+        "node-2 now wants 2",
+        "removed: default.web",
+    ]
