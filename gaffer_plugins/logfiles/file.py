@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import time
 from collections import deque
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Callable, NamedTuple
+
+from gevent.monkey import get_original
 
 from . import rotation
 
@@ -19,6 +22,8 @@ SLACK = 65_536
 _PIECES = 256
 #: Seconds until a rotation that failed is tried again.
 _PAUSE = 1.0
+#: How long a pipe or a terminal that is full is waited for, in seconds.
+_PATIENCE = 1.0
 #: For whoever may read what the owner of gafferd's files reads; the umask takes more away.
 _MODE = 0o640
 
@@ -88,7 +93,7 @@ class File:
             limit = self._limit()
             pieces = list(islice(self._pending, _PIECES))
             if limit is None or self._size + sum(map(len, pieces)) <= limit:
-                self._written(os.writev(self._fd, pieces))
+                self._written(self._write(pieces))
             else:
                 self._write_first(limit)
 
@@ -96,9 +101,20 @@ class File:
         data = memoryview(self._pending[0])
         cut = self._cut(bytes(data), limit)
         if cut:
-            self._written(os.write(self._fd, data[:cut]))
+            self._written(self._write([data[:cut]]))
         else:
             self.rotate()
+
+    def _write(self, pieces: list[Any]) -> int:
+        """Write as much as goes at once; a pipe or terminal that is full is waited for, a moment."""
+        while True:
+            try:
+                return os.writev(self._fd, pieces)
+            except BlockingIOError:
+                poll = get_original("select", "poll")()
+                poll.register(self._fd, select.POLLOUT)
+                if not poll.poll(_PATIENCE * 1000):
+                    raise
 
     def _cut(self, data: bytes, limit: int) -> int:
         """Return how many bytes of *data* go into this file; 0 when it is time for another."""

@@ -31,6 +31,8 @@ LIMIT = 4 << 20
 STALL = 0.5
 #: Seconds until a file that could not be written is tried again.
 RETRY = 1.0
+#: Seconds for which that is done when its processes are gone.
+GIVE_UP = 60.0
 #: How long the end of gafferd waits for disks, in seconds.
 PATIENCE = 3.0
 #: What a thread takes at a time, in bytes.
@@ -75,7 +77,7 @@ class LogFile:
         self._compressing = make_lock()
         self._put = self._done = self._batch = 0
         self._seen = 0
-        self._seen_at = 0.0
+        self._seen_at = self._left_at = 0.0
 
     # -- in the event loop --------------------------------------------------------------------------
 
@@ -90,8 +92,8 @@ class LogFile:
         if self.waiting <= HIGH or self.problem is not None:
             return False
         now = time.monotonic()
-        if self._done != self._seen:
-            self._seen, self._seen_at = self._done, now
+        if self.file.written != self._seen:
+            self._seen, self._seen_at = self.file.written, now
         return now - self._seen_at < STALL
 
     def write(self, lines: Lines, data: bytes) -> None:
@@ -110,6 +112,7 @@ class LogFile:
     def leave(self, lines: Lines) -> None:
         """A stream has ended."""
         self.streams -= 1
+        self._left_at = time.monotonic()
         lost, lines.lost = lines.lost, 0
         self._add(Entry(lines, lost=lost, last=True))
 
@@ -162,15 +165,17 @@ class LogFile:
         self._files.written(batch)
 
     def _take(self) -> None:
-        while self._entries and self._batch < BATCH:
+        size = 0
+        while self._entries and size < BATCH:
             entry = self._entries.popleft()
             self._batch += len(entry.data)
             if entry.lines is None:
                 self.file.reopen()
             else:
-                self._format(entry.lines, entry)
+                size += self._format(entry.lines, entry)
 
-    def _format(self, lines: Lines, entry: Entry) -> None:
+    def _format(self, lines: Lines, entry: Entry) -> int:
+        """Give the file what an entry says; returns how many bytes that are."""
         stamp, hold = self.file.policy.timestamps, self.streams > 1
         parts = [lines.notice(entry.lost, entry.when, stamp)] if entry.lost else []
         parts.append(lines.text(entry.data, entry.when, stamp, hold))
@@ -179,6 +184,7 @@ class LogFile:
         for part in filter(None, parts):
             self.file.add(part, begin=lines.fresh)
             lines.fresh = False
+        return sum(map(len, parts))
 
     def _failed(self, error: OSError) -> None:
         self.errors += 1
@@ -188,7 +194,22 @@ class LogFile:
         self._pool.say(self._later)
 
     def _later(self) -> None:
-        gevent.spawn_later(RETRY, self._pool.give, self)
+        if not self.streams and time.monotonic() - self._left_at > GIVE_UP:
+            self._give_up()
+        else:
+            gevent.spawn_later(RETRY, self._pool.give, self)
+
+    def _give_up(self) -> None:
+        """Lose what waits: nobody writes here any more, and it cannot be written for long. No thread works on it."""
+        lost = self.waiting
+        log.error("%d bytes for log file %s are lost: %s", lost, self.file.path, self.problem)
+        self._entries.clear()
+        self.file.forget()
+        self._batch, self._done, self.problem = 0, self._put, None
+        self.lost += lost
+        self._files.written(lost)
+        self._token.release()
+        self._files.tidy(self)
 
     def _recovered(self) -> None:
         if self.problem is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 
+import gevent
 import pytest
 
 import gaffer
@@ -267,6 +269,31 @@ def test_a_disk_that_hangs_holds_neither_gaffer_nor_the_process_up(logs, tmp_pat
     logs.manager.stop_job("web")
     wait_until(lambda: health(logs)["files"] == 0)
     assert 20_000_000 in holds(tmp_path / "w", health(logs)["lost"])
+
+
+def test_a_pipe_that_is_read_slowly_loses_nothing(logs, tmp_path):
+    """As in a container, whose standard output is one."""
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink("pipe", tmp_path / "link")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    load(logs, f"{sys.executable} -c '{FLOOD}' 3000000", redirect_input=True, stdout_logfile="link")
+    got = 0
+    deadline = time.monotonic() + 20
+    while got < 3_000_000 and time.monotonic() < deadline:
+        gevent.sleep(0.005)
+        with contextlib.suppress(BlockingIOError):
+            got += len(os.read(reader, 65536))
+    assert (got, health(logs)["lost"], health(logs)["errors"]) == (3_000_000, 0, 0)
+    os.close(reader)
+
+
+def test_what_cannot_be_written_for_long_after_its_process_is_lost(logs, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(files, "GIVE_UP", 0.1)
+    os.symlink("/dev/full", tmp_path / "web.log")
+    load(logs, "echo 123456789", stdout_logfile="web.log")
+    wait_until(lambda: "10 bytes for log file" in caplog.text)
+    report = health(logs)
+    assert (report["ok"], report["files"], report["lost"], report["waiting"]) == (True, 0, 10, 0)
 
 
 def test_many_files_share_what_may_wait(logs, tmp_path):
