@@ -194,6 +194,7 @@ class LogFile:
         self._pool.say(self._later)
 
     def _later(self) -> None:
+        self._files.changed.set()
         if not self.streams and time.monotonic() - self._left_at > GIVE_UP:
             self._give_up()
         else:
@@ -267,7 +268,8 @@ class LogFiles:
         self._open: dict[str, LogFile] = {}
         self._jobs: dict[str, str] = {}
         self._totals = dict.fromkeys(("written", "lost", "errors", "rotations"), 0)
-        self._empty: Event | None = None
+        #: Set when a file was forgotten, or could not be written.
+        self.changed = Event()
 
     @property
     def waiting(self) -> int:
@@ -308,8 +310,7 @@ class LogFiles:
         self._jobs.pop(one.file.path, None)
         for key, count in counts(one).items():
             self._totals[key] += count
-        if self._empty is not None and not self._open:
-            self._empty.set()
+        self.changed.set()
 
     def report(self) -> dict[str, Any]:
         """Return what health pages show."""
@@ -324,10 +325,11 @@ class LogFiles:
         return {"ok": not bad, **report}
 
     def finish(self) -> None:
-        """Wait a moment until everything is written, and end the threads."""
-        if self._open:
-            self._empty = Event()
-            self._empty.wait(PATIENCE)
+        """Wait a moment until all is written that can be, and end the threads."""
+        deadline = time.monotonic() + PATIENCE
+        while any(one.problem is None for one in self._open.values()) and time.monotonic() < deadline:
+            self.changed.clear()
+            self.changed.wait(max(0.0, deadline - time.monotonic()))
         lost = self.waiting
         if lost:
             log.error("%d bytes of output could not be written to log files", lost)

@@ -296,6 +296,18 @@ def test_what_cannot_be_written_for_long_after_its_process_is_lost(logs, tmp_pat
     assert (report["ok"], report["files"], report["lost"], report["waiting"]) == (True, 0, 10, 0)
 
 
+def test_a_file_that_cannot_be_written_holds_up_no_stop(start_api, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("/dev/full", tmp_path / "web.log")
+    api = start_api(LogfilesPlugin())
+    load(api, "echo 123456789", stdout_logfile="web.log")
+    wait_until(lambda: not health(api)["ok"])
+    began = time.monotonic()
+    api.manager.stop()
+    assert time.monotonic() - began < files.PATIENCE
+    assert "10 bytes of output could not be written" in caplog.text
+
+
 def test_many_files_share_what_may_wait(logs, tmp_path):
     os.symlink("/dev/full", tmp_path / "0")
     os.symlink("/dev/full", tmp_path / "1")
