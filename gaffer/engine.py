@@ -28,7 +28,7 @@ from .hooks import Hooks
 from .job import UP, Copy, Job
 from .jobconfig import JobConfig
 from .process import ExitStatus, Process
-from .spawn import SpawnPlan, command, copy_variables, job_environment
+from .spawn import DETACHED, SpawnPlan, command, copy_variables, job_environment
 from .stops import Stops
 from .sweep import VARIABLE, chain_id, group_left
 
@@ -288,6 +288,8 @@ class Engine:
             env.update(copy.committed.env)
         env["GAFFER_JOB"] = job.name.short
         env["GAFFER_INDEX"] = str(max(copy.index, 0))
+        if job.config.detach:
+            env[DETACHED] = "1"
         return SpawnPlan(command(job.config, env), env, job.config.cwd, copy.index, pid)
 
     def _environment(self, job: Job) -> dict[str, str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .manager import Manager
 
 #: Set by the engine for every process, so a command may use them though no environment has them yet.
-OWN_VARIABLES = frozenset(("GAFFER_ID", "GAFFER_JOB", "GAFFER_INDEX", "PS"))
+OWN_VARIABLES = frozenset(("GAFFER_ID", "GAFFER_JOB", "GAFFER_INDEX", "GAFFER_DETACHED", "PS"))
 
 
 def prepare(

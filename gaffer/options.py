@@ -213,6 +213,12 @@ CORE_OPTIONS: tuple[Option, ...] = (
         metavar=FILE,
     ),
     Option(
+        "orphans",
+        Choice("leave", "stop"),
+        "leave",
+        "what happens at the start to processes of a gafferd that was killed; stop needs a pidfile",
+    ),
+    Option(
         "bind",
         TextList(),
         (DEFAULT_BIND,),

@@ -31,6 +31,8 @@ FIRST_EXTRA = 3
 _FDEXEC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_fdexec.py")
 _DEVNULL = subprocess.DEVNULL
 LAST_PORT = 65_535
+#: In the environment of processes that are meant to outlive gafferd.
+DETACHED = "GAFFER_DETACHED"
 
 
 @dataclass

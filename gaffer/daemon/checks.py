@@ -12,6 +12,8 @@ log = logging.getLogger("gafferd")
 
 NO_KEYS = "keys are required, but no plugin that checks them is loaded, so nobody could be let in"
 
+NO_PIDFILE = "orphans = stop needs a pidfile, whose lock shows that the gafferd before is dead"
+
 
 def find_problems(settings: Settings, manager: Manager) -> list[Problem]:
     """Return all problems of *settings*, with those that plugins find, by file and line."""
@@ -27,6 +29,8 @@ def _plugin_problems(settings: Settings, manager: Manager) -> list[Problem]:
             problems.append(settings.problem("require_key", NO_KEYS))
         locked = [endpoint for endpoint in settings.endpoints if endpoint.require_key and endpoint.name != "default"]
         problems += [settings.problem(at, NO_KEYS) for one in locked for at in _sections_of(settings, one.name)]
+    if settings.get("orphans") == "stop" and not settings.get("pidfile"):
+        problems.append(settings.problem("orphans", NO_PIDFILE))
     known = [plugin.name for plugin in manager.plugins.list()]
     for name in settings.get("no_plugin"):
         if name not in known:

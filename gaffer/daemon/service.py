@@ -22,6 +22,7 @@ from ..signals import STOP, Signals
 from ..sweep import Family
 from ..version import __version__
 from .checks import find_problems, warn_of_unused
+from .leftovers import Leftovers
 from .orphans import GRACE, PAUSE, Orphans, become_subreaper
 from .reload import Reload
 
@@ -45,6 +46,7 @@ class Service:
         self._log: Log | None = None
         self._reload = Reload(self.manager, read, self._take_over)
         self.manager.reader = self._reload
+        self._leftovers: Leftovers | None = None
         self._child_died = Event()
         self._started = Event()
 
@@ -79,12 +81,20 @@ class Service:
         try:
             if pidfile.fname:
                 pidfile.create(os.getpid())
+                self._end_leftovers(pidfile.fname)
             self.manager.engine.file_limit = raise_file_limit()
             if not signals.arrived(*STOP):
                 self._serve()
         finally:
+            if self._leftovers is not None:
+                self._leftovers.forget()
             pidfile.unlink()
             signals.finish()
+
+    def _end_leftovers(self, pidfile: str) -> None:
+        if self.settings.get("orphans") == "stop":
+            self._leftovers = Leftovers(pidfile, self.manager.node_id)
+            self._leftovers.end()
 
     def _serve(self) -> None:
         try:

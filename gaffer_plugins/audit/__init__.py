@@ -40,7 +40,14 @@ class AuditPlugin(Plugin):
     @hookimpl
     def gaffer_add_options(self, options: Options) -> None:
         """Declare the file and what is written."""
-        options.add("audit_log", OptionalText(), None, "file for a record of who did what", flags=("--audit-log",))
+        options.add(
+            "audit_log",
+            OptionalText(),
+            None,
+            "file for a record of who did what",
+            flags=("--audit-log",),
+            metavar="FILE",
+        )
         options.add("audit_reads", Bool(), False, "record also what only reads", needs_restart=False)
 
     @hookimpl
