@@ -85,5 +85,5 @@ complete -c gafferd -n _shtab_gafferd_using -l create-admin-user -d 'make a user
 complete -c gafferd -n _shtab_gafferd_using -l username -x -d 'name of that user; asked for without it'
 complete -c gafferd -n _shtab_gafferd_using -l password -x -d 'its password; better typed, or written to standard input: others can see command lines'
 complete -c gafferd -n _shtab_gafferd_using -l list-admins -d 'list the users who may do everything, and exit'
-complete -c gafferd -n _shtab_gafferd_using -l audit-log -x -d 'file for a record of who did what'
+complete -c gafferd -n _shtab_gafferd_using -l audit-log -xka "(__fish_complete_path (commandline -ct))" -d 'file for a record of who did what'
 complete -c gafferd -n '_shtab_gafferd_using; and test $_shtab_gafferd_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the same as --config'
