@@ -111,7 +111,7 @@ class Attached:
             self._main = self._process.channel("stdin", 2)
             self._channels[self._main] = ""
         # Where nothing is written, the detach key is still heard.
-        self._listening = writes or self._terminal.is_one
+        self._listening = self._terminal.descriptor >= 0 and (writes or self._terminal.is_one)
 
     def greet(self, name: str, writes: bool, key: str) -> None:
         """Say what this is."""

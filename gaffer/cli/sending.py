@@ -80,6 +80,8 @@ def _write(processes: Sequence[Process], data: bytes, stream: str, eof: bool = F
 
 def _typed(ctx: click.Context, target: str) -> Iterator[bytes]:
     """Yield what comes on stdin, as it comes."""
+    if sys.stdin is None:
+        return
     descriptor = sys.stdin.fileno()
     if os.isatty(descriptor):
         complain(ctx.find_root().info_name, f"each line goes to {target}; ctrl-D ends")

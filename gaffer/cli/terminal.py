@@ -38,8 +38,9 @@ class Terminal:
 
     def __init__(self, key: bytes) -> None:
         self.key = key
-        self.descriptor = sys.stdin.fileno()
-        self.is_one = os.isatty(self.descriptor)
+        # Without any stdin, as after <&-, Python has none.
+        self.descriptor = sys.stdin.fileno() if sys.stdin is not None else -1
+        self.is_one = self.descriptor >= 0 and os.isatty(self.descriptor)
         self._saved: list[Any] = []
         self._handlers: dict[int, Any] = {}
 
