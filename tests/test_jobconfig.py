@@ -17,6 +17,7 @@ DEFAULTS = {
     "env": {},
     "env_file": None,
     "port": None,
+    "tty": False,
     "os_env": True,
     "uid": None,
     "gid": None,
