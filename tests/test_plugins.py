@@ -516,6 +516,7 @@ def test_the_examples(tmp_path, plugins, capsys, caplog):
     assert [(info.name, info.kind, info.state) for info in plugins.list()] == [
         ("crashlog", "hooks", "loaded"),
         ("dummy", "plugin", "loaded"),
+        ("board", "site", "loaded"),
         ("hello_site", "site", "loaded"),
     ]
     [(name, app)] = plugins.apps
@@ -524,6 +525,7 @@ def test_the_examples(tmp_path, plugins, capsys, caplog):
     app.stop()
     assert capsys.readouterr().out == "start dummy app\nrestart dummy\nstop dummy\n"
     assert [(site.name, Path(site.root).name) for site in plugins.sites] == [
+        ("board", "_site"),
         ("dummy", "_site"),
         ("hello_site", "_site"),
     ]

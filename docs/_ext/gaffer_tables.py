@@ -20,12 +20,13 @@ from gaffer.jobconfig import JobFields
 from gaffer.lookupd.options import make_options as lookupd_options
 from gaffer.lookupd.program import make_parser as lookupd_parser
 from gaffer.options import ENDPOINT_FIELDS, Option, Options
+from gaffer.web.channel import COMMANDS
 from gaffer.web.routes import UNDECLARED, Route, check_routes
 
 #: Columns of the help texts of command lines.
 WIDTH = 92
 #: Where a page explains what docstrings call a section of the contract.
-PAGES = {"2": "configuration", "3": "configuration", "4": "http-api", "7": "events", "8": "security"}
+PAGES = {"2": "configuration", "3": "configuration", "4": "http-api", "6": "channel", "7": "events", "8": "security"}
 
 KINDS = {
     "SETUP": "called when the plugin is registered",
@@ -322,6 +323,18 @@ def command_table() -> str:
     return table(("command", "arguments", "does", "may be used by"), rows, "18 30 40 12", "commands")
 
 
+def channel_commands() -> str:
+    """Return the table of the commands of the channel."""
+    rows = []
+    for name, own in COMMANDS.items():
+        command = complete_manager().commands.get(own)
+        taken = [code(arg.name if arg.required else f"[{arg.name}]") for arg in command.args]
+        rows.append(
+            (code(name), " ".join(taken) or "—", plain(sentence(command.help)), command.permission or "everybody")
+        )
+    return table(("command", "arguments", "does", "may be used by"), sorted(rows), "18 30 40 12", "commands")
+
+
 # -- command lines ----------------------------------------------------------------------
 def literal(text: str) -> str:
     """Return a block of text as it is."""
@@ -391,6 +404,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "events": event_table,
     "routes": route_tables,
     "commands": command_table,
+    "channel-commands": channel_commands,
     "gafferd-help": gafferd_help,
     "gaffer-help": partial(client_help, "gaffer"),
     "gaffer-commands": partial(client_commands, "gaffer"),

@@ -177,7 +177,20 @@ def until_replaced(manager: gaffer.Manager, name: str, pid: int) -> None:
 
 def test_every_plugin_is_tested():
     names = {path.stem for path in (EXAMPLES / "plugins").glob("*.py")}
-    assert names == {"deadline", "limits", "mailer", "uptime", "verdict", "rounds"}
+    assert names == {"chat", "deadline", "limits", "mailer", "uptime", "verdict", "rounds"}
+
+
+def test_chat(node):
+    one = node("chat")
+
+    def post(path, body=b""):
+        host, _, port = one.http.urls[0].removeprefix("http://").rpartition(":")
+        answer = request((host, int(port)), "POST", f"/chat/000/{path}", body)
+        return answer.status, answer.text
+
+    assert [post(f"{guest}/xhr") for guest in ("ada", "bob")] == [(200, "o\n")] * 2
+    assert post("ada/xhr_send", b'["hello", "you"]') == (204, "")
+    assert [post(f"{guest}/xhr") for guest in ("ada", "bob")] == [(200, 'a["hello","you"]\n')] * 2
 
 
 def test_deadline(node):

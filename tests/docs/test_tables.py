@@ -14,6 +14,7 @@ from gaffer.cli.gafferctl import SECTIONS
 from gaffer.fields import Bool, Field, Int, Seconds, Signal, TextList, parse_signal
 from gaffer.jobconfig import CORE_FIELDS
 from gaffer.options import CORE_OPTIONS, ENDPOINT_FIELDS
+from gaffer.web.channel import COMMANDS
 
 from .reading import DOCS, PAGES
 
@@ -82,6 +83,10 @@ def test_every_event_is_in_the_table():
 def test_every_command_is_in_the_table():
     names = [f"``{command.name}``" for command in gaffer.Manager().commands]
     assert first_cells(tables.command_table()) == names
+
+
+def test_every_command_of_the_channel_is_in_its_table():
+    assert first_cells(tables.channel_commands()) == [f"``{name}``" for name in sorted(COMMANDS)]
 
 
 def test_every_route_is_in_a_table():

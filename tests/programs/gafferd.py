@@ -103,6 +103,9 @@ class Gafferd:
     def post(self, path: str) -> Any:
         return self._request("POST", path)
 
+    def delete(self, path: str) -> Any:
+        return self._request("DELETE", path)
+
     def _request(self, method: str, path: str, text: bool = False) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -35,9 +36,13 @@ def other():
         yield port
 
 
+DOCS = Path(__file__).parents[2] / "docs"
+
+
 @contextmanager
 def node(folder, options):
     shutil.copytree(chromium.HERE, folder / "plugins" / "tests" / "_site")
+    shutil.copytree(DOCS / "examples" / "live", folder / "plugins" / "live")
     # Streamed answers end soon here, so that the client has to ask for the next ones.
     options += "\nsockjs_response_limit = 2048\n"
     with Gafferd(folder, options=options).start("-p", str(folder / "plugins")).ready() as started:
@@ -112,3 +117,11 @@ def test_pages_of_strangers_may_not(page, gafferd, other, transport):
     heard = talk(page, gafferd, transport, "stranger")
     assert heard["transport"] is None and heard["closed"] and not heard["commands"]
     assert "default.stranger" not in gafferd.get("/jobs")["jobs"]
+
+
+def test_the_page_in_the_documentation(page, gafferd):
+    """``docs/examples/live``, as its page tells to install it."""
+    page.goto(f"http://127.0.0.1:{gafferd.port}/_plugin/live/")
+    page.wait_for_selector('#said:has-text("jobs:")')
+    page.evaluate("() => { tell('CMD', {name: 'load', args: [{name: 'new', cmd: 'sleep 1000'}]}); }")
+    page.wait_for_selector('#said:has-text("job.default.new.spawn")')

@@ -69,7 +69,11 @@ class Late:
 def late(
     make: Callable[[Request], Any], limits: Limits | None = None, origins: Callable[[], Iterable[str]] = tuple
 ) -> Late:
-    """Return a service that is made when it is needed; see :class:`gaffer.web.sockjs.service.SockJS`."""
+    """Return a service that is made when the first request for it comes.
+
+    :param make: makes the peer of each new session; the request is the session's first.
+    :param origins: returns the web origins whose pages may frame its iframe, besides its own: ``allowed_origins``.
+    """
 
     def service() -> Any:
         from .service import SockJS

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Peer(Protocol):
     """What a service has for each session: it hears the client and says what the client is to hear.
 
-    :class:`gaffer.web.channel.Session` is one. What waits in it must be bounded by itself. It may have a ``farewell``,
-    a code and a reason, for its session's end; without one it is 3000 "Go away!".
+    The protocol of ``/channel`` (``gaffer.web.channel.Session``) is one. What waits in it must be bounded by itself. It
+    may have a ``farewell``, a code and a reason, for its session's end; without one it is 3000 "Go away!".
     """
 
     #: Called when there is something to take, or nothing will come any more. Set by the session.

@@ -4,8 +4,9 @@ function talk(url, transport, job, text) {
   return new Promise(function (resolve) {
     var heard = {transport: null, events: [], commands: {}, output: "", problem: null, closed: null};
     var old = SockJS.version.indexOf("0.3") === 0;
-    var sock = old ? new SockJS(url, null, {protocols_whitelist: [transport]})
-                   : new SockJS(url, null, {transports: [transport]});
+    // A busy machine is no reason to give a transport up.
+    var sock = old ? new SockJS(url, null, {protocols_whitelist: [transport], rtt: 2000})
+                   : new SockJS(url, null, {transports: [transport], timeout: 6000});
     var timer = setTimeout(function () { heard.problem = "it took too long"; sock.close(); }, 20000);
 
     function say(event, data) { sock.send(JSON.stringify({event: event, data: data})); }

@@ -1,0 +1,48 @@
+"""A chat at ``/chat``: what one client says is heard by all."""
+
+from collections import deque
+
+import gaffer
+from gaffer.web.sockjs.routes import late, routes
+
+
+class Chat(gaffer.Plugin):
+    name = "chat"
+
+    def __init__(self):
+        self.guests = set()
+        self.service = late(lambda request: Guest(self.guests))
+
+    @gaffer.hookimpl
+    def gaffer_routes(self, manager):
+        return routes("/chat", self.service, permission="read", tag="Chat")
+
+    @gaffer.hookimpl
+    def gaffer_manager_stopped(self):
+        self.service.close()
+
+
+class Guest:
+    """One session: what it is to hear waits here, the latest hundred messages at most."""
+
+    ended = False
+
+    def __init__(self, guests):
+        self.wake = None
+        self.guests = guests
+        self.waiting = deque(maxlen=100)
+        guests.add(self)
+
+    def hear(self, text):
+        for guest in self.guests:
+            guest.waiting.append(text)
+            if guest.wake is not None:
+                guest.wake()
+
+    def take(self):
+        texts = list(self.waiting)
+        self.waiting.clear()
+        return texts
+
+    def close(self):
+        self.guests.discard(self)
