@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from gaffer.errors import InvalidConfig
 from gaffer_plugins.exporters import supervisord
 
-from .tools import AWKWARD, ENVIRONMENTS, application, job, only_text
+from .tools import AWKWARD, TEXTS, VARIABLES, application, job, only_text
+
+#: What a line of an ini file can hold at all.
+ONE_LINE = AWKWARD | TEXTS.filter(lambda text: not set(text) & set("\r\n"))
 
 pytest.importorskip("supervisor")
 
@@ -58,7 +61,7 @@ def test_an_application_becomes_a_group(tmp_path):
     assert (third.exitcodes, third.stopsignal.name) == ([0, 3], "SIGINT")
 
 
-@given(words=st.lists(AWKWARD, max_size=3), env=ENVIRONMENTS)
+@given(words=st.lists(ONE_LINE, max_size=3), env=st.dictionaries(VARIABLES, ONE_LINE, max_size=3))
 def test_words_and_variables_survive_supervisors_parser(words, env, folder):
     exported = job(line_of(["prog", *words]), env, cwd="/")
     _, found = read(only_text(supervisord.export(application(exported))), folder)
