@@ -31,7 +31,7 @@ SAID = {
     "watching": ["b'hello\\n' from a process that has memory: True"],
     "with_http": ['[\'default.web\'] {"hello": "you"}'],
 }
-NEED_CARE = {"client", "cluster", "foreground", "feeds", "channels"}
+NEED_CARE = {"accounts", "client", "cluster", "foreground", "feeds", "channels"}
 
 
 def python(*args: str, cwd: Any = EXAMPLES) -> subprocess.CompletedProcess[str]:
@@ -61,6 +61,18 @@ def test_the_client(tmp_path):
         first, state, last = ended.stdout.splitlines()
         assert (first, last) == ("wanted: 3", "jobs: ['default.dummy', 'default.echo']")
         assert state in ("state: starting", "state: running")
+    finally:
+        terminal.end()
+
+
+def test_a_key_that_may_only_look(tmp_path):
+    terminal = Terminal(tmp_path)
+    try:
+        terminal.cwd = tmp_path / "examples"
+        terminal.start("gafferd -c gaffer.ini")
+        ended = python("-W", "error", "accounts.py", f"http://127.0.0.1:{terminal.port}")
+        assert ended.stderr == ""
+        assert ended.stdout == "dashboard sees ['default.dummy']\ndeleted: True\n"
     finally:
         terminal.end()
 
