@@ -32,7 +32,7 @@ BUILTIN_PLUGINS = [
 COMMANDS = {
     "gafferd": "gaffer.daemon.main:main",
     "gafferctl": "gaffer.cli.gafferctl:main",
-    "gaffer": "gaffer.cli.gaffer:main",
+    "gaffer": "gaffer.cli.entry:main",
     "gaffer_lookupd": "gaffer.lookupd.main:main",
 }
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any, Callable, Iterable
 
 import gevent
-from gevent import monkey
 
+from .native import native
 from .outbox import Outbox
 from .topics import ancestors, normalise
 
 Listener = Callable[..., Any]
-thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
+thread_id: Callable[[], int] = native("_thread", "get_ident")
 
 
 class Subscription:

@@ -11,16 +11,13 @@ import logging
 import os
 import time
 from functools import partial
-from typing import Any, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 
 import gevent
-from gevent import monkey
 from gevent.event import AsyncResult, Event
 
 from . import messages, views
-from .access import Access
 from .announce import Announcer
-from .commands import CommandTable
 from .engine import Engine
 from .errors import BadRequest, Conflict, GafferError, NotFound, PluginError, Unavailable
 from .events import EventEmitter, thread_id
@@ -32,12 +29,17 @@ from .jobconfig import JobConfig, JobFields
 from .loading import Configured, prepare
 from .monitor import Monitor
 from .names import JobName, check_name, parse_job_name
+from .native import native
 from .past import Past
 from .plugins import PluginSet
 from .process import Process
 from .processes import Processes
 from .rings import RingLimits
 from .shutdown import Shutdown
+
+if TYPE_CHECKING:
+    from .access import Access
+    from .commands import CommandTable
 
 log = logging.getLogger("gaffer.manager")
 
@@ -91,8 +93,8 @@ class Manager(Processes):
         self.running: dict[int, Process] = {}
         self.state = "new"
         #: Who may do what.
-        self.access = Access(self)
-        self.commands = CommandTable(self)
+        self._access: Access | None = None
+        self._commands: CommandTable | None = None
         self.engine = Engine(
             self.loop,
             self.hooks,
@@ -126,6 +128,24 @@ class Manager(Processes):
     def active(self) -> bool:
         """Whether it was started and is not stopping."""
         return self.state == "running"
+
+    @property
+    def access(self) -> Access:
+        """Who asks and what they may do, for whoever serves others; imported when first asked for."""
+        if self._access is None:
+            from .access import Access
+
+            self._access = Access(self)
+        return self._access
+
+    @property
+    def commands(self) -> CommandTable:
+        """The table of all operations, for whoever offers them to others; imported when first asked for."""
+        if self._commands is None:
+            from .commands import CommandTable
+
+            self._commands = CommandTable(self)
+        return self._commands
 
     def start(self, apps: Iterable[Any] = (), applications: Iterable[Any] | None = None) -> None:
         """Start: plugins get ready, jobs are loaded, processes start.
@@ -255,7 +275,7 @@ class Manager(Processes):
         if callback is not None:
             self.later(call, callback)
             return
-        done = monkey.get_original("threading", "Event")()
+        done = native("threading", "Event")()
         errors = []
 
         def run() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 import struct
 import termios
 from typing import TYPE_CHECKING, Any
@@ -93,6 +92,8 @@ class Pipes:
 
     def _extra(self) -> list[int]:
         ends: list[int] = []
+        if self.config.custom_streams:
+            import socket  # late: most jobs have none
         for label in self.config.custom_streams:
             ours, theirs = socket.socketpair()
             self.duplexes[label] = ours.detach()

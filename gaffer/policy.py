@@ -7,7 +7,6 @@ step. With ``flapping``: its rule decides (CONTRACT §2).
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from typing import Callable, NamedTuple
 
@@ -93,7 +92,7 @@ def decide(
     code: int | None,
     uptime: float | None,
     now: float,
-    jitter: Callable[[], float] = random.random,
+    jitter: Callable[[], float] | None = None,
 ) -> Decision:
     """Decide what follows a death that was just entered into *history*.
 
@@ -109,7 +108,13 @@ def decide(
         return _flapping(config, history, now)
     if history.failures == 0:
         return Now()
-    return After(backoff(history.failures, jitter()))
+    return After(backoff(history.failures, (jitter or _random)()))
+
+
+def _random() -> float:
+    from random import random  # late: it brings all hashes with it, and most programs start without a failure
+
+    return random()
 
 
 def after_kill(config: JobConfig, code: int | None) -> Decision:

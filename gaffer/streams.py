@@ -12,7 +12,6 @@ import errno
 import fcntl
 import logging
 import os
-import socket
 import time
 from collections import deque
 from contextlib import suppress
@@ -347,6 +346,8 @@ class Writer:
 
 def _hang_up(fd: int) -> None:
     """Let the other end read an end of file, though the socket stays open for what it says."""
+    import socket
+
     with suppress(OSError), socket.socket(fileno=os.dup(fd)) as sock:
         sock.shutdown(socket.SHUT_WR)
 

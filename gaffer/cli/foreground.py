@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from ..errors import SpawnError
@@ -41,6 +43,7 @@ def start(
     """Run the Procfile, or the types NAME of it, until Ctrl-C."""
     application = ctx.obj.application(concurrency=concurrency, port=port, ports=not no_port, only=names)
     check_ports(application)
+    gc.disable()  # until everything runs: what is imported stays, and the first process waits for each look at it
     from ..foreground.application import Options, Run
 
     ctx.exit(Run(application.configs(), application.root, Options(on_exit, color, timestamp, watch)).run())

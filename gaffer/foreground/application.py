@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from dataclasses import dataclass
@@ -91,6 +92,8 @@ class Run:
         manager.engine.file_limit = raise_file_limit()
         try:
             manager.start()
+            gc.freeze()
+            gc.enable()
             manager.run()
         finally:
             self._lifeline.close()

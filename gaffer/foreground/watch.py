@@ -6,10 +6,9 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple
 
-from gevent.monkey import get_original
-
 from ..errors import BadRequest, Unavailable
 from ..hookspecs.markers import hookimpl
+from ..native import native
 
 if TYPE_CHECKING:
     from ..jobconfig import JobConfig
@@ -68,7 +67,7 @@ class Watch:
     def gaffer_ready(self, manager: Manager) -> None:
         """Begin when everything runs."""
         self._manager = manager
-        get_original("_thread", "start_new_thread")(self._run, ())
+        native("_thread", "start_new_thread")(self._run, ())
 
     def _run(self) -> None:
         """The thread; it ends with the program."""

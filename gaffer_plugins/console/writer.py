@@ -8,7 +8,8 @@ from typing import IO, Any, Callable, Protocol
 
 import gevent
 from gevent.event import Event
-from gevent.monkey import get_original
+
+from gaffer.native import native
 
 log = logging.getLogger("gaffer.console")
 
@@ -36,7 +37,7 @@ class Writer:
         self._put = self._done = 0
         self._lost = 0
         self._broken = self._started = self._closed = False
-        self._queue: Any = get_original("queue", "SimpleQueue")()
+        self._queue: Any = native("queue", "SimpleQueue")()
 
     @property
     def full(self) -> bool:
@@ -65,7 +66,7 @@ class Writer:
     def _enqueue(self, data: bytes) -> None:
         if not self._started:
             self._started = True
-            get_original("_thread", "start_new_thread")(self._run, ())
+            native("_thread", "start_new_thread")(self._run, ())
         self._put += len(data)
         self._queue.put(data)
 
@@ -196,6 +197,6 @@ def _write_all(descriptor: int, data: bytes) -> None:
         try:
             view = view[os.write(descriptor, view) :]
         except BlockingIOError:  # somebody who shares the terminal made it non-blocking
-            poll = get_original("select", "poll")()
+            poll = native("select", "poll")()
             poll.register(descriptor, 4)
             poll.poll()

@@ -133,6 +133,28 @@ def test_the_application_runs_until_a_signal_and_leaves_nothing(app):
         assert len({line.index(" | ") for line in gaffer.text.splitlines()}) == 1
 
 
+def test_a_plain_start_needs_no_command_line(app):
+    with app("web: echo $PORT; exec sleep 1000\n", "start", env={"PORT": "15150"}) as gaffer:
+        gaffer.saw(r"^web \| 15150$")
+        loaded = Path(f"/proc/{gaffer.process.pid}/maps").read_text()
+        assert "gevent" in loaded
+        gaffer.kill(signal.SIGINT)
+        assert gaffer.end() == 0
+
+
+@pytest.mark.parametrize(
+    "procfile, env, code, sentence",
+    [
+        ("web x\n", {}, 2, "Procfile:1: expected 'name: command', not 'web x'"),
+        ("web: x\n", {"PORT": "none"}, 2, "gaffer: PORT: expected a number from 1 to 65535, not 'none'; "),
+        ("web: x\n", {"GAFFER_PROCFILE": "gone"}, 2, "gone: there is no such Procfile; "),
+    ],
+)
+def test_what_is_wrong_with_a_plain_start_is_one_sentence(app, procfile, env, code, sentence):
+    found = run(app, procfile, "start", env=env)
+    assert found[:2] == (code, "") and found[2].startswith(sentence) and found[2].count("\n") == 1
+
+
 def test_a_process_that_ends_comes_back_with_its_port(app):
     text = "web: echo $PORT; read line < go; sleep 1.1; exit 3\n"
     os.mkfifo(app.folder / "go")

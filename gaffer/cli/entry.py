@@ -1,0 +1,46 @@
+"""Where the program ``gaffer`` begins: a plain ``gaffer start`` needs no command line to be parsed.
+
+Parsing takes a quarter of the time to the first process. Whatever is said besides, in words or in the
+environment, and whatever cannot be, is for the command line proper.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from typing import NoReturn
+
+from ..errors import GafferError
+
+
+def main() -> NoReturn:
+    """Run gaffer and end the process."""
+    if sys.argv[1:] == ["start"] and not any(name.startswith("GAFFER_") for name in os.environ):
+        _start()
+    from .gaffer import main as parse_and_run
+
+    parse_and_run()
+
+
+def _start() -> None:
+    """Run the Procfile of this folder and end the process; return if it cannot be, for a sentence that says why."""
+    from ..foreground.ports import first_taken
+    from ..procapp import read_application
+
+    try:
+        application = read_application()
+        configs = application.configs()
+        if first_taken(application.ports()) is not None:
+            return
+    except GafferError:
+        return
+    gc.disable()  # until everything runs: what is imported stays, and the first process waits for each look at it
+    from ..foreground.application import Options, Run
+
+    try:
+        code = Run(configs, application.root, Options()).run()
+    except GafferError as error:
+        print(f"gaffer: {error}", file=sys.stderr)
+        code = 1
+    sys.exit(code)

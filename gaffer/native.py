@@ -1,0 +1,15 @@
+"""The system's own threads and locks, also in programs that gevent has monkey-patched."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+
+def native(module: str, name: str) -> Any:
+    """Return what *name* of *module* was before anybody patched it; gevent.monkey is not imported to find out."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None:
+        return monkey.get_original(module, name)
+    return getattr(import_module(module), name)
