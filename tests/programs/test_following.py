@@ -15,6 +15,8 @@ from typing import Iterator
 
 import pytest
 
+from gaffer.httpclient import Server
+
 from .gafferd import PATIENCE, Gafferd, environment, eventually
 from .terminal import Terminal
 
@@ -300,3 +302,18 @@ def test_gafferd_goes_away(tmp_path: Path, how: int) -> None:
         for group in children:
             with suppress(ProcessLookupError):  # each child leads a group
                 os.killpg(group, signal.SIGKILL)
+
+
+def test_a_program_that_follows_events_survives_a_new_gafferd(tmp_path: Path) -> None:
+    job = "[process:web]\ncmd = sleep 1000\n"
+    with Gafferd(tmp_path, job).start() as first, Server(f"http://127.0.0.1:{first.port}") as server:
+        first.ready()
+        with server.events("proc.web.spawn", tail=1, timeout=PATIENCE) as events:
+            before = next(events)
+            first.signal(signal.SIGTERM)
+            first.wait()
+            with Gafferd(tmp_path, job, port=first.port).start() as second:
+                second.ready()
+                again = next(events)
+                assert (again["event"], again["name"]) == ("proc.web.spawn", "web")
+                assert again["os_pid"] != before["os_pid"] and again["time"] > before["time"]
