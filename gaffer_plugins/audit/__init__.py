@@ -36,6 +36,7 @@ class AuditPlugin(Plugin):
         self._writer: Writer | None = None
         self._reads = False
         self._complained = 0.0
+        self._listening = False
 
     @hookimpl
     def gaffer_add_options(self, options: Options) -> None:
@@ -63,6 +64,10 @@ class AuditPlugin(Plugin):
             self._writer.open()
         except OSError as error:
             raise PluginError(f"audit_log: cannot write to {path}: {error.strerror or error}") from error
+        if not self._listening:
+            # Only now: where nobody listens, nothing is put together for anybody.
+            self._listening = True
+            manager.plugins.add(Listener(self), "audit_record", origin="plugin audit")
 
     @hookimpl
     def gaffer_config_reloaded(self, manager: Manager) -> None:
@@ -74,24 +79,20 @@ class AuditPlugin(Plugin):
         if settings is not None and settings.options.get("audit_reads") is not None:
             self._reads = settings.get("audit_reads")
 
-    @hookimpl
-    def gaffer_command_run(
-        self,
-        command: str,
-        permission: str | None,
-        args: dict[str, Any],
-        identity: Identity | None,
-        origin: str,
-        error: Exception | None,
-    ) -> None:
-        """Write a line."""
+    def write(self, line: dict[str, Any]) -> None:
+        """Write one record."""
         writer = self._writer
-        if writer is None or error is None and not self._reads and is_read(command, permission):
+        if writer is None:
             return
-        writer.write(json.dumps(record(command, args, identity, origin, error), ensure_ascii=True).encode() + b"\n")
+        writer.write(json.dumps(line, ensure_ascii=True).encode() + b"\n")
         if writer.trouble and time.monotonic() - self._complained > _PATIENCE:
             self._complained = time.monotonic()
             log.error("the audit log %s cannot be written: %s; %d records lost", *writer.state)
+
+    @property
+    def reads(self) -> bool:
+        """Whether what only reads is recorded, too."""
+        return self._reads
 
     @hookimpl
     def gaffer_health(self) -> dict[str, Any] | None:
@@ -108,6 +109,30 @@ class AuditPlugin(Plugin):
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
+
+
+class Listener:
+    """Hears of everything, where there is a record.
+
+    :param record: what takes the lines.
+    """
+
+    def __init__(self, record: AuditPlugin) -> None:
+        self._record = record
+
+    @hookimpl
+    def gaffer_command_run(
+        self,
+        command: str,
+        permission: str | None,
+        args: dict[str, Any],
+        identity: Identity | None,
+        origin: str,
+        error: Exception | None,
+    ) -> None:
+        """Write a line."""
+        if error is not None or self._record.reads or not is_read(command, permission):
+            self._record.write(record(command, args, identity, origin, error))
 
 
 def is_read(command: str, permission: str | None) -> bool:

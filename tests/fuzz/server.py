@@ -100,8 +100,10 @@ def ask(port: int, data: bytes, dice: random.Random) -> bytes:
                 sock.shutdown(socket.SHUT_WR)
             while chunk := sock.recv(65536):
                 found += chunk
-        except (ConnectionError, BrokenPipeError):
-            pass
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # it was closed before all was sent
         return found
 
 
