@@ -97,6 +97,12 @@ class SockjsPlugin(Plugin):
         return routes(PREFIX, self._service)
 
     @hookimpl
+    def gaffer_health(self) -> dict[str, Any]:
+        """Return how many sessions there are, besides those on websockets, and how many were too many."""
+        sessions = self._service.made.sessions if self._service is not None and self._service.made is not None else None
+        return {"sessions": len(sessions or ()), "refused": 0 if sessions is None else sessions.refused}
+
+    @hookimpl
     def gaffer_manager_stopped(self) -> None:
         """End the sessions that no request will come for any more."""
         if self._service is not None:

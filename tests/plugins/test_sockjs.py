@@ -145,6 +145,18 @@ def test_a_session_that_is_given_up_leaves_nothing(start, tmp_path):
     assert client.tell("NOP") == 404 and client.poll() == "o"
 
 
+def test_health_counts_sessions(start, tmp_path):
+    live = start(settings=read(tmp_path, "sockjs_sessions = 2\n"))
+
+    def health():
+        return request(live.address, "GET", "/health").json["plugins"]["sockjs"]
+
+    assert health() == {"ok": True, "sessions": 0, "refused": 0}
+    clients = [Polling(live), Polling(live)]
+    assert live.post(f"{session('/channel')}/xhr").status == 503
+    assert health() == {"ok": True, "sessions": 2, "refused": 1} and clients[0].command("jobs")
+
+
 def test_what_a_client_misses_is_counted(live):
     client = Polling(live)
     client.subscribe("EVENTS:spam")

@@ -192,6 +192,8 @@ class Sessions:
         self._limits = limits
         self._after = after
         self._sessions: dict[str, Session] = {}
+        #: How many there could not be, because there were too many.
+        self.refused = 0
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -208,6 +210,7 @@ class Sessions:
             found.check(asker)
             return found
         if len(self._sessions) >= self._limits.sessions and not self._forget_ended():
+            self.refused += 1
             raise Unavailable(
                 f"there are {self._limits.sessions} sessions already; try again later, or use a websocket"
             )

@@ -215,6 +215,7 @@ def test_there_are_only_so_many():
         session.detach(True)
     with pytest.raises(Unavailable, match="2 sessions"):
         all_.open("c", Peer)
+    assert all_.refused == 1
     assert all_.open("a", Peer)
     clock.pass_(5)
     assert all_.open("c", Peer) and len(all_) == 1
