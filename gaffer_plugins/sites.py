@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 import mimetypes
 import os
+import secrets
 import stat
+import time
+from collections import OrderedDict
 from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Iterator
 from urllib.parse import quote
 
 from gaffer import Plugin, Site, hookimpl
@@ -20,6 +23,7 @@ from gaffer.errors import Forbidden, NotFound, nearest
 from gaffer.web.routes import Route
 
 if TYPE_CHECKING:
+    from gaffer.identity import Identity
     from gaffer.manager import Manager
 
 __all__ = ["SitesPlugin"]
@@ -79,11 +83,48 @@ class SitesPlugin(Plugin):
         ]
 
 
+class Passes:
+    """Cookies that open one private site to a browser, as long as the key is valid whose ticket it came with.
+
+    A ticket is good for one request, and a page has pictures and scripts. The cookie opens files of that site only, and
+    nothing that could be commanded; no other page can use it (SameSite), and no script can read it (HttpOnly).
+
+    :param clock: monotonic seconds.
+    """
+
+    COOKIE = "gaffer-site"
+    #: How long one is good, in seconds, and how many there may be; the oldest end first.
+    LIFE, MOST = 43_200.0, 1000
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._given: OrderedDict[str, tuple[float, str, Identity]] = OrderedDict()
+
+    def issue(self, request: Any, site: str) -> str:
+        """Return a new cookie for whoever makes *request*, as a header says it."""
+        word = secrets.token_urlsafe(32)
+        self._given[word] = self._clock() + self.LIFE, site, request.identity
+        while len(self._given) > self.MOST:
+            self._given.popitem(last=False)
+        connection = request.environ.get("gaffer.connection")
+        secure = "; Secure" if connection is not None and connection.secure else ""
+        return f"{self.COOKIE}={word}; Path=/_plugin/{quote(site)}; HttpOnly; SameSite=Strict{secure}"
+
+    def holds(self, request: Any, site: str) -> bool:
+        """Tell whether *request* has a cookie that opens *site*, and whoever got it may still read."""
+        ends, opened, identity = self._given.get(request.get_cookie(self.COOKIE) or "", (0.0, "", None))
+        if identity is None or opened != site or ends < self._clock():
+            return False
+        access = request.environ.get("gaffer.access")
+        return access is not None and bool(access.permits(identity, "read"))
+
+
 class _Sites:
     """The handlers of the routes."""
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
+        self._passes = Passes()
 
     def find(self, request: Any, name: str) -> Site:
         """Return the site called *name*; folders come before what plugins name.
@@ -94,7 +135,7 @@ class _Sites:
         site = next((site for site in self._all() if site.name == name), None)
         if site is None:
             raise NotFound(f"there is no site '{name}'{nearest(name, [site.name for site in self._all()])}")
-        if site.private:
+        if site.private and not self._passes.holds(request, name):
             request.identify()
             request.check("read")
         return site
@@ -110,7 +151,14 @@ class _Sites:
 
     def redirect(self, request: Any, name: str) -> Any:
         """Send the browser to the folder: its relative links would lead elsewhere without the slash."""
-        return _to_folder(request, f"/_plugin/{self.find(request, name).name}")
+        site = self.find(request, name)
+        return _to_folder(request, f"/_plugin/{name}", self._more(request, site))
+
+    def _more(self, request: Any, site: Site) -> dict[str, str]:
+        """Return the header that lets a browser load the rest of a private site, whose first URL had a ticket."""
+        if not site.private or not request.query.get("ticket") or request.identity is None:
+            return {}
+        return {"Set-Cookie": self._passes.issue(request, site.name)}
 
     def file(self, request: Any, name: str, path: str = "") -> Any:
         """Answer with one file, the index of a folder, or "not modified"."""
@@ -123,9 +171,10 @@ class _Sites:
             raise NotFound(f"the site '{name}' has no file '{path or INDEX}'")
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            return _to_folder(request, f"/_plugin/{name}/{path}")
+            return _to_folder(request, f"/_plugin/{name}/{path}", self._more(request, site))
         body = FileBody(descriptor)
         headers = {**_HEADERS, "ETag": body.etag, "Last-Modified": formatdate(body.modified, usegmt=True)}
+        headers |= self._more(request, site)
         if is_current(request.headers, body.etag, body.modified):
             body.close()
             return HTTPResponse((), 304, headers)
@@ -146,13 +195,13 @@ def _segments(path: str, name: str) -> list[str]:
     return names
 
 
-def _to_folder(request: Any, path: str) -> Any:
+def _to_folder(request: Any, path: str, more: dict[str, str]) -> Any:
     from bottle import HTTPResponse
 
     query = request.environ.get("QUERY_STRING")
     location = quote(path, safe="/") + "/" + (f"?{query}" if query else "")
     # Not a permanent one: browsers would remember it after the site is gone.
-    return HTTPResponse("", 302, {**_HEADERS, "Location": location})
+    return HTTPResponse("", 302, {**_HEADERS, "Location": location, **more})
 
 
 def open_inside(root: str, names: list[str]) -> int | None:

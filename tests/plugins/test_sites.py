@@ -16,7 +16,7 @@ from gaffer.identity import Identity, Permissions
 from gaffer.plugins import PluginSet, Site
 from gaffer.web.app import App
 from gaffer.web.routes import check_routes
-from gaffer_plugins.sites import SitesPlugin, content_type, open_inside
+from gaffer_plugins.sites import Passes, SitesPlugin, content_type, open_inside
 
 from ..test_plugins import module, write
 from ..webtools import call, served
@@ -309,6 +309,52 @@ class TestHooks:
         call(app, "GET", "/_plugin/manual/", HTTP_X_API_KEY="some").assert_problem(403, "forbidden")
         assert call(app, "GET", "/_plugin/manual/", HTTP_X_API_KEY="full").status == 200
         assert call(app, "GET", "/_plugin/hello/").status == 200
+
+    def test_a_ticket_opens_a_private_site_to_a_browser(self, plugins, manager, app, tmp_path):
+        write(tmp_path, {"manual/index.html": "manual", "manual/style.css": "x", "other/index.html": "other"})
+        tickets = {"one": Identity("1", permissions=Permissions(read=frozenset("*")))}
+
+        @gaffer.hookimpl
+        def gaffer_sites():
+            return [Site(name, str(tmp_path / name), private=True) for name in ("manual", "other")]
+
+        @gaffer.hookimpl
+        def gaffer_identify(credentials):
+            return tickets.pop(credentials.ticket, None)
+
+        @gaffer.hookimpl
+        def gaffer_permit(identity, permission, resource):
+            return identity.permissions.allows(permission, resource)
+
+        plugins.add(module("docs", gaffer_sites=gaffer_sites))
+        plugins.add(module("keys", gaffer_identify=gaffer_identify, gaffer_permit=gaffer_permit))
+        manager.access.strict, who = True, tickets["one"]
+        # Without the last slash first, as people type it: the ticket is used by then.
+        answer = call(app, "GET", "/_plugin/manual?ticket=one")
+        assert answer.status == 302
+        cookie, *attributes = answer.headers["set-cookie"].split("; ")
+        assert attributes == ["Path=/_plugin/manual", "HttpOnly", "SameSite=Strict"]
+        call(app, "GET", "/_plugin/manual/?ticket=one").assert_problem(401, "unauthorized")
+        for path in ("/_plugin/manual/?ticket=one", "/_plugin/manual/style.css"):
+            answer = call(app, "GET", path, HTTP_COOKIE=f"a=b; {cookie}")
+            assert answer.status == 200 and "set-cookie" not in answer.headers
+        call(app, "GET", "/_plugin/other/", HTTP_COOKIE=cookie).assert_problem(401, "unauthorized")
+        call(app, "GET", "/_plugin/manual/", HTTP_COOKIE="gaffer-site=x").assert_problem(401, "unauthorized")
+        who.end()
+        call(app, "GET", "/_plugin/manual/", HTTP_COOKIE=cookie).assert_problem(401, "unauthorized")
+
+    def test_a_cookie_is_not_good_for_ever_and_there_are_not_any_number(self):
+        now, request = [1000.0], types.SimpleNamespace(identity=ALL, environ={})
+        request.environ["gaffer.access"] = types.SimpleNamespace(permits=lambda identity, permission: True)
+        passes = Passes(lambda: now[0])
+        request.get_cookie = lambda name: words[0]
+        words = [passes.issue(request, "manual").partition("=")[2].partition(";")[0]]
+        assert passes.holds(request, "manual") and not passes.holds(request, "other")
+        now[0] += Passes.LIFE + 1
+        assert not passes.holds(request, "manual")
+        for _ in range(Passes.MOST + 5):
+            passes.issue(request, "manual")
+        assert len(passes._given) == Passes.MOST and words[0] not in passes._given
 
 
 ALL = Identity("1", permissions=Permissions(read=frozenset("*")))
