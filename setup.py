@@ -56,7 +56,7 @@ TEST = [
     "jsonschema>=4.20",
     "shtab>=1.8",
     "PyYAML>=6",
-    "supervisor>=4.2",
+    "supervisor>=4.3",
     "schemathesis>=4.32; python_version >= '3.11'",
     "playwright>=1.45",
     "ruff>=0.9",

@@ -62,8 +62,9 @@ def scale(place: Place, words: tuple[str, ...]) -> None:
     jobs: list[JobName] = [remote.find([one.type if "." in one.type else prefix + one.type])[0] for one in wanted]
     for job, (_, operation) in zip(jobs, wanted):
         click.echo(f"Scaling {job.job} processes...", nl=False)
-        number = Job(remote.server, job).scale(operation)
-        click.echo(f" done, now running {number}")
+        found = Job(remote.server, job)
+        number = found.scale(operation)
+        click.echo(f" done, now running {number}" if found.active else f" done, {number} wanted when it is started")
 
 
 def _means_app(remote: Remote, words: Sequence[str]) -> bool:

@@ -129,6 +129,7 @@ def test_another_folder_another_name_another_file(call: Call, app: Any, gafferd:
     (app / "other").write_text("web: sleep 1000\n")
     assert good(call("load", "--nostart", "other")) == "shop.web: loaded, 1 process\n"
     assert gafferd.get("/jobs/shop/web")["active"] is False
+    assert good(call("scale", "web+1")) == "Scaling web processes... done, 2 wanted when it is started\n"
     assert good(call("load", "elsewhere")).startswith("elsewhere.dummy: loaded")
     assert good(call("load", "--dry-run", f"{app}/")).splitlines()[-1] == "shop.dummy1: would be loaded, 1 process"
     assert good(call("info", "elsewhere.dummy", "-o", "name")) == "elsewhere.dummy\n"
