@@ -37,7 +37,7 @@ class Painter:
     """
 
     def __init__(self, colorize: bool | None = None) -> None:
-        self._on = colored() if colorize is None else colorize
+        self.on = colored() if colorize is None else colorize
         self._colors: dict[str, str] = {}
         self._width = 0
 
@@ -48,7 +48,7 @@ class Painter:
 
     def paint(self, name: str, text: str) -> str:
         """Return *text* in the colour of *name*."""
-        if not self._on:
+        if not self.on:
             return text
         color = self._colors.setdefault(name, COLORS[len(self._colors) % len(COLORS)])
         return click.style(text, fg=color)

@@ -20,6 +20,7 @@ from .targets import find_jobs, is_pattern
 
 #: Colours that a process prints itself may stay.
 _COLOR = re.compile(r"(\x1b\[[0-9;]*m)")
+_PLAIN = "\x1b[0m"
 #: More lines than gafferd gives.
 MOST = 10_000
 
@@ -150,7 +151,7 @@ class LogPrinter:
             elif line.lost:
                 complain(self._program, f"{line.lost} bytes of {line.label} of process {line.pid} are missing here")
             else:
-                text.append(self._head(line) + tamed(line.line) + "\n")
+                text.append(self._head(line) + tamed(line.line, self._painter.on) + "\n")
         if text:
             write("".join(text))
 
@@ -185,12 +186,18 @@ def _json(line: LogLine) -> str:
     return json.dumps(shown, ensure_ascii=False) + "\n"
 
 
-def tamed(line: str) -> str:
-    """Return a line without what could steer the terminal; colours and tabs stay."""
+def tamed(line: str, colors: bool = True) -> str:
+    """Return a line without what could steer the terminal.
+
+    :param colors: let its colours stay, up to its end.
+    """
     if line.isprintable():
         return line
     parts = _COLOR.split(line.removesuffix("\r"))
-    return "".join(part if place % 2 else printable(part) for place, part in enumerate(parts))
+    if not colors:
+        return "".join(map(printable, parts[::2]))
+    text = "".join(part if place % 2 else printable(part) for place, part in enumerate(parts))
+    return text + _PLAIN if len(parts) > 1 and not text.endswith(_PLAIN) else text
 
 
 def _show_raw(server: Server, targets: Sequence[JobName | int], wish: Wish) -> None:

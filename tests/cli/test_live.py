@@ -66,6 +66,11 @@ def test_output_does_not_steer_the_terminal(said, shown):
     assert tamed(said) == shown
 
 
+def test_colours_of_a_process_end_with_its_line_or_are_left_out():
+    assert tamed("\x1b[31mred") == "\x1b[31mred\x1b[0m"
+    assert tamed("\x1b[31mred\x1b[0m\x07", colors=False) == "red\\x07"
+
+
 @pytest.mark.parametrize(
     "text, key",
     [
