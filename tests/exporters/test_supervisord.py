@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -10,11 +12,13 @@ from hypothesis import strategies as st
 
 from gaffer.errors import InvalidConfig
 from gaffer_plugins.exporters import supervisord
+from tests.programs.gafferd import eventually
 
 from .tools import AWKWARD, TEXTS, VARIABLES, application, job, only_text
 
 #: What a line of an ini file can hold at all.
 ONE_LINE = AWKWARD | TEXTS.filter(lambda text: not set(text) & set("\r\n"))
+AWKWARD_VALUE = 'it\'s "50%" ; of $HOME #1'
 
 pytest.importorskip("supervisor")
 
@@ -59,6 +63,26 @@ def test_an_application_becomes_a_group(tmp_path):
     third = found["shop-worker-1"]
     assert shlex.split(third.command) == ["/bin/sh", "-c", "echo $PORT | cat"]
     assert (third.exitcodes, third.stopsignal.name) == ([0, 3], "SIGINT")
+
+
+def test_supervisor_runs_it(tmp_path):
+    """Started for real: what each process finds in its environment, and what a stop reaches."""
+    web = job('printf "%s|%s" "$PORT" "$AWKWARD" > "out.$PORT"; exec sleep 1000', {"AWKWARD": AWKWARD_VALUE}, copies=2,
+              cwd=str(tmp_path), shell=True)  # fmt: skip
+    path = tmp_path / "supervisord.conf"
+    path.write_text(
+        f"[supervisord]\nnodaemon=true\nlogfile={tmp_path}/log\npidfile={tmp_path}/pid\nchildlogdir={tmp_path}\n"
+        + only_text(supervisord.export(application(web)))
+    )
+    words = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(path)]
+    running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for port in ("5100", "5101"):
+            eventually(lambda port=port: (tmp_path / f"out.{port}").exists() and (tmp_path / f"out.{port}").read_text())
+            assert (tmp_path / f"out.{port}").read_text() == f"{port}|{AWKWARD_VALUE}"
+    finally:
+        running.terminate()
+        running.wait(20)
 
 
 @given(words=st.lists(ONE_LINE, max_size=3), env=st.dictionaries(VARIABLES, ONE_LINE, max_size=3))
