@@ -179,6 +179,40 @@ def test_a_sink_that_cannot_be_opened_is_missing(make_manager, watch, error):
     assert exited(watch).code == 0 and sinks["out"] == b"one\n"
 
 
+class Slow:
+    """A sink that says that it is full."""
+
+    full, size = True, 0
+
+    @gaffer.hookimpl
+    def gaffer_open_sinks(self, label):
+        return self if label == "out" else None
+
+    def write(self, data):
+        self.size += len(data)
+
+    def close(self):
+        pass
+
+
+def test_a_stream_whose_sink_is_full_is_read_later(make_manager, watch):
+    slow = Slow()
+    manager = make_manager(watch, slow)
+    load(manager, f"sh -c '{FLOOD}; echo done >&2'", redirect_output=["out", "err"])
+    eventually(lambda: slow.size)
+    assert slow.size <= 65_536 and not watch.statuses
+    slow.full = False
+    assert exited(watch).code == 0 and slow.size == 10 * MEGABYTE
+
+
+def test_a_sink_that_is_full_for_ever_holds_nobody_up_for_ever(make_manager, watch, monkeypatch):
+    monkeypatch.setattr("gaffer.streams.LONGEST_PAUSE", 0.001)
+    slow = Slow()
+    manager = make_manager(watch, slow)
+    load(manager, f"sh -c '{FLOOD}'", redirect_output=["out"])
+    assert exited(watch).code == 0 and slow.size == 10 * MEGABYTE
+
+
 def test_sinks_of_a_start_that_was_called_off_are_closed(make_manager, watch):
     sinks, asked, go_on = Sinks(), Event(), Event()
 
