@@ -69,6 +69,19 @@ def reload(ctx: click.Context, name: str | None, no_wait: bool, timeout: float |
     _control(ctx, jobs, Job.reload, lambda info: has_started(list(info["processes"])), no_wait, timeout)  # type: ignore[call-overload]
 
 
+@command("start")
+@click.argument("names", nargs=-1, metavar="[TYPE]...", shell_complete=types)
+@no_wait_option
+@timeout_option(TIMEOUT_HELP)
+@click.pass_context
+def start(ctx: click.Context, names: tuple[str, ...], no_wait: bool, timeout: float | None) -> None:
+    """Start the application, which is loaded there, or some types of it; wait until it runs well.
+
+    TYPE may be APP.TYPE too, and APP.* means all of another application.
+    """
+    _control(ctx, Remote(ctx.obj).find(names), Job.start, lambda info: has_started(), no_wait, timeout)
+
+
 @command("stop")
 @click.argument("names", nargs=-1, metavar="[TYPE]...", shell_complete=types)
 @no_wait_option

@@ -7,6 +7,7 @@ on one node is told under its name and stops no other.
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Sequence
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from .program import Program
 
 WORKERS = 16
-#: Commands that talk to one node's terminal, or would mix the lines of one with another's.
-SINGLE = {"attach", "recv", "start-here", "run", "load_process", "load", "webhooks", "login", "logout", "user", "key"}
+#: Commands that are about one process, one gafferd's users, or about nothing far away at all.
+SINGLE = {"attach", "recv", "send", "run", "check", "export", "login", "logout", "user", "key"}
 NODE = "NODE"
 
 
@@ -36,10 +37,22 @@ class Caught:
         #: Sentences for stderr.
         self.problems: list[str] = []
         self._live = live
+        self._begun = ""
 
     def view(self, view: View) -> None:
         """Take a result."""
         self.views.append(view)
+
+    def write(self, text: str) -> None:
+        """Take text in any pieces; its lines are taken when they are complete."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            self.line(line)
+
+    def finish(self) -> None:
+        """Take the last line, which has no end."""
+        if self._begun:
+            self.write("\n")
 
     def line(self, text: str) -> None:
         """Take a line."""
@@ -51,6 +64,49 @@ class Caught:
     def json(self, data: Any) -> None:
         """Take what JSON is to show."""
         self.data.append(data)
+
+
+class Stdout:
+    """Standard output while a command runs on many nodes: what a node's thread writes is that node's.
+
+    It stands in for what commands write without the functions of :mod:`.output`.
+    """
+
+    encoding, errors = "utf-8", "replace"
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.buffer = _Bytes(self)
+
+    def write(self, text: str) -> int:
+        caught = output.caught()
+        if caught is None:
+            return int(self._real.write(text))
+        caught.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._real.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        raise OSError("this is many outputs in one")
+
+
+class _Bytes:
+    """The bytes of :class:`Stdout`; a raw output shares its lines with those of other nodes, so it is text."""
+
+    def __init__(self, stdout: Stdout) -> None:
+        self._stdout = stdout
+
+    def write(self, data: bytes) -> int:
+        self._stdout.write(data.decode("utf-8", "replace"))
+        return len(data)
+
+    def flush(self) -> None:
+        self._stdout.flush()
 
 
 class Outcome(NamedTuple):
@@ -107,9 +163,8 @@ def run_everywhere(
     if name.replace("-", "_") in SINGLE:
         raise click.UsageError(f"{name} works with one gafferd, without -L", ctx)
     # Wrong usage is told once, and before anything is asked.
+    command = program.far(name) or command
     shown = command.make_context(name, list(rest), parent=ctx)
-    from concurrent.futures import ThreadPoolExecutor
-
     nodes = cluster.select(on)
     for problem in cluster.problems:
         output.complain(program.name, str(problem))
@@ -121,11 +176,44 @@ def run_everywhere(
         try:
             return _run_one(program, ctx, name, command, list(rest), node, make, caught)
         finally:
+            caught.finish()
             output.catch(None)
 
-    with ThreadPoolExecutor(len(nodes) if live else min(WORKERS, len(nodes))) as pool:
-        outcomes = list(pool.map(one, nodes))
+    if live is not None:
+        from .live import end_with_reader
+
+        end_with_reader()
+    real, sys.stdout = sys.stdout, Stdout(sys.stdout)
+    try:
+        outcomes = in_threads(one, nodes, len(nodes) if live else WORKERS)
+    finally:
+        sys.stdout = real
     return report(program.name, outcomes, str(shown.params.get("output") or "table"))
+
+
+def in_threads(work: Callable[[Node], Outcome], nodes: Sequence[Node], most: int) -> list[Outcome]:
+    """Return what *work* returns for each node; ctrl-C does not wait for those that have not ended."""
+    import queue
+
+    waiting: queue.SimpleQueue[tuple[int, Node]] = queue.SimpleQueue()
+    found: dict[int, Outcome] = {}
+
+    def run() -> None:
+        while True:
+            try:
+                number, node = waiting.get_nowait()
+            except queue.Empty:
+                return
+            found[number] = work(node)
+
+    for number, node in enumerate(nodes):
+        waiting.put((number, node))
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(min(most, len(nodes)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [found[number] for number in sorted(found)]
 
 
 def _run_one(
@@ -164,10 +252,12 @@ class _Live:
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._width = max(len(node.name) for node in nodes)
         self._one = threading.Lock()
+        self._stdout = sys.stdout
 
     def line(self, node: Node, text: str) -> None:
         with self._one:
-            click.echo(f"{node.name.ljust(self._width)}  {text}")
+            self._stdout.write(f"{node.name.ljust(self._width)}  {text}\n")
+            self._stdout.flush()
 
 
 # -- one result -------------------------------------------------------------------------------------

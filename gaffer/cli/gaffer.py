@@ -54,6 +54,8 @@ SECTIONS = {
     },
 }
 
+#: What ``start`` means for machines far away: there is no foreground.
+ELSEWHERE = {"start": "appcontrol:start"}
 ALIASES: dict[str, str] = {}
 EPILOG = "Every option can be set in the environment: --procfile as GAFFER_PROCFILE, and so on."
 
@@ -75,7 +77,14 @@ def make_program() -> Program:
     """Return gaffer as a click group; ``ctx.obj`` is a :class:`~gaffer.cli.place.Place`."""
 
     @click.command(
-        "gaffer", cls=Program, sections=SECTIONS, aliases=ALIASES, epilog=EPILOG, plugins=False, everywhere=everywhere
+        "gaffer",
+        cls=Program,
+        sections=SECTIONS,
+        aliases=ALIASES,
+        epilog=EPILOG,
+        plugins=False,
+        everywhere=everywhere,
+        elsewhere=ELSEWHERE,
     )
     @click.option(
         "-f", "--procfile", metavar="FILE", type=click.Path(), help="The Procfile; by default the one in the folder."

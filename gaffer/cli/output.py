@@ -63,9 +63,9 @@ class View(NamedTuple):
 
 def show(view: View, output: str) -> None:
     """Print *view* as ``table``, ``json`` or ``name``."""
-    caught = _caught()
-    if caught is not None:
-        caught.view(view)
+    taker = caught()
+    if taker is not None:
+        taker.view(view)
     elif output == "json":
         print_json(view.data)
     elif output == "name" or not view.columns:
@@ -74,19 +74,20 @@ def show(view: View, output: str) -> None:
         print_table(view.columns, view.rows, view.paint)
 
 
-def catch(caught: Caught | None) -> None:
-    """Give what this thread prints from now on to *caught*; None prints it again."""
-    _here.caught = caught
+def catch(taker: Caught | None) -> None:
+    """Give what this thread prints from now on to *taker*; None prints it again."""
+    _here.caught = taker
 
 
-def _caught() -> Caught | None:
+def caught() -> Caught | None:
+    """Return what takes what this thread prints, None where it is printed."""
     return getattr(_here, "caught", None)
 
 
 def _say(text: str) -> None:
-    caught = _caught()
-    if caught is not None:
-        caught.line(text)
+    taker = caught()
+    if taker is not None:
+        taker.line(text)
     else:
         click.echo(text)
 
@@ -94,9 +95,9 @@ def _say(text: str) -> None:
 def complain(program: str | None, sentence: str) -> None:
     """Print a sentence on stderr, after the program's name unless it has its place itself."""
     sentence = printable(sentence, keep="\n")
-    caught = _caught()
-    if caught is not None:
-        caught.problems.append(sentence)
+    taker = caught()
+    if taker is not None:
+        taker.problems.append(sentence)
     else:
         click.echo(f"{program}: {sentence}" if program else sentence, err=True)
 
@@ -109,9 +110,9 @@ def print_lines(lines: Iterable[object]) -> None:
 
 def print_json(data: Any) -> None:
     """Print *data* as indented JSON."""
-    caught = _caught()
-    if caught is not None:
-        return caught.json(data)
+    taker = caught()
+    if taker is not None:
+        return taker.json(data)
     import json
 
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))

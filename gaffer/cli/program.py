@@ -100,6 +100,7 @@ class Program(click.Group):
     :param aliases: other names of commands, not listed in the help.
     :param plugins: whether plugins add commands, as to any click group; ``ctx.obj`` must be the
         :class:`~gaffer.httpclient.Server` then.
+    :param elsewhere: what some commands are with ``-L``, where they mean something else.
     :param everywhere: makes of a context with ``-L`` the cluster, and what makes a node's ``ctx.obj``.
 
     ``-`` and ``_`` in a command's name are the same.
@@ -114,11 +115,13 @@ class Program(click.Group):
         aliases: Mapping[str, str] | None = None,
         plugins: bool = True,
         everywhere: Callable[[click.Context], tuple[Cluster, Callable[[Node], Any]]] | None = None,
+        elsewhere: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(name, context_settings={"help_option_names": ["-h", "--help"]}, **settings)
         self.sections = sections
         self._everywhere = everywhere
+        self._elsewhere = elsewhere or {}
         self._spellings = {_spelling(known): known for section in sections.values() for known in section}
         self._spellings.update({_spelling(alias): known for alias, known in (aliases or {}).items()})
         self._plugins_asked = not plugins
@@ -146,11 +149,13 @@ class Program(click.Group):
             ctx.fail(f"No such command '{wanted}'{nearest(wanted, self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
+    def far(self, name: str) -> click.Command | None:
+        """Return what the command *name* is with ``-L``; None if it is the same."""
+        target = self._elsewhere.get(name)
+        return None if target is None else _load(target)
+
     def _import(self, known: str) -> click.Command:
-        target = next(section[known] for section in self.sections.values() if known in section)
-        module, _, attribute = target.partition(":")
-        found: click.Command = getattr(import_module(f".{module}", __package__), attribute)
-        return found
+        return _load(next(section[known] for section in self.sections.values() if known in section))
 
     def ask_plugins(self) -> None:
         """Let plugins add their commands, once; one that fails is named and left out."""
@@ -197,6 +202,13 @@ class Program(click.Group):
         cluster, make = self._everywhere(ctx)
         with cluster:
             ctx.exit(run_everywhere(self, ctx, _words(ctx), make, cluster))
+
+
+def _load(target: str) -> click.Command:
+    """Return the command at ``module:attribute`` of this package."""
+    module, _, attribute = target.partition(":")
+    found: click.Command = getattr(import_module(f".{module}", __package__), attribute)
+    return found
 
 
 def _words(ctx: click.Context) -> list[str]:

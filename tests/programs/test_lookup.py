@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -354,3 +355,35 @@ def test_the_program_of_the_page(place):
         "node-2 now wants 2",
         "removed: default.web",
     ]
+
+
+def test_an_application_on_many_nodes(place, tmp_path):
+    (a, _), _ = place
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "Procfile").write_text("clock: while true; do echo tick; sleep 0.2; done\n")
+    gaffer = [*GAFFER, "-d", str(tmp_path / "shop"), "-L", a.url]
+    zone = ["--on", "zone=a"]
+
+    def said(*args: str) -> list[str]:
+        answer = command(*gaffer, *args, *zone)
+        assert (answer.returncode, answer.stderr) == (0, ""), answer
+        return answer.stdout.splitlines()
+
+    assert {line.split()[0] for line in said("load")} == {"node-1", "node-2"}
+    assert said("scale", "clock=2") == [f"node-{n}  Scaling clock processes... done, now running 2" for n in (1, 2)]
+    eventually(lambda: sum("up for" in line for line in said("ps")) == 4)
+    assert sum("== clock:" in line for line in said("ps")) == 2
+    assert all(re.fullmatch(r"node-[12]  .*tick", line) for line in eventually(lambda: said("logs", "-n", "2")))
+    live = subprocess.Popen([*gaffer, "logs", "-f", *zone], stdout=subprocess.PIPE, text=True)
+    assert live.stdout is not None
+    names = {live.stdout.readline().split()[0] for _ in range(40)}
+    live.send_signal(signal.SIGINT)
+    assert (live.wait(20), names) == (130, {"node-1", "node-2"})
+    live.stdout.close()
+    assert said("stop") == [f"node-{n}  shop.clock: stopped" for n in (1, 2)]
+    assert [line.split("(")[0] for line in said("start")] == [
+        f"node-{n}  shop.clock: running, 2 processes " for n in (1, 2)
+    ]
+    assert command(*gaffer, "stop", "--on", "all").returncode == 1, "node-3 has no shop"
+    said("unload")
+    assert command(*gaffer, "run", "true", *zone).returncode == 2

@@ -1,0 +1,62 @@
+"""gaffer.cli.lookupwatch: several lookupds watched as one; gaffer.cli.fanout: what belongs to whom."""
+
+import pytest
+
+from gaffer.cli.fanout import take_on
+from gaffer.cli.lookupwatch import Merger
+
+
+def event(kind, node="n", name=None, pid=None):
+    said = {"event": kind, "node_info": {"name": node, "origin": f"http://{node}"}}
+    return said | ({"name": name} if name else {}) | ({"pid": pid} if pid else {})
+
+
+ADD, REMOVE = event("add_node"), event("remove_node")
+READY = {"event": "ready"}
+
+
+def state(merger, source, *events):
+    merger.begin(source)
+    return [one for said in (*events, READY) for one in merger.feed(source, said)]
+
+
+def test_what_two_know_is_told_once_and_taken_back_by_the_last():
+    merger = Merger()
+    assert state(merger, "a", ADD) == [ADD]
+    assert state(merger, "b", ADD) == []
+    assert merger.feed("a", REMOVE) == []
+    assert merger.feed("b", REMOVE) == [REMOVE]
+
+
+def test_after_a_loss_only_differences_are_told():
+    merger = Merger()
+    job, process = event("add_job", name="s.j"), event("add_process", name="s.j", pid=1)
+    assert state(merger, "a", ADD, job, process) == [ADD, job, process]
+    assert state(merger, "a", ADD, job, process) == []
+    assert state(merger, "a", ADD, event("add_job", name="s.k")) == [
+        event("add_job", name="s.k"),
+        event("remove_process", name="s.j", pid=1),
+        event("remove_job", name="s.j"),
+    ]
+
+
+def test_changes_of_a_node_are_told_by_one_of_them():
+    merger = Merger()
+    state(merger, "a", ADD)
+    state(merger, "b", ADD)
+    assert merger.feed("b", event("identify")) == []
+    assert merger.feed("a", event("identify")) == [event("identify")]
+    assert merger.feed("a", {"event": "gap", "lost": 3}) == []
+
+
+@pytest.mark.parametrize(
+    "args, rest, on",
+    [
+        (["status", "--on", "all"], ["status"], "all"),
+        (["--on=x=y", "status"], ["status"], "x=y"),
+        (["add_process", "n", "--", "cmd", "--on", "all"], ["add_process", "n", "--", "cmd", "--on", "all"], None),
+        (["status", "--on"], ["status", "--on"], None),
+    ],
+)
+def test_on_may_stand_anywhere_before_the_dashes(args, rest, on):
+    assert take_on(args, None) == (rest, on)
