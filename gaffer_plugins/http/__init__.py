@@ -115,7 +115,7 @@ class HttpPlugin(Plugin):
 
         settings = manager.settings
         limit = limits.read(settings, limits.MAX_BODY)
-        run = limits.in_time(manager.commands.run, limits.read(settings, limits.REQUEST_TIME))
+        run = limits.in_time(manager.commands, limits.read(settings, limits.REQUEST_TIME))
         self._front.app = App(self._routes, run, limit, manager.access)
 
         def refused(environ: dict[str, Any], error: GafferError) -> None:
