@@ -7,8 +7,9 @@ import gaffer
 from gaffer.addresses import parse_address
 from gaffer.errors import BadRequest, PluginError
 from gaffer.http_handler import HttpEndpoint, HttpHandler
+from gaffer.web.rules import Rules
 from tests.web.test_tls import certificates, fetch  # noqa: F401
-from tests.webtools import in_thread, request, wait_until
+from tests.webtools import in_thread, parse, request, talk, wait_until
 
 LOCAL = "http://127.0.0.1:0"
 
@@ -159,3 +160,42 @@ def test_several_endpoints_one_of_them_with_tls(certificates, tmp_path):  # noqa
         assert handler.urls[0] == f"unix:{tmp_path}/http.sock"
         assert request(f"{tmp_path}/http.sock", "GET", "/hello").json == {"hello": "world"}
         assert in_thread(fetch, address, certificates) == b'{"hello": "world"}' * 2
+
+
+def test_handlers_of_a_program_need_keys_like_everything_else():
+    class Badges:
+        @gaffer.hookimpl
+        def gaffer_identify(self, credentials):
+            return known.get(credentials.key)
+
+        @gaffer.hookimpl
+        def gaffer_permit(self, identity, permission, resource):
+            return identity.permissions.allows(permission, resource)
+
+    known = {
+        word: gaffer.Identity(word, permissions=gaffer.Permissions.parse(allowed))
+        for word, allowed in (("look", {"read": ["*"]}), ("change", {"manage": ["*"]}), ("some", {"manage": ["web"]}))
+    }
+    handlers = [("/app", wsgi), ("/hello", lambda request: {"hello": request.identity.name})]
+    handler = HttpHandler([HttpEndpoint(LOCAL)], handlers, Rules(keys=True))
+    with gaffer.Manager(apps=[handler], plugins=[Badges()]):
+        wait_until(lambda: handler.serving)
+        host, _, port = handler.urls[0].rpartition("//")[2].rpartition(":")
+
+        def ask(method, path, key=None):
+            shown = "" if key is None else f"X-Api-Key: {key}\r\n"
+            head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{shown}\r\n"
+            return parse(talk((host, int(port)), head.encode()))
+
+        assert ask("GET", "/hello", "look").json == {"hello": "look"}
+        assert "GET|/app|/x|" in ask("GET", "/app/x", "look").text
+        assert "POST|/app|/x|" in ask("POST", "/app/x", "change").text
+        for method, path, key, status in (
+            ("GET", "/hello", None, 401),
+            ("GET", "/hello", "wrong", 401),
+            ("GET", "/app/x", None, 401),
+            ("GET", "/app/x", "some", 403),
+            ("POST", "/app/x", "look", 403),
+            ("DELETE", "/hello", "look", 403),
+        ):
+            assert ask(method, path, key).status == status
