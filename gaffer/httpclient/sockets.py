@@ -18,7 +18,7 @@ PARTING = 1.0
 
 
 class Socket:
-    """A websocket; messages are text or bytes. One may receive while others send.
+    """A websocket; messages are text or bytes. Not for several threads at once.
 
     :param path: what to connect to, with *query*, in which None is left out.
     :raises GafferError: gafferd refuses. :raises CannotConnect: it cannot be reached.

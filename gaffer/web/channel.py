@@ -204,7 +204,9 @@ class Session:
         try:
             if not isinstance(topic, str):
                 raise BadRequest("data must have a topic, which is text")
-            if topic not in self._subscriptions:
+            if topic in self._subscriptions:
+                self._say(_about("gaffer:subscription_success", topic))
+            else:
                 self._add(topic, data)
         except GafferError as error:
             self._say(_about("gaffer:subscription_error", topic, reason=str(error)))

@@ -383,6 +383,7 @@ def test_the_manager_channel(cat):
             message = channel.receive(SOON)
             assert (message["topic"], message["label"]) == ("STREAM:1.out", "out")
             heard += message["data"]
+        channel.subscribe("STREAM:1.out")  # once more is no more
         channel.unsubscribe("STREAM:1.out")
         channel.subscribe("STATS:1", interval=0.1)
         assert channel.receive(SOON)["stats"]

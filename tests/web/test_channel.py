@@ -122,6 +122,8 @@ def test_subscribing_twice_is_subscribing_once(manager, session):
     subscribe(session, "EVENTS:stop_pid")
     assert taken(session) == []
     say(session, "SUB", topic="EVENTS:stop_pid")
+    # Who asks waits for an answer.
+    assert [message["event"] for message in taken(session)] == ["gaffer:subscription_success"]
     manager.stop_process(1)
     settle(manager)
     assert [message["event"] for message in taken(session)] == ["gaffer:event"]
