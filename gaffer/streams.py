@@ -156,7 +156,11 @@ class Reader:
             _close_sink(sink)
 
     def _full(self) -> bool:
-        return any(getattr(sink, "full", False) for sink in self.sinks or ())
+        try:
+            return any(getattr(sink, "full", False) for sink in self.sinks or ())
+        except Exception as error:
+            log.error("a sink of %s cannot say whether it is full: %r", self.label, error)
+            return False
 
     def _pause(self) -> None:
         """Read nothing until the sinks have room; the loop does other things meanwhile."""

@@ -213,6 +213,18 @@ def test_a_sink_that_is_full_for_ever_holds_nobody_up_for_ever(make_manager, wat
     assert exited(watch).code == 0 and slow.size == 10 * MEGABYTE
 
 
+def test_a_sink_that_cannot_say_whether_it_is_full_is_not(make_manager, watch):
+    class Odd(Slow):
+        @property
+        def full(self):
+            raise ValueError("odd")
+
+    odd = Odd()
+    manager = make_manager(watch, odd)
+    load(manager, f"sh -c '{FLOOD}'", redirect_output=["out"])
+    assert exited(watch).code == 0 and odd.size == 10 * MEGABYTE
+
+
 def test_sinks_of_a_start_that_was_called_off_are_closed(make_manager, watch):
     sinks, asked, go_on = Sinks(), Event(), Event()
 
