@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -10,6 +12,8 @@ from tests.docs.reading import ROOT
 
 from . import browser as chromium
 from .gafferd import Gafferd
+from .test_auth import PASSWORD, ask
+from .test_auth import gafferd as run_gafferd
 
 JOBS = f"""
 [process:count]
@@ -30,15 +34,47 @@ def gafferd(tmp_path):
 
 
 @pytest.fixture
-def page(gafferd):
+def locked(tmp_path):
+    """One that wants keys, with one that only allows to look."""
+    shutil.copytree(ROOT / "examples" / "plugins" / "board", tmp_path / "plugins" / "board")
+    run_gafferd(tmp_path, "--create-admin-user", "--username", "ann", said=f"{PASSWORD}\n")
+    node = Gafferd(tmp_path, JOBS, "require_key = true\n")
+    with node.start("-p", str(tmp_path / "plugins")).ready() as started:
+        basic = "Basic " + base64.b64encode(f"ann:{PASSWORD}".encode()).decode()
+        admin = ask(started, "POST", "/auth", Authorization=basic)[1]["api_key"]
+        wanted = {"label": "look", "permissions": {"read": ["shop"]}}
+        yield started, ask(started, "POST", "/keys", wanted, X_Api_Key=admin)[1]["api_key"]
+
+
+@contextmanager
+def opened(gafferd, *keys):
+    """Open the board; *keys* are what is typed, one after the other, when it asks for one."""
     with chromium.browser() as started:
         page = started.new_page()
+        typed = list(keys)
+        page.on("dialog", lambda dialog: dialog.accept(typed.pop(0)))
         page.set_default_timeout(20_000)
         said = []
         page.on("pageerror", lambda error: said.append(error))
         page.goto(f"http://127.0.0.1:{gafferd.port}/_plugin/board/")
         yield page
-        assert said == []
+        assert said == [] and typed == []
+
+
+@pytest.fixture
+def page(gafferd):
+    with opened(gafferd) as page:
+        yield page
+
+
+def test_the_board_asks_for_a_key(locked):
+    gafferd, key = locked
+    with opened(gafferd, "wrong", key) as page:
+        page.wait_for_selector("#line.up")
+        page.wait_for_selector('tr[data-job="shop.echo"] .running')
+        assert page.locator("#jobs tr").count() == 1
+        page.click('tr[data-job="shop.echo"] button:text("stop")')
+        page.wait_for_selector('#trouble:has-text("permission")')
 
 
 def test_the_board(page, gafferd):
