@@ -103,7 +103,7 @@ class Session:
         self._room.set()
         self._subscriptions: dict[str, Subscription] = {}
         self._become(identity)
-        if self._is_nobody:
+        if self.nobody:
             self._late = gevent.spawn_later(PATIENCE, self._refuse, Unauthorized(NO_KEY))
 
     def _become(self, identity: Identity | None) -> None:
@@ -167,7 +167,7 @@ class Session:
             if key is not None and first:
                 self._admit(key)
                 return
-            if self._is_nobody:
+            if self.nobody:
                 raise Unauthorized(NO_KEY)
             event, data = parse(text)
             _HEARERS[event](self, data)
@@ -177,7 +177,7 @@ class Session:
             self._say({"event": "gaffer:error", "data": _problem(error)})
 
     @property
-    def _is_nobody(self) -> bool:
+    def nobody(self) -> bool:
         """Whether it has not said who it is, but has to."""
         return self._identity is None and self._manager is not None and self._manager.access.strict
 

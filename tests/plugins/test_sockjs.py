@@ -255,6 +255,16 @@ def test_nothing_is_done_for_who_has_none(strict, first):
     assert client.send("AUTH:ada") == 404
 
 
+def test_who_has_none_keeps_nobody_out(start, tmp_path):
+    keys = Keys(ada=Identity("ada", permissions=Permissions.parse({"admin": True})))
+    live = start(keys, settings=read(tmp_path, "sockjs_sessions = 2\n"), keys=True)
+    ada = Polling(live)
+    ada.send("AUTH:ada")
+    for _ in range(5):
+        Polling(live)
+    assert len(live.sessions) == 2 and ada.command("jobs")["event"] == "gaffer:command_success"
+
+
 def test_a_key_in_the_header_counts_for_every_request(strict):
     client = Polling(strict, X_Api_Key="bob")
     assert client.command("start_job", "web")["data"]["error"]["errno"] in (403, 404)

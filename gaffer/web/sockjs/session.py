@@ -17,7 +17,8 @@ class Peer(Protocol):
     """What a service has for each session: it hears the client and says what the client is to hear.
 
     The protocol of ``/channel`` (``gaffer.web.channel.Session``) is one. What waits in it must be bounded by itself. It
-    may have a ``farewell``, a code and a reason, for its session's end; without one it is 3000 "Go away!".
+    may have a ``farewell``, a code and a reason, for its session's end; without one it is 3000 "Go away!". It may also
+    say that it is ``nobody``: its client has not shown a key yet, so that it may be given up for somebody else.
     """
 
     #: Called when there is something to take, or nothing will come any more. Set by the session.
@@ -138,6 +139,11 @@ class Session:
         if asker is None or (asker.kind, asker.name) != (owner.kind, owner.name):
             raise Forbidden("this session was begun with another key")
 
+    @property
+    def spare(self) -> bool:
+        """Whether another one is worth more than this one."""
+        return self.closed is not None or bool(getattr(self._peer, "nobody", False))
+
     # -- hearing --------------------------------------------------------------------------------
 
     def hear(self, texts: list[str]) -> None:
@@ -209,7 +215,7 @@ class Sessions:
         if found is not None:
             found.check(asker)
             return found
-        if len(self._sessions) >= self._limits.sessions and not self._forget_ended():
+        if len(self._sessions) >= self._limits.sessions and not self._make_room():
             self.refused += 1
             raise Unavailable(
                 f"there are {self._limits.sessions} sessions already; try again later, or use a websocket"
@@ -219,12 +225,15 @@ class Sessions:
         self._sessions[id] = made
         return made
 
-    def _forget_ended(self) -> bool:
-        """Forget one that is only there to tell that it has ended, if there is one."""
-        ended = next((session for session in self._sessions.values() if session.closed is not None), None)
-        if ended is not None:
-            ended.drop()
-        return ended is not None
+    def _make_room(self) -> bool:
+        """Forget one that has ended, or whose client has not said who it is, if there is one: the oldest.
+
+        So those who know no key cannot keep out those who know one.
+        """
+        spare = next((session for session in self._sessions.values() if session.spare), None)
+        if spare is not None:
+            spare.drop()
+        return spare is not None
 
     def find(self, id: str, asker: Identity | None = None) -> Session:
         """Return the session *id*.

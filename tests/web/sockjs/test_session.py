@@ -231,6 +231,17 @@ def test_ended_ones_make_room():
     assert not clock.timers
 
 
+def test_who_knows_no_key_makes_room():
+    all_, _ = sessions(sessions=2)
+    known, nobody = all_.open("a", Peer), all_.open("b", Peer)
+    nobody._peer.nobody = True
+    nobody.attach(lambda: None)
+    assert all_.open("c", Peer) and all_.find("a") is known
+    assert nobody._peer.closed == 1 and nobody.next() == "o" and nobody.next() == CLOSED
+    with pytest.raises(NotFound):
+        all_.find("b")
+
+
 def test_who_is_not_there_cannot_be_spoken_to():
     all_, _ = sessions()
     with pytest.raises(NotFound):
