@@ -48,7 +48,7 @@ class Runner(NamedTuple):
 
 
 def gaffer() -> Runner:
-    return Runner("gaffer", [str(Path(sys.executable).with_name("gaffer")), "start", "--no-port"], 100)
+    return Runner("gaffer", [str(Path(sys.executable).with_name("gaffer")), "start"], 100)
 
 
 def honcho() -> Runner:

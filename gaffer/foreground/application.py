@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import logging
+import select
 import signal
 import sys
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from .ending import Ending, process_names
 from .lifeline import Lifeline
 from .stdin import Stdin
 from .terminal import Windows
+
+log = logging.getLogger("gaffer.foreground")
 
 #: What asks for an end: the usual signals, and the terminal that is closed.
 _STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
@@ -39,6 +43,19 @@ class Options:
     colorize: bool | None = None
     timestamps: bool = True
     watch: tuple[str, ...] = ()
+
+
+class CarefulHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Says on stderr what goes wrong, unless that is stuck: a terminal that was stopped would stop us."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self.setFormatter(logging.Formatter("gaffer: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if select.select([], [self.stream], [], 0)[1]:
+            record.exc_info = None
+            super().emit(record)
 
 
 class Run:
@@ -82,10 +99,13 @@ class Run:
         :raises GafferError: it could not be started; nothing of it is left.
         """
         hold_standard_streams()
+        logging.getLogger("gaffer").addHandler(CarefulHandler())
         manager = self.manager
         for config in self._configs:
             manager.load(self._adapted(config), origin="procfile")
         actions: dict[int, Callable[[], None]] = {number: partial(self._stop, number) for number in _STOP}
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as nohup has it: we outlive the terminal
+            del actions[signal.SIGHUP]
         actions[signal.SIGWINCH] = partial(self._windows.resize, manager)
         signals = Signals(manager.loop, actions)
         signals.install()
@@ -96,10 +116,10 @@ class Run:
             gc.enable()
             manager.run()
         finally:
+            left = self.console.close()
             self._lifeline.close()
-        left = self.console.writer.unwritten
         if left:
-            print(f"gaffer: {left} bytes of output were not printed: nobody took them", file=sys.stderr)
+            log.warning("%d bytes of output were not printed: nobody took them", left)
         return self._code
 
     def _adapted(self, config: JobConfig) -> JobConfig:

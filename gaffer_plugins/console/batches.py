@@ -117,9 +117,10 @@ class RunConsole:
     def gaffer_open_sinks(self, job: Job, process: Any) -> BatchSink:
         return BatchSink(self, label(job, process.index))
 
-    @hookimpl
-    def gaffer_manager_stopped(self) -> None:
+    def close(self) -> int:
+        """Wait until everything is written, as long as somebody takes it; returns how many bytes were not."""
         self.writer.close()
+        return self.writer.unwritten
 
 
 class BatchSink:

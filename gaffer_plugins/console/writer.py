@@ -15,6 +15,8 @@ log = logging.getLogger("gaffer.console")
 
 #: Bytes that may wait for the terminal; lines that come when there are more are dropped and counted.
 LIMIT = 1_048_576
+#: What one call writes, in bytes: whoever waits sees from time to time that it goes on.
+PIECE = 131_072
 #: How long a stopping manager waits for the terminal, in seconds.
 PATIENCE = 1.0
 
@@ -34,7 +36,7 @@ class Writer:
         self.dropped = 0
         self._stream = stream
         self._limit = limit
-        self._put = self._done = 0
+        self._put = self._done = self._pieces = 0
         self._lost = 0
         self._broken = self._started = self._closed = False
         self._queue: Any = native("queue", "SimpleQueue")()
@@ -96,10 +98,21 @@ class Writer:
                 self._stream.write(data.decode("utf-8"))
                 self._stream.flush()
             else:
-                _write_all(descriptor, data)
+                self._write_all(descriptor, data)
         except (OSError, ValueError) as error:  # the terminal is gone, or the pipe's reader
             self._broken = True
             log.info("the console is gone: %s", error)
+
+    def _write_all(self, descriptor: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(descriptor, view[:PIECE]) :]
+                self._pieces += 1
+            except BlockingIOError:  # somebody who shares the terminal made it non-blocking
+                poll = native("select", "poll")()
+                poll.register(descriptor, 4)
+                poll.poll()
 
     def close(self) -> None:
         """Wait a moment until everything is written; later lines are ignored."""
@@ -134,7 +147,7 @@ class PatientWriter(Writer):
     """
 
     #: How long nothing may go out at the end before the rest is given up, in seconds.
-    PATIENCE = 5.0
+    PATIENCE = 3.0
 
     def __init__(self, stream: IO[str], gone: Callable[[], object] = lambda: None, limit: int = LIMIT) -> None:
         super().__init__(stream, limit)
@@ -176,11 +189,11 @@ class PatientWriter(Writer):
             self._gone()
 
     def _wait(self, written: Event) -> bool:
-        done = -1
+        before = self._pieces
         while not written.wait(self.PATIENCE):
-            if self._done == done:
+            if self._pieces == before:
                 return False
-            done = self._done
+            before = self._pieces
         return True
 
 
@@ -189,14 +202,3 @@ def _descriptor(stream: IO[str]) -> int | None:
         return stream.fileno()
     except (AttributeError, OSError):  # io.StringIO, or a test's capture
         return None
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(descriptor, view) :]
-        except BlockingIOError:  # somebody who shares the terminal made it non-blocking
-            poll = native("select", "poll")()
-            poll.register(descriptor, 4)
-            poll.poll()

@@ -1,6 +1,7 @@
 """The pieces of gaffer start that need no processes: patterns of files, endings, ports, one-off commands."""
 
 import re
+import shutil
 import socket
 
 import pytest
@@ -16,6 +17,7 @@ from gaffer.foreground.ports import _is_taken, first_taken
 from gaffer.foreground.watch import affected, read_pattern, translate
 from gaffer.policy import Done
 from gaffer.procapp import read_application
+from gaffer.spawn import find_program
 
 # -- patterns
 
@@ -161,6 +163,12 @@ def test_words_that_were_split_already_mean_what_they_say(application):
         "*",
         "'",
     ]
+
+
+@pytest.mark.parametrize("name", ["sh", "nothing-of-that-name", "/bin/sh", "/bin", "./x", "a/b", "..", ""])
+@pytest.mark.parametrize("path", ["/usr/bin:/bin", "", "/nowhere"])
+def test_programs_are_found_as_everywhere(name, path):
+    assert bool(find_program(name, path)) == bool(shutil.which(name, path=path))
 
 
 def test_a_program_that_shares_its_file_with_others_is_no_setpriv(tmp_path, monkeypatch):

@@ -205,6 +205,30 @@ def test_the_second_signal_kills(app):
         assert not processes(app.folder)
 
 
+def test_under_nohup_a_closed_terminal_is_no_end(app):
+    def ignore() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    text = "web: grep SigIgn /proc/self/status; echo up; exec sleep 1000\n"
+    with app(text, "start", "--no-port", preexec_fn=ignore) as gaffer:
+        gaffer.saw(r"^web \| up$")
+        assert "SigIgn:\t0000000000000000" in gaffer.text
+        gaffer.kill(signal.SIGHUP)
+        gaffer.kill(signal.SIGWINCH)
+        with pytest.raises(subprocess.TimeoutExpired):
+            gaffer.process.wait(0.3)
+        gaffer.kill(signal.SIGTERM)
+        assert gaffer.end() == 0
+
+
+def test_a_stuck_terminal_does_not_hold_up_the_end_for_ever(app):
+    with app("web: yes\n", "start", "--no-port", terminal=True) as gaffer:
+        eventually(lambda: processes(app.folder))
+        gaffer.kill(signal.SIGTERM)
+        assert gaffer.end() == 0
+        assert not processes(app.folder)
+
+
 def test_nothing_outlives_a_gaffer_that_is_killed(app):
     """Its children get a signal by the kernel; the guard finds what they started, wherever that went."""
     text = "a: sleep 1000\nb: sh -c 'sleep 1001 & setsid sleep 1002 & exec sleep 1003'\nc: env -i sleep 1004; true\n"
