@@ -12,9 +12,9 @@ import gevent
 import pytest
 
 import gaffer
-from gaffer.errors import BadRequest, Forbidden, IONotRedirected, NotFound, Unavailable
+from gaffer.errors import BadRequest, Forbidden, GafferError, IONotRedirected, NotFound, Unavailable
 from gaffer.http_handler import HttpEndpoint, HttpHandler
-from gaffer.httpclient import CannotConnect, Disconnected, Missing, NotGafferd, Quiet, Server
+from gaffer.httpclient import Disconnected, Missing, NotGafferd, Quiet, Server
 from tests.webtools import in_thread, wait_until
 
 EVERY = bytes(range(256))
@@ -289,7 +289,7 @@ def test_writing(node):
         assert channel.read(SOON) == b"more\n"
         process.write(b"", "extra", eof=True)
         assert list(channel) == [] and channel.socket.reason == "process 1 has exited"
-        with pytest.raises(NotFound):
+        with pytest.raises((NotFound, Unavailable)):  # it may be known for a moment still
             process.write("x")
 
 
@@ -364,10 +364,9 @@ def test_a_process_that_does_not_read(node, monkeypatch):
     monkeypatch.setattr("gaffer_plugins.websocket.framed.PATIENCE", 0.05)
     node.load("sleep 1000")
     with node.client() as server, server.get_process(1).channel(mode=2) as channel:
-        with pytest.raises(Exception, match="full") as caught:
+        with pytest.raises(GafferError, match="full"):
             for _ in range(20):
                 channel.write(b"x" * 1_000_000, SOON)
-        assert not isinstance(caught.value, CannotConnect) or isinstance(caught.value, Unavailable)
 
 
 # -- the manager --------------------------------------------------------------------------------
