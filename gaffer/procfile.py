@@ -13,6 +13,7 @@ import shlex
 import stat
 from typing import TYPE_CHECKING, Any, ItemsView, Iterable, Mapping
 
+from . import initext
 from .cmdline import make_template
 from .envfile import read_env_file
 from .errors import BadRequest, ConfigError, GafferError, InvalidConfig, Problem, nearest
@@ -283,26 +284,18 @@ def _ini_text(key: str, value: Any) -> str:
         return ", ".join(value)
     if isinstance(value, bool):
         return "true"
-    if key == "cmd":  # its quotes are the shell's, and stay
-        if value.startswith(("'''", '"""')):
-            raise InvalidConfig("cmd: an ini file cannot hold a value that begins with three quotes")
-        return str(value)
-    return _ini_value(key, str(value))
+    return initext.command(key, value) if key == "cmd" else _ini_value(key, str(value))
 
 
 def _ini_name(key: str) -> str:
-    if key != key.upper() or key != key.strip() or key[:1] in "[;#":
+    if not initext.can_name_variable(key):
         raise InvalidConfig(f"an ini file cannot hold a variable called {key!r}: it knows upper case only")
     return key
 
 
 def _ini_value(key: str, value: str) -> str:
-    """Return *value* in quotes if it would lose something without them."""
-    if "\n" in value:
-        raise InvalidConfig(f"an ini file cannot hold the line break in the value of {key}")
-    if value == value.strip() and value[:1] not in ("'", '"'):
-        return value
-    quotes = next((quotes for quotes in ('"""', "'''") if quotes not in value and not value.endswith(quotes[0])), None)
-    if quotes is None:
-        raise InvalidConfig(f"an ini file cannot hold the quotes in the value of {key}")
-    return f"{quotes}{value}{quotes}"
+    if "\n" in value:  # ConfigParser would indent what follows
+        raise InvalidConfig(
+            f"an ini file cannot hold the line break in the value of {key} so; 'gaffer export' writes it"
+        )
+    return initext.value(key, value)
