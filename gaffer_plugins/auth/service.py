@@ -8,6 +8,7 @@ from typing import Any
 
 from gaffer.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthorized
 from gaffer.identity import ADMIN, Identity, Permissions
+from gaffer.web.guard import is_loopback
 from gaffer.web.routes import UNSEEN
 
 from .keyring import Keyring, Known
@@ -42,6 +43,8 @@ class Service:
         # Whoever guesses one user's password from one place waits; so do those who guess from one place, or one user's
         # from many, but that one never for long: others must not be able to lock somebody out.
         self._pairs, self._places, self._names = Throttle(4, 300.0), Throttle(20, 300.0), Throttle(50, 10.0)
+        # Behind a proxy all come from one place, where one who guesses must not keep the others out.
+        self._here = Throttle(4, 10.0)
 
     def open(self) -> None:
         """Open the database now.
@@ -72,8 +75,7 @@ class Service:
         :param address: where the request comes from.
         :raises Unauthorized: there is no such user, or the password is another one.
         """
-        name = username[:128]
-        throttles = ((self._pairs, f"{name}\0{address}"), (self._places, address), (self._names, name))
+        throttles = self._throttles(username[:128], address)
         for throttle, who in throttles:
             throttle.check(who)
         # Counted before it is known: many at once would all be let through before the first has failed.
@@ -82,11 +84,17 @@ class Service:
         user = self._user(username) if self._keyring.exists else None
         if not self._passwords.verify(user.password if user else None, password[:4096]) or user is None:
             raise Unauthorized(_LOGIN_FAILED)
-        self._pairs.succeeded(throttles[0][1])
+        throttles[0][0].succeeded(throttles[0][1])
         for throttle, who in throttles[1:]:
             throttle.undo(who)  # an account of one's own must not wipe out what was tried on others
         expires = time.time() + min(self._lifetime, _seconds(expires_in) or self._lifetime)
         return self._new_key(_label(label), user.allowed, None, user.name, expires)
+
+    def _throttles(self, name: str, address: str) -> tuple[tuple[Throttle, str], ...]:
+        """Return what counts the failures of a login, that of the name from this place first."""
+        if not address or is_loopback(address):
+            return (self._here, name), (self._names, name)
+        return (self._pairs, f"{name}\0{address}"), (self._places, address), (self._names, name)
 
     # -- keys -----------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import gevent
 import gevent.pool
 import pytest
 
+from gaffer.errors import TooManyRequests, Unauthorized
 from gaffer.identity import LOCAL, Identity, Permissions
 from gaffer_plugins.auth import passwords, service
 from tests.apischema import described
@@ -82,6 +83,22 @@ def test_guessing_is_slowed_down_and_the_right_password_has_to_wait_too(node, an
     # Somebody else, from here, does not.
     node.service.create_user(LOCAL, "bob", PASSWORD, 1)
     assert node.login("bob", PASSWORD).status == 200
+
+
+def test_who_guesses_keeps_out_itself_and_nobody_else(node, ann, monkeypatch):
+    asked = node.service.login
+    for number in range(30):
+        with pytest.raises((Unauthorized, TooManyRequests)):
+            asked(f"user{number}", "wrong word", "192.0.2.1")
+    with pytest.raises(TooManyRequests):
+        asked(ann, PASSWORD, "192.0.2.1")
+    assert asked(ann, PASSWORD, "192.0.2.2")["ok"]
+    # A proxy on this machine is many people.
+    for address in ("127.0.0.1", "::1", ""):
+        for number in range(30):
+            with pytest.raises(Unauthorized):
+                asked(f"user{number}", "wrong word", address)
+        assert asked(ann, PASSWORD, address)["ok"]
 
 
 def test_many_guesses_at_once_are_no_way_around_it(node, ann):
