@@ -20,7 +20,8 @@ from gaffer.httpclient import Cluster, Disconnected, LookupServer
 from tests.docs.reading import DOCS, code_blocks, tidied
 
 from .gafferd import eventually, free_port
-from .lookupd import Lookupd, make_node, pause, resume, run
+from .lookupd import COMMAND, Lookupd, make_node, pause, resume, run
+from .test_endpoints import make_certificate
 from .tour import Step, steps
 
 CTL = [sys.executable, "-c", "from gaffer.cli.gafferctl import main; main()"]
@@ -387,3 +388,31 @@ def test_an_application_on_many_nodes(place, tmp_path):
     assert command(*gaffer, "stop", "--on", "all").returncode == 1, "node-3 has no shop"
     said("unload")
     assert command(*gaffer, "run", "true", *zone).returncode == 2
+
+
+def test_client_certificates(tmp_path):
+    make_certificate(tmp_path, "localhost")
+    files = {"cert": str(tmp_path / "tls.pem"), "key": str(tmp_path / "tls.key")}
+    port = free_port()
+    secure = {"certfile": files["cert"], "keyfile": files["key"], "cacert": files["cert"]}
+    options = [word for name, path in secure.items() for word in (f"--{name}", path)]
+    log = (tmp_path / "lookupd.log").open("wb")
+    lookupd = subprocess.Popen(
+        [*COMMAND, "--bind", f"127.0.0.1:{port}", *options], cwd=tmp_path, stdout=log, stderr=log
+    )
+    try:
+        url = f"https://localhost:{port}"
+        with LookupServer(url, **secure) as client, make_node(tmp_path, "n", [url]) as node:
+            eventually(client.ping)
+            settings = node.ini.read_text().replace("[plugin:lookup]", f"[plugin:lookup]\ncacert = {files['cert']}")
+            node.ini.write_text(settings)
+            node.start("--client-certfile", files["cert"], "--client-keyfile", files["key"])
+            eventually(lambda: [one["name"] for one in client.nodes()] == ["n"])
+            with client.watch(state=True) as watch:
+                assert next(watch)["event"] == "add_node"
+        with LookupServer(url, cacert=files["cert"]) as stranger:
+            assert not stranger.ping()
+    finally:
+        lookupd.terminate()
+        assert lookupd.wait(20) == 0
+        log.close()
