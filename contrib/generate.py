@@ -173,7 +173,7 @@ def man_page(page: Page) -> str:
     name = page.program
     summary = page.summary[:1].lower() + page.summary[1:]
     lines = [
-        '.\\" Made by contrib/generate.py; do not edit.',
+        f'.\\" Made by contrib/generate.py with click {_version("click")}; do not edit.',
         f'.TH {name.upper()} {SECTION[name]} "" "gaffer {__version__}" "gaffer"',
         ".SH NAME",
         f"{escaped(name)} \\- {escaped(summary)}",
