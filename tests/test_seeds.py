@@ -314,12 +314,13 @@ def test_output_streams(node):
 
 @pytest.mark.parametrize("name", ["stdin", "ttin"])
 def test_writing_to_stdin(node, name):
-    _, address = node
+    manager, address = node
     # What curl -d says of itself.
     head = f"POST /streams/2/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 5\r\n"
     said = f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\nECHO\n"
     written = parse(talk(address, said.encode()))
     assert written.json == {"ok": True}
+    wait_until(lambda: manager.get_process(2).reader("stdout").ring.end == 5)
     assert request(address, "GET", "/streams/2/stdout?feed=longpoll").text == "ECHO\n"
 
 
