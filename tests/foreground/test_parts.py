@@ -13,7 +13,7 @@ from gaffer.exits import ExitStatus
 from gaffer.foreground.ending import Ending, process_name, process_names
 from gaffer.foreground.lifeline import death_signal_prefix
 from gaffer.foreground.oneoff import one_off
-from gaffer.foreground.ports import _is_taken, first_taken
+from gaffer.foreground.ports import first_taken, is_taken
 from gaffer.foreground.watch import affected, read_pattern, translate
 from gaffer.policy import Done
 from gaffer.procapp import read_application
@@ -129,8 +129,8 @@ def test_until_the_last_has_ended():
 def test_a_port_that_somebody_listens_on():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        assert _is_taken(port) and first_taken({"web.1": port}) == ("web.1", port)
-    assert not _is_taken(port) and first_taken({"web.1": port}) is None
+        assert is_taken(port) and first_taken({"web.1": port}) == ("web.1", port)
+    assert not is_taken(port) and first_taken({"web.1": port}) is None
     assert first_taken({}) is None
 
 
