@@ -14,7 +14,7 @@ import bottle
 from greenlet import GreenletExit
 
 from ..errors import BadRequest, GafferError, MethodNotAllowed, NotFound
-from .gate import ACCESS, IDENTITY, admit, origin_of
+from .gate import ACCESS, IDENTITY, JSON, SAID, admit, origin_of
 from .replies import INTERNAL, Reply, StartResponse, empty, error_reply, json_reply, problem, reply, status_line
 from .request import MAX_BODY, Request, check_content_type
 from .routes import METHODS, UNSEEN, Route
@@ -152,7 +152,9 @@ class App:
         if self._access is not None and not isinstance(error, (NotFound, bottle.HTTPResponse)):
             command = str(route) if route.command is None else route.command
             who, origin = environ.get(IDENTITY), origin_of(environ)
-            self._access.note(command, route.permission, parameters, who, origin, error)
+            body = {"body": environ[JSON]} if JSON in environ else {}
+            said = {**parameters, **environ.get(SAID, {}), **body}
+            self._access.note(command, route.permission, said, who, origin, error)
 
     def _admit(self, access: Access, environ: dict[str, Any], route: Route, parameters: dict[str, Any]) -> None:
         """Refuse whoever may not use *route*; a command's own permission is checked where it is run."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Where in a WSGI environment is who asks, whether it has to be somebody, and who decides.
 IDENTITY, REQUIRED, ACCESS = "gaffer.identity", "gaffer.key_required", "gaffer.access"
+#: Where handlers leave what is to be known of a request afterwards, and where its JSON is once it was read.
+SAID, JSON = "gaffer.said", "gaffer.json"
 #: Longer ones are no keys.
 MOST_KEY = 1024
 _BEARER = "bearer "

@@ -14,7 +14,7 @@ import bottle
 
 from ..errors import BadRequest, TooLarge, UnsupportedMediaType, nearest
 from ..identity import NODE, Identity, Resource
-from .gate import ACCESS, IDENTITY, identify
+from .gate import ACCESS, IDENTITY, SAID, identify
 
 #: Bytes of a request's body that are accepted unless the application says otherwise.
 MAX_BODY = 1 << 20
@@ -56,6 +56,10 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
         access = self.environ.get(ACCESS)
         if access is not None:
             access.check(self.identity, permission, resource)
+
+    def note(self, **said: Any) -> None:
+        """Say more of what is asked, for those who write it down (``gaffer_command_run``); its JSON is there anyway."""
+        self.environ.setdefault(SAID, {}).update(said)
 
     def read(self) -> bytes:
         """Return the whole body, at most ``gaffer.max_body`` bytes.

@@ -122,6 +122,7 @@ class Handlers:
         """``POST /auth``."""
         said = given(request, _LOGIN)
         name, password = basic(request.environ.get("HTTP_AUTHORIZATION", ""))
+        request.note(username=name)
         try:
             return self._service.login(name, password, request.environ.get("REMOTE_ADDR", ""), **said)
         except Unauthorized as error:

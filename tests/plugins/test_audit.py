@@ -123,15 +123,19 @@ def test_handlers_of_plugins_are_recorded(start_api, tmp_path, path):
             def answer(request, name):
                 if name == "wrong":
                     raise ValueError("sesame-4711")
+                request.fields(optional=("password", "greeting"))
+                request.note(by="hand")
                 return {"hello": name}
 
             return [Route("POST", "/hello/<name>", handler=answer, permission="manage")]
 
     api = start_api(AuditPlugin(), Hello(), http=HttpPlugin(), settings=settings(tmp_path, f"audit_log = {path}\n"))
-    assert ask(api, "POST", "/hello/me").status == 200
+    said = b'{"password": "sesame-4711", "greeting": "hi"}'
+    assert ask(api, "POST", "/hello/me", body=said).status == 200
     assert ask(api, "POST", "/hello/wrong").status == 500
     done, failed = lines(path, 2)
-    assert (done["what"], done["args"], done["who"]["kind"]) == ("POST /hello/<name>", {"name": "me"}, "local")
+    args = {"name": "me", "by": "hand", "body": {"password": "***", "greeting": "hi"}}
+    assert (done["what"], done["args"], done["who"]["kind"]) == ("POST /hello/<name>", args, "local")
     assert failed["errno"] == 500 and "sesame" not in path.read_text()
 
 
