@@ -75,8 +75,12 @@ def of_target(target: str) -> Resource:
 class Permissions:
     """What a key allows.
 
-    :param manage, write, read: targets: ``*``, ``session``, ``session.job``. Manage contains write, write contains
-        read, and admin contains everything.
+    :param admin: everything.
+    :param create_key: making keys that allow no more.
+    :param create_user: making users who may do no more.
+    :param manage: targets: ``*``, ``session``, ``session.job``.
+    :param write: the same; manage contains it.
+    :param read: the same; write contains it.
     """
 
     admin: bool = False
