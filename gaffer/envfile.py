@@ -18,20 +18,10 @@ def read_env_file(path: str) -> dict[str, str]:
 
     :raises InvalidConfig: it cannot be read, is no file, too large, not UTF-8 or holds a NUL.
     """
-    from dotenv import dotenv_values
-
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):  # reading a pipe would hold up everything
-            raise InvalidConfig(f"env_file {path!r} is not a regular file")
-        if found.st_size > MAX_SIZE:
-            raise InvalidConfig(f"env_file {path!r} is larger than {MAX_SIZE} bytes")
-        with open(path, encoding="utf-8") as stream:
-            values = dotenv_values(stream=stream)
-    except OSError as error:
-        raise InvalidConfig(f"cannot read env_file {path!r}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidConfig(f"env_file {path!r} is not UTF-8: {error.reason} at byte {error.start}") from error
+        values = _values(_read(path))
+    except InvalidConfig as error:
+        raise InvalidConfig(f"env_file {path!r}: {error}") from error
     for key, value in values.items():
         if "\0" in key + (value or ""):
             raise InvalidConfig(f"env_file {path!r} holds a NUL character in {key}")
@@ -85,7 +75,7 @@ def _read(path: str) -> str:
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):  # reading a pipe would hold up everything
-            raise InvalidConfig("this is no regular file")
+            raise InvalidConfig("not a regular file")
         if found.st_size > MAX_SIZE:
             raise InvalidConfig(f"larger than {MAX_SIZE} bytes")
         with open(path, encoding="utf-8-sig", newline="") as stream:

@@ -249,4 +249,4 @@ def test_environment_files_that_cannot_be_read(shop, content, sentence):
 
 def test_a_folder_is_no_environment_file(shop):
     (shop.folder / ".env").mkdir()
-    assert wrong(shop) == [".env: this is no regular file"]
+    assert wrong(shop) == [".env: not a regular file"]
