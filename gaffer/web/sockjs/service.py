@@ -102,8 +102,10 @@ class SockJS:
         try:
             source = Frames(session)
         except Occupied:
-            body = transport.prelude + transport.wrap(frames.closing(*frames.OCCUPIED))
-            return self._reply(request, body, transport.media)
+            frame = transport.wrap(session.closed or frames.closing(*frames.OCCUPIED))
+            if not transport.streams:
+                return self._reply(request, frame, transport.media)
+            return Reply("200 OK", self._headers(request, transport.media), iter((transport.prelude, frame)))
         receiving = Receiving(source, request.environ.get("gaffer.connection"))
         if transport.streams:
             body_of = Stream(receiving, transport, self.limits.heartbeat, self.limits.response)

@@ -59,6 +59,7 @@ class Session:
     __slots__ = (
         "closed",
         "owner",
+        "probe",
         "_after",
         "_forget",
         "_fresh",
@@ -77,6 +78,8 @@ class Session:
         self.closed: str | None = None
         #: Who began it.
         self.owner: Identity | None = None
+        #: Asks whether whoever receives has left; None if nobody knows.
+        self.probe: Callable[[], bool] | None = None
         self._peer = peer
         self._timeout = timeout
         self._after = after
@@ -94,12 +97,14 @@ class Session:
     # -- receiving ------------------------------------------------------------------------------
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """Receive from now on.
+        """Receive from now on. If whoever did has just left, the session has ended with that, and this is told so.
 
         :param wake: called when there may be a frame; it must only set something.
-        :raises Occupied: somebody else does.
+        :raises Occupied: somebody else does, or did until now.
         """
         if self._wake is not None:
+            if self.probe is not None and self.probe():
+                self.close(*frames.INTERRUPTED)
             raise Occupied(frames.OCCUPIED[1])
         self._wake = wake
         self._stop_timer()
@@ -123,7 +128,7 @@ class Session:
         :param clean: everything that :meth:`next` returned was sent; else nobody knows what the client has got, so the
             session has ended.
         """
-        self._wake = None
+        self._wake = self.probe = None
         if not clean:
             self.close(*frames.INTERRUPTED)
         self._start_timer()

@@ -23,7 +23,7 @@ _HTMLFILE = """\
 <html><head>
   <meta http-equiv="X-UA-Compatible" content="IE=edge" />
   <meta http-equiv="Content-Type" content="text/html; charset=UTF-8" />
-</head><body>
+</head><body><h2>Don't panic!</h2>
   <script>
     document.domain = document.domain;
     var c = parent.%s;
@@ -153,6 +153,8 @@ class Receiving(Waiter):
     def __init__(self, source: Frames, connection: Any = None) -> None:
         self.frames = source
         super().__init__(_as_source(source), connection)
+        if self._departure is not None:
+            source.session.probe = self._departure.look
 
     def end(self) -> None:
         """The server stops."""

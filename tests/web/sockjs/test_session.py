@@ -119,6 +119,16 @@ def test_a_receiver_that_was_cut_off_ends_the_session(made):
     assert made.receive() == [INTERRUPTED] and made.receive() == [INTERRUPTED]
 
 
+def test_a_receiver_that_has_just_left_is_no_other_one(made):
+    made.session.attach(made.wake)
+    made.session.probe = lambda: True
+    with pytest.raises(Occupied):
+        made.session.attach(lambda: None)
+    assert made.session.closed == INTERRUPTED and made.woken == 1
+    made.session.detach(False)
+    assert made.session.probe is None and made.receive() == ["o", INTERRUPTED]
+
+
 def test_a_client_that_does_not_come_back_is_given_up(made):
     made.receive()
     made.clock.pass_(4.9)
