@@ -278,7 +278,7 @@ def test_what_another_program_deletes_is_noticed(keyring, path, monkeypatch):
 
 
 def test_a_key_expires_by_itself(keyring):
-    token = keyring.ask(lambda store: add(store, expires=time.time() + 0.05))
+    token = keyring.ask(lambda store: add(store, expires=time.time() + 0.5))
     known = keyring.find(token.text)
     with gevent.Timeout(5):
         while not known.ended:
