@@ -341,7 +341,7 @@ def idle(seconds: float) -> Iterator[Row]:
         time.sleep(left)
         cpu = running.cpu() - cpu
         yield Row("1,000 idle websockets: memory", grown, "MB", 60)
-        yield Row("  CPU in a second without pings", cpu / left * 1000, "ms", 0.5)
+        yield Row("  CPU in a second without pings", max(0.0, cpu) / left * 1000, "ms", 0.5)
         cpu = running.cpu()
         pings = answer_pings(open_ones, 12)
         yield Row(
