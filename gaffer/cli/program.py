@@ -191,9 +191,14 @@ class Program(click.Group):
     def _is_meant_for_many(self, ctx: click.Context) -> bool:
         if self._everywhere is None or _words(ctx)[:1] == ["lookup"]:
             return False
-        if ctx.params.get("on") and not ctx.params.get("lookupd_address"):
-            ctx.fail("--on needs a lookupd that knows the nodes: -L URL")
-        return bool(ctx.params.get("lookupd_address"))
+        on = ctx.params.get("on") or any(word == "--on" or word.startswith("--on=") for word in _words(ctx))
+        if not ctx.params.get("lookupd_address"):
+            if ctx.params.get("on"):
+                ctx.fail("--on needs a lookupd that knows the nodes: -L URL")
+            return False
+        # Whoever has set lookupds once and for all in the environment may still mean the one gafferd.
+        source = ctx.get_parameter_source("lookupd_address")
+        return bool(on) or source is not click.core.ParameterSource.ENVIRONMENT
 
     def _invoke_everywhere(self, ctx: click.Context) -> Any:
         from .fanout import run_everywhere

@@ -58,6 +58,10 @@ class Links:
 
     def start(self) -> None:
         """Begin to connect."""
+        origin = self._config.origin or self._own_address()
+        if _is_here(origin) and not all(_is_here(place.text) for place in self._config.places):
+            log.warning("lookupds are told that this gafferd is at %s, where others find themselves", origin)
+            log.warning("say how others reach it: broadcast_address = URL, or --broadcast-address URL")
         for link in self._links:
             link.start()
 
@@ -239,6 +243,12 @@ class Link:
             log.error(sentence, self.place.text, asked["type"], asked.get("job_name", "-"), answer.get("reason"))
         if asked["type"] == "REGISTER_JOB":
             self._told.forget(asked["job_name"])
+
+
+def _is_here(url: str) -> bool:
+    """Tell whether a URL names the machine that reads it."""
+    host = url.partition("://")[2] or url
+    return host.startswith(("127.", "localhost", "[::1]", "unix:", "node:")) or url.startswith(("unix:", "node:"))
 
 
 def _send(connection: Connection, waiting: deque[dict[str, Any]], message: dict[str, Any]) -> None:

@@ -100,7 +100,7 @@ class EtcdBackend(Backend):
             except Compacted:
                 continue
             except Exception as error:
-                if not isinstance(error, EtcdError):
+                if not isinstance(error, EtcdError) and str(error) != self._reason:
                     log.error("what etcd at %s says is not understood: %r", member.base_url, error, exc_info=error)
                 self._lost(str(error))
                 self._etcd.next(member)

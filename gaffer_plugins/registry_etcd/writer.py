@@ -100,18 +100,23 @@ class Writer:
 
     def _work_at(self, key: Key) -> None:
         del self._tasks[key]
+        slot = self._slots.get(key)
+        if slot is None:
+            return  # it has left, and that is written
         self._busy.add(key)
         pause = 0.0
         try:
-            self._write(key, self._slots[key])
+            self._write(key, slot)
             self._tell("")
         except LeaseGone:
-            self._slots[key].lease, self._slots[key].dirty = _NO_LEASE, True
+            slot.lease, slot.dirty = _NO_LEASE, True
             self._tasks[key] = None
         except EtcdError as error:
             self._tell(str(error))
             self._tasks[key] = None
             pause = PAUSE
+        except Exception as error:  # the other nodes are to be written all the same
+            log.error("node %s cannot be written to etcd: %r", key.name, error, exc_info=error)
         finally:
             self._busy.discard(key)
             if key in self._tasks:

@@ -113,3 +113,20 @@ def test_labels():
     assert parse_labels(" zone = a, role=web,, empty=") == {"zone": "a", "role": "web", "empty": ""}
     with pytest.raises(BadRequest, match="'zone' is no label"):
         parse_labels("zone")
+
+
+@pytest.mark.parametrize(
+    "url, here",
+    [
+        ("http://127.0.0.1:5000", True),
+        ("localhost:5010", True),
+        ("unix:/run/gaffer", True),
+        ("https://[::1]:1", True),
+        ("http://web-1:5000", False),
+        ("10.0.0.1:5010", False),
+    ],
+)
+def test_addresses_that_mean_the_machine_that_reads_them(url, here):
+    from gaffer_plugins.lookup.links import _is_here
+
+    assert _is_here(url) is here

@@ -416,3 +416,11 @@ def test_client_certificates(tmp_path):
         lookupd.terminate()
         assert lookupd.wait(20) == 0
         log.close()
+
+
+def test_lookupds_of_the_environment_leave_one_gafferd_alone(place, monkeypatch):
+    (a, _), nodes = place
+    monkeypatch.setenv("GAFFERCTL_LOOKUPD_ADDRESS", a.url)
+    one = command(*CTL, "--connect", f"http://127.0.0.1:{nodes[0].port}", "pids")
+    assert (one.returncode, one.stdout) == (0, "1\n")
+    assert command(*CTL, "pids", "--on", "node-1").stdout == "node-1  1\n"
