@@ -424,3 +424,23 @@ def test_lookupds_of_the_environment_leave_one_gafferd_alone(place, monkeypatch)
     one = command(*CTL, "--connect", f"http://127.0.0.1:{nodes[0].port}", "pids")
     assert (one.returncode, one.stdout) == (0, "1\n")
     assert command(*CTL, "pids", "--on", "node-1").stdout == "node-1  1\n"
+
+
+def test_watching_two_lookupds_as_one(place):
+    (a, b), _ = place
+    words = [*GAFFER, "lookup", "watch", "--state", "-o", "json", "-L", a.url, "-L", b.url]
+    watch = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert watch.stdout is not None
+    try:
+        state = [json.loads(watch.stdout.readline()) for _ in range(9)]
+        told = sorted((one["event"], one["node_info"]["name"]) for one in state)
+        kinds = ("add_job", "add_node", "add_process")
+        assert told == [(kind, f"node-{n}") for kind in kinds for n in (1, 2, 3)], "each once, though two know it"
+        command(*CTL, "-L", a.url, "scale", "web", "+1", "--on", "node-3")
+        assert json.loads(watch.stdout.readline())["event"] == "add_process"
+        command(*CTL, "-L", a.url, "scale", "web", "-1", "--on", "node-3")
+        assert json.loads(watch.stdout.readline())["event"] == "remove_process"
+    finally:
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(20) == 130
+        watch.stdout.close()
