@@ -124,8 +124,7 @@ def unchanged(gafferd: Gafferd) -> Iterator[None]:
 
 
 def state(gafferd: Gafferd) -> Any:
-    job = gafferd.get("/jobs/default/web")
-    del job["uptime"]
+    job = {key: value for key, value in gafferd.get("/jobs/default/web").items() if not key.startswith("uptime")}
     return gafferd.get("/jobs"), gafferd.get("/sessions"), gafferd.get("/pids"), job
 
 
