@@ -104,7 +104,7 @@ def test_nothing_means_anything_to_roff():
 
 
 BASH = """
-source {file}
+source "{file}"
 COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_LINE="{words}"; COMP_POINT=${{#COMP_LINE}}
 compopt() {{ :; }}
 $(complete -p {program} | sed 's/.*-F \\([^ ]*\\) .*/\\1/') {program} "${{COMP_WORDS[COMP_CWORD]}}" ""
@@ -146,7 +146,7 @@ def test_bash_completes_the_types_of_the_procfile(tmp_path):
 def test_fish_completes(line, expected, tmp_path):
     program = line.split()[0]
     file = CONTRIB / "completion" / "fish" / f"{program}.fish"
-    said = run("fish", "--no-config", "-c", f"source {file}; complete -C '{line}'", HOME=str(tmp_path))
+    said = run("fish", "--no-config", "-c", f"source '{file}'; complete -C '{line}'", HOME=str(tmp_path))
     assert {shown.split("\t")[0] for shown in said.splitlines()} == expected
 
 
@@ -154,6 +154,6 @@ def test_fish_completes(line, expected, tmp_path):
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_zsh_loads_them(program, tmp_path):
     folder = CONTRIB / "completion" / "zsh"
-    script = f"fpath=({folder} $fpath); autoload -Uz compinit && compinit -u -D; "
+    script = f"fpath=('{folder}' $fpath); autoload -Uz compinit && compinit -u -D; "
     script += f"print $_comps[{program}]; autoload +X _{program}"
     assert run("zsh", "-f", "-c", script, HOME=str(tmp_path)).splitlines() == [f"_{program}"]

@@ -1,6 +1,7 @@
 """Jobs with ``tty``: their output is a terminal."""
 
 import os
+import shlex
 import sys
 
 import gaffer
@@ -44,7 +45,7 @@ def test_both_outputs_are_one_terminal(manager, watch):
     code = "import os, sys; print([os.isatty(fd) for fd in (0, 1, 2)], os.get_terminal_size()); sys.stderr.write('x')"
     plugin = Sinks()
     manager.plugins.add(plugin)
-    load(manager, f'{sys.executable} -c "{code}"', redirect_output=["out", "out"])
+    load(manager, f'{shlex.quote(sys.executable)} -c "{code}"', redirect_output=["out", "out"])
     assert eventually(lambda: watch.statuses.get(1)).code == 0
     assert plugin.seen() == {"out": b"[False, True, True] os.terminal_size(columns=80, lines=24)\nx"}
     eventually(lambda: plugin.closed == ["out"])

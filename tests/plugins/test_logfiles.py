@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -21,6 +22,8 @@ from gaffer.settings import read_settings
 from gaffer_plugins.logfiles import LogfilesPlugin, files
 from gaffer_plugins.logfiles import file as file_module
 from tests.webtools import wait_until
+
+PYTHON = shlex.quote(sys.executable)
 
 LINE = b"x" * 99 + b"\n"
 #: Writes so many bytes in lines of a hundred, then a word on stderr.
@@ -123,7 +126,7 @@ def test_a_file_for_each_process(logs, tmp_path):
 def test_processes_that_share_a_file_keep_their_lines_whole(logs, tmp_path):
     program = "import os\nfor part in (b'on', b'e\\n') * 300: os.write(1, part)"
     (tmp_path / "talk.py").write_text(program)
-    load(logs, f"{sys.executable} talk.py", numprocesses=4, stdout_logfile="all.log")
+    load(logs, f"{PYTHON} talk.py", numprocesses=4, stdout_logfile="all.log")
     ended(logs)
     wait_until(lambda: health(logs)["written"] == 4 * 300 * 4)
     assert set((tmp_path / "all.log").read_bytes().split(b"\n")) == {b"one", b""}
@@ -199,7 +202,7 @@ def test_a_full_disk_is_counted_and_tried_again_and_holds_nobody_up(logs, tmp_pa
     size = 40_000_000
     load(
         logs,
-        f"{sys.executable} -c '{FLOOD}' {size}",
+        f"{PYTHON} -c '{FLOOD}' {size}",
         redirect_output=["out", "err"],
         redirect_input=True,
         stdout_logfile="disk/web.log",
@@ -244,7 +247,7 @@ def test_a_disk_that_is_slower_than_the_process_loses_nothing(logs, tmp_path, mo
         return really(fd, parts)
 
     monkeypatch.setattr(file_module.os, "writev", slow)
-    load(logs, f"{sys.executable} -c '{FLOOD}' 20000000", redirect_input=True, stdout_logfile="web.log")
+    load(logs, f"{PYTHON} -c '{FLOOD}' 20000000", redirect_input=True, stdout_logfile="web.log")
     wait_until(lambda: (tmp_path / "web.log").exists() and (tmp_path / "web.log").stat().st_size == 20_000_000)
     assert health(logs)["lost"] == 0
 
@@ -255,7 +258,7 @@ def test_a_disk_that_hangs_holds_neither_gaffer_nor_the_process_up(logs, tmp_pat
     try:
         load(
             logs,
-            f"{sys.executable} -c '{FLOOD}' 20000000",
+            f"{PYTHON} -c '{FLOOD}' 20000000",
             redirect_output=["out", "err"],
             redirect_input=True,
             stdout_logfile="w",
@@ -276,7 +279,7 @@ def test_a_pipe_that_is_read_slowly_loses_nothing(logs, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     os.symlink("pipe", tmp_path / "link")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    load(logs, f"{sys.executable} -c '{FLOOD}' 3000000", redirect_input=True, stdout_logfile="link")
+    load(logs, f"{PYTHON} -c '{FLOOD}' 3000000", redirect_input=True, stdout_logfile="link")
     got = 0
     deadline = time.monotonic() + 20
     while got < 3_000_000 and time.monotonic() < deadline:
@@ -344,7 +347,7 @@ def test_files_are_opened_again_when_gaffer_is_told(logs, tmp_path):
 def test_everything_is_written_before_the_end(start_api, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     api = start_api(LogfilesPlugin())
-    load(api, f"{sys.executable} -c '{FLOOD}' 5000000", redirect_input=True, stdout_logfile="w", stderr_logfile="e")
+    load(api, f"{PYTHON} -c '{FLOOD}' 5000000", redirect_input=True, stdout_logfile="w", stderr_logfile="e")
     wait_until(lambda: (tmp_path / "e").exists())
     threads = len(os.listdir("/proc/self/task"))
     api.manager.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shlex
 import signal
 import socket
 import struct
@@ -310,7 +311,7 @@ def test_changed_files_restart_the_type(app):
 
 def test_a_terminal_gives_each_process_one_of_its_own(app):
     script = "import os, sys, time; print(sys.stdout.isatty(), os.get_terminal_size(), flush=True); time.sleep(1000)"
-    text = f'web: {sys.executable} -c "{script}"\n'
+    text = f'web: {shlex.quote(sys.executable)} -c "{script}"\n'
     with app(text, "start", "--no-port", terminal=True) as gaffer:
         gaffer.saw(r"True os.terminal_size\(columns=85, lines=30\)")
         assert "\x1b[36m" in gaffer.text

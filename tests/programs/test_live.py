@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import struct
@@ -26,7 +27,7 @@ cmd = cat
 redirect_output = out
 redirect_input = true
 [process:count]
-cmd = {sys.executable} -u count.py
+cmd = {shlex.quote(sys.executable)} -u count.py
 redirect_output = stdout, stderr
 [process:control]
 cmd = sh -c "while read line <&3; do echo got $$line >&3; done"

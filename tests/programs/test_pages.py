@@ -118,6 +118,7 @@ def page(browser: Any) -> Iterator[Any]:
 @pytest.fixture
 def unchanged(gafferd: Gafferd) -> Iterator[None]:
     """Whatever the test does, gafferd is afterwards as it was."""
+    eventually(lambda: gafferd.get("/jobs/default/web")["state"] == "running")
     before = state(gafferd)
     yield
     assert state(gafferd) == before
