@@ -8,7 +8,7 @@ from typing import Any, Iterator
 
 import pytest
 
-from .gafferd import Gafferd
+from .gafferd import Gafferd, eventually
 from .tools import needs
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it is in the extra 'test'")
