@@ -174,14 +174,15 @@ def test_a_frame_around_our_pages(path: str, page: Any, gafferd: Gafferd, elsewh
 
 def test_a_page_that_may(page: Any, gafferd: Gafferd, elsewhere: str) -> None:
     """The attempts do work where they are allowed to, so what was refused was refused by gafferd."""
+    ours = targets(gafferd)  # before it is restarted
     gafferd.options = f"allowed_origins = {elsewhere}\n"
     gafferd.configure(JOB)
     gafferd.post("/reload")
     page.goto(elsewhere)
-    page.wait_for_function("node => fetch(node + '/jobs').then(a => a.ok, () => false)", arg=targets(gafferd)["node"])
+    page.wait_for_function("node => fetch(node + '/jobs').then(a => a.ok, () => false)", arg=ours["node"])
     pages = "async node => (await fetch(node + '/jobs/default/web/restart', {method: 'POST'})).status"
-    assert page.evaluate(pages, targets(gafferd)["node"]) == 202
+    assert page.evaluate(pages, ours["node"]) == 202
     opened = """path => new Promise(done => {
         const made = new WebSocket(path); made.onopen = () => done("open"); made.onerror = () => done("refused")})"""
-    assert page.evaluate(opened, targets(gafferd)["socket"] + "/channel/websocket") == "open"
-    assert page.goto(targets(gafferd)["node"] + "/docs").status == 200
+    assert page.evaluate(opened, ours["socket"] + "/channel/websocket") == "open"
+    assert page.goto(ours["node"] + "/docs").status == 200
