@@ -105,6 +105,8 @@ def elsewhere() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def gafferd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gafferd]:
     with Gafferd(tmp_path_factory.mktemp("gafferd"), JOB).start().ready() as gafferd:
+        # It counts as starting for a second.
+        eventually(lambda: gafferd.get("/jobs/default/web")["state"] == "running")
         yield gafferd
 
 
