@@ -273,7 +273,7 @@ def test_stderr_stays_in_order_with_stdout(app):
 
 def test_a_reader_that_goes_ends_the_run(app):
     (app.folder / "Procfile").write_text("web: while echo line; do sleep 0.01; done\n")
-    command = f"{GAFFER} start --no-port | head -n 3; exit ${{PIPESTATUS[0]}}"
+    command = f"{shlex.quote(GAFFER)} start --no-port | head -n 3; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", command], cwd=app.folder, env=environment(app.folder), capture_output=True, timeout=PATIENCE
     )
