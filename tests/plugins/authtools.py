@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from typing import Any
 
 import gaffer
@@ -99,13 +98,3 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def took(action: Any, times: int) -> float:
-    """Return the seconds that *action* takes, the median of several."""
-    found = []
-    for _ in range(times):
-        started = time.perf_counter()
-        action()
-        found.append(time.perf_counter() - started)
-    return sorted(found)[times // 2]

@@ -16,7 +16,7 @@ from tests.apischema import described
 from tests.web.wstools import CLOSE, TEXT
 from tests.webtools import connect, wait_until
 
-from .authtools import Locked, encoded, id_of, took
+from .authtools import Locked, encoded, id_of
 
 PASSWORD = "correct horse"
 #: Fast to work out: what is tested is not how slow it is.
@@ -466,20 +466,6 @@ def test_without_need_for_keys_they_can_still_be_used(tmp_path):
             assert json.loads(channel.receive().data)["data"]["result"] == {"jobs": ["default.web"]}
     finally:
         node.stop()
-
-
-def test_a_request_with_a_key_costs_less_than_a_millisecond_more(node):
-    """What finding out who it is, and whether they may, takes of a request."""
-    from gaffer.identity import Credentials, Resource
-
-    key = node.key(read=["default"])
-    access = node.manager.access
-    access.identify(Credentials(key))
-
-    def check():
-        access.check(access.identify(Credentials(key)), "read", Resource("default", "web"))
-
-    assert took(check, 201) < 0.001
 
 
 def test_the_description_says_what_is_needed(node):
