@@ -8,14 +8,13 @@ the final settings; all checks; and then :mod:`~gaffer.daemon.service`.
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 from typing import Any, Sequence
 
 from ..background.detach import Starter, detach
 from ..background.limits import hold_standard_streams
 from ..background.logs import Log
+from ..background.outcome import DONE, status_of
 from ..errors import ConfigError, GafferError, PluginError, Problem
 from ..hooks import Hooks
 from ..options import Options
@@ -23,43 +22,23 @@ from ..plugins import PluginSet
 from ..settings import Settings, find_config, read_settings
 from . import commandline
 
-log = logging.getLogger("gafferd")
-
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-
 
 def run(argv: Sequence[str]) -> int:
     """Do what *argv* says; returns the exit status, with everything that went wrong said on standard error."""
-    starter: Starter | None = None
-    status = FAILED
+    starters: list[Starter] = []
     hold_standard_streams()
-    try:
+
+    def serve() -> int:
         early = commandline.parse_early(argv)
         settings = _read(early, Options())
         _log_early(settings.get("log_level"))
         if "--help" not in early.unknown and _wants_background(settings):
-            starter = detach(_umask(settings, 0o022))
-        status = _run(argv, early, settings, starter)
-    except ConfigError as error:
-        status = _say(USAGE, *error.problems)
-    except GafferError as error:
-        status = _say(FAILED, *(f"gafferd: {line}" for line in str(error).splitlines()))
-    except KeyboardInterrupt:
-        status = _say(INTERRUPTED, "gafferd: interrupted")
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else FAILED
-    except Exception as error:
-        log.debug("unexpected failure", exc_info=error)
-        status = _say(FAILED, f"gafferd: unexpected {type(error).__name__}: {error}; --log-level debug shows where")
-    finally:
-        if starter is not None:
-            starter.ended(status)
-    return status
+            starters.append(detach(_umask(settings, 0o022)))
+        return _run(argv, early, settings, starters[0] if starters else None)
 
-
-def _say(status: int, *sentences: Any) -> int:
-    for sentence in sentences:
-        print(sentence, file=sys.stderr)
+    status = status_of("gafferd", serve)
+    for starter in starters:
+        starter.ended(status)
     return status
 
 

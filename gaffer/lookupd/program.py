@@ -3,61 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
-import sys
 from typing import Any, Sequence
 
 from ..background.detach import Starter, detach
 from ..background.limits import hold_standard_streams
 from ..background.logs import Log
-from ..errors import ConfigError, GafferError
+from ..background.outcome import DONE, status_of
+from ..errors import ConfigError
 from ..fields import Bool
 from ..options import Option, Options
 from ..settings import Settings, read_settings
 from ..version import __version__
 from .options import LEAST_PING, make_options
 
-log = logging.getLogger("gaffer_lookupd")
-
 NAME = "gaffer_lookupd"
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def run(argv: Sequence[str]) -> int:
     """Do what *argv* says; returns the exit status, with everything that went wrong said on standard error."""
-    starter: Starter | None = None
-    status = FAILED
+    starters: list[Starter] = []
     hold_standard_streams()
-    try:
+
+    def serve() -> int:
         options = make_options()
         overrides = vars(make_parser(options).parse_args(argv))
         settings = read(overrides, options)
         Log(None, "warning", tracebacks=settings.get("log_level") == "debug", program=NAME)
         if settings.get("daemonize"):
             mask = settings.get("umask")
-            starter = detach(0o022 if mask is None else mask, NAME)
-        status = _serve(settings, overrides, starter)
-    except ConfigError as error:
-        status = _say(USAGE, *error.problems)
-    except GafferError as error:
-        status = _say(FAILED, *(f"{NAME}: {line}" for line in str(error).splitlines()))
-    except KeyboardInterrupt:
-        status = _say(INTERRUPTED, f"{NAME}: interrupted")
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else FAILED
-    except Exception as error:
-        log.debug("unexpected failure", exc_info=error)
-        status = _say(FAILED, f"{NAME}: unexpected {type(error).__name__}: {error}; --log-level debug shows where")
-    finally:
-        if starter is not None:
-            starter.ended(status)
-    return status
+            starters.append(detach(0o022 if mask is None else mask, NAME))
+        return _serve(settings, overrides, starters[0] if starters else None)
 
-
-def _say(status: int, *sentences: Any) -> int:
-    for sentence in sentences:
-        print(sentence, file=sys.stderr)
+    status = status_of(NAME, serve)
+    for starter in starters:
+        starter.ended(status)
     return status
 
 
