@@ -88,7 +88,7 @@ class Service:
         for throttle, who in throttles[1:]:
             throttle.undo(who)  # an account of one's own must not wipe out what was tried on others
         expires = time.time() + min(self._lifetime, _seconds(expires_in) or self._lifetime)
-        return self._new_key(_label(label), user.allowed, None, user.name, expires)
+        return self._new_key(_label(label), user.allowed, None, user, expires)
 
     def _throttles(self, name: str, address: str) -> tuple[tuple[Throttle, str], ...]:
         """Return what counts the failures of a login, that of the name from this place first."""
@@ -145,12 +145,13 @@ class Service:
         return {"ok": True, "deleted": deleted}
 
     def _new_key(
-        self, label: str, permissions: Permissions, parent: str | None, user: str | None, expires: float | None
+        self, label: str, permissions: Permissions, parent: str | None, user: User | None, expires: float | None
     ) -> dict[str, Any]:
-        token = new_token()
+        token, name = new_token(), user.name if user is not None else None
         self._keyring.ask(
             lambda store: store.add_key(
-                _made(token, store.pepper, label, permissions, parent, user, expires),
+                _made(token, store.pepper, label, permissions, parent, name, expires),
+                login=user,
             )
         )
         return {"ok": True, "id": token.id, "api_key": token.text, "expires": expires}

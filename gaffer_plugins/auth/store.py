@@ -191,14 +191,17 @@ class Store:
             rows = self._rows(query, maker)
         return [_key(row) for row in rows]
 
-    def add_key(self, key: Key) -> None:
+    def add_key(self, key: Key, login: User | None = None) -> None:
         """Store a new key.
 
-        :raises Conflict: there are too many. :raises NotFound: the one that it is made with is gone, or its user.
+        :param login: whose login made it, as they were when the password was checked, which takes a while.
+        :raises Conflict: there are too many, or that user is not what they were. :raises NotFound: the one that it is made with is gone, or its user.
         """
         values = [getattr(key, name) for name in _KEY.split(", ")]
         values[2] = json.dumps(key.permissions.to_json())
         with self._change() as db:
+            if login is not None and self.user(login.name) != login:
+                raise Conflict(f"user '{login.name}' was changed meanwhile; log in again")
             # Those that expired and have none below them are of no use to anybody.
             db.execute(
                 "DELETE FROM keys WHERE expires < ? AND id NOT IN (SELECT parent FROM keys WHERE parent IS NOT NULL)",

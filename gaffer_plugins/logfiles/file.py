@@ -205,7 +205,8 @@ class File:
 
 def ends_a_line(path: str) -> bool:
     """Tell whether a file ends with a line's end; one that cannot be read may as well."""
-    with suppress(OSError), open(path, "rb") as file:
+    # Without waiting, should it be a pipe by now.
+    with suppress(OSError), os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read() == b"\n"
     return True
@@ -228,6 +229,9 @@ def open_log(path: str) -> int:
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        if stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError(errno.ELOOP, "it is a symbolic link; name the file itself") from None
-        return os.open(path, flags & ~(os.O_NOFOLLOW | os.O_CREAT))
+        descriptor = os.open(path, flags & ~(os.O_NOFOLLOW | os.O_CREAT))
+    # What is open is looked at, not what the link leads to: that may be another file by then.
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ELOOP, "it is a symbolic link; name the file itself")
+    return descriptor

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import re
 import shutil
-from contextlib import suppress
-from typing import Any, NamedTuple
+import stat
+from contextlib import contextmanager, suppress
+from typing import Any, Iterator, NamedTuple
 
 _BLOCK = 1 << 20
 
@@ -64,7 +66,9 @@ def compress(path: str, lock: Any) -> None:
     :raises OSError: the disk is full, most likely; those that are left stay as they are.
     """
     for old in reversed([old for old in backups(path) if not old.compressed]):
-        with suppress(FileNotFoundError), open(old.path, "rb") as source:
+        with suppress(FileNotFoundError), _source(old.path) as source:
+            if source is None:
+                continue
             part = f"{path}.gz-part"
             try:
                 _gzip(source, part)
@@ -73,6 +77,24 @@ def compress(path: str, lock: Any) -> None:
             finally:
                 with suppress(FileNotFoundError):
                     os.unlink(part)
+
+
+@contextmanager
+def _source(path: str) -> Iterator[Any]:
+    """Open a file; None for what is none.
+
+    Whoever may write to the folder could put a link there, to have a copy made of what they must not read, or a pipe
+    that nobody writes to.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        yield None
+        return
+    with os.fdopen(descriptor, "rb") as file:
+        yield file if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
 def _gzip(source: Any, part: str) -> None:
@@ -89,7 +111,7 @@ def _replace(path: str, source: os.stat_result, part: str) -> None:
     """Put *part* where the file that it was made of is by now; it may have been removed meanwhile."""
     for old in backups(path):
         with suppress(FileNotFoundError):
-            if not old.compressed and os.path.samestat(os.stat(old.path), source):
+            if not old.compressed and os.path.samestat(os.lstat(old.path), source):
                 os.rename(part, f"{old.path}.gz")
                 os.unlink(old.path)
                 return

@@ -284,6 +284,29 @@ def test_what_a_user_may_do_is_changed_and_the_logins_end(node, ann):
     node("PUT", "/users/ann/key", {"permissions": {}}, key).assert_problem(409, "conflict")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda service: service.set_permissions(LOCAL, "bob", {"read": ["web"]}),
+        lambda service: service.set_password(LOCAL, "bob", "another one"),
+        lambda service: service.delete_user(LOCAL, "bob"),
+    ],
+)
+def test_a_login_that_is_overtaken_by_a_change_gets_no_key(node, monkeypatch, change):
+    """Checking a password takes a while; what the user might do before must not be had for as long as a key lasts."""
+    node.service.create_user(LOCAL, "bob", PASSWORD, 1, {"manage": ["*"]})
+    verify = node.service._passwords.verify
+
+    def slow(stored, password):
+        found = verify(stored, password)
+        change(node.service)
+        return found
+
+    monkeypatch.setattr(node.service._passwords, "verify", slow)
+    node.login("bob", PASSWORD).assert_problem(409, "conflict")
+    assert node.service.keys(LOCAL) == {"keys": []}
+
+
 def test_who_may_make_users_makes_none_that_are_stronger(node):
     key = node.key(create_user=True, read=["*"])
     user = {"username": "x", "password": PASSWORD}

@@ -169,6 +169,18 @@ def test_what_an_interrupted_compression_left_is_no_obstacle(tmp_path):
     assert names(tmp_path) == ["victim", "web.log", "web.log.1.gz"] and victim.read_bytes() == b"untouched"
 
 
+def test_a_link_or_a_pipe_in_place_of_a_backup_is_not_compressed(tmp_path):
+    """Where others may write, a link would have gafferd copy what only it can read, and a pipe would hold it up."""
+    secret = tmp_path / "private"
+    secret.write_bytes(b"secret")
+    (tmp_path / "web.log.1").symlink_to(secret)
+    os.mkfifo(tmp_path / "web.log.2")
+    (tmp_path / "web.log.3").write_bytes(b"three\n")
+    rotation.compress(str(tmp_path / "web.log"), threading.Lock())
+    assert names(tmp_path) == ["private", "web.log.1", "web.log.2", "web.log.3.gz"]
+    assert content(tmp_path / "web.log.3.gz") == b"three\n"
+
+
 # -- files that others touch --------------------------------------------------------------------
 
 
@@ -224,6 +236,24 @@ def test_a_link_is_not_followed_to_a_file(tmp_path):
     (tmp_path / "web.log").symlink_to("/dev/null")
     file.flush()
     os.close(open_log("/dev/null"))
+
+
+def test_a_link_that_changes_while_it_is_opened_is_not_followed_to_a_file(tmp_path, monkeypatch):
+    victim, link = tmp_path / "victim", tmp_path / "web.log"
+    victim.write_bytes(b"")
+    link.symlink_to("/dev/null")
+    opened = os.open
+
+    def swap(path, flags, *args, **more):
+        if path == str(link) and not flags & os.O_NOFOLLOW:
+            link.unlink(missing_ok=True)
+            link.symlink_to(victim)
+        return opened(path, flags, *args, **more)
+
+    monkeypatch.setattr(os, "open", swap)
+    with pytest.raises(OSError, match="symbolic link"):
+        put(make(tmp_path), b"evil\n")
+    assert victim.read_bytes() == b""
 
 
 def test_a_full_disk_takes_up_where_it_stopped(tmp_path):
