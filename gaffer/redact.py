@@ -15,13 +15,16 @@ SHORTEST = 4
 _KEY = r"(?:api|access|private|secret)[-_]?key"
 _WORD = rf"(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|auth(?:orization)?|{_KEY})"
 _SECRET = re.compile(rf"(?:^|[-_.]){_WORD}(?:$|[-_.])", re.IGNORECASE)
-#: ``--password x``, ``--password=x``, ``PASSWORD=x``; the value may be quoted.
+_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s'"]+)"""
+_BETWEEN = r"(?:=|:\s?|\s+)"
+#: ``--password x``, ``--password=x``, ``PASSWORD=x``; the value may be quoted. That there is one is looked at first:
+#: else each of many such words in a row would be tried with all that follow, which takes milliseconds of everybody's.
 _OPTION = re.compile(
-    rf"""((?:^|[\s'"])-{{0,2}}[\w.-]*?(?<![a-z]){_WORD}(?![a-z])[\w.-]*(?:=|:\s?|\s+))("[^"]*"|'[^']*'|[^\s'"]+)""",
+    rf"""((?:^|[\s'"])(?=[\w.-]+{_BETWEEN}{_VALUE})-{{0,2}}[\w.-]*?(?<![a-z]){_WORD}(?![a-z])[\w.-]*{_BETWEEN}){_VALUE}""",
     re.IGNORECASE,
 )
 #: ``scheme://user:password@host``.
-_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+@", re.IGNORECASE)
+_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@]*:)[^\s/@]+@", re.IGNORECASE)
 #: Keys whose values are environment variables, all of them hidden.
 _ENVIRONMENTS = ("env", "os_env", "environ", "environment")
 #: Keys whose values are what somebody typed or sent.

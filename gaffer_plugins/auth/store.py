@@ -195,7 +195,8 @@ class Store:
         """Store a new key.
 
         :param login: whose login made it, as they were when the password was checked, which takes a while.
-        :raises Conflict: there are too many, or that user is not what they were. :raises NotFound: the one that it is made with is gone, or its user.
+        :raises Conflict: there are too many, or that user is not what they were.
+        :raises NotFound: the one that it is made with is gone, or its user.
         """
         values = [getattr(key, name) for name in _KEY.split(", ")]
         values[2] = json.dumps(key.permissions.to_json())

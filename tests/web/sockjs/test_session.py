@@ -5,7 +5,8 @@ from __future__ import annotations
 import gevent
 import pytest
 
-from gaffer.errors import NotFound, Unavailable
+from gaffer.errors import Forbidden, NotFound, Unavailable
+from gaffer.identity import LOCAL, Identity
 from gaffer.web.sockjs import Limits
 from gaffer.web.sockjs.session import Occupied, Session, Sessions
 
@@ -250,6 +251,18 @@ def test_who_knows_no_key_makes_room():
     assert nobody._peer.closed == 1 and nobody.next() == "o" and nobody.next() == CLOSED
     with pytest.raises(NotFound):
         all_.find("b")
+
+
+def test_what_began_where_no_key_is_needed_is_not_open_to_who_needs_one():
+    """Endpoints differ: who comes in without a key at one must not be spoken for by nobody at another."""
+    all_, _ = sessions()
+    local = all_.open("a", Peer, LOCAL)
+    assert all_.open("a", Peer, LOCAL) is local is all_.find("a", LOCAL)
+    for asker in (None, Identity("60b725f10c9c")):
+        with pytest.raises(Forbidden):
+            all_.find("a", asker)
+        with pytest.raises(Forbidden):
+            all_.open("a", Peer, asker)
 
 
 def test_who_is_not_there_cannot_be_spoken_to():
