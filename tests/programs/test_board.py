@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shlex
 import shutil
 from contextlib import contextmanager
 
@@ -15,12 +16,13 @@ from .gafferd import Gafferd
 from .test_auth import PASSWORD, ask
 from .test_auth import gafferd as run_gafferd
 
+EXAMPLES = shlex.quote(str(ROOT / "examples"))
 JOBS = f"""
 [process:count]
-cmd = {ROOT}/examples/dummy.py
+cmd = {EXAMPLES}/dummy.py
 redirect_output = stdout, stderr
 [process:shop:echo]
-cmd = {ROOT}/examples/echo.py
+cmd = {EXAMPLES}/echo.py
 redirect_output = stdout
 redirect_input = true
 """
