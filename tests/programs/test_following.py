@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -133,7 +134,7 @@ def test_processes_are_told_apart(gafferd: Gafferd) -> None:
 
 
 def test_a_reader_that_leaves_ends_it_though_nothing_more_comes(gafferd: Gafferd) -> None:
-    command = f"{GAFFERCTL[0]} logs -f two | head -n 1; echo ${{PIPESTATUS[0]}}"
+    command = f"{shlex.quote(GAFFERCTL[0])} logs -f two | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], env=env(gafferd), capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout.splitlines()[-1] == "141" and done.stderr == ""
 
