@@ -38,7 +38,12 @@ class Template(NamedTuple):
         """Return the words with variables from *env*; KeyError names a missing one."""
         if self.fixed is not None:
             return list(self.fixed)
-        return ["".join(env[part.name] if isinstance(part, Variable) else part for part in word) for word in self.words]
+        return [expand_word(word, env) for word in self.words]
+
+
+def expand_word(word: Word, env: Mapping[str, str]) -> str:
+    """Return one word with variables from *env*; KeyError names a missing one."""
+    return "".join(env[part.name] if isinstance(part, Variable) else part for part in word)
 
 
 def make_template(cmd: str, args: str | Sequence[str] = ()) -> Template:

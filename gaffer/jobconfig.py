@@ -145,6 +145,8 @@ class JobFields:
         return f"unknown setting '{key}'{nearest(key, self._fields)}"
 
 
+#: Wrong settings of one job for which the nearest known one is looked for.
+MOST_NEAREST = 20
 CORE = JobFields()
 #: Attributes of every :class:`JobConfig` beside its settings.
 _OWN = frozenset(("fields", "job_name", "template"))
@@ -193,7 +195,9 @@ class JobConfig:
             if field is None:
                 self._extra[key] = value
                 if strict:
-                    problems.append(fields.unknown(str(key)))
+                    # Looking for the nearest takes time, which is everybody's, and so many are no mistyped ones.
+                    few = len(problems) < MOST_NEAREST
+                    problems.append(fields.unknown(str(key)) if few else f"unknown setting '{key}'")
                 continue
             try:
                 checked = field.kind.check(value)

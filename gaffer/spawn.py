@@ -15,11 +15,11 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, Iterator, Mapping
 
-from .cmdline import make_template
+from .cmdline import Variable, expand_word, make_template
 from .envfile import read_env_file
 from .errors import InvalidConfig, SpawnError
 from .fields import Account
@@ -177,7 +177,7 @@ def _default_signals() -> Iterator[None]:
 
 def _execute_with_extra(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], extra: tuple[int, ...]) -> int:
     """Start the process by way of ``_fdexec.py``, which runs in our environment until it becomes the command."""
-    check_executable(plan)
+    check_executable(plan, config)
     who = identity(config)
     if who and os.geteuid() != 0:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
@@ -217,7 +217,7 @@ def identity(config: JobConfig) -> dict[str, Any]:
     return {"user": uid, "group": gid, "extra_groups": os.getgrouplist(account.pw_name, gid)}
 
 
-def check_executable(plan: SpawnPlan) -> None:
+def check_executable(plan: SpawnPlan, config: JobConfig) -> None:
     """Find out beforehand what exec would say, for what is started by a wrapper: its own failure comes too late.
 
     :raises SpawnError: the command is not there, or no program.
@@ -228,7 +228,7 @@ def check_executable(plan: SpawnPlan) -> None:
     if os.sep in name:
         name = os.path.join(plan.cwd or "", name)
     if find_program(name, plan.env.get("PATH", os.defpath)) is None:
-        raise SpawnError(f"cannot execute {plan.argv[0]!r}: not found or not executable")
+        raise SpawnError(f"cannot execute {shown_program(plan, config)!r}: not found or not executable")
 
 
 def find_program(name: str, path: str) -> str | None:
@@ -243,20 +243,40 @@ def find_program(name: str, path: str) -> str | None:
     return None
 
 
+def shown_program(plan: SpawnPlan, config: JobConfig) -> str:
+    """Return the name of the program as sentences may say it: with ``$TOKEN``, and not with its value.
+
+    Whoever may read the job's events sees them, but only who may manage it sees its environment.
+    """
+    program = plan.argv[0]
+    if config.shell:
+        return program
+    template = config.template or make_template(config.cmd, config.args)
+    if template.fixed is not None:
+        return program
+    first = template.words[0]
+    with suppress(KeyError):
+        if program == expand_word(first, plan.env):
+            return "".join(f"${part.name}" if isinstance(part, Variable) else part for part in first)
+    return program
+
+
 def failure(plan: SpawnPlan, config: JobConfig, error: Exception) -> str:
+    """Return the sentence that says why a process could not be started."""
+    name = shown_program(plan, config)
     if not isinstance(error, OSError):
-        return f"cannot execute {plan.argv[0]!r}: {error}"
+        return f"cannot execute {name!r}: {error}"
     reason = error.strerror or str(error)
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        return f"cannot execute {plan.argv[0]!r}: {reason}; raise the limit of open files"
+        return f"cannot execute {name!r}: {reason}; raise the limit of open files"
     if plan.cwd is not None and not os.path.isdir(plan.cwd):
         return f"cannot enter directory {plan.cwd!r}: {reason}"
     if isinstance(error, PermissionError) and identity(config) and os.geteuid() != 0:
-        return f"cannot execute {plan.argv[0]!r} as another user: {reason}; gafferd must run as root for uid and gid"
+        return f"cannot execute {name!r} as another user: {reason}; gafferd must run as root for uid and gid"
     path = os.path.join(plan.cwd or "", plan.argv[0])
     if isinstance(error, FileNotFoundError) and os.sep in plan.argv[0] and os.path.exists(path):
-        return f"cannot execute {plan.argv[0]!r}: the interpreter named in its first line does not exist"
-    return f"cannot execute {plan.argv[0]!r}: {reason}"
+        return f"cannot execute {name!r}: the interpreter named in its first line does not exist"
+    return f"cannot execute {name!r}: {reason}"
 
 
 def limit_files(os_pid: int, limit: tuple[int, int] | None) -> None:
@@ -280,4 +300,5 @@ __all__ = [
     "identity",
     "job_environment",
     "limit_files",
+    "shown_program",
 ]

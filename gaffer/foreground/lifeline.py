@@ -54,10 +54,10 @@ class Lifeline:
         os.close(reader)
 
     @hookimpl(trylast=True)
-    def gaffer_before_spawn(self, plan: Any) -> None:
+    def gaffer_before_spawn(self, job: Any, plan: Any) -> None:
         """Have the command started by what asks for the death signal."""
         if self._prefix:
-            check_executable(plan)
+            check_executable(plan, job.config)
             plan.argv = [*self._prefix, *plan.argv]
 
     @hookimpl

@@ -359,6 +359,14 @@ def test_a_command_that_is_not_there(manager, watch):
     assert failure(manager, watch) == "cannot execute 'no-such-command': No such file or directory"
 
 
+@pytest.mark.parametrize("streams", [[], ["ctl"]])
+def test_why_a_command_is_not_there_says_no_value_of_its_environment(manager, watch, streams):
+    """Everybody who may read the job hears why; its environment is only for those who may manage it."""
+    load(manager, '"${PLACE}/no such" $PLACE', env={"PLACE": "/sesame-4711"}, custom_streams=streams)
+    assert failure(manager, watch).startswith("cannot execute '$PLACE/no such': ")
+    assert "sesame" not in manager.info("web")["reason"]
+
+
 def test_a_command_that_may_not_be_executed(manager, watch, tmp_path):
     (tmp_path / "program").write_text("#!/bin/sh\n")
     load(manager, str(tmp_path / "program"))
