@@ -12,6 +12,7 @@ import json
 import os
 import re
 import select
+import shlex
 import socket
 import subprocess
 import sys
@@ -141,7 +142,8 @@ def wait(condition: Callable[[], Any], why: str, seconds: float = PATIENCE) -> N
 
 def job(name: str, size: int, rate: float = 0.0, **settings: Any) -> str:
     """Return the section of a job that writes."""
-    lines = [f"[process:{name}]", f"cmd = {sys.executable} {WRITER} {size} {rate}", "redirect_input = true"]
+    command = shlex.join([sys.executable, str(WRITER), str(size), str(rate)])
+    lines = [f"[process:{name}]", f"cmd = {command}", "redirect_input = true"]
     return "\n".join([*lines, *(f"{key} = {value}" for key, value in settings.items())]) + "\n"
 
 
