@@ -68,9 +68,23 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], click.
 no_wait_option = click.option("--no-wait", is_flag=True, help="Return when gafferd has accepted the request.")
 
 
+class Seconds(click.FloatRange):
+    """Seconds from 0: unlike click's range it refuses nan, after which no wait would ever end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return *value* as a number.
+
+        :raises click.BadParameter: it is none, negative or nan.
+        """
+        seconds: float = super().convert(value, param, ctx)
+        if seconds != seconds:
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return seconds
+
+
 def timeout_option(help: str) -> Callable[[_F], _F]:
     """Return the decorator that adds ``--timeout``, in seconds."""
-    return click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help=help)
+    return click.option("--timeout", type=Seconds(min=0), metavar="SECONDS", help=help)
 
 
 def port_options(function: _F) -> _F:

@@ -15,6 +15,8 @@ from ..errors import GafferError
 GAFFERD, LOOKUPD = "gafferd", "gaffer_lookupd"
 START_HINT = "is it running? start it with 'gafferd -c gaffer.ini'"
 _START_HINTS = {GAFFERD: START_HINT, LOOKUPD: "is it running? start it with 'gaffer_lookupd'"}
+#: What OpenSSL calls it when the other side does not speak TLS, but HTTP or nothing.
+_NO_TLS = ("UNEXPECTED_EOF_WHILE_READING", "WRONG_VERSION_NUMBER", "HTTP_REQUEST")
 
 
 class CannotConnect(GafferError):
@@ -128,4 +130,6 @@ def _hint(error: OSError, peer: str) -> str:
         return "check the host's name"
     if hasattr(error, "verify_message"):
         return "give the certificate of its authority as cacert"
+    if getattr(error, "reason", None) in _NO_TLS:
+        return "does it speak TLS there? if not, write http://"
     return ""

@@ -189,3 +189,12 @@ def test_numbers(state, ctl):
     state.add("default.web", running=1).update(max_processes=3)
     assert ctl("numprocesses", "web").out == "3\n"
     assert ctl("running", "web").out == "1\n"
+
+
+@pytest.mark.parametrize("command", [("wait", "web", "--for", "stopped"), ("start", "web"), ("shutdown",)])
+def test_a_timeout_that_is_no_number_is_refused(state, ctl, command):
+    state.add("default.web", running=1)
+    ended = ctl(*command, "--timeout", "nan")
+    assert (ended.code, ended.out) == (2, "")
+    assert "'--timeout': nan is no number of seconds" in ended.err
+    assert not state.requests

@@ -269,7 +269,9 @@ def test_a_certificate_file_that_is_missing():
 def test_plain_http_does_not_pretend_to_be_tls(listener):
     thread = answer_once(listener, b"HTTP/1.1 400 Bad Request\r\n\r\n")
     with Server(address(listener).replace("http", "https")) as server:
-        with pytest.raises(CannotConnect, match="cannot reach gafferd at https:"):
+        with pytest.raises(
+            CannotConnect, match="cannot reach gafferd at https:.*does it speak TLS there. if not, write http://"
+        ):
             server.version()
     thread.join()
 
