@@ -7,6 +7,7 @@ one line on stderr, never as a traceback.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, UNREACHABLE, NOT_ALLOWED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 #: What a shell reports for a program that SIGPIPE ended.
 BROKEN_PIPE = 141
+#: Why a file or disk takes no more output.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Entry points whose ``gaffer_cli(cli)`` adds commands of plugins.
 ENTRY_POINTS = "gaffer.cli"
 
@@ -199,8 +202,13 @@ class Program(click.Group):
             return result
         except BrokenPipeError:
             # Whatever is left in the buffer must not raise again when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             ctx.exit(BROKEN_PIPE)
+        except OSError as error:
+            if error.errno not in _FULL or error.filename is not None:
+                raise
+            _drop_output()
+            raise GafferError(f"cannot write the output: {error.strerror}; make room, or write it elsewhere") from None
 
     def _is_meant_for_many(self, ctx: click.Context) -> bool:
         if self._everywhere is None or _words(ctx)[:1] == ["lookup"]:
@@ -221,6 +229,10 @@ class Program(click.Group):
         cluster, make = self._everywhere(ctx)
         with cluster:
             ctx.exit(run_everywhere(self, ctx, _words(ctx), make, cluster))
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _load(target: str) -> click.Command:
@@ -262,6 +274,8 @@ def run(program: Program, args: Sequence[str] | None = None) -> NoReturn:
 
     :param args: the command line without the program's name; by default the process's own.
     """
+    if sys.stdout is None:  # a shell's >&- closes it
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

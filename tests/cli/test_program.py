@@ -276,3 +276,20 @@ def test_output_that_the_locale_cannot_show(serving):
     ended = gafferctl("--connect", serving.uri, "status", capture_output=True, env=environ)
     assert ended.returncode == 0
     assert b"b\\u2192se" in ended.stdout
+
+
+FULL = "cannot write the output: No space left on device; make room, or write it elsewhere"
+
+
+@pytest.mark.parametrize(
+    "where, code, sentence",
+    [
+        (">/dev/full", 1, f"gafferctl: {FULL}\n"),
+        (">&-", 0, ""),
+    ],
+)
+def test_output_that_cannot_be_written(serving, where, code, sentence):
+    program = "from gaffer.cli.gafferctl import main; main()"
+    line = f'"$0" -c "{program}" --connect {serving.uri} ping {where}'
+    ended = subprocess.run(["sh", "-c", line, sys.executable], stderr=subprocess.PIPE, text=True, timeout=20)
+    assert (ended.returncode, ended.stderr) == (code, sentence)
