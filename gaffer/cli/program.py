@@ -204,11 +204,6 @@ class Program(click.Group):
             # Whatever is left in the buffer must not raise again when Python ends.
             _drop_output()
             ctx.exit(BROKEN_PIPE)
-        except OSError as error:
-            if error.errno not in _FULL or error.filename is not None:
-                raise
-            _drop_output()
-            raise GafferError(f"cannot write the output: {error.strerror}; make room, or write it elsewhere") from None
 
     def _is_meant_for_many(self, ctx: click.Context) -> bool:
         if self._everywhere is None or _words(ctx)[:1] == ["lookup"]:
@@ -300,6 +295,10 @@ def _outcome(program: Program, args: Sequence[str] | None) -> int:
         complain(program.name, str(error))
         return exit_code(error)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            _drop_output()
+            complain(program.name, f"cannot write the output: {error.strerror}; make room, or write it elsewhere")
+            return FAILED
         complain(program.name, f"a defect of {program.name} itself, please report it: {_described(error)}")
         return FAILED
 

@@ -282,14 +282,15 @@ FULL = "cannot write the output: No space left on device; make room, or write it
 
 
 @pytest.mark.parametrize(
-    "where, code, sentence",
+    "words, code, sentence",
     [
-        (">/dev/full", 1, f"gafferctl: {FULL}\n"),
-        (">&-", 0, ""),
+        ("ping >/dev/full", 1, f"gafferctl: {FULL}\n"),
+        ("--version >/dev/full", 1, f"gafferctl: {FULL}\n"),
+        ("ping >&-", 0, ""),
     ],
 )
-def test_output_that_cannot_be_written(serving, where, code, sentence):
+def test_output_that_cannot_be_written(serving, words, code, sentence):
     program = "from gaffer.cli.gafferctl import main; main()"
-    line = f'"$0" -c "{program}" --connect {serving.uri} ping {where}'
+    line = f'"$0" -c "{program}" --connect {serving.uri} {words}'
     ended = subprocess.run(["sh", "-c", line, sys.executable], stderr=subprocess.PIPE, text=True, timeout=20)
     assert (ended.returncode, ended.stderr) == (code, sentence)
