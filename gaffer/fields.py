@@ -19,6 +19,8 @@ from typing import Any, Iterable, Mapping, NamedTuple
 
 _TRUE = frozenset(("true", "yes", "on", "1"))
 _FALSE = frozenset(("false", "no", "off", "0"))
+#: A longer word is no argument of a program (MAX_ARG_STRLEN, execve(2)).
+MOST_TEXT = 131_071
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 #: Longer ones are out of any range, and Python refuses very long ones in words of its own.
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}\Z")
@@ -66,6 +68,8 @@ class Text(Kind):
             raise ValueError(f"expected a string, not {value!r}")
         if "\0" in value:
             raise ValueError("a NUL character cannot be passed to a process")
+        if len(value) > MOST_TEXT:
+            raise ValueError(f"longer than {MOST_TEXT} characters, which no process could be given")
         if not value.strip() and not self.empty:
             raise ValueError("must not be empty")
         return value

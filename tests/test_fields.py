@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gaffer.fields import (
+    MOST_TEXT,
     Account,
     Bool,
     Choice,
@@ -110,6 +111,12 @@ def test_words_for_false(text):
 def test_json_has_its_own_true_and_false(value):
     with pytest.raises(ValueError, match="expected true or false"):
         Bool().check(value)
+
+
+def test_no_text_is_longer_than_a_program_could_be_given():
+    assert Text().check("x" * MOST_TEXT)
+    with pytest.raises(ValueError, match="longer than 131071 characters"):
+        Text().check("x" * (MOST_TEXT + 1))
 
 
 def test_text_says_what_a_process_cannot_be_given():
