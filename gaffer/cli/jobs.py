@@ -11,7 +11,7 @@ from ..errors import BadRequest, GafferError
 from ..httpclient import Server
 from ..names import parse_job_name
 from .output import View, output_option, print_details, print_json, print_lines, show
-from .program import FAILED, command, complain, exit_code
+from .program import FAILED, USAGE, command, complain, exit_code
 
 #: For commands whose last arguments may begin with a dash.
 DASHES = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
@@ -72,18 +72,20 @@ def load_process(ctx: click.Context, file: str, start: bool) -> None:
     The file holds one job, a list of jobs, or {"jobs": [...]}; a job is an
     object with at least name and cmd.
     """
-    good = True
+    status = 0
     for settings in read_jobs(file):
         try:
             job = ctx.obj.load(settings, start=start or None)
         except GafferError as error:
-            if exit_code(error) != FAILED:
+            if exit_code(error) not in (FAILED, USAGE):
                 raise
-            complain(ctx.find_root().info_name, str(error))
-            good = False
+            for sentence in str(error).splitlines():
+                wrong = f"job '{settings['name']}': {sentence}" if exit_code(error) == USAGE else sentence
+                complain(ctx.find_root().info_name, wrong)
+            status = max(status, exit_code(error))
         else:
             print_lines([f"{job.name}: added"])
-    ctx.exit(0 if good else FAILED)
+    ctx.exit(status)
 
 
 def read_jobs(file: str) -> list[dict[str, Any]]:

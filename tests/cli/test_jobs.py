@@ -134,8 +134,8 @@ def test_load_process_goes_on_after_a_job_that_exists(state, ctl, tmp_path):
 
 def test_load_process_with_settings_that_gafferd_refuses(ctl, tmp_path):
     file = tmp_path / "jobs.json"
-    file.write_text('{"name": "web"}')
-    assert ctl("load", str(file)) == (2, "", "gafferctl: cmd: required\n")
+    file.write_text(json.dumps([{"name": "web"}, OTHER]))
+    assert ctl("load", str(file)) == (2, "shop.db: added\n", "gafferctl: job 'web': cmd: required\n")
 
 
 def test_update_process_keeps_the_other_settings(state, ctl):
