@@ -44,6 +44,8 @@ class LogfilesPlugin(Plugin):
     def __init__(self) -> None:
         self._manager: Manager | None = None
         self._files: LogFiles | None = None
+        self._wanted = False
+        self._asked = False
 
     @hookimpl
     def gaffer_add_options(self, options: Options) -> None:
@@ -81,10 +83,22 @@ class LogfilesPlugin(Plugin):
     def gaffer_manager_start(self, manager: Manager) -> None:
         """Remember who is asked for the options."""
         self._manager = manager
+        self._ask()
 
     @hookimpl
-    def gaffer_open_sinks(self, job: Job, process: SpawnPlan, label: str) -> Any:
-        """Return what takes the output of one stream, if it has a file."""
+    def gaffer_before_load(self, draft: dict[str, Any]) -> None:
+        """Take part in starts from the first job with a file on."""
+        if draft.get("stdout_logfile") or draft.get("stderr_logfile"):
+            self._wanted = True
+            self._ask()
+
+    def _ask(self) -> None:
+        if self._wanted and not self._asked and self._manager is not None:
+            self._asked = True
+            self._manager.plugins.add(_Sinks(self), name="logfiles.sinks", origin="logfiles")
+
+    def sink(self, job: Job, process: SpawnPlan, label: str) -> Any:
+        """Return what takes the output of one stream; None if it has no file."""
         name = logfile(job.config, label)
         if not name:
             return None
@@ -123,6 +137,19 @@ class LogfilesPlugin(Plugin):
         """Write what waits."""
         if self._files is not None:
             self._files.finish()
+
+
+class _Sinks:
+    """Registered once there is a job with a file: being asked costs a little at every start of a process."""
+
+    description = "writes output to files"
+
+    def __init__(self, plugin: LogfilesPlugin) -> None:
+        self._plugin = plugin
+
+    @hookimpl
+    def gaffer_open_sinks(self, job: Job, process: SpawnPlan, label: str) -> Any:
+        return self._plugin.sink(job, process, label)
 
 
 def logfile(config: JobConfig, label: str) -> str | None:
