@@ -16,7 +16,7 @@ _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _NOT_PLAIN = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n"))
 _HEAD = """\
 # Made by 'gaffer export'. The image is built from the Dockerfile in the application's folder; publish ports as needed:
-# every container has its own, so all copies of a type listen on the same one.
+# every container has its own, so all copies of a type listen on the same one. Compose 1 wants the line 'name' removed.
 """
 
 
