@@ -13,7 +13,7 @@ import gevent
 from gevent import socket as green
 
 from gaffer.addresses import bind_sockets
-from gaffer.web.handler import Connection, Limits
+from gaffer.web.connection import Connection, Limits
 from gaffer.web.rules import Policy
 from gaffer.web.server import Server
 

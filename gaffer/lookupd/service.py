@@ -23,9 +23,9 @@ from ..signals import STOP, Signals
 from ..util import setproctitle_
 from ..version import __version__
 from ..web.app import App
+from ..web.connection import Limits
 from ..web.endpoints import Bound, bind_all, host_names, make_rules, renewed, wrong_rules
 from ..web.guard import Guard
-from ..web.handler import Limits
 from ..web.routes import check_routes
 from ..web.server import Server
 from .backends import Backend

@@ -113,6 +113,7 @@ class Waiter:
         if connection is not None:
             self._departure = Departure(connection.sock, self._bell.set)
             connection.keep_alive()
+            connection.take_time()
             connection.endings.add(self.end)
 
     @property

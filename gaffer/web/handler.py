@@ -7,18 +7,19 @@ import io
 import logging
 import socket
 import time
-from dataclasses import dataclass
-from typing import Any, Callable, Hashable
+from typing import Any, Hashable
 
 import gevent
 from gevent.pywsgi import Input, WSGIHandler
 from greenlet import GreenletExit
 
+from ..errors import GafferError
 from .chunks import Chunks
-from .head import MAX_HEAD, MAX_LINE, Head, HeadError, parse_head
-from .places import Places
-from .replies import INTERNAL, Reply, problem
-from .rules import USUAL, Policy
+from .connection import Connection
+from .due import Due
+from .head import MAX_LINE, Head, HeadError, parse_head
+from .replies import INTERNAL, Reply, error_reply, problem
+from .rules import USUAL
 
 log = logging.getLogger("gaffer.web")
 
@@ -27,82 +28,7 @@ _SKIP = 64 * 1024
 #: How much and how long is still read from a client that is being refused, so that it can see the refusal.
 _LINGER_BYTES = 4 << 20
 _LINGER_SECONDS = 2.0
-#: Seconds of silence before the other machine is asked, between two questions, and how many may stay unanswered.
-_KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 _GONE = (errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long things may take, in seconds, and how many connections there may be at one address.
-
-    :param header: from a request's first byte (of the first request: from the connection) to the end of its head.
-    :param body: for the whole body.
-    :param idle: between two requests, and for a client to take what it is sent.
-    :param handshake: for TLS.
-    :param connections: open at the same time; beyond, the one idle for longest is closed.
-    :param per_peer: the same for those of one address, or of one user of a unix socket; beyond, and with none of its
-        own idle, a newcomer is refused.
-    :param websockets: open at the same time, at all addresses together.
-    :param head: bytes of a request before its body.
-    """
-
-    header: float = 10.0
-    body: float = 30.0
-    idle: float = 75.0
-    handshake: float = 10.0
-    connections: int = 1024
-    per_peer: int = 512
-    websockets: int = 512
-    head: int = MAX_HEAD
-
-
-class Connection:
-    """What is known of a connection; the guard keeps what it found out here, for the next request."""
-
-    __slots__ = (
-        "endings",
-        "family",
-        "local",
-        "peer",
-        "permitted",
-        "permitted_by",
-        "policy",
-        "secure",
-        "sock",
-        "websockets",
-    )
-
-    def __init__(
-        self,
-        sock: Any,
-        peer: Any,
-        secure: bool,
-        endings: set[Callable[[], Any]] | None = None,
-        policy: Policy = USUAL,
-    ) -> None:
-        self.sock = sock
-        #: Of the endpoint that it came in at.
-        self.policy = policy
-        #: Called when the server is about to stop: for answers that would never end by themselves.
-        self.endings: set[Callable[[], Any]] = set() if endings is None else endings
-        self.family: int = sock.family
-        self.peer = peer
-        self.local = sock.getsockname()
-        self.secure = secure
-        #: Who wants to be a websocket takes one of these; None is no limit.
-        self.websockets: Places | None = None
-        self.permitted: str | None = None
-        self.permitted_by: Any = None
-
-    def keep_alive(self) -> None:
-        """Let the kernel find out when the other machine is gone without a word (tcp(7))."""
-        if self.family == socket.AF_UNIX:
-            return
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _KEEP_ALIVE:
-            if hasattr(socket, name):
-                self.sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class SlowBody(OSError):
@@ -168,7 +94,16 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         )
         self.connection.websockets = getattr(server, "websockets", None)
         self.greenlet = gevent.getcurrent()
+        self.abandoned = False
+        self.connection.due = self.due = Due(server.limits.request, self.greenlet, self._late, self.abandon)
         sock.settimeout(server.limits.idle)
+
+    def handle(self) -> None:
+        """Serve the connection until it ends."""
+        try:
+            super().handle()
+        finally:
+            self.due.close()
 
     def handle_one_request(self) -> Any:
         """Read and answer one request; returns True to go on with the next."""
@@ -245,12 +180,59 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         peer = self.client_address if isinstance(self.client_address, tuple) else ("", "")
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = peer[0], str(peer[1])
         self.environ = environ
-        self.application = self.server.application
+        self.application = self._in_time
+
+    # -- the time that it takes -----------------------------------------------------------------
+
+    def _in_time(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Call the application (WSGI); what it returns, such as a file or a feed, is sent without a limit of time."""
+        self.due.begin()
+        try:
+            return self.server.application(environ, start_response)
+        finally:
+            self.due.end()
+            if self.abandoned:
+                self.server.stuck -= 1
+
+    @property
+    def _what(self) -> str:
+        # A query may hold a ticket.
+        return f"{self.command} {self.path.partition('?')[0][:200]}"
+
+    def _late(self) -> None:
+        self.server.late += 1
+        log.warning("%s took longer than %g s, and was ended", self._what, self.server.limits.request)
+
+    def abandon(self) -> None:
+        """Answer instead of the application, which does not end, and leave it alone."""
+        log.error("%s does not end, though it was told to; nobody waits for it any more", self._what)
+        self.abandoned = True
+        self.server.stuck += 1
+        gevent.spawn(self._part, self.socket, self.rfile)
+
+    def _part(self, sock: Any, rfile: Any) -> None:
+        try:
+            if not self.headers_sent:
+                answer = error_reply(self.due.too_late)
+                answer.headers.append(("Connection", "close"))
+                sock.sendall(serialise(answer if self.command != "HEAD" else answer._replace(body=())))
+        except OSError:
+            pass
+        linger(sock, rfile)
+        # Not an Exception: what begins again after each of those ends now.
+        self.greenlet.kill(block=False)
+
+    def _sendall(self, data: bytes) -> None:
+        if self.abandoned:
+            raise ConnectionAbortedError("it was answered already")
+        super()._sendall(data)
 
     # -- the answer -----------------------------------------------------------------------------
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         """WSGI's start_response."""
+        if self.headers_sent and not exc_info:
+            raise ConnectionAbortedError("an answer that has begun cannot become another one")
         if self.request_version == "HTTP/1.0" and not any(name.lower() == "content-length" for name, _ in headers):
             # Without chunks and without a length, the end of the connection is the end of the answer.
             self.close_connection = True
@@ -299,7 +281,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             except OSError:
                 self.close_connection = True
         if unread:
-            self._linger()
+            linger(self.socket, self.rfile)
         return None if self.close_connection or self.server.closing else True
 
     def _refuse(self, reason: str) -> None:
@@ -308,34 +290,25 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             self.socket.sendall(serialise(problem(400, reason, extra=[("Connection", "close")])))
         except OSError:
             return
-        self._linger()
-
-    def _linger(self) -> None:
-        """Let the client read our answer: closing while it still sends would destroy the answer on its way."""
-        try:
-            self.socket.shutdown(socket.SHUT_WR)
-            left = _LINGER_BYTES
-            with gevent.Timeout(_LINGER_SECONDS, False):
-                while left > 0:
-                    data = self.rfile.read1(64 * 1024)
-                    if not data:
-                        return
-                    left -= len(data)
-        except (OSError, ValueError):
-            pass
+        linger(self.socket, self.rfile)
 
     def handle_error(self, t: Any, v: Any, tb: Any) -> None:
         """Log what a middleware or a stream raised, once; the client sees JSON or the end of the connection."""
         self.close_connection = True
         if isinstance(v, GreenletExit) or isinstance(v, OSError) and is_gone(v):
             return
+        if isinstance(v, GafferError):  # a middleware was too late
+            self._send_instead(error_reply(v))
+            return
         log.error("%s failed: %r", self.requestline, v, exc_info=(t, v, tb))
         self._send_error_response_if_possible(500)
 
     def _send_error_response_if_possible(self, error_code: int) -> None:
+        self._send_instead(problem(error_code, INTERNAL if error_code == 500 else "the body is malformed"))
+
+    def _send_instead(self, answer: Reply) -> None:
         if self.headers_sent:
             return
-        answer = problem(error_code, INTERNAL if error_code == 500 else "the body is malformed")
         try:
             self.start_response(answer.status, answer.headers)
             for chunk in answer.body:
@@ -345,6 +318,21 @@ class Handler(WSGIHandler):  # type: ignore[misc]
 
     def log_request(self) -> None:
         """There is no access log: a plugin that wants one wraps the application."""
+
+
+def linger(sock: Any, rfile: Any) -> None:
+    """Let the client read our answer: closing while it still sends would destroy the answer on its way."""
+    try:
+        sock.shutdown(socket.SHUT_WR)
+        left = _LINGER_BYTES
+        with gevent.Timeout(_LINGER_SECONDS, False):
+            while left > 0:
+                data = rfile.read1(64 * 1024)
+                if not data:
+                    return
+                left -= len(data)
+    except (OSError, ValueError):
+        pass
 
 
 def is_gone(error: OSError) -> bool:

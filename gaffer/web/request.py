@@ -61,6 +61,12 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
         """Say more of what is asked, for those who write it down (``gaffer_command_run``); its JSON is there anyway."""
         self.environ.setdefault(SAID, {}).update(said)
 
+    def take_time(self) -> None:
+        """Let the answer take as long as it likes, where ``http_request_timeout`` would end it."""
+        connection = self.environ.get("gaffer.connection")
+        if connection is not None:
+            connection.take_time()
+
     def read(self) -> bytes:
         """Return the whole body, at most ``gaffer.max_body`` bytes.
 

@@ -11,7 +11,8 @@ import gevent
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
-from .handler import Handler, Limits, serialise
+from .connection import Limits
+from .handler import Handler, serialise
 from .places import Places, peer_key
 from .replies import problem
 from .rules import USUAL, Policy
@@ -42,6 +43,8 @@ class Listener(WSGIServer):  # type: ignore[misc]
         self.websockets = websockets
         self.peers: dict[Hashable, int] = {}
         self.refused = 0
+        #: Requests whose answers took too long, and how many of them are still worked on though nobody waits for them.
+        self.late = self.stuck = 0
         self.closing = False
         self.idle: dict[Handler, None] = {}
         #: Called when it is about to stop: for answers that would never end by themselves.
@@ -187,6 +190,16 @@ class Server:
     def refused(self) -> int:
         """How many connections were refused because their peers had too many."""
         return sum(listener.refused for listener in self._listeners)
+
+    @property
+    def late(self) -> int:
+        """How many requests were ended because they took too long."""
+        return sum(listener.late for listener in self._listeners)
+
+    @property
+    def stuck(self) -> int:
+        """How many of those have not ended yet, although nobody waits for them any more."""
+        return sum(listener.stuck for listener in self._listeners)
 
 
 def _refuse(sock: Any, reason: str) -> None:

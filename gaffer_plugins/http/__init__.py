@@ -115,8 +115,7 @@ class HttpPlugin(Plugin):
 
         settings = manager.settings
         limit = limits.read(settings, limits.MAX_BODY)
-        run = limits.in_time(manager.commands, limits.read(settings, limits.REQUEST_TIME))
-        self._front.app = App(self._routes, run, limit, manager.access)
+        self._front.app = App(self._routes, manager.commands.run, limit, manager.access)
 
         def refused(environ: dict[str, Any], error: GafferError) -> None:
             command = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
@@ -181,6 +180,8 @@ class HttpPlugin(Plugin):
             "refused_connections": server.refused if server else 0,
             "websockets": server.websockets.taken if server else 0,
             "refused_websockets": server.websockets.refused if server else 0,
+            "late_requests": server.late if server else 0,
+            "stuck_requests": server.stuck if server else 0,
         }
 
     @property

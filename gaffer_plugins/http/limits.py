@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import gevent
-
-from gaffer.errors import Unavailable
 from gaffer.fields import Int
 
 if TYPE_CHECKING:
-    from gaffer.commands import CommandTable
     from gaffer.options import Options
     from gaffer.settings import Settings
-    from gaffer.web.handler import Limits
+    from gaffer.web.connection import Limits
 
 _ANY = Int(1, 100_000)
 _SECONDS = Int(1, 86_400)
 
 
 class Row(NamedTuple):
-    """One option; *limit* is the field of :class:`gaffer.web.handler.Limits` that it sets."""
+    """One option; *limit* is the field of :class:`gaffer.web.connection.Limits` that it sets."""
 
     option: str
     limit: str
@@ -30,13 +26,6 @@ class Row(NamedTuple):
 
 
 MAX_BODY = Row("http_max_body", "", Int(1024, 1 << 30), 1 << 20, "bytes that the body of a request may have")
-REQUEST_TIME = Row(
-    "http_request_timeout",
-    "",
-    _SECONDS,
-    300,
-    "seconds that a command may take; feeds and websockets have no end",
-)
 ROWS = (
     Row("http_max_head", "head", Int(8192, 1 << 20), 32 * 1024, "bytes that a request may have before its body"),
     Row(
@@ -64,12 +53,19 @@ ROWS = (
         "seconds of nothing between two requests, and of not reading the answer, after which a connection is closed",
     ),
     Row("http_tls_timeout", "handshake", _SECONDS, 10, "seconds that a TLS handshake may take"),
+    Row(
+        "http_request_timeout",
+        "request",
+        _SECONDS,
+        300,
+        "seconds that a command, or a plugin's handler, may take until its answer begins; feeds and websockets: no end",
+    ),
 )
 
 
 def declare(options: Options) -> None:
     """Add the options of the limits."""
-    for row in (MAX_BODY, REQUEST_TIME, *ROWS):
+    for row in (MAX_BODY, *ROWS):
         options.add(row.option, row.kind, row.default, row.help)
 
 
@@ -80,23 +76,8 @@ def read(settings: Settings | None, row: Row) -> int:
     return int(settings.get(row.option))
 
 
-def in_time(commands: CommandTable, seconds: float) -> Callable[..., Any]:
-    """Return ``commands.run`` with a limit: who asked is told; what the command does to jobs goes on."""
-    run = commands.run
-    # What only reads waits for nobody, and a timer costs more than most of them.
-    quick = {command.name for command in commands if command.permission in (None, "read")}
-
-    def bounded(name: str, *args: Any) -> Any:
-        if name in quick:
-            return run(name, *args)
-        with gevent.Timeout(seconds, Unavailable(f"it took longer than {seconds:g} s, and may still be going on")):
-            return run(name, *args)
-
-    return bounded
-
-
 def make_limits(settings: Settings | None) -> Limits:
     """Return the limits of the server."""
-    from gaffer.web.handler import Limits
+    from gaffer.web.connection import Limits
 
     return Limits(**{row.limit: read(settings, row) for row in ROWS})

@@ -10,7 +10,8 @@ import pytest
 import gaffer
 from gaffer.options import Options
 from gaffer.settings import read_settings
-from gaffer.web.handler import Limits
+from gaffer.web.connection import Limits
+from gaffer.web.routes import Route
 from gaffer_plugins.http import HttpPlugin
 from gaffer_plugins.http.limits import MAX_BODY, ROWS, declare, make_limits, read
 from tests.web.apps import post
@@ -50,6 +51,31 @@ def test_a_command_that_does_not_end_is_waited_for_so_long(start_api, tmp_path):
     reason = api("POST", "/jobs/default", {"name": "web", "cmd": "sleep 1"}).assert_problem(503, "unavailable")
     assert reason == "plugin Slow: it took longer than 1 s, and may still be going on"
     assert api.get("/jobs") == {"jobs": []}
+
+
+def test_a_handler_of_a_plugin_is_waited_for_so_long(start_api, tmp_path):
+    said = []
+
+    class Slow:
+        @gaffer.hookimpl
+        def gaffer_routes(self, manager):
+            return [Route("GET", "/slow", handler=self.answer, permission="read")]
+
+        @gaffer.hookimpl
+        def gaffer_command_run(self, command, error):
+            if command == "GET /slow":
+                said.append((error.status, str(error)))
+
+        def answer(self, request):
+            gevent.sleep(60)
+
+    api = start_api(Slow(), http=HttpPlugin(), settings=settings(tmp_path, "http_request_timeout = 1\n"))
+    reason = api("GET", "/slow").assert_problem(503, "unavailable")
+    assert reason == "it took longer than 1 s, and may still be going on"
+    assert "503" in api.described.document["paths"]["/slow"]["get"]["responses"]
+    found = api.get("/health")["plugins"]["http"]
+    assert (found["late_requests"], found["stuck_requests"]) == (1, 0)
+    wait_until(lambda: said == [(503, reason)])
 
 
 def test_they_hold_for_the_api(start_api, tmp_path):

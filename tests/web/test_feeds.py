@@ -130,6 +130,17 @@ def test_longpoll_waits(feeds, address):
         reader.close()
 
 
+def test_longpolls_may_wait_longer_than_other_answers_take(feeds):
+    with served(feeds.app, request=0.1) as (address, server):
+        poll = gevent.spawn(Reader, address, "/bytes")
+        wait_until(lambda: feeds.followed == 1)
+        gevent.sleep(0.3)
+        feeds.ring.append(b"late")
+        reader = poll.get(timeout=10)
+        assert reader.answer.status == 200 and server.late == 0
+        reader.close()
+
+
 def test_longpoll_at_the_end_has_nothing_to_say(feeds, address):
     feeds.ring.append(b"one")
     feeds.ring.finish()

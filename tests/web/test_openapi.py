@@ -70,7 +70,7 @@ def test_a_handler_describes_itself():
             "application/json": {"schema": {"type": "object", "examples": [{"a": 1}]}, "example": {"a": 1}},
         },
     }
-    assert sorted(found["responses"]) == ["201", "302", "400", "403", "404", "409", "413", "415", "421"]
+    assert sorted(found["responses"]) == ["201", "302", "400", "403", "404", "409", "413", "415", "421", "503"]
     assert found["responses"]["201"]["content"]["text/plain"]["example"] == "fine"
     assert found["responses"]["302"] == {"description": "Found"}
     assert found["responses"]["409"] == {"$ref": "#/components/responses/conflict"}
@@ -80,7 +80,7 @@ def test_a_handler_that_says_nothing_may_answer_anything():
     _, found = operation()
     assert found["summary"] == "GET /x" and found["tags"] == ["other"]
     assert found["responses"]["200"]["content"] == {"application/json": {"schema": {}}}
-    assert list(found["responses"]) == ["200", "400", "403", "421"]
+    assert list(found["responses"]) == ["200", "400", "403", "421", "503"]
 
 
 @pytest.mark.parametrize("status", [204, 302])
