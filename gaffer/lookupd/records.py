@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Iterable, Mapping, NamedTuple
 
-from ..errors import BadRequest, TooLarge
+from ..errors import BadRequest, Conflict, TooLarge
 from ..names import parse_job_name
 
 #: Bytes that the names and pids of one node may have in all: it has to fit into one value of a registry.
@@ -16,6 +16,7 @@ MOST_BYTES = 1_000_000
 MOST_NAME, MOST_ORIGIN, MOST_VERSION, MOST_LABEL = 255, 1024, 64, 255
 MOST_LABELS = 64
 MOST_PID = 2**31
+MOST_STATE = 2**63
 
 
 class Key(NamedTuple):
@@ -33,7 +34,8 @@ class NodeInfo:
     :param origin: the URL of its API, or whatever else tells it from others of its name.
     :param version: of its gaffer.
     :param labels: what it can be chosen by.
-    :param life: differs each time that it starts; a second connection of the same life takes the first one's place.
+    :param life: differs each time that it starts. Connections of the same life are one node's, whichever lookupds they
+        lead to; a second one to the same lookupd takes the first one's place.
     """
 
     name: str
@@ -94,16 +96,37 @@ def read_pids(value: Any) -> set[int]:
     return set(value)
 
 
+def taken(info: NodeInfo) -> Conflict:
+    """Return the error for a node whose identity another one has, which is alive."""
+    return Conflict(
+        f"a node {info.name} at {info.origin} is connected already; give each node a name or a "
+        "--broadcast-address of its own, or wait until the other has expired"
+    )
+
+
+def read_state(value: Any) -> int:
+    """Return the number of a node's state.
+
+    :raises BadRequest: it is none.
+    """
+    if type(value) is not int or not 0 <= value < MOST_STATE:
+        raise BadRequest("state must be a number, 0 or above")
+    return value
+
+
 class Record:
     """One node: who it is and what it runs.
 
     :param jobs: full names of jobs, with the pids of their processes.
+    :param state: the number of the node's own state up to which this is complete; of a node's several records, the one
+        with the highest is nearest to the truth.
     """
 
-    __slots__ = ("info", "jobs", "size")
+    __slots__ = ("info", "jobs", "state", "size")
 
-    def __init__(self, info: NodeInfo, jobs: Mapping[str, Iterable[int]] | None = None) -> None:
+    def __init__(self, info: NodeInfo, jobs: Mapping[str, Iterable[int]] | None = None, state: int = 0) -> None:
         self.info = info
+        self.state = state
         self.jobs: dict[str, set[int]] = {name: set(pids) for name, pids in (jobs or {}).items()}
         self.size = sum(_size(name, pids) for name, pids in self.jobs.items())
 
@@ -125,7 +148,7 @@ class Record:
         """Return it as JSON, for registries."""
         jobs = {name: sorted(pids) for name, pids in self.jobs.items()}
         info = {**self.info.shown(), "life": self.info.life}
-        return json.dumps({"info": info, "jobs": jobs}, separators=(",", ":")).encode()
+        return json.dumps({"info": info, "state": self.state, "jobs": jobs}, separators=(",", ":")).encode()
 
 
 def load_record(data: bytes) -> Record:
@@ -136,7 +159,7 @@ def load_record(data: bytes) -> Record:
     try:
         said = json.loads(data)
         jobs = {parse_job_name(name).full: read_pids(pids) for name, pids in said["jobs"].items()}
-        return Record(read_info(said["info"]), jobs)
+        return Record(read_info(said["info"]), jobs, read_state(said["state"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadRequest("this is no record of a node") from None
 

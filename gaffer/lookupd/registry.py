@@ -1,59 +1,55 @@
 """What a lookupd knows, and what it tells its watchers.
 
 There may be several *copies* of a node's record: the node itself is connected
-here, and to other lookupds that share a registry with us. What the node says
-here counts most, then what was written last. Watchers hear of what changes in
-what counts, and of nothing else.
+here, and to other lookupds that share a registry with us. The one counts that
+is complete up to the latest state of the node, of several such always the same
+holder's, so that all lookupds answer the same. Watchers hear of what changes
+in what counts, and of nothing else.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any, Iterable, NamedTuple
+from typing import Any, Iterable
 
 from ..errors import NotFound, TooLarge
 from ..hub import Hub
 from .records import Key, NodeInfo, Record
 
-#: The holder of what nodes said here.
-HERE = ""
 #: Nodes that are known at most.
 MOST_NODES = 20_000
 
 
-class Copy(NamedTuple):
-    """One holder's copy of a node; of several, the one of the highest order counts."""
-
-    order: float
-    record: Record
-
-
 class Registry:
-    """Nodes, jobs and processes; every change is published in :attr:`hub`."""
+    """Nodes, jobs and processes; every change is published in :attr:`hub`.
 
-    def __init__(self) -> None:
+    :param here: the holder of what nodes say here, as other lookupds call it.
+    """
+
+    def __init__(self, here: str = "") -> None:
         self.hub = Hub()
+        self.here = here
         #: The records that count.
         self.nodes: dict[Key, Record] = {}
-        self._copies: dict[Key, dict[str, Copy]] = {}
+        self._copies: dict[Key, dict[str, Record]] = {}
         self._by_job: dict[str, set[Key]] = {}
 
     # -- whole records --------------------------------------------------------------------------
-    def put(self, record: Record, holder: str = HERE, order: float = math.inf) -> None:
+    def put(self, record: Record, holder: str | None = None) -> None:
         """Take a holder's copy of a node.
 
+        :param holder: by default this lookupd: the node said it here.
         :raises TooLarge: there are too many nodes.
         """
         key = record.info.key
         if key not in self._copies and len(self._copies) >= MOST_NODES:
             raise TooLarge(f"{MOST_NODES} nodes are registered, more are not possible")
-        self._copies.setdefault(key, {})[holder] = Copy(order, record)
+        self._copies.setdefault(key, {})[self.here if holder is None else holder] = record
         self._choose(key)
 
-    def drop(self, key: Key, holder: str = HERE) -> None:
+    def drop(self, key: Key, holder: str | None = None) -> None:
         """Forget a holder's copy of a node; without any other, the node is gone."""
         copies = self._copies.get(key, {})
-        copies.pop(holder, None)
+        copies.pop(self.here if holder is None else holder, None)
         if not copies:
             self._copies.pop(key, None)
         self._choose(key)
@@ -65,7 +61,8 @@ class Registry:
     def _choose(self, key: Key) -> None:
         old = self.nodes.get(key)
         copies = self._copies.get(key)
-        new = max(copies.values(), key=lambda copy: copy.order).record if copies else None
+        # Holders' names decide between equal ones: whichever it is, it has to be the same everywhere, and to stay it.
+        new = copies[max(copies, key=lambda holder: (copies[holder].state, holder))] if copies else None
         if new is old:
             return
         if new is None:
@@ -109,6 +106,15 @@ class Registry:
             self.hub.publish([event], message(info, name, pid))
 
     # -- what a node that is connected here changes ------------------------------------------------
+    def advance(self, record: Record, state: int) -> None:
+        """What a node says here is complete up to its *state*."""
+        record.state = max(record.state, state)
+        self._choose(record.info.key)
+
+    def _job_changed(self, record: Record, name: str, old: set[int] | None, new: set[int] | None) -> None:
+        if self.nodes.get(record.info.key) is record:  # watchers are told of what counts
+            self._tell_job(record.info.key, record.info, name, old, new)
+
     def add_job(self, record: Record, name: str, pids: Iterable[int] | None) -> None:
         """A job is there; with *pids*, they are its processes and no others are.
 
@@ -120,7 +126,7 @@ class Registry:
         record.grow(name, added)
         record.jobs[name] = new
         record.shrink(name, gone)
-        self._tell_job(record.info.key, record.info, name, old, new)
+        self._job_changed(record, name, old, new)
 
     def remove_job(self, record: Record, name: str) -> None:
         """A job is gone.
@@ -130,7 +136,7 @@ class Registry:
         old = self._pids(record, name)
         del record.jobs[name]
         record.shrink(name, old)
-        self._tell_job(record.info.key, record.info, name, old, None)
+        self._job_changed(record, name, old, None)
 
     def add_processes(self, record: Record, name: str, pids: set[int]) -> None:
         """Processes of a job are there.

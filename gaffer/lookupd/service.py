@@ -60,8 +60,8 @@ class Service:
         # It asks its manager for plugins and, which no route of ours needs, for processes.
         self.access = Access(cast(Any, self))
         self.access.strict = settings.get("require_key") or any(one.require_key for one in settings.endpoints)
-        self.registry = Registry()
         self.backend = self._find_backend()
+        self.registry = Registry(self.backend.id)
         self.sessions = Sessions(self.registry, self.backend, settings.get("ping_interval"))
         self._starter = starter
         self._log: Log | None = None
@@ -132,7 +132,7 @@ class Service:
         for sock, tls, policy, _ in bound:
             server.add(sock, tls, policy)
         self._call_keepers("gaffer_manager_start", manager=self)
-        self.backend.start(self.registry, self.sessions.patience)
+        self.backend.start(self.registry, self.sessions.patience, self.sessions.refuse)
         server.start()
         printer = Printer(self.registry.hub) if self.settings.get("verbose") else None
         try:

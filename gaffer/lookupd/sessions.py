@@ -9,7 +9,7 @@ from typing import Any, Callable
 from ..errors import BadRequest, Conflict, Forbidden, GafferError
 from ..names import parse_job_name
 from .backends import Backend
-from .records import Key, NodeInfo, Record, read_info, read_pids
+from .records import Key, NodeInfo, Record, read_info, read_pids, read_state, taken
 from .registry import Registry
 
 log = logging.getLogger("gaffer_lookupd")
@@ -44,34 +44,51 @@ class Sessions:
         return len(self._identified)
 
     def identify(self, session: Session, info: NodeInfo) -> None:
-        """A node says who it is.
+        """A node says who it is; it may take a while to find out whether it is.
 
         :raises Conflict: another one, which is alive, is that.
         """
+        self._take_place(session, info)
+        said = session.record
+        record = Record(info, said.jobs, said.state) if said else Record(info)
+        try:
+            self.backend.claim(record)
+            if self._identified.get(info.key) is not session:
+                raise Conflict("the node has connected again")
+            self.registry.put(record)
+        except BaseException:
+            self._forget(session, info.key)
+            raise
+        session.record = record
+
+    def _take_place(self, session: Session, info: NodeInfo) -> None:
+        """Let *session* be the one here that is that node, and no other."""
         other = self._identified.get(info.key)
         if other is not None and other is not session:
-            assert other.record is not None
-            if other.record.info.life != info.life:
-                raise Conflict(
-                    f"a node {info.name} at {info.origin} is connected already; give each node a name or a "
-                    "--broadcast-address of its own, or wait until the other has expired"
-                )
+            if other.life != info.life:
+                raise taken(info)
             other.replace()
-        jobs = session.record.jobs if session.record else {}
-        record = Record(info, jobs)
-        self.registry.put(record)
-        session.record = record
+        session.life = info.life
         self._identified[info.key] = session
-        self.backend.changed(record)
+
+    def refuse(self, key: Key, reason: str) -> None:
+        """A node that was let in is another one's after all."""
+        session = self._identified.get(key)
+        if session is not None:
+            log.warning("node %s at %s is refused: %s", key.name, key.origin, reason)
+            session.refuse(key, reason)
 
     def leave(self, session: Session) -> None:
         """A node's connection is over."""
-        record, session.record = session.record, None
-        if record is None or self._identified.get(record.info.key) is not session:
-            return
-        del self._identified[record.info.key]
-        self.registry.drop(record.info.key)
-        self.backend.left(record.info.key)
+        if session.record is not None:
+            self._forget(session, session.record.info.key)
+
+    def _forget(self, session: Session, key: Key) -> None:
+        session.record = None
+        if self._identified.get(key) is session:
+            del self._identified[key]
+            self.registry.drop(key)
+            self.backend.left(key)
 
 
 class Session:
@@ -84,8 +101,10 @@ class Session:
     def __init__(self, sessions: Sessions, close: Callable[[str], Any]) -> None:
         self._sessions = sessions
         self._close = close
-        #: What the node registered; None until it has said who it is.
+        #: What the node registered; None until it has said who it is, and that is true.
         self.record: Record | None = None
+        #: Which start of the node it is, once it has said so.
+        self.life = ""
 
     def hear(self, text: str | bytes) -> dict[str, Any]:
         """Carry a message out and return the answer."""
@@ -93,12 +112,24 @@ class Session:
         try:
             said = _parse(text)
             msgid = _read_id(said)
-            answer = _HEARERS[_read_type(said)](self, said) or {}
+            hearer, state = _HEARERS[_read_type(said)], read_state(said.get("state", 0))
+            answer = hearer(self, said) or {}
         except GafferError as error:
             return {"errno": error.status, "error": error.code, "reason": str(error), "msgid": msgid}
         if self.record is not None:
-            self._sessions.backend.alive(self.record.info.key)
+            self._lives(self.record, state)
         return {"ok": True, "msgid": msgid, **answer}
+
+    def _lives(self, record: Record, state: int) -> None:
+        if state > record.state:
+            self._sessions.registry.advance(record, state)
+            self._sessions.backend.changed(record)
+        self._sessions.backend.alive(record.info.key)
+
+    def refuse(self, key: Key, reason: str) -> None:
+        """The node is another one's."""
+        self._sessions._forget(self, key)
+        self._close(reason)
 
     def replace(self) -> None:
         """The same node came back on another connection."""

@@ -19,6 +19,10 @@ from .sessions import Session, Sessions
 log = logging.getLogger("gaffer_lookupd")
 
 
+class _Silent(BaseException):
+    """The node has neither said nor read anything for too long."""
+
+
 def serve_node(websocket: WebSocket, sessions: Sessions) -> None:
     """Hear a node until it leaves, or is silent for too long."""
     session = Session(sessions, lambda reason: gevent.spawn(websocket.close, GOING_AWAY, reason))
@@ -33,17 +37,17 @@ def serve_node(websocket: WebSocket, sessions: Sessions) -> None:
 
 def _hear_one(websocket: WebSocket, session: Session, sessions: Sessions) -> bool:
     """Hear one message and answer it; returns whether there may be more."""
-    silence = gevent.Timeout(sessions.patience)
     try:
-        with silence:
+        with gevent.Timeout(sessions.patience, _Silent):
             message = websocket.receive()
-            if message is None:
-                return False
-            websocket.send(json.dumps(session.hear(message)))
-            return True
-    except gevent.Timeout as timeout:
-        if timeout is not silence:
-            raise
+        if message is None:
+            return False
+        answer = json.dumps(session.hear(message))  # while this waits for the registry, the node is not silent
+        with gevent.Timeout(sessions.patience, _Silent):
+            websocket.send(answer)
+        return True
+    except _Silent:
+        pass
     sessions.expired += 1
     who = session.record.info.name if session.record else "a connection that never said who it is"
     log.warning("%s was silent for %g seconds and is given up", who, sessions.patience)

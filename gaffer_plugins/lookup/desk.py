@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Callable, Iterator
 
 #: Pids in one message: a message may have 256 KiB.
@@ -13,6 +14,9 @@ class Desk:
 
     def __init__(self) -> None:
         self.jobs: dict[str, set[int]] = {}
+        #: The number of this state. Lookupds compare what they were told by it, so it grows with each change, and
+        #: begins above that of a manager that has run in this process before.
+        self.state = time.monotonic_ns() // 1000
         self._heard_by: list[Callable[[str], None]] = []
 
     def tell(self, changed: Callable[[str], None]) -> None:
@@ -40,6 +44,7 @@ class Desk:
         self._changed(name)
 
     def _changed(self, name: str) -> None:
+        self.state += 1
         for heard in self._heard_by:
             heard(name)
 
@@ -68,12 +73,22 @@ class Told:
         """The lookupd refused a job: it is not told of its processes, either, until it changes."""
         self._sent.pop(name, None)
 
+    def ping(self) -> dict[str, Any]:
+        """Return a sign of life; it says up to where all is told."""
+        return {"type": "PING"} if self._dirty else {"type": "PING", "state": self._desk.state}
+
     def messages(self) -> Iterator[dict[str, Any]]:
-        """Yield the messages, of one job after the other; what is yielded counts as told."""
+        """Yield the messages, of one job after the other; what is yielded counts as told.
+
+        Where nothing else is to be told, the last one says so with the number of the state.
+        """
         while self._dirty:
             name = next(iter(self._dirty))
             del self._dirty[name]
-            yield from self._about(name)
+            about = list(self._about(name))
+            if about and not self._dirty:
+                about[-1]["state"] = self._desk.state
+            yield from about
 
     def _about(self, name: str) -> Iterator[dict[str, Any]]:
         wanted, sent = self._desk.jobs.get(name), self._sent.get(name)

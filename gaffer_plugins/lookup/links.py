@@ -193,7 +193,7 @@ class Link:
                     log.info("registered with lookupd %s", self.place.text)
                 now = time.monotonic()
                 if now >= due:
-                    _send(connection, waiting, {"type": "PING"})
+                    _send(connection, waiting, self._told.ping())
                     due = now + ping
                 self._check(reader, waiting, now)
                 self._bell.wait(max(0.0, min(due - now, PATIENCE if waiting else due - now)))

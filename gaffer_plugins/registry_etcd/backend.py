@@ -11,12 +11,12 @@ import gevent
 from gevent.event import AsyncResult
 
 from gaffer.errors import BadRequest, TooLarge
-from gaffer.lookupd.backends import Backend
+from gaffer.lookupd.backends import Backend, Refuse
 from gaffer.lookupd.records import Key, Record, load_record
-from gaffer.lookupd.registry import HERE, Registry
+from gaffer.lookupd.registry import Registry
 
 from .client import PATIENCE, Compacted, Entry, Etcd, EtcdError
-from .places import Place, parse_key, record_key
+from .places import Place, make_spot, parse_key
 from .writer import Writer
 
 log = logging.getLogger("gaffer_lookupd")
@@ -31,7 +31,8 @@ PAUSE = 0.3
 class EtcdBackend(Backend):
     """Records in etcd: each lookupd has a copy of each node that is connected to it, under a lease of the node's.
 
-    So a node is known while one lookupd hears it, and no lookupd can take another one's word back.
+    So a node is known while one lookupd hears it, and no lookupd can take another one's word back. Copies of two lives
+    of a node cannot be there at the same time: that is what a claim asks etcd for.
     """
 
     name = "etcd"
@@ -50,10 +51,11 @@ class EtcdBackend(Backend):
         self._resyncs = self._refused = 0
 
     # -- life -----------------------------------------------------------------------------------
-    def start(self, registry: Registry, ttl: float) -> None:
+    def start(self, registry: Registry, ttl: float, refuse: Refuse) -> None:
         """Begin to write and to read; both go on until etcd answers."""
         self._registry = registry
-        self._writer = Writer(self._etcd, lambda key: record_key(self._place.prefix, key, self.id), ttl)
+        prefix = self._place.prefix
+        self._writer = Writer(self._etcd, lambda info: make_spot(prefix, info.key, info.life, self.id), ttl, refuse)
         self._reader = gevent.spawn(self._follow)
 
     def stop(self) -> None:
@@ -64,6 +66,14 @@ class EtcdBackend(Backend):
             self._reader.kill(block=False)
 
     # -- nodes that are connected here ----------------------------------------------------------
+    def claim(self, record: Record) -> None:
+        """Write a node if no other life of it is there.
+
+        :raises Conflict: there is one.
+        """
+        if self._writer is not None:
+            self._writer.claim(record)
+
     def changed(self, record: Record) -> None:
         """Write a node."""
         if self._writer is not None:
@@ -156,7 +166,7 @@ class EtcdBackend(Backend):
         assert self._registry is not None
         there = {found for entry in entries if (found := self._take(entry)) is not None}
         for key, holder in self._registry.held():
-            if holder != HERE and (key, holder) not in there:
+            if holder != self.id and (key, holder) not in there:
                 self._registry.drop(key, holder)
 
     def _take(self, entry: Entry) -> tuple[Key, str] | None:
@@ -172,7 +182,7 @@ class EtcdBackend(Backend):
             record = load_record(entry.value)
             if record.info.key != key:
                 raise BadRequest(f"the record at {entry.key[:200]!r} is another node's")
-            self._registry.put(record, holder, entry.revision)
+            self._registry.put(record, holder)
             return key, holder
         except (BadRequest, TooLarge) as error:
             self._refused += 1

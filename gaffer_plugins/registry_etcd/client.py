@@ -8,7 +8,7 @@ from typing import Any, Iterator, NamedTuple
 
 from gaffer.errors import GafferError, PluginError
 
-from .places import Place
+from .places import Place, Spot
 
 #: Seconds that a member has for an answer.
 PATIENCE = 1.5
@@ -136,9 +136,17 @@ class Etcd:
         except LeaseGone:
             pass
 
-    def put(self, key: str, value: bytes, lease: int) -> None:
-        """Write *key*, as long as *lease* lives."""
-        self.call("/kv/put", {"key": _encode(key.encode()), "value": _encode(value), "lease": lease})
+    def put(self, spot: Spot, value: bytes, lease: int) -> bool:
+        """Write a copy for as long as *lease* lives, unless there is one of another life of that node.
+
+        One transaction: of two that come at once from different lookupds, one is refused.
+
+        :returns: whether it is written.
+        """
+        before, after = (f"{spot.node}/", f"{spot.life}/"), (f"{spot.life}0", f"{spot.node}0")
+        request = {"key": _encode(spot.key.encode()), "value": _encode(value), "lease": lease}
+        body = {"compare": [_nothing(*before), _nothing(*after)], "success": [{"request_put": request}]}
+        return bool(self.call("/kv/txn", body).get("succeeded"))
 
     def read(self, member: Any, prefix: str) -> tuple[int, list[Entry]]:
         """Return the revision and everything below *prefix*, as the majority of the cluster has it."""
@@ -201,6 +209,12 @@ def _entry(kv: dict[str, Any], deleted: bool = False) -> Entry:
 def _below(prefix: str) -> dict[str, Any]:
     """Return the range of keys that begin with *prefix* and a slash; 0 is what follows the slash."""
     return {"key": _encode(f"{prefix}/".encode()), "range_end": _encode(f"{prefix}0".encode())}
+
+
+def _nothing(first: str, end: str) -> dict[str, Any]:
+    """Return the comparison that is true if no key is in a range: what does not exist has version 0."""
+    range_ = {"key": _encode(first.encode()), "range_end": _encode(end.encode())}
+    return range_ | {"target": "VERSION", "result": "EQUAL", "version": "0"}
 
 
 def _encode(data: bytes) -> str:

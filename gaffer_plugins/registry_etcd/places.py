@@ -62,9 +62,24 @@ def _member(text: str) -> tuple[str, int]:
     return parts.hostname, parts.port or DEFAULT_PORT
 
 
-def record_key(prefix: str, key: Key, holder: str) -> str:
-    """Return where a holder's copy of a node is."""
-    return f"{prefix}/nodes/{quote(key.name, safe='')}/{quote(key.origin, safe='')}/{holder}"
+class Spot(NamedTuple):
+    """Where a holder's copy of a node is.
+
+    :param node: what precedes all copies of that node. :param life: what precedes those of the same life.
+    :param key: the copy's own key.
+    """
+
+    node: str
+    life: str
+    key: str
+
+
+def make_spot(prefix: str, key: Key, life: str, holder: str) -> Spot:
+    """Return where a holder's copy of one life of a node is."""
+    node = f"{prefix}/nodes/{quote(key.name, safe='')}/{quote(key.origin, safe='')}"
+    # A part cannot be empty, and quoting leaves no single percent sign.
+    one = f"{node}/{quote(life, safe='') or '%'}"
+    return Spot(node, one, f"{one}/{holder}")
 
 
 def parse_key(prefix: str, text: str) -> tuple[Key, str]:
@@ -73,6 +88,6 @@ def parse_key(prefix: str, text: str) -> tuple[Key, str]:
     :raises BadRequest: nothing of ours is there.
     """
     parts = text.removeprefix(f"{prefix}/nodes/").split("/")
-    if not text.startswith(f"{prefix}/nodes/") or len(parts) != 3 or not all(parts):
+    if not text.startswith(f"{prefix}/nodes/") or len(parts) != 4 or not all(parts):
         raise BadRequest(f"the key {text[:200]!r} is not ours")
-    return Key(unquote(parts[0]), unquote(parts[1])), parts[2]
+    return Key(unquote(parts[0]), unquote(parts[1])), parts[3]

@@ -8,11 +8,14 @@ import time
 from typing import Any, Callable
 
 import gevent
-from gevent.event import Event
+from gevent.event import AsyncResult, Event
 
-from gaffer.lookupd.records import Key, Record
+from gaffer.errors import Conflict
+from gaffer.lookupd.backends import Refuse
+from gaffer.lookupd.records import Key, NodeInfo, Record, taken
 
 from .client import Etcd, EtcdError, LeaseGone
+from .places import Spot
 
 log = logging.getLogger("gaffer_lookupd")
 
@@ -20,16 +23,23 @@ log = logging.getLogger("gaffer_lookupd")
 WORKERS = 6
 #: Seconds between two attempts when etcd does not answer.
 PAUSE = 0.5
+#: Seconds that a node which says who it is waits for etcd. If it takes longer, the node is let in, and is told
+#: afterwards if somebody else was it.
+DECISION = 3.0
 _NO_LEASE = 0
 
 
 class Slot:
     """One node: what is to be written, and what has been."""
 
-    __slots__ = ("record", "dirty", "lease", "kept", "alive")
+    __slots__ = ("record", "dirty", "lease", "life", "kept", "alive", "claims")
 
     def __init__(self) -> None:
         self.record: Record | None = None
+        #: Of which life the copy is that the lease keeps.
+        self.life = ""
+        #: Who wait to be told whether the node is who it says it is.
+        self.claims: list[AsyncResult[None]] = []
         self.dirty = False
         self.alive = False
         self.lease = _NO_LEASE
@@ -40,12 +50,13 @@ class Slot:
 class Writer:
     """Brings the nodes of one lookupd to etcd.
 
-    :param place: returns the key of a node's record.
+    :param place: returns where a node's copy is.
     :param ttl: seconds that a lease lives.
+    :param refuse: told of a node that was let in before it was found out that it is another's.
     """
 
-    def __init__(self, etcd: Etcd, place: Callable[[Key], str], ttl: float) -> None:
-        self._etcd, self._place, self._ttl = etcd, place, ttl
+    def __init__(self, etcd: Etcd, place: Callable[[NodeInfo], Spot], ttl: float, refuse: Refuse) -> None:
+        self._etcd, self._place, self._ttl, self._refuse = etcd, place, ttl, refuse
         self._slots: dict[Key, Slot] = {}
         #: Nodes with something to do, the one that waits for longest first.
         self._tasks: dict[Key, None] = {}
@@ -64,8 +75,25 @@ class Writer:
         gevent.killall(self._greenlets, block=False)
 
     # -- what is to be done ---------------------------------------------------------------------
+    def claim(self, record: Record) -> None:
+        """A node says who it is: wait until it is written, but not for long.
+
+        :raises Conflict: another life of it is written.
+        """
+        self.changed(record)
+        if self.reason:
+            return  # etcd does not answer: it is decided when it does
+        claim: AsyncResult[None] = AsyncResult()
+        slot = self._slots[record.info.key]
+        slot.claims.append(claim)
+        try:
+            claim.get(timeout=DECISION)
+        except gevent.Timeout:
+            if claim in slot.claims:
+                slot.claims.remove(claim)
+
     def changed(self, record: Record) -> None:
-        """A node is new, or says something new."""
+        """A node says something new."""
         slot = self._slots.setdefault(record.info.key, Slot())
         slot.record, slot.dirty = record, True
         self._do(record.info.key)
@@ -113,6 +141,7 @@ class Writer:
             self._tasks[key] = None
         except EtcdError as error:
             self._tell(str(error))
+            self._decide(slot, None)
             self._tasks[key] = None
             pause = PAUSE
         except Exception as error:  # the other nodes are to be written all the same
@@ -130,6 +159,25 @@ class Writer:
             log.info("etcd takes what is written again")
         self.reason = reason
 
+    def _lose(self, key: Key, slot: Slot, record: Record) -> None:
+        """Another life of the node is there, so it is not this one."""
+        if slot.record is None or slot.record.info.life != record.info.life:
+            return  # it has left meanwhile, and there is something to do already
+        error, claimed = taken(record.info), bool(slot.claims)
+        slot.record, slot.dirty = None, True
+        self._tasks[key] = None  # to end the lease
+        self._decide(slot, error)
+        if not claimed:
+            self._refuse(key, str(error))
+
+    def _decide(self, slot: Slot, error: Conflict | None) -> None:
+        claims, slot.claims = slot.claims, []
+        for claim in claims:
+            if error is None:
+                claim.set(None)
+            else:
+                claim.set_exception(error)
+
     def _write(self, key: Key, slot: Slot) -> None:
         dirty, slot.dirty, slot.alive = slot.dirty, False, False
         try:
@@ -145,16 +193,23 @@ class Writer:
             raise
 
     def _store(self, key: Key, slot: Slot, record: Record) -> None:
+        if slot.life != record.info.life:
+            self._end_lease(slot)  # of a life that was connected here before
         if slot.lease == _NO_LEASE:
             slot.lease = self._etcd.grant(max(1, math.ceil(self._ttl)))
-            slot.kept = time.monotonic()
-        self._etcd.put(self._place(key), record.dump(), slot.lease)
+            slot.kept, slot.life = time.monotonic(), record.info.life
+        if not self._etcd.put(self._place(record.info), record.dump(), slot.lease):
+            self._lose(key, slot, record)
+        elif slot.record is not None and slot.record.info.life == record.info.life:
+            self._decide(slot, None)
+
+    def _end_lease(self, slot: Slot) -> None:
+        if slot.lease != _NO_LEASE:
+            self._etcd.revoke(slot.lease)
+            slot.lease = _NO_LEASE
 
     def _remove(self, key: Key, slot: Slot) -> None:
-        lease = slot.lease
-        if lease != _NO_LEASE:
-            self._etcd.revoke(lease)
-            slot.lease = _NO_LEASE
+        self._end_lease(slot)
         if slot.record is None:  # it may have come back meanwhile
             self._slots.pop(key, None)
 

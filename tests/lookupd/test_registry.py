@@ -65,10 +65,14 @@ def test_a_job_registered_again_with_pids_has_those_and_no_others(registry):
     assert registry.jobs("a") == ["default.web"] and registry.jobs("b") == []
 
 
-def test_what_the_node_says_here_counts_then_what_was_written_last(registry):
-    here, old, new = Record(A, {"default.x": [1]}), Record(A, {"default.x": [2]}), Record(A, {"default.y": [3]})
-    registry.put(new, "lookupd-2", 7)
-    registry.put(old, "lookupd-1", 5)
+def test_the_copy_that_is_complete_up_to_the_latest_state_counts(registry):
+    here, old, new = (
+        Record(A, {"default.x": [1]}, 8),
+        Record(A, {"default.x": [2]}, 5),
+        Record(A, {"default.y": [3]}, 7),
+    )
+    registry.put(new, "lookupd-2")
+    registry.put(old, "lookupd-1")
     assert registry.jobs() == ["default.y"]
     registry.put(here)
     assert registry.sources("default.x")[0]["pids"] == [1] and registry.jobs() == ["default.x"]
@@ -79,6 +83,35 @@ def test_what_the_node_says_here_counts_then_what_was_written_last(registry):
     events = [event for event, *_ in registry.heard()]
     assert events.count("add_node") == 1 and "remove_node" not in events
     assert registry.held() == [(A.key, "lookupd-1")]
+
+
+def test_all_lookupds_let_the_same_copy_count():
+    """Whoever hears the node, and in whichever order copies come."""
+    copies = {"1": Record(A, {"default.x": [1]}, 4), "2": Record(A, {"default.x": [2]}, 4), "3": Record(A, {}, 3)}
+    for here in ("1", "2", "3", "4"):
+        for order in (["1", "2", "3"], ["3", "2", "1"]):
+            registry = Registry(here)
+            for holder in order:
+                registry.put(copies[holder], None if holder == here else holder)
+            assert [source["pids"] for source in registry.sources("default.x")] == [[2]]
+
+
+def test_what_is_said_here_is_told_when_it_counts(registry):
+    registry.here = "me"
+    here = Record(A, {"default.x": [1]}, 1)
+    registry.put(Record(A, {"default.x": [1]}, 2), "you")
+    registry.put(here)
+    registry.heard()
+    registry.add_job(here, "default.y", [5])
+    assert registry.heard() == [] and registry.jobs() == ["default.x"]
+    registry.advance(here, 3)
+    assert registry.heard() == [("add_job", "a", "default.y", None), ("add_process", "a", "default.y", 5)]
+    registry.advance(here, 2)
+    assert here.state == 3 and registry.heard() == []
+    registry.remove_job(here, "default.y")
+    assert [event for event, *_ in registry.heard()] == ["remove_process", "remove_job"]
+    registry.drop(A.key)
+    assert registry.jobs() == ["default.x"]
 
 
 def test_same_name_other_origin_is_another_node(registry):
@@ -134,9 +167,10 @@ def test_state_tells_all(registry):
 
 
 def test_records_survive_being_written():
-    record = Record(A, {"default.web": [3, 1], "s.j": []})
+    record = Record(A, {"default.web": [3, 1], "s.j": []}, 7)
     again = load_record(record.dump())
-    assert (again.info, again.jobs, again.size) == (A, {"default.web": {1, 3}, "s.j": set()}, record.size)
+    jobs = {"default.web": {1, 3}, "s.j": set()}
+    assert (again.info, again.jobs, again.size, again.state) == (A, jobs, record.size, 7)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b'{"info":{}}', b'{"info":{"name":"a","origin":"o"},"jobs":{"a":[0]}}'])

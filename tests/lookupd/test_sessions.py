@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gaffer.errors import Conflict
 from gaffer.lookupd import records
 from gaffer.lookupd.backends import Backend
 from gaffer.lookupd.registry import Registry
@@ -117,6 +118,9 @@ def test_nonsense_is_answered(desk, text):
         ({"type": "UNREGISTER_PROCESS", "job_name": "web", "pid": 9}, 404, "process 9 of default.web"),
         ({"type": "UNREGISTER_JOB", "job_name": "none"}, 404, "default.none is not registered"),
         ({"type": "IDENTIFY", "name": "b", "origin": "http://b"}, 409, "this connection is node a's"),
+        ({"type": "PING", "state": -1}, 400, "state must be a number"),
+        ({"type": "REGISTER_JOB", "job_name": "a", "state": "1"}, 400, "state must be a number"),
+        ({"type": "REGISTER_JOB", "job_name": "a", "state": 2**63}, 400, "state must be a number"),
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(desk, said, errno, words):
@@ -163,6 +167,82 @@ def test_a_node_that_comes_back_takes_its_place(desk):
     second.say("REGISTER_JOB", job_name="web")
     first.session.leave()
     assert desk.registry.jobs() == ["default.web"] and desk.sessions.identified == 1
+
+
+def test_a_node_says_up_to_where_it_has_told_all(desk):
+    node = desk.connect().identify()
+    node.say("REGISTER_JOB", job_name="web", state=7)
+    assert node.session.record.state == 7
+    kept = len(desk.backend.calls)
+    node.say("PING", state=7)
+    assert desk.backend.calls[kept:] == [("alive", "a")], "nothing new is not written"
+    node.say("PING", state=9)
+    assert desk.backend.calls[kept + 1 :] == [("changed", "a"), ("alive", "a")]
+    node.say("IDENTIFY", name="a", origin="http://a", life="1", labels={"x": "y"})
+    assert node.session.record.state == 9
+    node.say("PING", state=3)
+    assert node.session.record.state == 9
+
+
+def test_who_is_another_lookupds_node_is_refused(desk, monkeypatch):
+    def claim(record):
+        raise Conflict("no")
+
+    node = desk.connect()
+    monkeypatch.setattr(desk.backend, "claim", claim)
+    assert node.refused("IDENTIFY", name="a", origin="http://a", life="1") == (409, "no")
+    assert node.refused("REGISTER_JOB", job_name="web")[0] == 403
+    assert desk.registry.nodes == {} and desk.sessions.identified == 0
+    monkeypatch.undo()
+    node.identify().say("REGISTER_JOB", job_name="web")
+    monkeypatch.setattr(desk.backend, "claim", claim)
+    assert node.refused("IDENTIFY", name="a", origin="http://a", life="1", labels={"x": "y"}) == (409, "no")
+    assert desk.registry.nodes == {}, "it is not that node any more, so nothing of it is left"
+    node.session.leave()
+    assert desk.sessions.identified == 0
+
+
+def test_a_node_that_comes_back_while_it_is_found_out_who_it_is_takes_its_place(desk, monkeypatch):
+    first, second = desk.connect(), desk.connect()
+
+    def claim(record):
+        monkeypatch.undo()
+        second.identify()
+
+    monkeypatch.setattr(desk.backend, "claim", claim)
+    assert first.refused("IDENTIFY", name="a", origin="http://a", life="1") == (409, "the node has connected again")
+    assert first.closed == ["the node has connected again"]
+    first.session.leave()
+    second.say("REGISTER_JOB", job_name="web")
+    assert desk.registry.jobs() == ["default.web"] and desk.sessions.identified == 1
+
+
+def test_two_lives_that_come_at_once_are_not_both_let_in(desk, monkeypatch):
+    first, second = desk.connect(), desk.connect()
+    said = []
+    wishes = {"name": "a", "origin": "http://a", "life": "2"}
+    monkeypatch.setattr(desk.backend, "claim", lambda record: said.append(second.refused("IDENTIFY", **wishes)))
+    first.identify()
+    assert said[0][0] == 409 and desk.sessions.identified == 1
+
+
+def test_a_node_that_was_let_in_too_early_is_told_and_forgotten(desk):
+    node = desk.connect().identify()
+    node.say("REGISTER_JOB", job_name="web")
+    key = node.session.record.info.key
+    desk.sessions.refuse(key, "another one is")
+    assert node.closed == ["another one is"] and desk.registry.nodes == {} and desk.sessions.identified == 0
+    assert desk.backend.calls[-1] == ("left", "a")
+    desk.sessions.refuse(key, "again")
+    assert node.refused("REGISTER_JOB", job_name="web")[0] == 403
+
+
+def test_whatever_goes_wrong_in_a_backend_no_node_stays_behind(desk, monkeypatch):
+    monkeypatch.setattr(desk.backend, "claim", lambda record: 1 / 0)
+    node = desk.connect()
+    with pytest.raises(ZeroDivisionError):
+        node.say("IDENTIFY", name="a", origin="http://a")
+    assert desk.sessions.identified == 0 and desk.registry.nodes == {}
 
 
 def test_same_name_other_origin_is_another_node(desk):

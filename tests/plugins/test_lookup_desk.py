@@ -24,6 +24,11 @@ def apply(known, messages):
             known[name] -= pids
 
 
+def untold(messages):
+    """Return messages without the numbers of states."""
+    return [{name: value for name, value in one.items() if name != "state"} for one in messages]
+
+
 def linked():
     desk = Desk()
     told = Told(desk)
@@ -36,7 +41,8 @@ def test_a_link_that_comes_late_tells_everything():
     desk.add_job("default.web")
     desk.add_process("default.web", 2)
     desk.add_process("default.web", 1)
-    assert list(Told(desk).messages()) == [{"type": "REGISTER_JOB", "job_name": "default.web", "pids": [1, 2]}]
+    told = untold(Told(desk).messages())
+    assert told == [{"type": "REGISTER_JOB", "job_name": "default.web", "pids": [1, 2]}]
 
 
 def test_what_came_and_went_meanwhile_is_not_told():
@@ -65,7 +71,23 @@ def test_a_refused_job_is_told_anew_when_it_changes():
     assert [one["type"] for one in told.messages()] == ["REGISTER_JOB"]
     told.forget("default.web")
     desk.add_process("default.web", 2)
-    assert list(told.messages()) == [{"type": "REGISTER_JOB", "job_name": "default.web", "pids": [1, 2]}]
+    assert untold(told.messages()) == [{"type": "REGISTER_JOB", "job_name": "default.web", "pids": [1, 2]}]
+
+
+def test_the_last_message_says_that_all_is_told():
+    desk, told = linked()
+    desk.add_job("default.a")
+    desk.add_job("default.b")
+    messages = told.messages()
+    assert "state" not in next(messages) and "state" not in told.ping()
+    desk.add_job("default.c")
+    assert "state" not in next(messages), "something came meanwhile"
+    assert next(messages)["state"] == desk.state == told.ping()["state"]
+    desk.remove_job("default.c")
+    desk.add_process("default.b", 1)
+    assert told.ping() == {"type": "PING"}
+    assert [one.get("state") for one in told.messages()] == [None, desk.state]
+    assert Desk().state > desk.state, "so does a manager that starts again in this process"
 
 
 CHANGES = st.lists(

@@ -7,7 +7,7 @@ import pytest
 from gaffer.errors import BadRequest, ConfigError
 from gaffer.lookupd.records import Key
 from gaffer_plugins.registry_etcd.client import Compacted, EtcdError, LeaseGone, _changes, _lines, _problem
-from gaffer_plugins.registry_etcd.places import PREFIX, Place, parse_key, read_url, record_key
+from gaffer_plugins.registry_etcd.places import PREFIX, Place, make_spot, parse_key, read_url
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,27 @@ def test_what_is_no_url(url, words):
 
 def test_keys():
     key = Key("a/b c", "http://[::1]:5000/x")
-    text = record_key(PREFIX, key, "me")
-    assert text.count("/") == PREFIX.count("/") + 4 and parse_key(PREFIX, text) == (key, "me")
-    for wrong in ("/other/nodes/a/b/c", f"{PREFIX}/nodes/a/b", f"{PREFIX}/nodes/a//c", f"{PREFIX}/x"):
+    for life in ("12", "", "%", "a/b"):
+        text = make_spot(PREFIX, key, life, "me").key
+        assert text.count("/") == PREFIX.count("/") + 5 and parse_key(PREFIX, text) == (key, "me")
+    for wrong in ("/other/nodes/a/b/c/d", f"{PREFIX}/nodes/a/b/c", f"{PREFIX}/nodes/a//c/d", f"{PREFIX}/x"):
         with pytest.raises(BadRequest):
             parse_key(PREFIX, wrong)
+
+
+def test_no_other_life_is_overlooked_and_no_other_node_is_meant():
+    """The two ranges that a claim wants empty hold the keys of all other lives of the node, and nothing else."""
+    mine = make_spot(PREFIX, Key("a", "o"), "b", "h")
+    ranges = [(f"{mine.node}/", f"{mine.life}/"), (f"{mine.life}0", f"{mine.node}0")]
+
+    def forbids(name, origin, life):
+        key = make_spot(PREFIX, Key(name, origin), life, "h").key
+        return any(first <= key < end for first, end in ranges)
+
+    assert not forbids("a", "o", "b")
+    assert all(forbids("a", "o", life) for life in ("", "a", "b-", "b.", "b0", "bb", "c", "~", "%", "b/", "é"))
+    others = [("a", "o-"), ("a", "o0"), ("a", "oo"), ("a", "n"), ("a0", "o"), ("a-", "o"), ("b", "o"), ("a/o", "b")]
+    assert not any(forbids(name, origin, life) for name, origin in others for life in ("", "a", "b", "c"))
 
 
 def kv(key, value=b"", revision=1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gaffer.httpclient import LookupServer
+from gaffer.httpclient.sockets import Socket
 
 from .gafferd import PATIENCE, Gafferd, environment, eventually, free_port
 
@@ -76,6 +78,40 @@ class Lookupd:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+class Talker:
+    """The protocol of nodes, by hand."""
+
+    def __init__(self, lookupd: Lookupd) -> None:
+        self._socket = Socket(lookupd.client.transport, "/ws")
+
+    def say(self, type: str, **more: Any) -> dict[str, Any]:
+        """Send a message and return the answer."""
+        self._socket.send(json.dumps({"msgid": 1, "type": type, **more}))
+        answer = self._socket.receive(PATIENCE)
+        assert answer is not None, self._socket.reason
+        return dict(json.loads(answer))
+
+    def identify(self, life: str, name: str = "n", **more: Any) -> dict[str, Any]:
+        """Say to be one life of a node."""
+        return self.say("IDENTIFY", name=name, origin="http://10.0.0.1:5000", life=life, **more)
+
+    def told(self) -> str:
+        """Wait for the end, and return why it is."""
+        while self._socket.receive(PATIENCE) is not None:
+            pass
+        return self._socket.reason
+
+    def cut(self) -> None:
+        """Lose the connection, without a word."""
+        self._socket._socket.shutdown()
+
+    def __enter__(self) -> Talker:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._socket.close()
 
 
 def make_node(folder: Path, name: str, lookupds: list[Any], labels: str = "", jobs: str = "") -> Gafferd:
