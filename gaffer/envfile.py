@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import InvalidConfig, Problem
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 #: A larger file is refused: nobody means it.
 MAX_SIZE = 1_048_576
@@ -37,7 +41,7 @@ class Variable(NamedTuple):
 
 
 def read_env_lines(path: str) -> tuple[dict[str, Variable], list[Problem]]:
-    """Return the variables of a dotenv file with their lines, and everything that is wrong with it.
+    """Return the variables of a dotenv file with their lines, those of wrong lines left out, and all that is wrong.
 
     Stricter than :func:`read_env_file`: a line that means nothing is a problem, and so is a name without a value.
     """
@@ -48,22 +52,36 @@ def read_env_lines(path: str) -> tuple[dict[str, Variable], list[Problem]]:
     except InvalidConfig as error:
         return {}, [Problem(path, 0, str(error))]
     lines: dict[str, int] = {}
-    problems = []
+    problems: list[Problem] = []
+    right = []
     for binding in parse_stream(io.StringIO(text)):
         written = binding.original.string
         line = binding.original.line + written[: len(written) - len(written.lstrip())].count("\n")
-        if binding.error:
-            problems.append(Problem(path, line, f"expected NAME=VALUE, not {_short(written)}"))
-        elif binding.key is not None and binding.value is None:
-            problems.append(Problem(path, line, f"{binding.key} has no value; write {binding.key}= for an empty one"))
-        elif binding.key is not None:
+        sentence = _wrong(binding)
+        if sentence:
+            problems.append(Problem(path, line, sentence))
+            continue
+        right.append(written)
+        if binding.key is not None:
             lines[binding.key] = line
-            if "\0" in binding.key + (binding.value or ""):
-                problems.append(Problem(path, line, f"a NUL character in {binding.key}"))
-    if problems:
-        return {}, problems
-    values = _values(text)
-    return {name: Variable(values[name] or "", path, line) for name, line in lines.items()}, []
+    values = _values("".join(right))
+    return {name: Variable(values[name] or "", path, line) for name, line in lines.items()}, problems
+
+
+def _wrong(binding: Binding) -> str:
+    """Return what is wrong with a line, or ``""``."""
+    if binding.error:
+        return f"expected NAME=VALUE, not {_short(binding.original.string)}{_unclosed(binding.original.string)}"
+    if binding.key is not None and binding.value is None:
+        return f"{binding.key} has no value; write {binding.key}= for an empty one"
+    if "\0" in (binding.key or "") + (binding.value or ""):
+        return f"a NUL character in {binding.key}"
+    return ""
+
+
+def _unclosed(text: str) -> str:
+    opened = re.match(r"\s*(?:export\s+)?[^=\s]+\s*=\s*(['\"])", text)
+    return f"; the {opened[1]} is never closed" if opened and text.count(opened[1]) == 1 else ""
 
 
 def _short(text: str) -> str:

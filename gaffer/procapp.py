@@ -55,7 +55,7 @@ class ProcessType(NamedTuple):
 
     def ports(self) -> str:
         """Return its ports as text: ``5100``, ``5100-5102`` or ``""``."""
-        if self.port is None:
+        if self.port is None or not self.number:
             return ""
         return f"{self.port}-{self.port + self.number - 1}" if self.number > 1 else str(self.port)
 
@@ -253,14 +253,14 @@ def _check_ports(application: Application, problems: list[Problem]) -> None:
 
 
 def _check_jobs(application: Application, variables: Mapping[str, Variable], problems: list[Problem]) -> None:
-    if problems:
-        return  # of what is wrong already, more would be found that nobody wrote
-    for one in application.types:
+    # Without a type that is right, user and group are looked at in one that nobody wrote.
+    for one in application.types or (ProcessType("x", "x", 0, None, 1, False),):
         try:
             JobConfig.from_dict(application.settings(one))
         except InvalidConfig as error:
             for sentence in error.problems:
-                problems.append(_placed(sentence, application, one, variables))
+                if not sentence.startswith("port: "):  # those that are wanted are looked at above
+                    problems.append(_placed(sentence, application, one, variables))
 
 
 def _placed(sentence: str, application: Application, one: ProcessType, variables: Mapping[str, Variable]) -> Problem:

@@ -171,6 +171,14 @@ def test_ports_beyond_the_last(shop):
     ]
 
 
+def test_ports_of_types_that_are_not_wanted_may_be_beyond_the_last(shop):
+    assert shop(port=65500, only=["web"]).ports() == {"web.1": 65500}
+
+
+def test_a_type_without_processes_has_no_ports(shop):
+    assert [one.ports() for one in shop(concurrency=["web=0", "worker=2"]).types] == ["", "5200-5201", "5300"]
+
+
 # -- the environment
 
 
@@ -215,6 +223,22 @@ def test_all_problems_are_told_together_in_order(shop):
         "b.env:2: GAFFER_REDIRECT_INPUT: the Procfile has no process type 'wbe'; did you mean 'web'?",
         "gone.env: there is no such environment file; create it, or leave out -e",
     ]
+
+
+def test_what_is_wrong_in_one_place_hides_nothing_elsewhere(shop):
+    env = 'OPEN="x\nno line\nGAFFER_UID=nobody-of-that-name\nPORT=none\nGAFFER_REDIRECT_INPUT=wbe\n'
+    found = wrong(shop, "web: ./serve\nbad\n", {".env": env}, only=["web"], port=None)
+    assert found[:2] == [
+        ".env:1: expected NAME=VALUE, not 'OPEN=\"x'; the \" is never closed",
+        ".env:2: expected NAME=VALUE, not 'no line'",
+    ]
+    places = [one.partition(": ")[0] for one in found]
+    assert places == [".env:1", ".env:2", ".env:3", ".env:4", ".env:5", "Procfile:2"]
+
+
+def test_an_unknown_user_is_told_where_every_line_is_wrong(shop):
+    found = wrong(shop, "bad\n", {".env": "GAFFER_UID=nobody-of-that-name\n"})
+    assert [one.partition(": ")[0] for one in found] == [".env:1", "Procfile:1"]
 
 
 def test_an_unknown_user_is_told_once_where_it_was_written(shop):

@@ -6,7 +6,7 @@ import gc
 
 import click
 
-from ..errors import SpawnError
+from ..errors import BadRequest, SpawnError
 from ..procapp import Application
 from .completing import types
 from .program import Failed, command, complain, port_options
@@ -42,6 +42,8 @@ def start(
 ) -> None:
     """Run the Procfile, or the types NAME of it, until Ctrl-C."""
     application = ctx.obj.application(concurrency=concurrency, port=port, ports=not no_port, only=names)
+    if not any(one.number for one in application.chosen):
+        raise BadRequest("there is nothing to run: -c asks for 0 processes of each type")
     check_ports(application)
     gc.disable()  # until everything runs: what is imported stays, and the first process waits for each look at it
     from ..foreground.application import Options, Run
