@@ -27,6 +27,8 @@ class EtcdRegistry(Plugin):
             return None
         # Late: the client is needed by lookupds only, and only by some.
         from .backend import EtcdBackend
-        from .places import read_url
+        from .places import check_files, read_url
 
-        return EtcdBackend(read_url(url))
+        place = read_url(url)
+        check_files(place)
+        return EtcdBackend(place)

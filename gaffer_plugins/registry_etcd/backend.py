@@ -15,8 +15,9 @@ from gaffer.lookupd.backends import Backend, Refuse
 from gaffer.lookupd.records import Key, Record, load_record
 from gaffer.lookupd.registry import Registry
 
-from .client import PATIENCE, Compacted, Entry, Etcd, EtcdError
+from .client import PATIENCE, Entry, Etcd
 from .places import Place, make_spot, parse_key
+from .problems import Compacted, EtcdError
 from .writer import Writer
 
 log = logging.getLogger("gaffer_lookupd")

@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 from typing import Any, Iterator, NamedTuple
 
-from gaffer.errors import GafferError, PluginError
+from gevent.lock import BoundedSemaphore
 
-from .places import Place, Spot
+from gaffer.errors import PluginError
+
+from .places import Place, Spot, read_password
+from .problems import Compacted, EtcdError, LeaseGone, LoginNeeded, explain
 
 #: Seconds that a member has for an answer.
 PATIENCE = 1.5
 #: A line of a watch may have this many bytes; etcd's own limit for a value is below it.
 _LONGEST = 16 << 20
-
-
-class EtcdError(GafferError):
-    """etcd does not answer, or not as it should."""
-
-    code = "etcd"
-    status = 503
-
-
-class LeaseGone(EtcdError):
-    """The lease has expired meanwhile."""
-
-
-class Compacted(EtcdError):
-    """What is to be watched is forgotten already: the state has to be read anew."""
+#: The header that says who we are.
+_TOKEN = "Authorization"
 
 
 class Entry(NamedTuple):
@@ -67,8 +58,11 @@ class Etcd:
             )
             # A proxy of the environment is for the web, and has no business between machines.
             member.session.trust_env = False
+            member.session.verify = place.cacert or _system_authorities()
             self._members.append(member)
         self._chosen = 0
+        self._place = place
+        self._turn = BoundedSemaphore(1)
 
     @property
     def member(self) -> Any:
@@ -104,14 +98,39 @@ class Etcd:
         raise problem
 
     def ask(self, member: Any, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer of one member.
+        """Return the answer of one member; who is asked who he is says it, and asks again.
 
         :raises LeaseGone: it names a lease that has expired. :raises EtcdError: there is none.
         """
+        token = member.session.headers.get(_TOKEN)
+        try:
+            return self._ask(member, path, body)
+        except LoginNeeded:
+            if self._place.user is None:
+                raise
+        self._log_in(member, token)
+        return self._ask(member, path, body)
+
+    def _log_in(self, member: Any, old: str | None) -> None:
+        """Get a token from a member, which forgets it after some time, or when it starts again.
+
+        :param old: the one that it does not know any more.
+        """
+        with self._turn:
+            if member.session.headers.get(_TOKEN) != old:
+                return  # somebody was faster
+            try:
+                password = read_password(self._place)
+            except (OSError, ValueError) as error:
+                raise EtcdError(f"the password in {self._place.passwordfile} cannot be read: {error}") from None
+            answer = self._ask(member, "/auth/authenticate", {"name": self._place.user, "password": password})
+            member.session.headers[_TOKEN] = str(answer.get("token", ""))
+
+    def _ask(self, member: Any, path: str, body: dict[str, Any]) -> dict[str, Any]:
         try:
             answer = member.post(member.get_url(path), json=body)
         except self._errors as error:
-            raise _problem(member.base_url, error) from None
+            raise explain(member.base_url, error) from None
         if not isinstance(answer, dict):
             raise EtcdError(f"what answers at {member.base_url} is not etcd")
         return answer
@@ -175,11 +194,17 @@ class Etcd:
             for line in _lines(response.iter_content(chunk_size=None)):
                 yield _changes(json.loads(line), member.base_url)
         except self._errors as error:
-            raise _problem(member.base_url, error) from None
+            raise explain(member.base_url, error) from None
         finally:
             if response is not None:
                 response.close()
         raise EtcdError(f"etcd at {member.base_url} ended the watch")
+
+
+def _system_authorities() -> str | bool:
+    """Return where the authorities are that the system trusts; requests would take its own."""
+    found = ssl.get_default_verify_paths()
+    return found.cafile or found.capath or True
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -219,20 +244,3 @@ def _nothing(first: str, end: str) -> dict[str, Any]:
 
 def _encode(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-def _problem(url: str, error: BaseException) -> EtcdError:
-    """Return the sentence for what went wrong; the libraries' own are long and repeat themselves."""
-    detail = str(getattr(error, "detail_text", "") or error)
-    if "requested lease not found" in detail:
-        return LeaseGone("the lease has expired")
-    lowered = detail.lower()
-    for sign, words in (
-        ("refused", "connection refused"),
-        ("timed out", "no answer in time"),
-        ("certificate", "its certificate is not accepted"),
-        ("no leader", "the cluster has no leader"),
-    ):
-        if sign in lowered:
-            return EtcdError(f"etcd at {url}: {words}")
-    return EtcdError(f"etcd at {url}: {type(error).__name__}: {detail[:200]}")

@@ -14,8 +14,9 @@ from gaffer.errors import Conflict
 from gaffer.lookupd.backends import Refuse
 from gaffer.lookupd.records import Key, NodeInfo, Record, taken
 
-from .client import Etcd, EtcdError, LeaseGone
+from .client import Etcd
 from .places import Spot
+from .problems import EtcdError, LeaseGone
 
 log = logging.getLogger("gaffer_lookupd")
 

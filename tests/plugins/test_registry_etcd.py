@@ -6,8 +6,9 @@ import pytest
 
 from gaffer.errors import BadRequest, ConfigError
 from gaffer.lookupd.records import Key
-from gaffer_plugins.registry_etcd.client import Compacted, EtcdError, LeaseGone, _changes, _lines, _problem
-from gaffer_plugins.registry_etcd.places import PREFIX, Place, make_spot, parse_key, read_url
+from gaffer_plugins.registry_etcd.client import _changes, _lines
+from gaffer_plugins.registry_etcd.places import PREFIX, Place, check_files, make_spot, parse_key, read_url
+from gaffer_plugins.registry_etcd.problems import Compacted, EtcdError, LeaseGone, LoginNeeded, explain
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,8 @@ from gaffer_plugins.registry_etcd.places import PREFIX, Place, make_spot, parse_
         ("etcd://a:1,b,[::1]:3/x/", Place((("a", 1), ("b", 2379), ("::1", 3)), "/x")),
         ("etcd://a?tls=1", Place((("a", 2379),), tls=True)),
         ("etcd://a?cacert=c.pem", Place((("a", 2379),), tls=True, cacert="c.pem")),
+        ("etcd://u:p%40%2F:@a,b", Place((("a", 2379), ("b", 2379)), user="u", password="p@/:")),
+        ("etcd://u@a?passwordfile=f", Place((("a", 2379),), user="u", passwordfile="f")),
     ],
 )
 def test_urls(url, place):
@@ -29,7 +32,10 @@ def test_urls(url, place):
         ("etcd:", "a member has no host"),
         ("etcd://a,,b", "a member has no host"),
         ("etcd://a:x", "Port could not be cast"),
-        ("etcd://u:p@a", "client certificates are"),
+        ("etcd://u@a", "a user needs a password"),
+        ("etcd://:p@a", "a password needs a user"),
+        ("etcd://a?passwordfile=f", "a password needs a user"),
+        ("etcd://u:p@a?passwordfile=f", "a user needs a password"),
         ("etcd://a?certfile=x", "belong together"),
         ("etcd://a?colour=red", "there is no colour"),
     ],
@@ -38,6 +44,26 @@ def test_what_is_no_url(url, words):
     with pytest.raises(ConfigError, match=words) as caught:
         read_url(url)
     assert "write etcd://host:port[,host:port]" in str(caught.value)
+
+
+def test_no_password_is_shown():
+    with pytest.raises(ConfigError) as caught:
+        read_url("etcd://me:se@cret@a?colour=red")
+    assert "'etcd://me@a?colour=red'" in str(caught.value) and "cret" not in str(caught.value)
+
+
+def test_files_that_cannot_be_used_are_named(tmp_path):
+    (tmp_path / "rubbish").write_text("x")
+    (tmp_path / "binary").write_bytes(b"\xff\xff")
+    check_files(Place((("a", 1),), user="u", passwordfile=str(tmp_path / "rubbish")))
+    for file in ("rubbish", "none"):
+        path = str(tmp_path / file)
+        for place in (Place((), cacert=path), Place((), certfile=path, keyfile=path)):
+            with pytest.raises(ConfigError, match=f"{file}.* cannot be used: "):
+                check_files(place)
+    for file in ("binary", "none"):
+        with pytest.raises(ConfigError, match=f"{file} cannot be used: "):
+            check_files(Place((), user="u", passwordfile=str(tmp_path / file)))
 
 
 def test_keys():
@@ -88,8 +114,18 @@ def test_lines_come_in_any_pieces():
 
 
 def test_errors_are_short():
-    assert str(_problem("http://e", OSError("HTTPConnectionPool(…): [Errno 111] Connection refused"))) == (
+    assert str(explain("http://e", OSError("HTTPConnectionPool(…): [Errno 111] Connection refused"))) == (
         "etcd at http://e: connection refused"
     )
-    assert isinstance(_problem("http://e", OSError("etcdserver: requested lease not found")), LeaseGone)
-    assert "ValueError: x" in str(_problem("http://e", ValueError("x" * 999)))
+    assert isinstance(explain("http://e", OSError("etcdserver: requested lease not found")), LeaseGone)
+    assert "ValueError: x" in str(explain("http://e", ValueError("x" * 999)))
+    assert isinstance(explain("http://e", OSError("etcdserver: user name is empty")), LoginNeeded)
+    verify = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, … (_ssl.c:1006)"
+    assert str(explain("https://e", OSError(verify))).endswith("not accepted: Hostname mismatch, …")
+    for sign in (
+        "EOF occurred in violation of protocol",
+        "[SSL] tlsv13 alert certificate required",
+        "Connection reset",
+    ):
+        assert "it wants a certificate, does not accept ours" in str(explain("https://e", OSError(sign)))
+        assert "certificate" not in str(explain("http://e", OSError(sign.replace("certificate", ""))))

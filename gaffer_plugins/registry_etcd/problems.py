@@ -1,0 +1,73 @@
+"""What can go wrong with etcd, in words: the libraries' own sentences are long and repeat themselves."""
+
+from __future__ import annotations
+
+import re
+
+from gaffer.errors import GafferError
+
+
+class EtcdError(GafferError):
+    """etcd does not answer, or not as it should."""
+
+    code = "etcd"
+    status = 503
+
+
+class LeaseGone(EtcdError):
+    """The lease has expired meanwhile."""
+
+
+class Compacted(EtcdError):
+    """What is to be watched is forgotten already: the state has to be read anew."""
+
+
+class LoginNeeded(EtcdError):
+    """The member does not know who asks, or not any more."""
+
+
+#: Parts of sentences of etcd that mean that a login, or another one, would help.
+_LOGIN = ("user name is empty", "invalid auth token", "auth store is old")
+#: How a TLS server that does not like our certificate ends: which of them is seen is a matter of microseconds.
+_UNLIKED = ("alert", "eof occurred", "connection reset", "broken pipe")
+_CERTIFICATE = "it closed the connection: it wants a certificate, does not accept ours, or speaks no TLS"
+#: What is looked for in lower case, and what is said then; the first one that is found counts.
+_WORDS = (
+    ("refused", "connection refused"),
+    ("timed out", "no answer in time"),
+    ("certificate verify failed", "its certificate is not accepted"),
+    ("wrong version number", "it speaks no TLS, and should be asked without tls=1 and cacert"),
+    ("http request to an https server", "it speaks TLS only: tls=1, or cacert=FILE"),
+    ("closed connection without response", "it closed the connection; if it speaks TLS only: tls=1, or cacert=FILE"),
+    ("ended prematurely", "it closed the connection"),
+    ("invalid user id or password", "it does not know this user with this password"),
+    ("permission denied", "this user may not read and write all below the prefix"),
+    # What speaks JSON in etcd is a client of etcd's, too, with the server's certificate.
+    ("connection closed", "it does not let in its own JSON gateway: its trusted-ca-file has to trust its cert-file"),
+    ("no leader", "the cluster has no leader"),
+)
+
+
+def explain(url: str, error: BaseException) -> EtcdError:
+    """Return the error for what a library has raised.
+
+    :param url: the member's.
+    """
+    detail = str(getattr(error, "detail_text", "") or error)
+    lowered = detail.lower()
+    if "requested lease not found" in lowered:
+        return LeaseGone("the lease has expired")
+    if any(sign in lowered for sign in _LOGIN):
+        return LoginNeeded(f"etcd at {url}: it wants a user with a password: etcd://USER:PASSWORD@HOST")
+    for sign, words in _WORDS:
+        if sign in lowered:
+            return EtcdError(f"etcd at {url}: {words}{_reason(detail)}")
+    if url.startswith("https:") and any(sign in lowered for sign in _UNLIKED):
+        return EtcdError(f"etcd at {url}: {_CERTIFICATE}")
+    return EtcdError(f"etcd at {url}: {type(error).__name__}: {detail[:200]}")
+
+
+def _reason(detail: str) -> str:
+    """Return what OpenSSL has against a certificate, if it is about one."""
+    found = re.search(r"certificate verify failed: ([^(]*[^( ])", detail, re.IGNORECASE)
+    return f": {found[1]}" if found else ""
