@@ -17,11 +17,13 @@ class Present(NamedTuple):
 
     :param config: its settings, as JSON has them.
     :param wanted: how many processes it is scaled to.
+    :param down: its state, if it is not to run: ``stopped``, ``failed``.
     """
 
     name: JobName
     config: Mapping[str, Any]
     wanted: int
+    down: str = ""
 
 
 class Change(NamedTuple):
@@ -31,6 +33,7 @@ class Change(NamedTuple):
     :param settings: those to send, as JSON has them.
     :param number: how many processes it will have.
     :param details: what differs, a line for each setting.
+    :param down: the state it is left in, if it is not to run.
     """
 
     name: JobName
@@ -38,6 +41,7 @@ class Change(NamedTuple):
     settings: dict[str, Any]
     number: int = 0
     details: tuple[str, ...] = ()
+    down: str = ""
 
     def lines(self, to_come: bool = False) -> list[str]:
         """Return what is said about it.
@@ -45,7 +49,9 @@ class Change(NamedTuple):
         :param to_come: whether it has not been done.
         """
         told = f"{self.name}: {'would be ' if to_come and self.kind != 'unchanged' else ''}{self.kind}"
-        if self.kind in ("loaded", "unchanged"):
+        if self.down:
+            told += f", {self.down}; 'gafferctl start {self.name}' starts it"
+        elif self.kind in ("loaded", "unchanged"):
             told += f", {self.number} {'process' if self.number == 1 else 'processes'}"
         return [told, *(f"  {line}" for line in self.details)]
 
@@ -77,10 +83,11 @@ def _change(
     if number != there.wanted:
         details.append(f"numprocesses: {there.wanted} -> {number}")
     if not details:
-        return Change(name, "unchanged", {}, number)
+        return Change(name, "unchanged", {}, number, down=there.down)
     # "start" would start or stop the job: it stays as it is.
     changed = {key: value for key, value in {**there.config, **config}.items() if key != "start"}
-    return Change(name, "updated", {**changed, "name": name.full, "numprocesses": number}, number, tuple(details))
+    wanted = {**changed, "name": name.full, "numprocesses": number}
+    return Change(name, "updated", wanted, number, tuple(details), there.down)
 
 
 def _difference(key: str, old: Any, new: Any) -> str:

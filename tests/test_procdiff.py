@@ -39,6 +39,21 @@ def test_what_is_the_same_stays(tmp_path):
     assert told(compare(before, loaded(before, web=4), set())) == ["shop.web: unchanged, 4 processes"]
 
 
+def test_a_job_that_was_stopped_stays_so_and_that_is_said(tmp_path):
+    before = application(tmp_path, "web: a\nclock: b\n")
+    web, clock = (one._replace(down=state) for one, state in zip(loaded(before), ("stopped", "failed")))
+    assert told(compare(before, [web, clock], set())) == [
+        "shop.web: unchanged, stopped; 'gafferctl start shop.web' starts it",
+        "shop.clock: unchanged, failed; 'gafferctl start shop.clock' starts it",
+    ]
+    after = application(tmp_path, "web: c\n")
+    assert told(compare(after, [web, clock], set())) == [
+        "shop.clock: unloaded",
+        "shop.web: updated, stopped; 'gafferctl start shop.web' starts it",
+        "  cmd: a -> c",
+    ]
+
+
 def test_only_what_differs_is_touched(tmp_path):
     before = application(tmp_path, "web: a\nold: b\nsame: c\nclock: d\n", "A=1\nB=2\nC=secret\n")
     present = loaded(before, web=3)

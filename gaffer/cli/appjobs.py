@@ -6,7 +6,7 @@ import os
 
 import click
 
-from ..errors import GafferError
+from ..errors import BadRequest, GafferError
 from ..procdiff import Change, compare
 from .apps import Remote
 from .output import print_lines
@@ -35,18 +35,23 @@ def load(
     application.
 
     Of an application that is there already only what changed is touched: new types are loaded, changed ones updated,
-    those that the Procfile no longer has unloaded. Types that -c does not name keep the number they were scaled to.
+    those that the Procfile no longer has unloaded. Types that -c does not name keep the number they were scaled to,
+    and those that were stopped stay so.
     """
     place: Place = ctx.obj
     if name is not None and os.path.isfile(name):
         place.procfile, name = name, None
-    elif name is not None and os.sep in name and os.path.isdir(name):
+    elif name is not None and os.sep in name:
+        if not os.path.isdir(name):
+            raise BadRequest(f"{name}: there is no such Procfile and no such folder; an application's name has no '/'")
         place.directory, name = name, None
     application = place.application(name=name, concurrency=concurrency, port=port, ports=not no_port)
     given = {part.partition("=")[0].strip() for text in concurrency for part in text.split(",")}
     remote = Remote(place)
     good = True
     for change in compare(application, remote.present(application.name), given):
+        if nostart and change.kind == "loaded":
+            change = change._replace(down="stopped")
         try:
             if not dry_run:
                 _carry_out(remote, change, nostart)

@@ -61,7 +61,15 @@ class Remote:
             return []
         from ..procdiff import Present
 
-        return [Present(parse_job_name(one["name"]), one["config"], one["max_processes"]) for one in infos]
+        return [
+            Present(
+                parse_job_name(one["name"]),
+                one["config"],
+                one["max_processes"],
+                down="" if one["active"] else one["state"],
+            )
+            for one in infos
+        ]
 
     def find(self, names: Sequence[str]) -> list[JobName]:
         """Return the jobs that *names* mean, each once: types, ``APP.TYPE``, ``APP.*``; all types if there are none.

@@ -38,7 +38,7 @@ def parse(words: Sequence[str], is_app: bool = False) -> tuple[str | None, list[
     found = []
     for word in rest:
         match = _OPERATION.fullmatch(word)
-        if match is None:
+        if match is None or "=" in match[1]:
             raise BadRequest(f"'{word}' is no operation; write TYPE=N, TYPE+N or TYPE-N, such as web=3 worker+1")
         found.append(Scaling(match[1], match[2]))
     if not found:

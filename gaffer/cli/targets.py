@@ -48,7 +48,7 @@ def find_processes(server: Server, target: str, every: bool = False) -> list[Pro
     name = parse_job_name(target)
     pids = server.pids(name)
     if not pids:
-        raise Conflict(f"{name} has no process; 'start {name}' starts it")
+        raise Conflict(f"{name} has no process; 'gafferctl start {name}' starts it")
     if len(pids) > 1 and not every:
         raise BadRequest(f"{name} has {len(pids)} processes; give the pid of one: {', '.join(map(str, pids))}")
     return [Process(server, pid) for pid in pids]

@@ -50,6 +50,7 @@ def test_an_application_called_like_an_operation():
         (["web=3", "worker"], "'worker' is no operation"),
         (["x", "web=1.5"], "'web=1.5' is no operation"),
         (["x", "=3"], "'=3' is no operation"),
+        (["web=-1"], "'web=-1' is no operation"),
     ],
 )
 def test_what_is_no_operation(words, sentence):

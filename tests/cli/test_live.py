@@ -120,7 +120,7 @@ def test_a_feed_that_fails_fails_all(others):
 
 def test_sending_to_nobody(state, ctl):
     state.add("default.web")
-    assert ctl("send", "web", "x") == (1, "", "gafferctl: web has no process; 'start web' starts it\n")
+    assert ctl("send", "web", "x") == (1, "", "gafferctl: web has no process; 'gafferctl start web' starts it\n")
 
 
 def test_sending(state, ctl):

@@ -127,7 +127,10 @@ def test_signals_and_reload(call: Call, app: Any, gafferd: Gafferd) -> None:
 
 def test_another_folder_another_name_another_file(call: Call, app: Any, gafferd: Gafferd) -> None:
     (app / "other").write_text("web: sleep 1000\n")
-    assert good(call("load", "--nostart", "other")) == "shop.web: loaded, 1 process\n"
+    assert good(call("load", "--nostart", "other")) == (
+        "shop.web: loaded, stopped; 'gafferctl start shop.web' starts it\n"
+    )
+    assert good(call("-f", "other", "load")) == "shop.web: unchanged, stopped; 'gafferctl start shop.web' starts it\n"
     assert gafferd.get("/jobs/shop/web")["active"] is False
     assert good(call("scale", "web+1")) == "Scaling web processes... done, 2 wanted when it is started\n"
     assert good(call("load", "elsewhere")).startswith("elsewhere.dummy: loaded")
@@ -145,6 +148,7 @@ def test_another_folder_another_name_another_file(call: Call, app: Any, gafferd:
         (["ps"], 1, "has no application 'shop'; load it with 'gaffer load', or see 'gaffer apps'"),
         (["unload", "shp"], 1, "has no application 'shp'"),
         (["scale", "web=3"], 1, "has no application 'shop'"),
+        (["load", "gone/Procfile"], 2, "gone/Procfile: there is no such Procfile and no such folder; "),
         (["scale", "web"], 2, "nothing to scale; write TYPE=N"),
         (["load", "-c", "web"], 2, "-c takes TYPE=NUMBER,TYPE=NUMBER, such as web=2,worker=1, not 'web'"),
         (["load", "-c", "dumy=2"], 2, "did you mean 'dummy'?"),
