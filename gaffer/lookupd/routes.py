@@ -77,13 +77,16 @@ def _sockjs(sessions: Sessions, origins: Iterable[str]) -> list[Route]:
     """Return the routes of ``/lookup`` for browsers without websockets."""
 
     def make(request: Request) -> Any:
-        from .sockets import Watch
+        from ..web.gate import ACCESS
+        from .sockets import LateWatch, Watch
 
-        return Watch(sessions.registry).belong(request.identity)
+        if request.environ.get(ACCESS) is None or request.identity is not None:
+            return Watch(sessions.registry).belong(request.identity)
+        return LateWatch(sessions.registry, request.environ)
 
     found = sockjs.routes(_WATCH, sockjs.late(make, None, lambda: origins), tag="lookup")
-    # A key has to come with the request: what is watched is the whole, and not what one key may see of it.
-    return [replace(route, first_message=False, target=None) for route in found if route.path != _WATCH]
+    # What is watched is the whole, and not what one key may see of it.
+    return [replace(route, target=None) for route in found if route.path != _WATCH]
 
 
 class Answers:
@@ -165,8 +168,12 @@ class Answers:
         from .sessions import MOST_TEXT
         from .sockets import serve_node
 
+        def open_() -> Any:
+            request.check("write")  # the key may have come as the first message
+            return lambda websocket: serve_node(websocket, self._sessions)
+
         request.environ["gaffer.max_body"] = MOST_TEXT
-        return answer(request, lambda: lambda websocket: serve_node(websocket, self._sessions))
+        return answer(request, open_)
 
     def watch(self, request: Request) -> Reply:
         """``/lookup``: a websocket, and for SockJS clients that only look whether we are there, a greeting."""
@@ -178,8 +185,13 @@ class Answers:
         from .sockets import serve_watcher
 
         state = request.query.get("state") in ("1", "true")
+
+        def open_() -> Any:
+            request.check("read")
+            return lambda websocket: serve_watcher(websocket, self._registry, state)
+
         request.environ["gaffer.max_body"] = _MOST_HEARD
-        return answer(request, lambda: lambda websocket: serve_watcher(websocket, self._registry, state))
+        return answer(request, open_)
 
 
 def _wanted(request: Request, parameter: str) -> str:

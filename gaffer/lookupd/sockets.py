@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any, Callable
+from typing import Any, Callable, Mapping
 
 import gevent
 
+from ..errors import GafferError, Unauthorized
 from ..hub import Follower
 from ..identity import Identity
+from ..web.gate import ACCESS, REQUIRED, late_key
+from ..web.knock import NO_KEY, PATIENCE, key_in
 from ..web.pump import converse
 from ..web.replies import encode_json
 from ..web.websocket import GOING_AWAY, POLICY, WebSocket
@@ -108,6 +111,8 @@ class Watch:
         if identity is not None:
             self._identity = identity
             identity.endings.add(self._end)
+            if identity.ended:
+                self._end()
         return self
 
     def _end(self) -> None:
@@ -120,6 +125,75 @@ class Watch:
         if self._identity is not None:
             self._identity.endings.discard(self._end)
         self._follower.close()
+
+
+class LateWatch:
+    """What a SockJS client is to be sent that has to show a key and has not: ``AUTH:<key>`` comes first of all.
+
+    :param environ: of the request that began the session.
+    """
+
+    def __init__(self, registry: Registry, environ: Mapping[str, Any]) -> None:
+        # The request does not live as long as the session.
+        kept = (ACCESS, REQUIRED)
+        self._environ = {name: value for name, value in environ.items() if name in kept or isinstance(value, str)}
+        self._registry = registry
+        self._watch: Watch | None = None
+        self._said: list[str] = []
+        self._refused = False
+        self._late = gevent.spawn_later(PATIENCE, self._refuse, Unauthorized(NO_KEY))
+        self.wake: Callable[[], None] | None = None
+
+    @property
+    def nobody(self) -> bool:
+        """Whether it has not said who it is."""
+        return self._watch is None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will come any more."""
+        return self._refused or self._watch is not None and self._watch.ended
+
+    def take(self) -> list[str]:
+        """Return messages, each of them JSON."""
+        said, self._said = self._said, []
+        return said if self._watch is None else self._watch.take()
+
+    def hear(self, text: str) -> None:
+        """Take a message."""
+        if self._watch is not None:
+            self._watch.hear(text)
+        elif not self._refused:
+            try:
+                self._admit(key_in(text))
+            except GafferError as error:
+                self._refuse(error)
+
+    def _admit(self, key: str | None) -> None:
+        if key is None:
+            raise Unauthorized(NO_KEY)
+        identity = late_key(self._environ, key)
+        self._environ[ACCESS].check(identity, "read")
+        self._late.kill(block=False)
+        self._watch = Watch(self._registry).belong(identity)
+        self._watch.wake = self._woken
+
+    def _refuse(self, error: GafferError) -> None:
+        """Say why, and end."""
+        said = {"event": "error", "errno": error.status, "error": error.code, "reason": str(error)}
+        self._said.append(encode_json(said).decode())
+        self._refused = True
+        self._woken()
+
+    def _woken(self) -> None:
+        if self.wake is not None:
+            self.wake()
+
+    def close(self) -> None:
+        """Follow no longer."""
+        self._late.kill(block=False)
+        if self._watch is not None:
+            self._watch.close()
 
 
 def serve_watcher(websocket: WebSocket, registry: Registry, state: bool) -> None:

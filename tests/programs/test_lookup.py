@@ -17,6 +17,7 @@ import pytest
 
 from gaffer.errors import NotFound, Unauthorized
 from gaffer.httpclient import Cluster, Disconnected, LookupServer
+from gaffer.httpclient.sockets import Socket
 from tests.docs.reading import DOCS, code_blocks, tidied
 
 from .gafferd import eventually, free_port
@@ -279,6 +280,7 @@ import gaffer
 WHO = {
     "reader": gaffer.Identity("reader", permissions="read"),
     "node": gaffer.Identity("node", permissions="write"),
+    "nobody": gaffer.Identity("nobody", permissions="none"),
 }
 
 @gaffer.hookimpl
@@ -309,6 +311,53 @@ def test_keys_for_nodes_and_readers(tmp_path):
                 answer = command(*GAFFER, "--api-key", "reader", "lookup", "nodes", "-L", lookupd.url, "-o", "name")
                 assert answer.stdout == "right\n"
                 assert command(*GAFFER, "lookup", "nodes", "-L", lookupd.url).returncode == 4
+
+
+def first_said(lookupd: Lookupd, path: str, *messages: str) -> tuple[str | bytes | None, str]:
+    """Say messages on a websocket without a key in its header; returns the first answer and why it was closed."""
+    socket = Socket(lookupd.client.transport, path)
+    try:
+        for message in messages:
+            socket.send(message)
+        return socket.receive(20), socket.reason
+    finally:
+        socket.close()
+
+
+def polled(lookupd: Lookupd, session: str, *messages: str, key: str = "") -> list[str]:
+    """Say messages in a SockJS session; returns what comes until it says ready, or ends."""
+    headers = {"X-Api-Key": key} if key else {}
+
+    def ask(what: str, body: bytes = b"") -> str:
+        url = f"{lookupd.url}/lookup/000/{session}/{what}"
+        return urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30).read().decode().strip()
+
+    assert ask("xhr") == "o"
+    ask("xhr_send", json.dumps(messages).encode())
+    frames = []
+    while not frames or frames[-1][0] == "a" and '"ready' not in frames[-1].replace("\\", ""):
+        frames.append(ask("xhr"))
+    return frames
+
+
+def test_a_key_may_be_the_first_message(tmp_path):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "keys.py").write_text(KEYS)
+    identify = json.dumps({"msgid": 1, "type": "IDENTIFY", "name": "n", "origin": "o"})
+    state = '{"event": "STATE"}'
+    with Lookupd(tmp_path, "-p", "plugins", "--require-key") as lookupd:
+        answer, reason = first_said(lookupd, "/ws", "AUTH:reader")
+        assert answer is None and "reader has no permission 'write'" in reason
+        assert first_said(lookupd, "/lookup", "AUTH:reader", state)[0] == '{"event": "ready"}'
+        for said, words in (("AUTH:wrong", "nobody knows this key"), (state, "a key is needed")):
+            answer, reason = first_said(lookupd, "/lookup", said)
+            assert answer is None and words in reason
+            error, end = polled(lookupd, f"{words.split()[0]}", said)
+            assert words in error and '"errno\\": 401' in error and end == 'c[3000,"Go away!"]'
+        assert "ready" in polled(lookupd, "late", "AUTH:reader", state)[-1]
+        assert "ready" in polled(lookupd, "early", "AUTH:wrong", state, key="reader")[-1], "who is known is that"
+        assert "nobody has no permission" in polled(lookupd, "poor", "AUTH:nobody", state)[0]
+        assert '"ok": true' in str(first_said(lookupd, "/ws", "AUTH:node", identify)[0])
 
 
 def test_browsers_watch_by_sockjs(place):
