@@ -181,13 +181,20 @@ def _parameters(route: Route, names: list[str], arguments: Mapping[str, Arg]) ->
     for (own, kind), name in zip(route.places, names):
         arg = arguments.get(own)
         schema = arg.schema if arg is not None else _PLACES.get(own, _KINDS.get(kind, _PATH_TEXT))
-        described = {"name": name, "in": "path", "required": True, "schema": schema}
+        described = {"name": name, "in": "path", "required": True, "schema": _seen(schema)}
         found.append({**described, "description": arg.help if arg else f"the {own}"})
     for arg in route.parameters:
         if arg.name not in dict(route.places):
             query = {"name": arg.name, "in": "query", "required": arg.required, "schema": arg.schema}
             found.append({**query, "description": arg.help})
     return found
+
+
+def _seen(schema: Schema) -> Schema:
+    """Return the schema of a part of the path; what is refused in every path is no part of one."""
+    if schema.get("type") != "string" or "pattern" in schema or "enum" in schema:
+        return schema
+    return {**_PATH_TEXT, **schema}
 
 
 def _body(route: Route, arguments: Mapping[str, Arg], source: Source) -> dict[str, Any] | None:

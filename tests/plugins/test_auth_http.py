@@ -226,6 +226,12 @@ def test_wrong_bodies(node, body):
     answer.assert_problem(400, "bad_request")
 
 
+@pytest.mark.parametrize("body", [b"[]", b'{"label": 5}', b'{"expires_in": 0}', b'{"permissions": {}}', b"{"])
+def test_wrong_bodies_of_a_login(node, ann, body):
+    head = f"Authorization: Basic {encoded(ann, PASSWORD)}\r\n"
+    node("POST", "/auth", head=head, raw=body).assert_problem(400, "bad_request")
+
+
 # -- users ----------------------------------------------------------------------------------------
 
 

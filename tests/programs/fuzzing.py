@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import re
 from typing import Any
@@ -10,6 +12,11 @@ import schemathesis
 
 #: Jobs of the gafferd that is asked.
 JOBS = 40
+#: Keys and users, where keys are needed.
+_KNOWN: dict[str, Any] = {}
+if "GAFFER_KNOWN" in os.environ:
+    with open(os.environ["GAFFER_KNOWN"]) as found:
+        _KNOWN.update(json.load(found))
 _RANDOM = random.Random(1)
 #: Names of events, by how many parts they have, that happened.
 _EVENTS = [(), ("spawn",), ("proc", "job0"), ("job", "default", "job0"), ("job", "default", "job0", "spawn")]
@@ -22,6 +29,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Aim at what is there, where the case does not build on another one."""
     if case.meta is not None and case.meta.phase.name != "stateful":
         _aim(case.path_parameters)
+    if _KNOWN:
+        _spare(case)
     _end(case)
     case.body = _whole(case.body)
     if isinstance(case.body, dict) and isinstance(case.body.get("name"), str):
@@ -41,6 +50,28 @@ def _aim(places: dict[str, Any]) -> None:
             places[key] = _RANDOM.randrange(1, 2 * JOBS)
 
 
+def _spare(case: Any) -> None:
+    """Change and delete keys and users that are there for that, and not those of the test."""
+    places = case.path_parameters
+    if case.path.startswith("/keys") and "id" in places:
+        if case.method == "DELETE" and places["id"] in ("self", *_KNOWN["own"]):
+            places["id"] = _RANDOM.choice(_KNOWN["keys"])
+        elif re.fullmatch("[0-9a-f]{12}", str(places["id"])) and _RANDOM.random() < 0.7:
+            places["id"] = _RANDOM.choice(_KNOWN["keys"])
+    if (
+        case.path.startswith("/users")
+        and "username" in places
+        and _RANDOM.random() < 0.7
+        or places.get("username") == "ann"
+    ):
+        places["username"] = _RANDOM.choice(_KNOWN["users"])
+    if case.path != "/auth":
+        # It is made up, and would say another key than the one that is sent anyway.
+        case.headers.pop("Authorization", None)
+    elif _RANDOM.random() < 0.7:
+        case.headers["Authorization"] = _KNOWN["login"]
+
+
 def _end(case: Any) -> None:
     """Keep answers from going on for ever, as feeds and longpolls do while nothing happens; what is no wish stays."""
     query = case.query
@@ -57,7 +88,7 @@ def _end(case: Any) -> None:
     if _POSITION.match(str(query.get("since") or "0")):
         query["since"] = "0"
     if case.path.startswith("/watch"):
-        case.path_parameters.update(zip(case.path_parameters, _EVENTS[len(case.path_parameters)]))
+        case.path_parameters.update(zip(sorted(case.path_parameters), _EVENTS[len(case.path_parameters)]))
 
 
 def _whole(value: Any) -> Any:

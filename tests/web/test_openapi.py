@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from gaffer.catalogue import COMMANDS, Arg
@@ -74,6 +76,19 @@ def test_a_handler_describes_itself():
     assert found["responses"]["201"]["content"]["text/plain"]["example"] == "fine"
     assert found["responses"]["302"] == {"description": "Found"}
     assert found["responses"]["409"] == {"$ref": "#/components/responses/conflict"}
+
+
+@pytest.mark.parametrize("own", [{"maxLength": 9}, {"pattern": "^a$"}, {"enum": ["a"]}])
+def test_what_cannot_be_seen_is_no_part_of_a_path(own):
+    place = Arg("id", {"type": "string", **own}, "its id")
+    _, found = operation(Route("GET", "/x/<id>", handler=handler, permission="read", parameters=(place,)))
+    (schema,) = [one["schema"] for one in found["parameters"]]
+    pattern = re.compile(schema.get("pattern", "^a$"))
+    assert (
+        all(schema[name] == value for name, value in own.items())
+        and pattern.search("a")
+        and not pattern.search("a\u200b")
+    )
 
 
 def test_a_handler_that_says_nothing_may_answer_anything():
