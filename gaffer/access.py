@@ -59,10 +59,10 @@ class Access:
             if error.status in (429, 503):
                 raise
             log.error("nobody is let in by it: %s", error)
-            raise Unauthorized("who you are cannot be found out; gafferd's log says why") from error
+            raise Unauthorized("who you are cannot be found out; the server's log says why") from error
         if answer is not None and not isinstance(answer, Identity):
             log.error("gaffer_identify must return a gaffer.Identity, not %r", answer)
-            raise Unauthorized("who you are cannot be found out; gafferd's log says why")
+            raise Unauthorized("who you are cannot be found out; the server's log says why")
         return answer
 
     # -- what -----------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ class View:
 def _cleaned(error: Exception, args: Mapping[str, Any]) -> Exception:
     """Return an error of the same kind whose sentence holds nothing of the secrets in *args*."""
     if not isinstance(error, GafferError):
-        return GafferError(f"{type(error).__name__}; gafferd's log says more")
+        return GafferError(f"{type(error).__name__}; the server's log says more")
     cleaned = GafferError(redact_sentence(str(error), args))
     cleaned.code, cleaned.status = error.code, error.status
     return cleaned

@@ -204,7 +204,7 @@ def _close_all(sockets: list[socket.socket]) -> None:
 
 def _bind_error(shown: str, error: OSError) -> BindError:
     if error.errno == errno.EADDRINUSE:
-        return BindError(f"cannot listen on {shown}: the address is in use; is another gafferd running?", error.errno)
+        return BindError(f"cannot listen on {shown}: the address is in use; is it running already?", error.errno)
     return BindError(f"cannot listen on {shown}: {error.strerror or error}", error.errno or 0)
 
 
@@ -281,5 +281,5 @@ def _make_way(path: str, shown: str) -> None:
         os.unlink(path)
     elif code != errno.ENOENT:
         raise BindError(
-            f"cannot listen on {shown}: another program listens there; is another gafferd running?", errno.EADDRINUSE
+            f"cannot listen on {shown}: another program listens there; is it running already?", errno.EADDRINUSE
         )

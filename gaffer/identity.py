@@ -46,7 +46,7 @@ class Resource(NamedTuple):
 
     def __str__(self) -> str:
         return {"job": f"job {self.session}.{self.job}", "session": f"session {self.session}"}.get(
-            self.kind, "this gafferd as a whole"
+            self.kind, "this server as a whole"
         )
 
 

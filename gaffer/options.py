@@ -66,10 +66,14 @@ class Options:
 
     :param core: the program's own; by default gafferd's.
     :param program: what environment variables begin with.
+    :param power: what somebody can do who reaches an address of the program.
     """
 
-    def __init__(self, core: Iterable[Option] | None = None, program: str = ENVIRONMENT) -> None:
+    def __init__(
+        self, core: Iterable[Option] | None = None, program: str = ENVIRONMENT, power: str = "run commands"
+    ) -> None:
         self._program = program
+        self.power = power
         self._options: dict[str, Option] = {option.name: option for option in (CORE_OPTIONS if core is None else core)}
         self._sections = dict(_SECTIONS)
 

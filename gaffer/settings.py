@@ -306,7 +306,7 @@ class Settings:
                     self.problems.append(Problem(*at, str(error)))
                     continue
                 if not local and not guarded:
-                    self.problems.append(Problem(*at, _OPEN.format(address)))
+                    self.problems.append(Problem(*at, _OPEN.format(address, self.options.power)))
 
     def _check_plugin_dirs(self) -> None:
         for path in self.plugin_dirs:
@@ -315,7 +315,7 @@ class Settings:
 
 
 _OPEN = (
-    "other machines can reach {}, and whoever reaches it can run commands; "
+    "other machines can reach {}, and whoever reaches it can {}; "
     "ask for keys with --require-key, or allow it with --allow-anonymous"
 )
 

@@ -103,7 +103,7 @@ def test_without_need_for_keys_nobody_in_particular_may_do_everything_but_a_wron
 def test_a_plugin_that_fails_lets_nobody_in(make, caplog):
     access = make(Keys(x=RuntimeError("broken"), y=Unauthorized("expired"), z="a string")).access
     access.strict = False
-    for key, says in (("x", "gafferd's log"), ("y", "expired"), ("z", "gafferd's log")):
+    for key, says in (("x", "the server's log"), ("y", "expired"), ("z", "the server's log")):
         with pytest.raises(Unauthorized, match=says):
             access.identify(Credentials(key))
     assert "plugin keys failed in gaffer_identify: RuntimeError: broken" in caplog.text

@@ -114,7 +114,7 @@ class TestTcp:
                 bind_sockets(f"127.0.0.1:{port}")
         assert caught.value.errno == errno.EADDRINUSE
         assert str(caught.value) == (
-            f"cannot listen on 127.0.0.1:{port}: the address is in use; is another gafferd running?"
+            f"cannot listen on 127.0.0.1:{port}: the address is in use; is it running already?"
         )
 
     def test_a_foreign_address(self) -> None:
@@ -201,7 +201,7 @@ class TestUnix:
                 with pytest.raises(BindError) as caught:
                     bind_sockets(address, allows_unix_socket=True)
                 assert str(caught.value) == (
-                    f"cannot listen on {address}: another program listens there; is another gafferd running?"
+                    f"cannot listen on {address}: another program listens there; is it running already?"
                 )
                 filler.connect_ex(f"{tmp_path}/x.sock")
 

@@ -62,4 +62,4 @@ def make_options() -> Options:
     names = [*_CHANGES, *_SAME.split()]
     shared = [replace(option, **_CHANGES.get(option.name, {})) for option in CORE_OPTIONS if option.name in names]
     core = [replace(option, program=PROGRAM, variables=()) for option in (*shared, *OWN_OPTIONS)]
-    return Options(core, PROGRAM)
+    return Options(core, PROGRAM, "register nodes and see what runs where")

@@ -49,7 +49,7 @@ def read(overrides: dict[str, Any], options: Options) -> Settings:
     settings = read_settings(None, options, overrides)
     problems = list(settings.problems)
     if settings.get("ping_interval") < LEAST_PING:
-        problems.append(settings.problem("ping_interval", f"--ping-interval: the least is {LEAST_PING:g} seconds"))
+        problems.append(settings.problem("ping_interval", f"the least is {LEAST_PING:g} seconds"))
     if problems:
         raise ConfigError(problems)
     return settings

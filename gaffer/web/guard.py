@@ -178,7 +178,7 @@ def check_fetch(environ: dict[str, Any]) -> None:
     if environ["HTTP_SEC_FETCH_SITE"] not in ("cross-site", "same-site"):
         return
     if environ.get("HTTP_SEC_FETCH_MODE") != "navigate" or environ.get("HTTP_SEC_FETCH_DEST") != "document":
-        raise Forbidden("pages of other sites may not load anything from this gafferd")
+        raise Forbidden("pages of other sites may not load anything from here")
 
 
 def is_own_origin(origin: str, host: str) -> bool:

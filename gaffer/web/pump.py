@@ -8,6 +8,7 @@ from typing import Any, Callable, Protocol
 import gevent
 from gevent.event import Event
 
+from .replies import INTERNAL
 from .turns import Turn
 from .websocket import FAILED, NORMAL, Closed, WebSocket
 
@@ -81,4 +82,4 @@ def _send(
         source.close()  # whoever hears may wait for room in what is sent
     except Exception as error:
         log.error("what a websocket was to be sent failed: %r", error, exc_info=error)
-        websocket.close(FAILED, "internal error; gafferd's log says more")
+        websocket.close(FAILED, INTERNAL)

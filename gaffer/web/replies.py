@@ -19,7 +19,7 @@ COMMON = (
 )
 #: Sentences repeat what was sent, and that may be a megabyte.
 _LONGEST = 4000
-INTERNAL = "internal error; gafferd's log says more"
+INTERNAL = "internal error; the server's log says more"
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _CODES = {

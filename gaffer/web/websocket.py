@@ -25,7 +25,7 @@ from geventwebsocket.websocket import WebSocket as Base
 from greenlet import GreenletExit
 
 from ..errors import BadRequest, GafferError
-from .replies import Reply
+from .replies import INTERNAL, Reply
 from .request import MAX_BODY
 from .turns import Turn
 
@@ -406,7 +406,7 @@ class _Conversation:
             return
         except BaseException as error:  # SystemExit and gevent.Timeout too: one connection's trouble, not the server's
             log.error("websocket %s failed: %r", self._environ["PATH_INFO"], error, exc_info=error)
-            code, reason = FAILED, "internal error; gafferd's log says more"
+            code, reason = FAILED, INTERNAL
         websocket.close(code, reason)
         while websocket.receive() is not None:
             pass

@@ -312,7 +312,7 @@ def make_private(path: str) -> None:
         if not stat.S_ISREG(info.st_mode):
             raise GafferError(f"the database of keys {path} is no file")
         if info.st_uid != os.geteuid():
-            raise GafferError(f"the database of keys {path} belongs to uid {info.st_uid}, not to gafferd's user")
+            raise GafferError(f"the database of keys {path} belongs to uid {info.st_uid}, not to who runs this")
         if info.st_mode & 0o077:
             os.fchmod(descriptor, 0o600)
     finally:

@@ -243,9 +243,9 @@ def test_the_program(tmp_path):
     assert run(tmp_path, "--version").stdout.startswith("gaffer_lookupd ")
     assert "--registry URL" in run(tmp_path, "--help").stdout
     for args, words in (
-        (["--bind", "0.0.0.0:0"], "ask for keys with --require-key, or allow it with --allow-anonymous"),
+        (["--bind", "0.0.0.0:0"], "can register nodes and see what runs where; ask for keys with --require-key"),
         (["--registry", "paper:"], "no plugin knows the registry 'paper:'"),
-        (["--ping-interval", "0.1"], "the least is 0.5 seconds"),
+        (["--ping-interval", "0.1"], "--ping-interval: the least is 0.5 seconds"),
         (["--ping-interval", "soon"], "seconds"),
         (["--require-key", "--no-plugin", "auth"], "keys are required"),
         (["--nonsense"], "unrecognized"),
@@ -256,6 +256,7 @@ def test_the_program(tmp_path):
         port = taken.getsockname()[1]
         answer = run(tmp_path, "--bind", f"127.0.0.1:{port}")
         assert answer.returncode == 1 and f"127.0.0.1:{port}: the address is in use" in answer.stderr
+        assert "gafferd" not in answer.stderr, "it is not who we are"
 
 
 def test_into_the_background_and_back(tmp_path):
