@@ -84,11 +84,9 @@ def _read(settings: Settings, fields: JobFields) -> _Found:
 
 
 def _read_section(section: Section, fields: JobFields, found: _Found) -> None:
-    before = len(found.problems)
     values = _read_values(section, found.problems)
     if "path" not in section.items and "root" not in section.items:
         found.problems.append(section.problem("path: required, the Procfile; or root, its folder"))
-    if len(found.problems) > before:
         return
     start = values.pop("start", True)
     port = values.pop("port", None)

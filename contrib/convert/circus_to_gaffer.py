@@ -13,7 +13,21 @@ import os
 import re
 import sys
 
-from common import Job, Notes, Section, command, file_name, log_settings, main, read, settings, true, variable, write
+from common import (
+    Job,
+    Notes,
+    Section,
+    command,
+    file_name,
+    log_settings,
+    main,
+    read,
+    settings,
+    true,
+    variable,
+    whole,
+    write,
+)
 
 _EXPANSION = re.compile(r"\$\(circus\.([A-Za-z0-9_.]+)\)|\(\(circus\.([A-Za-z0-9_.]+)\)\)", re.IGNORECASE)
 _LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "critical": "critical"}
@@ -55,16 +69,18 @@ def convert(path: str) -> tuple[str, list[str]]:
     for section in sections:
         if section.header == "circus":
             own = _daemon(section, notes)
-    watchers = [section for section in sections if section.kind == "watcher"]
+    watchers = [section for section in sections if section.kind == "watcher" and _has_command(section, notes)]
     rule = _flapping_plugin(sections)
-    ranks = _ranks(watchers)
+    ranks = _ranks(watchers, notes)
     jobs = [_job(section, _environment(section.name, sections), rule, ranks, notes) for section in watchers]
     for section in sections:
-        if section.kind == "socket":
+        if section.kind == "env":
+            _tell_variables(section, notes)
+        elif section.kind == "socket":
             notes.add(section, f"[{section.header}] is left out: {_WHY['use_sockets']}")
         elif section.kind == "plugin":
             _tell_plugin(section, notes)
-        elif section.kind not in ("circus", "watcher", "env"):
+        elif section.kind not in ("circus", "watcher"):
             notes.add(section, f"[{section.header}] is left out: it has no counterpart")
     return write(own, jobs), notes.lines
 
@@ -97,9 +113,23 @@ def _environment(name: str, sections: list[Section]) -> dict[str, str]:
     return env
 
 
-def _ranks(watchers: list[Section]) -> dict[str, int]:
+def _has_command(section: Section, notes: Notes) -> bool:
+    if "cmd" not in section.options:
+        notes.add(section, f"[{section.header}] is left out: it has no cmd")
+    return "cmd" in section.options
+
+
+def _tell_variables(section: Section, notes: Notes) -> None:
+    for key, option in section.options.items():
+        if re.search(r"\$[A-Z]|" + _EXPANSION.pattern, option.text):
+            notes.add(
+                option, f"[{section.header}] {key}: gaffer replaces nothing in {option.text}; write what it stands for"
+            )
+
+
+def _ranks(watchers: list[Section], notes: Notes) -> dict[str, int]:
     """Return gaffer's priorities: there the smallest is first, in circus the largest."""
-    given = {one.name: int(one.take("priority", "0")) for one in watchers}
+    given = {one.name: whole(one, "priority", 0, notes, least=-sys.maxsize) for one in watchers}
     order = sorted(set(given.values()), reverse=True)
     return {name: order.index(priority) for name, priority in given.items()} if len(order) > 1 else {}
 
@@ -130,7 +160,10 @@ def _tell_plugin(section: Section, notes: Notes) -> None:
 def _job(section: Section, env: dict[str, str], rule: list[str], ranks: dict[str, int], notes: Notes) -> Job:
     expand = _Expansion(section, env, notes)
     shell = true(section.take("shell", "false"))
-    number = section.take("numprocesses", "1")
+    for key in ("numprocesses", "uid", "gid", "graceful_timeout"):
+        if key in section.options:
+            section.options[key] = section.options[key]._replace(text=expand(section.options[key].text, key))
+    number = whole(section, "numprocesses", 1, notes)
     line = f"{section.take('cmd')} {section.take('args')}".strip()
     cmd = expand(line, "cmd", marks=not shell)
     found = settings(
@@ -174,11 +207,11 @@ def _flapping(section: Section, rule: list[str], notes: Notes) -> str:
     names = ("attempts", "window", "retry_in", "max_retry")
     given = [section.take(f"flapping.{name}") for name in names]
     active = true(section.take("flapping.active", "true"))
-    most = section.take("max_retry")
+    most = whole(section, "max_retry", 0, notes, least=-1)
     if rule:
         return ", ".join(own or common for own, common in zip(given, rule)) if active else ""
     # Without the plugin, circus gives up after so many starts that did not work.
-    return f"{most}, {most}, 1, 0" if most and int(most) > 0 else ""
+    return f"{most}, {most}, 1, 0" if most > 0 else ""
 
 
 class _Expansion:
@@ -209,6 +242,8 @@ class _Expansion:
             return variable(name)
         if key == "cmd":
             return f"${{{name}}}"
+        if name in self.env:
+            return self.env[name]
         self.notes.add(self.section, f"[{self.section.header}] {key}: variables are replaced in commands only")
         return f"$(circus.env.{name})"
 

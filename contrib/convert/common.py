@@ -116,6 +116,17 @@ def true(text: str) -> bool:
     return text.strip().lower() in ("true", "yes", "on", "1")
 
 
+def whole(section: Section, key: str, default: int, notes: Notes, least: int = 0) -> int:
+    """Take an option that is a whole number, at least *least*; *default* stands for anything else, which is told."""
+    option = section.options.pop(key, None)
+    if option is None:
+        return default
+    if re.fullmatch(r"\s*-?[0-9]+\s*", option.text) and int(option.text) >= least:
+        return int(option.text)
+    notes.add(option, f"[{section.header}] {key}: {option.text} is no number that gaffer takes; it is {default} now")
+    return default
+
+
 def variable(name: str) -> str:
     """Return what stands in a command for a variable of the environment, until :func:`command` writes it."""
     return f"\x01{name}\x01"

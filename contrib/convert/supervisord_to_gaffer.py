@@ -27,6 +27,7 @@ from common import (
     settings,
     true,
     variable,
+    whole,
     write,
 )
 
@@ -75,7 +76,9 @@ _CONVERTED = ("supervisord", "unix_http_server", "inet_http_server", "include")
 def convert(path: str) -> tuple[str, list[str]]:
     """Return the text of the gafferd.ini, and what is lost."""
     notes = Notes()
-    sections = read(path, (";", "#"), lambda one: one.take("files").split() if one.header == "include" else ())
+    sections = read(path, (";", "#"), _included)
+    for section in sections:
+        section.options = {key.lower(): option for key, option in section.options.items()}
     groups = {
         program.strip(): section
         for section in sections
@@ -100,6 +103,16 @@ def convert(path: str) -> tuple[str, list[str]]:
     return write(own, jobs), notes.lines
 
 
+def _included(section: Section) -> Iterable[str]:
+    if section.header != "include":
+        return ()
+    return section.take("files").replace("%(here)s", _folder(section.file)).split()
+
+
+def _folder(path: str) -> str:
+    return os.path.dirname(os.path.abspath(path))
+
+
 def _daemon(section: Section, own: dict[str, str], notes: Notes) -> dict[str, str]:
     level = section.take("loglevel")
     if level and level not in _LEVELS:
@@ -111,7 +124,8 @@ def _daemon(section: Section, own: dict[str, str], notes: Notes) -> dict[str, st
         umask=section.take("umask"),
         daemonize="false" if true(section.take("nodaemon", "false")) else "true",
     )
-    env = _environment(section.take("environment"))
+    expand = _Expansion(section, notes, {"here": _folder(section.file)})
+    env = {key: expand(text, f"environment {key}") for key, text in _environment(section.take("environment")).items()}
     notes.leftovers(section, _WHY_DAEMON, "has no counterpart")
     return env
 
@@ -141,10 +155,12 @@ def _program(
     section: Section, group: Section | None, path: str, common_env: dict[str, str], notes: Notes
 ) -> Iterable[Job]:
     """Yield the job of a program, or one for each process if these differ."""
-    count = int(section.take("numprocs", "1"))
+    if not section.options.get("command", Option("", "", 0)).text.strip():
+        return notes.add(section, f"[{section.header}] is left out: it has no command")
+    count = whole(section, "numprocs", 1, notes)
     differ = any("%(process_num)" in section.options.get(key, _USUAL).text for key in _MAY_DIFFER)
     if differ:
-        first = int(section.take("numprocs_start", "0"))
+        first = whole(section, "numprocs_start", 0, notes)
         section.take("process_name")
     elif section.options.get("process_name", _USUAL).text.strip() == _USUAL.text:
         section.take("process_name")
@@ -174,31 +190,32 @@ def _job(
         section,
         notes,
         {
-            "here": os.path.dirname(os.path.abspath(path)),
+            "here": _folder(path),
             "program_name": section.name,
             "group_name": session or section.name,
             "process_num": number,
             "numprocs": count,
         },
     )
-    own = {key: expand(text, key) for key, text in _environment(section.take("environment")).items()}
+    own = {key: expand(text, f"environment {key}") for key, text in _environment(section.take("environment")).items()}
     restart = section.take("autorestart", "unexpected").strip().lower()
     cmd = command(expand(section.take("command"), "command", marks=True))
-    retries = section.take("startretries")
-    startsecs = section.take("startsecs", "1")
+    retries = whole(section, "startretries", 3, notes) if "startretries" in section.options else None
+    startsecs = whole(section, "startsecs", 1, notes)
     found = settings(
         cmd=cmd,
         cwd=expand(section.take("directory"), "directory"),
         numprocesses=count,
         start="" if true(section.take("autostart", "true")) else "false",
-        priority=section.take("priority"),
+        priority=whole(section, "priority", 0, notes) if "priority" in section.options else "",
         restart=_RESTART.get(restart, "always" if true(restart) else "never"),
         exit_codes=section.take("exitcodes"),
         min_uptime=startsecs,
-        flapping=_flapping(retries, startsecs) if retries else "",
+        flapping="" if retries is None else _flapping(retries, startsecs),
         stop_signal=section.take("stopsignal"),
-        graceful_timeout=section.take("stopwaitsecs", "10"),
-        uid=section.take("user"),
+        graceful_timeout=whole(section, "stopwaitsecs", 10, notes),
+        # What cannot be replaced stays, and gafferd refuses it: root would be worse.
+        uid=expand(section.take("user"), "user"),
         umask=section.take("umask"),
         redirect_output="out, out" if true(section.take("redirect_stderr", "false")) else "out, err",
     )
@@ -227,10 +244,10 @@ def _logs(section: Section, expand: _Expansion, count: int) -> dict[str, str]:
     return found
 
 
-def _flapping(retries: str, startsecs: str) -> str:
+def _flapping(retries: int, startsecs: int) -> str:
     """Give up after so many starts in a row that did not last."""
-    attempts = int(retries) + 1
-    return f"{attempts}, {attempts * max(1, int(startsecs))}, 1, 0"
+    attempts = retries + 1
+    return f"{attempts}, {attempts * max(1, startsecs)}, 1, 0"
 
 
 class _Expansion:

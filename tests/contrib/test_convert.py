@@ -124,6 +124,34 @@ def test_everything_of_supervisor_that_is_lost_is_told(supervisord):
     ]
 
 
+def test_what_comes_from_supervisors_environment(monkeypatch):
+    monkeypatch.setenv("PORT", "80")
+    text, notes, code = convert("supervisord", SAMPLES / "container.conf")
+    assert (code, notes) == (
+        0,
+        [
+            "container.conf:2: [supervisord] environment WHO: %(ENV_USER)s has no counterpart there",
+            "container.conf:15: [program:node] numprocs: %(ENV_COPIES)s is no number that gaffer takes; it is 1 now",
+            "container.conf:13: [program:node] startretries: %(ENV_TRIES)s is no number that gaffer takes; it is 3 now",
+            "container.conf:14: [program:node] priority: -5 is no number that gaffer takes; it is 0 now",
+            "container.conf:6: [program:node] user: %(ENV_USER)s has no counterpart there",
+            "container.conf:19: [program:unfinished] is left out: it has no command",
+        ],
+    )
+    assert "uid = %(ENV_USER)s\n" in text, "gafferd refuses that; without, it would run as root"
+    _, jobs = read(text.replace("uid = %(ENV_USER)s\n", ""))
+    assert sorted(jobs) == ["more", "node"]
+    assert jobs["node"].template.expand({"PORT": "80"}) == [
+        *("bash", "-c", "cd /app && exec node 'server.js' --port=80 $EXTRA")
+    ]
+    assert dict(jobs["node"].env) == {
+        **{"HERE": str(SAMPLES), "WHO": "%(ENV_USER)s"},
+        **{"NODE_ENV": "production", "JSON": '{"a": 1}', "EMPTY": ""},
+    }
+    assert (jobs["node"].graceful_timeout, jobs["node"].min_uptime, jobs["node"].priority) == (20, 0, 0)
+    assert tuple(jobs["more"].flapping) == (1, 1, 1, 0)
+
+
 def test_circus_watchers_become_jobs(circus):
     settings, jobs = read(circus[0])
     assert sorted(jobs) == ["mail-worker", "redis", "webapp"]
@@ -192,3 +220,21 @@ def test_what_cannot_be_read(program, tmp_path):
     quotes = tmp_path / "quotes"
     quotes.write_text("[program:x]\ncommand = x 'y\n[watcher:x]\ncmd = x 'y\n")
     assert convert(program, quotes)[1:] == ([f"{name}: {quotes}: cannot be converted: No closing quotation"], 1)
+
+
+def test_what_comes_from_circus_environment():
+    text, notes, code = convert("circus", SAMPLES / "variables.ini")
+    assert (code, notes) == (
+        0,
+        [
+            "variables.ini:9: [watcher:unfinished] is left out: it has no cmd",
+            "variables.ini:14: [watcher:first] priority: none is no number that gaffer takes; it is 0 now",
+            "variables.ini:1: [watcher:program] uid: variables are replaced in commands only",
+            "variables.ini:6: [watcher:program] max_retry: many is no number that gaffer takes; it is 0 now",
+            "variables.ini:19: [env:program] PATH: gaffer replaces nothing in $PATH:/opt/bin; write what it stands for",
+        ],
+    )
+    _, jobs = read(text.replace("uid = $(circus.env.USER)\n", ""))
+    assert sorted(jobs) == ["first", "program"]
+    assert (jobs["program"].numprocesses, jobs["program"].priority, jobs["first"].priority) == (3, 1, 0)
+    assert jobs["program"].template.expand({"DEBUG": "1"}) == ["python", "-u", "script.py", "1", "two words"]

@@ -80,11 +80,12 @@ def test_problems_have_their_place(settings, tmp_path):
         "[procfile:b]\npath = app/none\n"
         "[procfile:c]\npath = app/Procfile\nconcurrency = wbe=2, web\ntypes = clok\nenv_file = app/nothing\n"
         "[procfile:d]\n"
-        "[procfile:e]\npath = app/Procfile\nport = x\nstart = maybe\nconcurency = web=1\n"
+        "[procfile:e]\npath = app/worse\nport = x\nstart = maybe\nconcurency = web=1\n"
         "[procfile:a b]\npath = app/Procfile\n"
         "[procfile:f]\npath = app/Procfile\nenv_file = app/wrong\n"
         "[procfile:g]\npath = app/Procfile\nconcurrency = web=101\n",
         bad="web: a\nthis is no line\n",
+        worse="web: a\nnor is this\n",
         wrong="PORT=http\n",
     )
     assert sorted(complaints(read, tmp_path)) == sorted(
@@ -96,6 +97,7 @@ def test_problems_have_their_place(settings, tmp_path):
             "g.ini:7: concurrency: expected TYPE=NUMBER,TYPE=NUMBER, such as web=2,worker=1, not 'web'",
             "g.ini:8: types: app/Procfile has no process type 'clok'; did you mean 'clock'?",
             "g.ini:10: path: required, the Procfile; or root, its folder",
+            "app/worse:2: expected 'name: command', not 'nor is this'",
             "g.ini:13: port: expected an integer, not 'x'",
             "g.ini:14: start: expected true or false, not 'maybe'",
             "g.ini:15: unknown key 'concurency' in [procfile:e]; did you mean 'concurrency'?",
