@@ -128,6 +128,13 @@ class Permissions:
             return False
         return all(self.allows(level, of_target(target)) for level in LEVELS for target in getattr(other, level))
 
+    def exceeds(self, other: Permissions) -> bool:
+        """Tell whether this is more than *other*; whoever may do everything exceeds everybody.
+
+        Nobody exceeds who they come from, in any number of steps.
+        """
+        return self.admin or self.covers(other) and not other.covers(self)
+
 
 ADMIN = Permissions(admin=True)
 

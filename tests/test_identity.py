@@ -49,9 +49,21 @@ def test_covering_is_an_order(one, two, three):
         assert one.covers(three)
 
 
+@given(some, some, some)
+def test_nobody_exceeds_who_made_them(maker, made, below):
+    """Who was made by somebody, in any number of steps, may do no more, and so cannot take them over."""
+    if maker.covers(made) and made.covers(below):
+        assert maker.admin or not (maker.exceeds(maker) or made.exceeds(maker) or below.exceeds(maker))
+    assert one_way(maker, made) == (maker.exceeds(made) and not maker.admin)
+
+
+def one_way(one, other):
+    return not one.admin and allowed(one) > allowed(other)
+
+
 @given(some)
 def test_admin_covers_everything_and_everything_covers_nothing(one):
-    assert ADMIN.covers(one) and one.covers(Permissions())
+    assert ADMIN.covers(one) and ADMIN.exceeds(one) and one.covers(Permissions())
     assert one.admin or not one.covers(ADMIN)
 
 

@@ -220,7 +220,7 @@ class Service:
     def set_password(self, identity: Identity, name: str, password: str, old: str | None = None) -> dict[str, Any]:
         """Change a password; all logins but the one that asks end.
 
-        :param old: needed by who changes their own; a key that was found must not be worth an account.
+        :param old: needed by who changes their own.
         """
         own = _is_own(identity, name) and not is_admin(identity)
         user = self._known_user(name) if own else self._managed(identity, name)
@@ -266,11 +266,15 @@ class Service:
         return found
 
     def _managed(self, identity: Identity, name: str) -> User:
-        """Return a user whom *identity* may change: one who may do no more than itself."""
+        """Return a user whom *identity* may change: one who may do less.
+
+        With as much it might be a key that comes from that very user's login, or from a user who was made with one: a
+        key that was found must not be worth an account.
+        """
         _needs_users(identity)
         user = self._known_user(name)
-        if not _own(identity).covers(user.allowed):
-            raise Forbidden(f"{identity} cannot change a user who may do more than it may itself")
+        if not _own(identity).exceeds(user.allowed):
+            raise Forbidden(f"{identity} cannot change a user who may do as much as itself, or more")
         return user
 
 

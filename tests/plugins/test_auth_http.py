@@ -329,6 +329,51 @@ def test_who_may_make_users_makes_none_that_are_stronger(node):
         node(method, path, body, key).assert_problem(403, "forbidden")
 
 
+#: What a user has who may make others of the same kind.
+POWERFUL = {"create_key": True, "create_user": True, "manage": ["shop"]}
+
+
+def changes(user):
+    """Return what takes a user's account away from them."""
+    return (
+        ("PUT", f"/users/{user}/password", {"password": "another one"}),
+        ("PUT", f"/users/{user}/key", {"permissions": {}}),
+        ("DELETE", f"/users/{user}", None),
+    )
+
+
+def test_a_login_that_was_found_is_worth_no_account(node):
+    """Neither with the key itself nor with anything that can be made with it, however far down."""
+    node.service.create_user(LOCAL, "ann", PASSWORD, 1, POWERFUL)
+    ann = node.login("ann", PASSWORD).json["api_key"]
+    sub = node("POST", "/keys", {"permissions": POWERFUL}, ann).json["api_key"]
+    below = node("POST", "/keys", {"permissions": POWERFUL}, sub).json["api_key"]
+    found = [ann, sub, below]
+    for maker, name in ((ann, "bob"), (below, "eve")):
+        assert (
+            node("POST", "/users", {"username": name, "password": PASSWORD, "permissions": POWERFUL}, maker).status
+            == 201
+        )
+        found.append(node.login(name, PASSWORD).json["api_key"])
+    for key in found:
+        for method, path, body in changes("ann"):
+            node(method, path, body, key).assert_problem(403, "forbidden")
+    assert node.login("ann", PASSWORD).status == 200
+    # She may still change it herself, and who may do more may, too.
+    own = {"password": "another one", "old_password": PASSWORD}
+    node("PUT", "/users/ann/password", own, sub).assert_problem(403, "forbidden")
+    assert node("PUT", "/users/ann/password", own, ann).status == 200
+    more = node.key(**{**POWERFUL, "manage": ["*"]})
+    assert node("PUT", "/users/ann/password", {"password": PASSWORD}, more).status == 200
+
+
+@pytest.mark.parametrize("change", range(3))
+def test_who_may_do_less_can_be_changed(node, change):
+    node.service.create_user(LOCAL, "ann", PASSWORD, 1, {"read": ["web"]})
+    method, path, body = changes("ann")[change]
+    assert node(method, path, body, node.key(create_user=True, read=["web"])).status == 200
+
+
 # -- tickets --------------------------------------------------------------------------------------
 
 
