@@ -26,7 +26,10 @@ def run(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str
 
 
 class Lookupd:
-    """A gaffer_lookupd that ends with the block."""
+    """A gaffer_lookupd that ends with the block.
+
+    Nodes may be silent for a minute, so that a busy machine makes none of them expire; *args* may say otherwise.
+    """
 
     def __init__(self, folder: Path, *args: str, port: int | None = None, name: str = "lookupd") -> None:
         self.folder, self.args = folder, args
@@ -40,7 +43,7 @@ class Lookupd:
         """Start it and wait until it answers."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, "--bind", f"127.0.0.1:{self.port}", "--ping-interval", "0.5", *self.args],
+                [*COMMAND, "--bind", f"127.0.0.1:{self.port}", "--ping-interval", "20", *self.args],
                 cwd=self.folder,
                 env=environment(self.folder),
                 stdin=subprocess.DEVNULL,

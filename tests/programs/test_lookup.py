@@ -204,18 +204,18 @@ def test_a_program_runs_an_operation_on_the_nodes_of_a_job(place):
             cluster.run(lambda server: None, on="node-9", job="web")
 
 
-def test_a_node_that_is_lost_expires_and_returns_by_itself(place):
-    (a, b), nodes = place
-    pause(nodes[2])
-    try:
-        for lookupd in (a, b):
-            eventually(lambda lookupd=lookupd: lookupd.nodes() == ["node-1", "node-2"])
-    finally:
-        resume(nodes[2])
-    for lookupd in (a, b):
-        eventually(lambda lookupd=lookupd: len(lookupd.client.find_job("web")["sources"]) == 3)
-    assert nodes[2].get("/health")["plugins"]["lookup"]["ok"]
-    assert "node-3 was silent for 1.5 seconds and is given up" in a.logged("silent")
+def test_a_node_that_is_lost_expires_and_returns_by_itself(tmp_path):
+    with Lookupd(tmp_path, "--ping-interval", "0.5") as lookupd, make_node(tmp_path, "n", [lookupd]) as node:
+        node.start()
+        eventually(lambda: [job["name"] for job in lookupd.client.jobs()] == ["default.web"])
+        pause(node)
+        try:
+            eventually(lambda: lookupd.nodes() == lookupd.client.jobs() == [])
+        finally:
+            resume(node)
+        eventually(lambda: [one["sources"][0]["pids"] for one in lookupd.client.jobs()] == [[1]])
+        assert node.get("/health")["plugins"]["lookup"]["ok"]
+        assert "n was silent for 1.5 seconds and is given up" in lookupd.logged("silent")
 
 
 def test_a_lookupd_that_dies_is_found_again_and_hurts_nobody(tmp_path):

@@ -7,7 +7,10 @@ import signal
 import threading
 import time
 import urllib.request
-from base64 import b64encode
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,18 +18,20 @@ from gaffer.errors import GafferError, NotFound
 from gaffer.httpclient import LookupServer
 
 from .etcd import Etcd
-from .gafferd import eventually
+from .gafferd import PATIENCE, Gafferd, eventually
 from .lookupd import Lookupd, make_node, pause, resume
 
 #: How long answers may be delayed by whatever dies, in seconds.
 LIMIT = 5.0
+#: How often that is tried. A busy machine may hold up anything once; what takes too long by itself does so each time.
+TRIES = 3
 
 
 class Witness:
     """Asks a lookupd all the time where a job is; notes what is missing, and what takes long."""
 
     def __init__(self, url: str, nodes: int) -> None:
-        self._client = LookupServer(url, timeout=LIMIT)
+        self._client = LookupServer(url, timeout=PATIENCE)
         self._nodes = nodes
         self.asked = 0
         self.wrong: list[str] = []
@@ -67,13 +72,19 @@ def has_job(lookupd: Lookupd, name: str) -> bool:
     return any(job["name"] == name for job in lookupd.client.jobs())
 
 
-def within(seconds: float, check) -> float:
-    """Return how long it took until *check* was true."""
+def took(check: Callable[[], Any]) -> float:
+    """Return how many seconds it took until *check* was true."""
     began = time.monotonic()
     eventually(check)
-    took = time.monotonic() - began
-    assert took < seconds, f"it took {took:.1f} s"
-    return took
+    return time.monotonic() - began
+
+
+def within_limit(measure: Callable[[], float]) -> None:
+    """Do something that may take no longer than :data:`LIMIT`; *measure* returns how many seconds it took."""
+    delays: list[float] = []
+    while not delays or delays[-1] >= LIMIT:
+        assert len(delays) < TRIES, f"it took {delays} seconds"
+        delays.append(measure())
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +93,19 @@ def etcd(tmp_path_factory):
         yield cluster
 
 
-def lookupd(folder, etcd, name) -> Lookupd:
-    return Lookupd(folder, "--registry", etcd.url, "--ping-interval", "1", name=name)
+def lookupd(folder: Path, etcd: Etcd, name: str, ping: float = 20.0) -> Lookupd:
+    return Lookupd(folder, "--registry", etcd.url, "--ping-interval", str(ping), name=name)
+
+
+def held(etcd: Etcd, holder: str) -> int:
+    """Return how many records in etcd are one lookupd's."""
+    found = etcd.ask("kv/range", key=b"/gaffer/", range_end=b"/gaffer0", keys_only=True)
+    return sum(b64decode(one["key"]).endswith(holder.encode()) for one in found.get("kvs", ()))
 
 
 def test_lookupds_answer_the_same_and_each_may_die(etcd, tmp_path):
-    with lookupd(tmp_path, etcd, "a") as a, lookupd(tmp_path, etcd, "b") as b:
+    # Nodes are given up after six seconds: shorter, and a busy machine could do that to any of them.
+    with lookupd(tmp_path, etcd, "a", 2) as a, lookupd(tmp_path, etcd, "b", 2) as b:
         nodes = [
             make_node(tmp_path, "only-a", [a]),
             make_node(tmp_path, "only-b", [b]),
@@ -105,12 +123,20 @@ def test_lookupds_answer_the_same_and_each_may_die(etcd, tmp_path):
                 gone = next(event for event in watching if event["event"] == "remove_node")
             assert gone["node_info"]["name"] == "only-a"
             assert eventually(lambda: b.nodes() == ["both", "only-b"])
+            holder = a.client.health()["registry"]["id"]
+            assert held(etcd, holder) == 1
             with Witness(b.url, 2) as witness:
                 a.kill()
-                time.sleep(4)  # longer than a lease: what only "a" wrote is gone by now
-            assert witness.asked > 20 and witness.wrong == []
+                eventually(lambda: held(etcd, holder) == 0)  # its leases have ended: what only "a" wrote is gone by now
+            assert witness.asked > 10 and witness.wrong == []
             a.start()
-            assert within(LIMIT, lambda: a.nodes() == ["both", "only-b"])
+
+            def restart() -> float:
+                a.kill()
+                a.start()
+                return took(lambda: a.nodes() == ["both", "only-b"])
+
+            within_limit(restart)
             pause(nodes[1])
             eventually(lambda: a.nodes() == b.nodes() == ["both"])
             resume(nodes[1])
@@ -122,31 +148,36 @@ def test_any_member_may_die(etcd, tmp_path, how):
     with lookupd(tmp_path, etcd, "a") as a, lookupd(tmp_path, etcd, "b") as b, make_node(tmp_path, "n", [a]) as node:
         node.start()
         eventually(lambda: sources(a) == sources(b) == 1)
-        # The member that both are asking: the worst one to lose.
-        asked = b.client.health()["registry"]["member"]
-        number = next(n for n, (port, _) in enumerate(etcd.ports) if asked.endswith(f":{port}"))
-        with Witness(a.url, 1) as first, Witness(b.url, 1) as second:
-            etcd.kill(number, how)
-            took = _load_and_see(node, b)
-            time.sleep(1)
-        assert first.wrong == second.wrong == []
-        assert max(first.slowest, second.slowest, took) < LIMIT
-        if how == signal.SIGKILL:
-            etcd.start(number)
-        else:
-            etcd.kill(number, signal.SIGCONT)
-        eventually(lambda: etcd.healthy(number))
-        within(LIMIT, lambda: a.client.nodes() == b.client.nodes() and a.client.stale is b.client.stale is None)
+        within_limit(lambda: lose_a_member(etcd, a, b, node, how))
 
 
-def _load_and_see(node, b) -> float:
-    """Load a job and return how long it took until the other lookupd knew it."""
-    body = json.dumps({"name": "late", "cmd": "sleep 600"}).encode()
+def lose_a_member(etcd: Etcd, a: Lookupd, b: Lookupd, node: Gafferd, how: signal.Signals) -> float:
+    """Lose the member that both ask, the worst one, and get it back; returns how long the longest answer took."""
+    asked = b.client.health()["registry"]["member"]
+    number = next(n for n, (port, _) in enumerate(etcd.ports) if asked.endswith(f":{port}"))
+    job = f"late-{time.monotonic_ns()}"
+    with Witness(a.url, 1) as first, Witness(b.url, 1) as second:
+        etcd.kill(number, how)
+        load(node, job)
+        known = took(lambda: has_job(b, f"default.{job}"))
+        time.sleep(1)
+    if how == signal.SIGKILL:
+        etcd.start(number)
+    else:
+        etcd.kill(number, signal.SIGCONT)
+    assert first.wrong == second.wrong == []
+    eventually(lambda: etcd.healthy(number))
+    eventually(lambda: a.client.nodes() == b.client.nodes() and a.client.stale is b.client.stale is None)
+    return max(first.slowest, second.slowest, known)
+
+
+def load(node: Gafferd, job: str) -> None:
+    """Load a job on a node."""
+    body = json.dumps({"name": job, "cmd": "sleep 600"}).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{node.port}/jobs/default", body, {"Content-Type": "application/json"}
     )
-    urllib.request.urlopen(request).close()
-    return within(LIMIT, lambda: has_job(b, "default.late"))
+    urllib.request.urlopen(request, timeout=PATIENCE).close()
 
 
 def test_without_etcd_answers_are_stale_and_say_so(tmp_path):
@@ -159,19 +190,25 @@ def test_without_etcd_answers_are_stale_and_say_so(tmp_path):
         eventually(lambda: a.nodes() == ["n"])
         assert a.client.stale["seconds"] > 0 and a.client.health()["ok"] is False
         with etcd:
-            within(LIMIT, lambda: _reason(a) is None)
+            eventually(lambda: _reason(a) is None)
             assert a.nodes() == ["n"]
             _put(etcd, "/gaffer/lookupd/nodes/x/y", b"nonsense")
             _put(etcd, "/gaffer/lookupd/nodes/x/y/z", b"nonsense")
             with lookupd(tmp_path, etcd, "b") as b:
                 eventually(lambda: b.nodes() == ["n"])
                 assert b.client.health()["registry"]["refused"] == 2
-                etcd.kill(0)
-                eventually(lambda: _reason(b))
-                assert b.nodes() == ["n"], "what was known is still said"
-                etcd.start(0)
-                within(LIMIT, lambda: _reason(b) is None)
-                assert b.nodes() == ["n"]
+
+                def outage() -> float:
+                    etcd.kill(0)
+                    eventually(lambda: _reason(b))
+                    assert b.nodes() == ["n"], "what was known is still said"
+                    etcd.start(0)
+                    eventually(lambda: etcd.healthy(0))
+                    delay = took(lambda: _reason(b) is None)
+                    assert b.nodes() == ["n"]
+                    return delay
+
+                within_limit(outage)
 
 
 def _reason(lookupd: Lookupd) -> str | None:

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,9 +107,7 @@ def test_a_node_behind_a_cut_cable_expires_and_returns_by_itself(hosts, tmp_path
         eventually(client.ping)
         eventually(lambda: [node["name"] for node in client.nodes()] == ["far"])
         hosts.cable("down")
-        began = time.monotonic()
         eventually(lambda: client.nodes() == [])
-        assert 1.0 < time.monotonic() - began < 5.0
         assert node.poll() is None
         hosts.cable("up")
         eventually(lambda: [one["sources"][0]["pids"] for one in client.jobs()] == [[1]])
