@@ -81,7 +81,7 @@ def test_commands_that_are_not_typed_have_at_least_the_right_options(block):
         elif program == "python":
             assert (ROOT / words[0]).is_file(), line
         else:
-            assert program in ("ssh", "pip"), line
+            assert program in ("export", "ssh", "pip"), line
 
 
 def test_every_block_has_a_language_that_is_tested():
