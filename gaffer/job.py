@@ -129,6 +129,7 @@ class Job:
         "wanted",
         "copies",
         "extras",
+        "asked",
         "restarts",
         "last_exit",
         "last_exit_info",
@@ -153,6 +154,8 @@ class Job:
         self.copies: dict[int, Copy] = {}
         #: Committed processes by pid.
         self.extras: dict[int, Copy] = {}
+        #: Pids that committed processes will have for whom somebody waits.
+        self.asked: set[int] = set()
         self.restarts = 0
         self.last_exit: Any = None
         #: The same as JSON shows it.
@@ -181,6 +184,11 @@ class Job:
         for copy in list(self.extras.values()):
             if copy.process is not None:
                 yield copy
+
+    @property
+    def out(self) -> int:
+        """How many committed processes there are, or are about to be."""
+        return len(self.extras.keys() | self.asked)
 
     def find(self, pid: int) -> Copy | None:
         """Return the copy whose process has *pid*."""

@@ -468,8 +468,13 @@ class Manager(Processes):
         if not self.active:
             raise Unavailable(f"gaffer is {self.state}; nothing can be committed")
         pid, started = self.engine.next_pid(), AsyncResult()
-        self.engine.submit(job, messages.Commit(pid, more or None, patience or None, answer=started.set))
-        error = started.get()
+        job.asked.add(pid)
+        try:
+            self.hooks.ask("gaffer_before_commit", job=job)
+            self.engine.submit(job, messages.Commit(pid, more or None, patience or None, answer=started.set))
+            error = started.get()
+        finally:
+            job.asked.discard(pid)
         if error is not None:
             raise error if isinstance(error, Conflict) else Unavailable(str(error))
         return pid

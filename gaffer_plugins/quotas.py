@@ -24,8 +24,8 @@ _COUNT = Int(1, 100_000)
 #: Option, default and help.
 OPTIONS = (
     ("max_session_jobs", 1000, "jobs that one session may have; what the configuration says is never refused"),
-    ("max_job_processes", 1000, "processes that one job may be scaled to"),
-    ("max_session_processes", 2000, "processes that the jobs of one session together may be scaled to"),
+    ("max_job_processes", 1000, "processes that one job may be scaled to, committed ones included"),
+    ("max_session_processes", 2000, "the same for the jobs of one session together"),
 )
 #: What the configuration asks for is granted.
 _TRUSTED = ("config", "reload")
@@ -84,12 +84,19 @@ class QuotasPlugin(Plugin):
         """Refuse too many processes; fewer than there are is always fine."""
         if self._manager is not None and count > job.wanted:
             same = [one for one in self._manager.all_jobs() if one.name.session == job.name.session and one is not job]
-            self._check(job.name, count, same)
+            self._check(job.name, count + job.out, same)
+
+    @hookimpl
+    def gaffer_before_commit(self, job: Job) -> None:
+        """Refuse an extra process too many."""
+        if self._manager is not None:
+            same = [one for one in self._manager.all_jobs() if one.name.session == job.name.session and one is not job]
+            self._check(job.name, job.wanted + job.out, same)
 
     def _check(self, name: Any, count: int, others: Iterable[Job]) -> None:
         most = self._limits["max_job_processes"]
         if count > most:
             raise Veto(f"job {name} may have {most} processes, not {count}; max_job_processes says so")
-        total, most = count + sum(job.wanted for job in others), self._limits["max_session_processes"]
+        total, most = count + sum(job.wanted + job.out for job in others), self._limits["max_session_processes"]
         if total > most:
             raise Veto(f"session {name.session} may have {most} processes, not {total}; max_session_processes says so")

@@ -121,6 +121,13 @@ def scenario(folder: Path) -> Recorder:
     wait_until(lambda: len(manager.pids("web")) == 1)
     run.settled()
 
+    recorder.step("an extra process is committed, and stopped")
+    extra = manager.commit("web")
+    run.settled()
+    manager.stop_process(extra)
+    wait_until(lambda: extra not in manager.running)
+    run.settled()
+
     recorder.step("somebody looks")
     with pytest.raises(gaffer.errors.NotFound):
         manager.stats("web"), manager.process_stats(manager.pids("web")[0])

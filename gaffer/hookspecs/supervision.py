@@ -71,6 +71,24 @@ def gaffer_before_scale(job: Job, count: int) -> int | None:
 
 
 @hookspec
+def gaffer_before_commit(job: Job) -> None:
+    """[ASK] Refuse an extra process of a job.
+
+    When: somebody commits one; ``job.out`` counts it already, with those that live or were asked for.
+    May: ``raise gaffer.Veto("reason")``.
+    Returns: nothing.
+    On exception: refused, nothing is started.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_before_commit(job):
+            if job.out > 4:
+                raise gaffer.Veto("four at a time")
+    """
+
+
+@hookspec
 def gaffer_job_loaded(job: Job) -> None:
     """[TELL] A job was loaded; event ``create``.
 

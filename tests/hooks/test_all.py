@@ -123,6 +123,7 @@ def drive(manager: Any, spawner: Any, http: HttpPlugin) -> None:
     manager.scale("web", "=2")
     settle(manager)
     manager.scale("web", "=1")
+    manager.commit("web")
     manager.update({"name": "web", "cmd": "serve -v"})
     settle(manager)
     manager.stats("web")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 import gaffer
-from gaffer.errors import InvalidConfig
+from gaffer.errors import InvalidConfig, PluginError
 from gaffer.testing import settle
 
 from .conftest import Plugin
@@ -60,6 +60,25 @@ def test_gaffer_before_scale(running):
     with pytest.raises(gaffer.Veto, match="plugin own: enough"):
         manager.scale("web", 1)
     assert manager.job("web").wanted == 0
+
+
+def test_gaffer_before_commit(running, gaffer_spawner):
+    def most(job):
+        if job.out > 1:
+            raise gaffer.Veto("one at a time")
+
+    plugin = Plugin("own", gaffer_before_commit=most)
+    manager = running(plugin)
+    assert manager.commit("web") in manager.running
+    with pytest.raises(gaffer.Veto, match="plugin own: one at a time"):
+        manager.commit("web")
+    job = manager.job("web")
+    assert plugin.of("gaffer_before_commit") == [{"job": job}, {"job": job}]
+    assert (job.out, len(gaffer_spawner.alive)) == (1, 2)
+    plugin.answers["gaffer_before_commit"] = OSError("no")
+    with pytest.raises(PluginError, match="own"):
+        manager.commit("web")
+    assert job.out == 1
 
 
 def test_gaffer_before_spawn(running, gaffer_spawner):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gevent
 import pytest
 
 import gaffer
@@ -80,6 +81,27 @@ def test_processes_of_a_session_are_bounded(start):
     with pytest.raises(gaffer.Veto, match=sentence):
         manager.scale("a", "+1")
     assert manager.scale("a", "=0") == 0 and manager.scale("b", "=5") == 5
+
+
+def test_committed_processes_count(start):
+    manager = start("[gaffer]\nmax_job_processes = 3\nmax_session_processes = 4\n")
+    load(manager, "a", numprocesses=1)
+    load(manager, "b", numprocesses=1)
+    # All at once: none of them has a process yet when the next one is asked about.
+    asked = [gevent.spawn(manager.commit, "a") for _ in range(9)]
+    gevent.joinall(asked)
+    pids = [one.value for one in asked if one.successful()]
+    assert len(pids) == 2 and {str(one.exception) for one in asked if not one.successful()} == {
+        "plugin quotas: job a may have 3 processes, not 4; max_job_processes says so"
+    }
+    with pytest.raises(gaffer.Veto, match="job a may have 3 processes, not 4"):
+        manager.scale("a", "+1")
+    for change in (lambda: manager.commit("b"), lambda: manager.scale("b", "+1"), lambda: load(manager, "c")):
+        with pytest.raises(gaffer.Veto, match="session default may have 4 processes, not 5"):
+            change()
+    manager.stop_process(pids[0])
+    wait_until(lambda: manager.info("a")["running_out"] == 1)
+    assert manager.commit("b") in manager.running
 
 
 def test_the_configuration_is_not_bounded_and_what_is_there_may_stay(start):
