@@ -32,17 +32,26 @@ class Merger:
     def __init__(self) -> None:
         self._known: dict[str, dict[Fact, Event]] = {}
         self._fresh: dict[str, dict[Fact, Event]] = {}
+        self._lost: set[str] = set()
 
     def begin(self, source: str) -> None:
         """A lookupd is going to tell its state."""
         self._fresh[source] = {}
+        self._lost.discard(source)
+
+    def lose(self, source: str) -> None:
+        """A lookupd is lost: what others know is theirs; the rest is over if it does not tell it when it is back."""
+        self._lost.add(source)
+        self._fresh.pop(source, None)
+        known = self._known.pop(source, {})
+        self._known[source] = {fact: event for fact, event in known.items() if not self._is_known(fact)}
 
     def feed(self, source: str, event: Event) -> list[Event]:
         """Take an event; returns what counts of it."""
         kind = event["event"]
         if kind == "ready":
             return self._ready(source)
-        if kind == "gap" or "node_info" not in event:
+        if "node_info" not in event:
             return []
         if kind not in _REMOVALS and kind not in _REMOVERS:
             return [event] if self._first(source) else []
@@ -73,7 +82,7 @@ class Merger:
         return any(fact in known for known in self._known.values())
 
     def _first(self, source: str) -> bool:
-        return source not in self._fresh and source == min(self._known, default=source)
+        return source not in self._fresh and source == min(self._known.keys() - self._lost, default=source)
 
 
 def _fact(event: Mapping[str, Any]) -> Fact:
@@ -97,7 +106,11 @@ def follow(cluster: Cluster, state: bool, problem: Callable[[str], Any]) -> Iter
         source, event = heard.get()
         if isinstance(event, GafferError):
             waiting.discard(source.uri)
+            merger.lose(source.uri)
             problem(f"{event}; trying again")
+            continue
+        if event["event"] == "gap":
+            problem(f"{event.get('lost')} events of {source.uri} came too fast and are lost; it tells its state again")
             continue
         if event["event"] == "begin":
             merger.begin(source.uri)
@@ -118,6 +131,8 @@ def _listen(one: LookupServer, heard: queue.Queue[tuple[LookupServer, Event | Ga
                 lost = False
                 for event in watch:
                     heard.put((one, event))
+                    if event["event"] == "gap":
+                        break
         except GafferError as error:
             if not lost:
                 heard.put((one, error))

@@ -61,6 +61,7 @@ class Etcd:
             member.session.verify = place.cacert or _system_authorities()
             self._members.append(member)
         self._chosen = 0
+        self._answered = False
         self._place = place
         self._turn = BoundedSemaphore(1)
 
@@ -130,9 +131,10 @@ class Etcd:
         try:
             answer = member.post(member.get_url(path), json=body)
         except self._errors as error:
-            raise explain(member.base_url, error) from None
+            raise explain(member.base_url, error, self._answered) from None
         if not isinstance(answer, dict):
             raise EtcdError(f"what answers at {member.base_url} is not etcd")
+        self._answered = True
         return answer
 
     # -- what a registry does -------------------------------------------------------------------
@@ -194,7 +196,7 @@ class Etcd:
             for line in _lines(response.iter_content(chunk_size=None)):
                 yield _changes(json.loads(line), member.base_url)
         except self._errors as error:
-            raise explain(member.base_url, error) from None
+            raise explain(member.base_url, error, self._answered) from None
         finally:
             if response is not None:
                 response.close()

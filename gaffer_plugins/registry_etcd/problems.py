@@ -28,9 +28,16 @@ class LoginNeeded(EtcdError):
 
 #: Parts of sentences of etcd that mean that a login, or another one, would help.
 _LOGIN = ("user name is empty", "invalid auth token", "auth store is old")
-#: How a TLS server that does not like our certificate ends: which of them is seen is a matter of microseconds.
-_UNLIKED = ("alert", "eof occurred", "connection reset", "broken pipe")
-_CERTIFICATE = "it closed the connection: it wants a certificate, does not accept ours, or speaks no TLS"
+#: etcd's gateway has lost etcd: what speaks JSON in there is a client, too, with the server's certificate.
+_GATEWAY = "connection closed"
+_DISTRUST = "it does not let in its own JSON gateway: its trusted-ca-file has to trust its cert-file"
+#: How a connection may end from the other side: which of them is seen is a matter of microseconds.
+_ENDED = ("alert", "eof occurred", "connection reset", "broken pipe", "without response", "ended prematurely", _GATEWAY)
+#: What that may mean if it never went better, of a member that is asked with TLS and without.
+_CAUSES = {
+    True: ": it wants a certificate, does not accept ours, or speaks no TLS",
+    False: "; if it speaks TLS only: tls=1, or cacert=FILE",
+}
 #: What is looked for in lower case, and what is said then; the first one that is found counts.
 _WORDS = (
     ("refused", "connection refused"),
@@ -38,20 +45,17 @@ _WORDS = (
     ("certificate verify failed", "its certificate is not accepted"),
     ("wrong version number", "it speaks no TLS, and should be asked without tls=1 and cacert"),
     ("http request to an https server", "it speaks TLS only: tls=1, or cacert=FILE"),
-    ("closed connection without response", "it closed the connection; if it speaks TLS only: tls=1, or cacert=FILE"),
-    ("ended prematurely", "it closed the connection"),
     ("invalid user id or password", "it does not know this user with this password"),
     ("permission denied", "this user may not read and write all below the prefix"),
-    # What speaks JSON in etcd is a client of etcd's, too, with the server's certificate.
-    ("connection closed", "it does not let in its own JSON gateway: its trusted-ca-file has to trust its cert-file"),
     ("no leader", "the cluster has no leader"),
 )
 
 
-def explain(url: str, error: BaseException) -> EtcdError:
+def explain(url: str, error: BaseException, before: bool = False) -> EtcdError:
     """Return the error for what a library has raised.
 
     :param url: the member's.
+    :param before: it has answered before, so that what is configured is right.
     """
     detail = str(getattr(error, "detail_text", "") or error)
     lowered = detail.lower()
@@ -62,8 +66,11 @@ def explain(url: str, error: BaseException) -> EtcdError:
     for sign, words in _WORDS:
         if sign in lowered:
             return EtcdError(f"etcd at {url}: {words}{_reason(detail)}")
-    if url.startswith("https:") and any(sign in lowered for sign in _UNLIKED):
-        return EtcdError(f"etcd at {url}: {_CERTIFICATE}")
+    if _GATEWAY in lowered and not before:
+        return EtcdError(f"etcd at {url}: {_DISTRUST}")
+    if any(sign in lowered for sign in _ENDED):
+        cause = "" if before else _CAUSES[url.startswith("https:")]
+        return EtcdError(f"etcd at {url}: it closed the connection{cause}")
     return EtcdError(f"etcd at {url}: {type(error).__name__}: {detail[:200]}")
 
 

@@ -1,9 +1,14 @@
 """gaffer.cli.lookupwatch: several lookupds watched as one; gaffer.cli.fanout: what belongs to whom."""
 
+import contextlib
+import threading
+from types import SimpleNamespace
+
 import pytest
 
+from gaffer.cli import lookupwatch
 from gaffer.cli.fanout import take_on
-from gaffer.cli.lookupwatch import Merger
+from gaffer.cli.lookupwatch import Merger, follow
 
 
 def event(kind, node="n", name=None, pid=None):
@@ -46,7 +51,44 @@ def test_changes_of_a_node_are_told_by_one_of_them():
     state(merger, "b", ADD)
     assert merger.feed("b", event("identify")) == []
     assert merger.feed("a", event("identify")) == [event("identify")]
-    assert merger.feed("a", {"event": "gap", "lost": 3}) == []
+    merger.lose("a")
+    assert merger.feed("b", event("identify")) == [event("identify")], "nobody else can tell it"
+    state(merger, "a", ADD)
+    assert merger.feed("b", event("identify")) == []
+
+
+def test_who_is_lost_keeps_nothing_back_that_others_tell():
+    merger = Merger()
+    only = event("add_node", "m")
+    state(merger, "a", ADD, only)
+    state(merger, "b", ADD)
+    merger.lose("a")
+    assert merger.feed("b", REMOVE) == [REMOVE]
+    assert merger.feed("b", ADD) == [ADD]
+    assert merger.feed("b", only) == [], "it was never taken back"
+    assert merger.feed("b", event("remove_node", "m")) == []
+    assert state(merger, "a", ADD) == [event("remove_node", "m")]
+
+
+class Source:
+    """A lookupd that tells what it is given, one connection after the other; then it waits."""
+
+    def __init__(self, uri, *connections):
+        self.uri, self._connections = uri, iter(connections)
+
+    def watch(self, state):
+        return contextlib.nullcontext(next(self._connections, None) or iter(threading.Event().wait, None))
+
+
+def test_what_came_too_fast_is_told_and_found_out(monkeypatch):
+    monkeypatch.setattr(lookupwatch, "PAUSE", 0.0)
+    one, two = event("add_job", name="s.a"), event("add_job", name="s.b")
+    source = Source("u", [ADD, one, READY, {"event": "gap", "lost": 2}, READY], [ADD, two, READY])
+    cluster = SimpleNamespace(ask=lambda question: None, lookups=[source])
+    told = []
+    events = follow(cluster, True, told.append)
+    assert [next(events) for _ in range(4)] == [ADD, one, two, event("remove_job", name="s.a")]
+    assert told == ["2 events of u came too fast and are lost; it tells its state again"]
 
 
 @pytest.mark.parametrize(
