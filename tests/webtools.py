@@ -152,4 +152,5 @@ def connection(family: int = socket.AF_INET, peer: Any = ("127.0.0.1", 40000), l
     made = Connection.__new__(Connection)
     made.sock, made.family, made.peer, made.local = None, family, peer, local
     made.secure, made.permitted, made.permitted_by, made.policy = False, None, None, Policy()
+    made.uid = None
     return made

@@ -69,8 +69,8 @@ def gaffer_command_run(
     handler answers, whatever it came by. ``command`` is the command's name, or
     the route, such as ``POST /hello``; ``permission`` what it needs; ``args`` has
     no secrets in it; ``identity`` is None for somebody who did not say who they
-    are, or a program of our own; ``origin`` is the other end's address, or
-    ``unix:uid=1000``; ``error`` is None if it was done.
+    are, or a program of our own; ``origin`` is the other end's address,
+    without keys with its user, ``127.0.0.1:40000 uid=1000``, or ``unix:uid=1000``; ``error`` is None if it was done.
     May: write it down; the error's sentence is a secret's best hiding place, so it is cleaned, too.
     Returns: nothing.
     On exception: logged and counted under the plugin's name.

@@ -56,6 +56,7 @@ class Connection:
         "policy",
         "secure",
         "sock",
+        "uid",
         "websockets",
     )
 
@@ -80,6 +81,8 @@ class Connection:
         self.websockets: Places | None = None
         #: Watches over the time that the answer takes.
         self.due: Due | None = None
+        #: Whose process the other end is, where that was asked of the kernel; see :mod:`.guard`.
+        self.uid: int | None = None
         self.permitted: str | None = None
         self.permitted_by: Any = None
 

@@ -70,14 +70,18 @@ def _ticket(environ: Mapping[str, Any]) -> str | None:
 
 
 def origin_of(environ: Mapping[str, Any] | None) -> str:
-    """Return where a request comes from: ``127.0.0.1:40000``, ``[::1]:40000`` or ``unix:uid=1000``."""
+    """Return where a request comes from: ``127.0.0.1:40000``, ``[::1]:40000`` or ``unix:uid=1000``.
+
+    Whose process of this machine it is, is added where it was asked: ``127.0.0.1:40000 uid=1000``.
+    """
     connection = (environ or {}).get("gaffer.connection")
     if connection is None:
         return ""
     if connection.family == socket.AF_UNIX:
         uid = unix_uid(connection.sock)
         return "unix" if uid is None else f"unix:uid={uid}"
-    return format_address(connection.peer[:2])
+    address = format_address(connection.peer[:2])
+    return address if connection.uid is None else f"{address} uid={connection.uid}"
 
 
 def identify(environ: dict[str, Any]) -> Identity | None:

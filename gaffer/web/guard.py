@@ -90,11 +90,13 @@ class Guard:
 
         :raises Forbidden: the process at the other end is neither our user's nor root's, or nobody can tell.
         """
-        if self._needs_key(connection) or self._lets_all_users_in(connection):
-            return
-        if connection is not None and self._is_far(connection):
+        if self._needs_key(connection) or connection is not None and self._is_far(connection):
             return
         uid = self._ask(connection.sock, connection.peer, connection.local) if connection is not None else None
+        if connection is not None:
+            connection.uid = uid  # for the audit log, also where everybody may come
+        if self._lets_all_users_in(connection):
+            return
         if uid is None:
             raise Forbidden(
                 f"the system does not tell whose process this is; start {self._program} with --require-key, "

@@ -107,6 +107,15 @@ def test_who_did_what_when_from_where_with_which_result(api, path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_without_keys_it_says_whose_process_it_was(start_api, tmp_path, path):
+    found = settings(tmp_path, f"audit_log = {path}\n")
+    api = start_api(AuditPlugin(), http=HttpPlugin(), settings=found)
+    api("DELETE", "/jobs/default/none")
+    (line,) = lines(path, 1)
+    address, _, uid = line["from"].partition(" ")
+    assert address.startswith("127.0.0.1:") and uid == f"uid={os.geteuid()}"
+
+
 def test_what_the_outermost_layer_refuses_is_recorded_too(api, path):
     assert ask(api, "POST", "/shutdown", "boss", Origin="https://evil.example").status == 403
     (line,) = lines(path, 1)

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from gaffer.web.gate import origin_of
 from gaffer.web.guard import Guard, is_loopback, is_own_origin
 from gaffer.web.rules import Policy, Rules, check_origin, clean_host
 from tests.webtools import call, connection
@@ -133,6 +134,16 @@ def test_the_kernel_is_asked_once_a_connection():
         assert call(guard, "GET", "/", HTTP_HOST="localhost", **{"gaffer.connection": via}).body == b"in"
     assert ask.times == 1
     call(guard, "GET", "/", HTTP_HOST="evil.example", **{"gaffer.connection": via}).assert_problem(421, "misdirected")
+
+
+@pytest.mark.parametrize("rules", [{}, {"local_users": True}])
+def test_who_it_was_is_known_afterwards(rules):
+    via = connection()
+    get(uid=OTHER, via=via, **rules)
+    assert via.uid == OTHER and origin_of({"gaffer.connection": via}) == f"127.0.0.1:40000 uid={OTHER}"
+    via = connection()
+    get(uid=OTHER, via=via, keys=True)
+    assert origin_of({"gaffer.connection": via}) == "127.0.0.1:40000"
 
 
 def test_a_refused_connection_stays_refused():
