@@ -17,7 +17,7 @@ sock.onopen = function () {
 sock.onmessage = function (message) {
   const said = JSON.parse(message.data);
   if (said.event === "gaffer:command_success") {
-    show("jobs: " + said.data.result.jobs.join(", "));
+    show(said.data.id === 1 ? "jobs: " + said.data.result.jobs.join(", ") : "done");
   } else if (said.event === "gaffer:event") {
     show(said.data.event);
   } else if (said.event === "gaffer:error") {
