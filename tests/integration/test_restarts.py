@@ -323,3 +323,12 @@ def test_a_process_that_answers_a_kill_through_gaffer_by_exiting_did_not_crash(m
         manager.kill(process.pid, "TERM")
     one(manager, watch, 4)
     assert not manager.job("web").copies[0].remembered().exits
+
+
+def test_the_last_process_of_a_burst_gets_the_processor_before_us(manager, monkeypatch):
+    """Linux leaves a new process behind its maker; without that turn it would wait for all that follows its start."""
+    turns = []
+    monkeypatch.setattr("os.sched_yield", lambda: turns.append(len(manager.running)))
+    manager.load(job("sleep 1000", numprocesses=10))
+    eventually(lambda: len(manager.running) == 10)
+    assert turns == [10]
