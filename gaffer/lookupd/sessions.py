@@ -149,7 +149,8 @@ class Session:
         return {"ping_interval": self._sessions.ping}
 
     def _ping(self, said: dict[str, Any]) -> None:
-        """It is alive; that it said anything is enough."""
+        """It is alive; that it said anything is enough, if it said who it is."""
+        self._known()
 
     def _register_job(self, said: dict[str, Any]) -> None:
         record, name = self._known(), _read_job(said)

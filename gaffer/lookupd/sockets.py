@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import Any, Callable, Mapping
 
 import gevent
@@ -30,32 +31,39 @@ def serve_node(websocket: WebSocket, sessions: Sessions) -> None:
     """Hear a node until it leaves, or is silent for too long."""
     session = Session(sessions, lambda reason: gevent.spawn(websocket.close, GOING_AWAY, reason))
     sessions.open += 1
+    begun = time.monotonic()
     try:
-        while _hear_one(websocket, session, sessions):
+        while _hear_one(websocket, session, sessions, begun):
             pass
     finally:
         sessions.open -= 1
         session.leave()
 
 
-def _hear_one(websocket: WebSocket, session: Session, sessions: Sessions) -> bool:
-    """Hear one message and answer it; returns whether there may be more."""
+def _hear_one(websocket: WebSocket, session: Session, sessions: Sessions, begun: float) -> bool:
+    """Hear one message and answer it; returns whether there may be more.
+
+    :param begun: when the connection was; whoever does not say who they are has so long for that in all.
+    """
+    patience = sessions.patience
+    known = session.record is not None
     try:
-        with gevent.Timeout(sessions.patience, _Silent):
+        with gevent.Timeout(patience if known else max(0.0, begun + patience - time.monotonic()), _Silent):
             message = websocket.receive()
         if message is None:
             return False
         answer = json.dumps(session.hear(message))  # while this waits for the registry, the node is not silent
-        with gevent.Timeout(sessions.patience, _Silent):
+        with gevent.Timeout(patience, _Silent):
             websocket.send(answer)
         return True
     except _Silent:
         pass
     sessions.expired += 1
-    who = session.record.info.name if session.record else "a connection that never said who it is"
-    log.warning("%s was silent for %g seconds and is given up", who, sessions.patience)
+    reason = f"silent for {patience:g} seconds" if known else f"did not say who it is within {patience:g} seconds"
+    who = session.record.info.name if session.record is not None else "a connection"
+    log.warning("%s was %s and is given up" if known else "%s %s and is given up", who, reason)
     session.leave()  # now: whoever is silent may not read, either, and closing takes a while
-    websocket.close(POLICY, f"silent for {sessions.patience:g} seconds")
+    websocket.close(POLICY, reason)
     return False
 
 

@@ -132,7 +132,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(desk, said, errno, words)
     assert desk.registry.state() == before and len(desk.backend.calls) == kept
 
 
-@pytest.mark.parametrize("type", ["REGISTER_JOB", "UNREGISTER_JOB", "REGISTER_PROCESS", "UNREGISTER_PROCESS"])
+@pytest.mark.parametrize("type", ["PING", "REGISTER_JOB", "UNREGISTER_JOB", "REGISTER_PROCESS", "UNREGISTER_PROCESS"])
 def test_who_has_not_said_who_it_is_registers_nothing(desk, type):
     assert desk.connect().refused(type, job_name="web", pid=1) == (403, "who are you? send IDENTIFY first")
     assert desk.registry.nodes == {}

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from gaffer.httpclient.sockets import Socket
 from tests.docs.reading import DOCS, code_blocks, tidied
 
 from .gafferd import eventually, free_port
-from .lookupd import COMMAND, Lookupd, make_node, pause, resume, run
+from .lookupd import COMMAND, Lookupd, Talker, make_node, pause, resume, run
 from .test_endpoints import make_certificate
 from .tour import Step, steps
 
@@ -216,6 +217,16 @@ def test_a_node_that_is_lost_expires_and_returns_by_itself(tmp_path):
         eventually(lambda: [one["sources"][0]["pids"] for one in lookupd.client.jobs()] == [[1]])
         assert node.get("/health")["plugins"]["lookup"]["ok"]
         assert "n was silent for 1.5 seconds and is given up" in lookupd.logged("silent")
+
+
+def test_who_never_says_who_it_is_cannot_stay_by_talking(tmp_path):
+    with Lookupd(tmp_path, "--ping-interval", "0.5") as lookupd, Talker(lookupd) as stranger:
+        with pytest.raises((AssertionError, Disconnected)):
+            while True:
+                assert stranger.say("PING")["errno"] == 403
+                time.sleep(0.1)
+        assert lookupd.logged("a connection did not say who it is within 1.5 seconds and is given up")
+        eventually(lambda: lookupd.client.health()["connections"] == 0)
 
 
 def test_a_lookupd_that_dies_is_found_again_and_hurts_nobody(tmp_path):
