@@ -122,10 +122,10 @@ def test_pages_of_strangers_may_not(page, gafferd, other, transport):
 def test_the_page_in_the_documentation(page, gafferd):
     """``docs/examples/live``, as its page tells to install it."""
     problems = []
-    page.on("pageerror", problems.append)
+    page.on("pageerror", lambda problem: problems.append(problem.message))
     page.goto(f"http://127.0.0.1:{gafferd.port}/_plugin/live/")
     page.wait_for_selector('#said:has-text("jobs:")')
     page.evaluate("() => { tell('CMD', {name: 'load', args: [{name: 'new', cmd: 'sleep 1000'}]}); }")
     page.wait_for_selector('#said:has-text("job.default.new.spawn")')
     page.wait_for_selector('#said:has-text("done")')
-    assert not problems  # one would take the messages with it that came in the same frame
+    assert problems == []  # one would take the messages with it that came in the same frame
