@@ -203,10 +203,10 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_lines_are_bounded_and_reading_one_is_quick() -> None:
     ini = parse_text("[a]\nx = " + "y" * MAX_LINE, "f")
     assert complaints(ini) == [f"f:2: line is longer than {MAX_LINE} characters"]
-    started = time.perf_counter()
+    started = time.process_time()
     for hostile in ("[" * MAX_LINE, " " * MAX_LINE, "x" + " " * (MAX_LINE - 1), "[a" * (MAX_LINE // 2), '"' * MAX_LINE):
         parse_text(hostile)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 2.0
 
 
 class TestIncludes:

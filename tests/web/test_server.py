@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from statistics import median
 
 import bottle
 import gevent
@@ -58,11 +59,13 @@ def test_small_answers_do_not_wait_for_acknowledgements():
     """Without TCP_NODELAY each of these takes 40 ms."""
     with served(app()) as (address, _):
         sock = connect(address)
-        started = time.monotonic()
+        took = []
         for _ in range(25):
+            started = time.monotonic()
             sock.sendall(HELLO)
             assert sock.recv(4096).startswith(b"HTTP/1.1 200")
-        assert time.monotonic() - started < 0.5
+            took.append(time.monotonic() - started)
+        assert median(took) < 0.035
         sock.close()
 
 

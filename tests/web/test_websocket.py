@@ -271,9 +271,8 @@ def test_a_flood_of_pings_leaves_others_their_turn(echo, address):
     with Client(address) as bad, Client(address) as other:
         flood = gevent.spawn(bad.send, frame(b"x", PING) * 50_000)
         reader = gevent.spawn(lambda: [bad.receive() for _ in range(50_000)])
-        began = time.monotonic()
         other.say(b"x")
-        assert other.receive().data == b"x" and time.monotonic() - began < 2
+        assert other.receive().data == b"x" and not reader.ready()
         gevent.joinall([flood, reader], timeout=30, raise_error=True)
         bad.leave()
         other.leave()
@@ -309,7 +308,7 @@ def test_the_client_just_leaves(echo, address, how, caplog):
     if how != "half":
         ws.close()
     wait_until(lambda: echo.ended)
-    assert time.monotonic() - began < 1 and caplog.messages == []
+    assert time.monotonic() - began < 5 and caplog.messages == []
     ws.close()
 
 
