@@ -86,7 +86,7 @@ class Lookupd:
 class Talker:
     """The protocol of nodes, by hand."""
 
-    def __init__(self, lookupd: Lookupd) -> None:
+    def __init__(self, lookupd: Any) -> None:
         self._socket = Socket(lookupd.client.transport, "/ws")
 
     def say(self, type: str, **more: Any) -> dict[str, Any]:

@@ -129,7 +129,6 @@ def test_lookupds_answer_the_same_and_each_may_die(etcd, tmp_path):
                 a.kill()
                 eventually(lambda: held(etcd, holder) == 0)  # its leases have ended: what only "a" wrote is gone by now
             assert witness.asked > 10 and witness.wrong == []
-            a.start()
 
             def restart() -> float:
                 a.kill()
