@@ -14,7 +14,7 @@ from typing import Any, Callable, NamedTuple
 
 from gevent.monkey import get_original
 
-from . import rotation
+from . import folders, rotation
 
 #: A file may grow by so much over its size to end a line that was begun; a longer one is cut.
 SLACK = 65_536
@@ -176,10 +176,11 @@ class File:
         """Begin a new file; if that cannot be, the old one goes on for a while."""
         policy = self.policy
         try:
-            with self._lock:
-                rotation.shift(self.path, policy.backups)
-            if policy.total is not None:
-                rotation.trim(self.path, policy.total - (policy.limit or 0))
+            with folders.place(self.path) as path:
+                with self._lock:
+                    rotation.shift(path, policy.backups)
+                if policy.total is not None:
+                    rotation.trim(path, policy.total - (policy.limit or 0))
         except OSError:
             self.failures += 1
             self._not_before = time.monotonic() + _PAUSE
@@ -222,16 +223,23 @@ def open_log(path: str) -> int:
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
     try:
-        return os.open(path, flags, _MODE)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-        return os.open(path, flags, _MODE)
+        return _open(path, flags)
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno != errno.ELOOP or not os.path.islink(path):
             raise
-        descriptor = os.open(path, flags & ~(os.O_NOFOLLOW | os.O_CREAT))
+        descriptor = _open(path, flags & ~(os.O_NOFOLLOW | os.O_CREAT))
     # What is open is looked at, not what the link leads to: that may be another file by then.
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.ELOOP, "it is a symbolic link; name the file itself")
     return descriptor
+
+
+def _open(path: str, flags: int) -> int:
+    if folders.is_guarded():
+        return folders.open_as_root(path, flags, _MODE)
+    try:
+        return os.open(path, flags, _MODE)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        return os.open(path, flags, _MODE)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.event import Event
 
-from . import rotation
+from . import folders, rotation
 from .file import File, Policy
 from .lines import Lines
 from .pool import Pool, make_lock
@@ -226,7 +226,8 @@ class LogFile:
     def _compress(self) -> None:
         self._compressing.release()
         try:
-            rotation.compress(self.file.path, self._names_lock)
+            with folders.place(self.file.path) as path:
+                rotation.compress(path, self._names_lock)
         except OSError as error:
             self.errors += 1
             self._pool.say(log.error, "a backup of %s cannot be compressed: %s", self.file.path, error.strerror)
