@@ -20,6 +20,8 @@ from .errors import GafferError, PluginError
 from .outbox import Outbox
 
 log = logging.getLogger("gaffer.hooks")
+#: On its own, so that those who cannot do anything about it need not read it.
+slow = logging.getLogger("gaffer.hooks.slow")
 
 #: An implementation that takes longer is logged with its name, in seconds.
 SLOW = 0.05
@@ -57,7 +59,7 @@ class Implementation(NamedTuple):
         finally:
             took = time.monotonic() - started
             if took > SLOW and self.hook not in UNTIMED:
-                log.warning("plugin %s: %s took %.0f ms", self.plugin, self.hook, took * 1000)
+                slow.warning("plugin %s: %s took %.0f ms", self.plugin, self.hook, took * 1000)
 
 
 class Hooks:

@@ -45,9 +45,18 @@ class Command(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        if parent is not None:
-            extra.setdefault("auto_envvar_prefix", parent.auto_envvar_prefix)
-        return super().make_context(info_name, args, parent, **extra)
+        if parent is None:
+            return super().make_context(info_name, args, parent, **extra)
+        extra.setdefault("auto_envvar_prefix", parent.auto_envvar_prefix)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.NoSuchOption as error:
+            root, option = parent.find_root(), error.option_name
+            if not any(option in one.opts for one in root.command.params):
+                raise
+            words = f"{parent.command_path} {info_name}".removeprefix(f"{root.info_name} ")
+            sentence = f"{option} stands before the command: {root.info_name} {option} ... {words}"
+            raise click.UsageError(sentence, error.ctx) from None
 
 
 class Group(click.Group):

@@ -100,6 +100,8 @@ class Run:
         """
         hold_standard_streams()
         logging.getLogger("gaffer").addHandler(CarefulHandler())
+        # All plugins are ours here: on a busy machine they take their time, and nobody can do anything about it.
+        logging.getLogger("gaffer.hooks.slow").setLevel(logging.ERROR)
         manager = self.manager
         for config in self._configs:
             manager.load(self._adapted(config), origin="procfile")

@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple
 
-from ..errors import BadRequest, Unavailable
+from ..errors import BadRequest, Unavailable, nearest
 from ..hookspecs.markers import hookimpl
 from ..native import native
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 #: Changes are taken together until none came for the second, at most for the first, in milliseconds.
 _LONGEST, _QUIET = 1000, 100
+_TYPE = re.compile(r"[A-Za-z0-9_-]+")
 _WILD = re.compile(r"[*?\[]")
 _SET = re.compile(r"(.)-(.)|(.)", re.DOTALL)
 _PART = re.compile(r"(\*\*/)|(\*\*)|(\*)|(\?)|\[(!?)([^]]+)\]|(.)", re.DOTALL)
@@ -89,11 +90,14 @@ class Watch:
 def read_pattern(text: str, types: tuple[str, ...]) -> Pattern:
     """Return what ``GLOB`` or ``TYPE=GLOB`` means.
 
-    :raises BadRequest: it is empty or leads out of the folder.
+    :raises BadRequest: it is empty or leads out of the folder, or no such type runs.
     """
     name, separator, rest = text.partition("=")
     if separator and name in types:
         types, text = (name,), rest
+    elif separator and _TYPE.fullmatch(name):
+        remedy = nearest(name, types) or f"; there are {', '.join(types)}"
+        raise BadRequest(f"--watch: no process type {name!r} runs here{remedy}; for files called so write './{text}'")
     glob = os.path.normpath(text) if text else ""
     if not glob or os.path.isabs(glob) or glob.split(os.sep)[0] == "..":
         raise BadRequest(f"--watch takes a pattern of files inside the application's folder, not {text!r}")

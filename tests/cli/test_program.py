@@ -55,6 +55,13 @@ def test_what_gafferd_answers_decides_the_exit_code(serving, ctl, status, code):
     assert (ended.code, ended.out, ended.err) == (code, "", "gafferctl: This is why.\n")
 
 
+def test_an_option_of_the_program_is_told_its_place(call):
+    ended = call("ping", "--connect", "unix:/x")
+    assert ended.code == 2
+    assert ended.err.endswith("Error: --connect stands before the command: gafferctl --connect ... ping\n")
+    assert "No such option" in call("ping", "--nonsense").err
+
+
 def test_nobody_there(call, tmp_path):
     ended = call("--connect", f"unix:{tmp_path}/none", "ping")
     assert ended.code == 3

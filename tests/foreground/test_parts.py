@@ -58,7 +58,11 @@ def test_one_type_or_all():
 
 
 def test_an_equals_sign_may_belong_to_the_pattern():
-    assert read_pattern("a=b/*", ("web",)).folder == "a=b"
+    assert read_pattern("./a=b/*", ("web",)).folder == "a=b"
+    with pytest.raises(
+        BadRequest, match="no process type 'wbe' runs here; did you mean 'web'.; .* write './wbe=x/\\*'"
+    ):
+        read_pattern("wbe=x/*", ("web",))
 
 
 @pytest.mark.parametrize("text", ["", "web=", "/etc/*", "../x", "a/../../x"])

@@ -419,6 +419,11 @@ def test_a_port_that_is_taken_stops_the_start(app):
 @pytest.mark.parametrize(
     "args, sentence",
     [
+        (
+            ["start", "--watch", "wbe=*"],
+            "gaffer: --watch: no process type 'wbe' runs here; did you mean 'web'?;"
+            " for files called so write './wbe=*'",
+        ),
         (["start", "-c", "web=0"], "gaffer: there is nothing to run: -c asks for 0 processes of each type"),
         (["start", "wbe"], "gaffer: Procfile has no process type 'wbe'; did you mean 'web'?"),
         (["-e", "gone", "start"], "gone: there is no such environment file; create it, or leave out -e"),
