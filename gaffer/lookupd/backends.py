@@ -51,8 +51,11 @@ class Backend:
     def alive(self, key: Key) -> None:
         """A node that is connected here gave a sign of life."""
 
-    def left(self, key: Key) -> None:
-        """A node is not connected here any more."""
+    def left(self, key: Key, for_good: bool = False) -> None:
+        """A node is not connected here any more.
+
+        :param for_good: it said that it stops, so it is connected nowhere.
+        """
 
     def stale(self) -> dict[str, Any] | None:
         """Return since when and why answers may be out of date, ``{"seconds", "reason"}``; None if they are not."""

@@ -78,17 +78,17 @@ class Sessions:
             log.warning("node %s at %s is refused: %s", key.name, key.origin, reason)
             session.refuse(key, reason)
 
-    def leave(self, session: Session) -> None:
+    def leave(self, session: Session, for_good: bool = False) -> None:
         """A node's connection is over."""
         if session.record is not None:
-            self._forget(session, session.record.info.key)
+            self._forget(session, session.record.info.key, for_good)
 
-    def _forget(self, session: Session, key: Key) -> None:
+    def _forget(self, session: Session, key: Key, for_good: bool = False) -> None:
         session.record = None
         if self._identified.get(key) is session:
             del self._identified[key]
             self.registry.drop(key)
-            self.backend.left(key)
+            self.backend.left(key, for_good)
 
 
 class Session:
@@ -136,9 +136,12 @@ class Session:
         self.record = None
         self._close("the node has connected again")
 
-    def leave(self) -> None:
-        """The connection is over."""
-        self._sessions.leave(self)
+    def leave(self, for_good: bool = False) -> None:
+        """The connection is over.
+
+        :param for_good: the node said that it stops.
+        """
+        self._sessions.leave(self, for_good)
 
     # -- messages -------------------------------------------------------------------------------
     def _identify(self, said: dict[str, Any]) -> dict[str, Any]:

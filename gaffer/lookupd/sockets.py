@@ -51,6 +51,7 @@ def _hear_one(websocket: WebSocket, session: Session, sessions: Sessions, begun:
         with gevent.Timeout(patience if known else max(0.0, begun + patience - time.monotonic()), _Silent):
             message = websocket.receive()
         if message is None:
+            session.leave(for_good=websocket.peer_code == GOING_AWAY)
             return False
         answer = json.dumps(session.hear(message))  # while this waits for the registry, the node is not silent
         with gevent.Timeout(patience, _Silent):

@@ -13,6 +13,9 @@ from gaffer.errors import GafferError
 
 from .config import Config, Place
 
+#: The code of a close that says that this end stops (RFC 6455 §7.4), and does not only connect anew.
+GOING_AWAY = 1001
+
 
 class LinkError(GafferError):
     """A lookupd cannot be reached, or does not behave as one."""
@@ -100,9 +103,9 @@ class Connection:
         return answer
 
     def leave(self) -> None:
-        """Say that this is the end; the lookupd then forgets this node at once."""
+        """Say that this is the end; all lookupds that share a registry then forget this node at once."""
         try:
-            self._websocket.send_close(1000, b"gafferd stops")
+            self._websocket.send_close(GOING_AWAY, b"gafferd stops")
         except self._errors:
             pass  # it has noticed already
         self.close()

@@ -85,10 +85,10 @@ class EtcdBackend(Backend):
         if self._writer is not None:
             self._writer.alive(key)
 
-    def left(self, key: Key) -> None:
+    def left(self, key: Key, for_good: bool = False) -> None:
         """Take a node back."""
         if self._writer is not None:
-            self._writer.left(key)
+            self._writer.left(key, for_good)
 
     # -- how it is ------------------------------------------------------------------------------
     def stale(self) -> dict[str, Any] | None:
@@ -167,8 +167,17 @@ class EtcdBackend(Backend):
         assert self._registry is not None
         there = {found for entry in entries if (found := self._take(entry)) is not None}
         for key, holder in self._registry.held():
-            if holder != self.id and (key, holder) not in there:
+            if (key, holder) in there:
+                continue
+            if holder != self.id:
                 self._registry.drop(key, holder)
+            elif self._writer is not None:
+                self._writer.missing(key)
+
+    def _take_own(self, key: Key, entry: Entry) -> tuple[Key, str]:
+        if entry.value is None and self._writer is not None:
+            self._writer.missing(key)
+        return key, self.id
 
     def _take(self, entry: Entry) -> tuple[Key, str] | None:
         """Take one change; returns whose copy of which node it is, None if it is nothing for us."""
@@ -176,7 +185,7 @@ class EtcdBackend(Backend):
         try:
             key, holder = parse_key(self._place.prefix, entry.key)
             if holder == self.id:
-                return None
+                return self._take_own(key, entry)
             if entry.value is None:
                 self._registry.drop(key, holder)
                 return None

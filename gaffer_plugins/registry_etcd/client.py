@@ -169,6 +169,10 @@ class Etcd:
         body = {"compare": [_nothing(*before), _nothing(*after)], "success": [{"request_put": request}]}
         return bool(self.call("/kv/txn", body).get("succeeded"))
 
+    def delete(self, spot: Spot) -> None:
+        """Delete all copies of one life of a node, whichever lookupd has written them."""
+        self.call("/kv/deleterange", _below(spot.life))
+
     def read(self, member: Any, prefix: str) -> tuple[int, list[Entry]]:
         """Return the revision and everything below *prefix*, as the majority of the cluster has it."""
         answer = self.ask(member, "/kv/range", _below(prefix))

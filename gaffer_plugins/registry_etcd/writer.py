@@ -33,16 +33,20 @@ _NO_LEASE = 0
 class Slot:
     """One node: what is to be written, and what has been."""
 
-    __slots__ = ("record", "dirty", "lease", "life", "kept", "alive", "claims")
+    __slots__ = ("record", "dirty", "lease", "life", "kept", "alive", "claims", "gone", "missing")
 
     def __init__(self) -> None:
         self.record: Record | None = None
         #: Of which life the copy is that the lease keeps.
         self.life = ""
+        #: Who it was that said that it stops.
+        self.gone: NodeInfo | None = None
         #: Who wait to be told whether the node is who it says it is.
         self.claims: list[AsyncResult[None]] = []
         self.dirty = False
         self.alive = False
+        #: Somebody has deleted what was written.
+        self.missing = False
         self.lease = _NO_LEASE
         #: When the lease was granted or kept alive.
         self.kept = 0.0
@@ -97,19 +101,29 @@ class Writer:
         """A node says something new."""
         slot = self._slots.setdefault(record.info.key, Slot())
         slot.record, slot.dirty = record, True
+        if slot.gone is not None and slot.gone.life == record.info.life:
+            slot.gone = None  # its manager has started again in the same process
         self._do(record.info.key)
+
+    def missing(self, key: Key) -> None:
+        """What was written of a node is deleted; if it still gives a sign of life here, it is written again."""
+        slot = self._slots.get(key)
+        if slot is not None:
+            slot.missing = True
 
     def alive(self, key: Key) -> None:
         """A node gave a sign of life; leases are kept alive long before their end, and not at each message."""
         slot = self._slots.get(key)
-        if slot is not None and time.monotonic() - slot.kept > self._ttl / 6:
-            slot.alive = True
+        if slot is not None and (slot.missing or time.monotonic() - slot.kept > self._ttl / 6):
+            slot.alive, slot.dirty = True, slot.dirty or slot.missing
             self._do(key)
 
-    def left(self, key: Key) -> None:
-        """A node has gone."""
+    def left(self, key: Key, for_good: bool = False) -> None:
+        """A node has gone; if for good, whatever other lookupds still say."""
         slot = self._slots.get(key)
         if slot is not None:
+            if for_good and slot.record is not None:
+                slot.gone = slot.record.info
             slot.record, slot.dirty = None, True
             self._do(key)
 
@@ -180,7 +194,7 @@ class Writer:
                 claim.set_exception(error)
 
     def _write(self, key: Key, slot: Slot) -> None:
-        dirty, slot.dirty, slot.alive = slot.dirty, False, False
+        dirty, slot.dirty, slot.alive, slot.missing = slot.dirty, False, False, False
         try:
             if slot.record is None:
                 self._remove(key, slot)
@@ -208,6 +222,9 @@ class Writer:
         if slot.lease != _NO_LEASE:
             self._etcd.revoke(slot.lease)
             slot.lease = _NO_LEASE
+        if slot.gone is not None:
+            self._etcd.delete(self._place(slot.gone))
+            slot.gone = None
 
     def _remove(self, key: Key, slot: Slot) -> None:
         self._end_lease(slot)

@@ -21,8 +21,8 @@ class Kept(Backend):
     def alive(self, key):
         self.calls.append(("alive", key.name))
 
-    def left(self, key):
-        self.calls.append(("left", key.name))
+    def left(self, key, for_good=False):
+        self.calls.append(("left for good" if for_good else "left", key.name))
 
 
 class Desk:
@@ -77,6 +77,8 @@ def test_the_whole_conversation(desk):
     assert desk.registry.nodes == {}
     assert desk.backend.calls.count(("alive", "a")) == 7
     assert desk.backend.calls[-1] == ("left", "a")
+    node.identify().session.leave(for_good=True)
+    assert desk.backend.calls[-1] == ("left for good", "a")
 
 
 NONSENSE = [

@@ -4,7 +4,7 @@ import gevent
 import pytest
 
 from gaffer.errors import Conflict
-from gaffer.lookupd.records import NodeInfo, Record
+from gaffer.lookupd.records import Key, NodeInfo, Record
 from gaffer_plugins.registry_etcd import writer as module
 from gaffer_plugins.registry_etcd.places import PREFIX, make_spot
 from gaffer_plugins.registry_etcd.problems import EtcdError, LeaseGone
@@ -48,10 +48,9 @@ class Memory:
         self.leases.pop(lease, None)
         self.kept = {key: one for key, one in self.kept.items() if one[1] != lease}
 
-
-@pytest.fixture
-def etcd():
-    return Memory()
+    def delete(self, spot):
+        self._answer()
+        self.kept = {key: one for key, one in self.kept.items() if not key.startswith(f"{spot.life}/")}
 
 
 class Desk(Writer):
@@ -61,6 +60,11 @@ class Desk(Writer):
         self.refused = []
         place = lambda info: make_spot(PREFIX, info.key, info.life, id)  # noqa: E731
         super().__init__(etcd, place, 1.5, lambda key, reason: self.refused.append((key.name, reason)))
+
+
+@pytest.fixture
+def etcd():
+    return Memory()
 
 
 @pytest.fixture
@@ -95,6 +99,58 @@ def test_one_life_at_two_lookupds_is_one_node(etcd, desks):
     one.left(node().info.key)
     settle(one, two)
     assert keys(etcd) == ["1/two"]
+
+
+def test_a_node_that_says_good_bye_is_gone_at_all_lookupds(etcd, desks):
+    one, two = desks
+    one.claim(node())
+    two.claim(node())
+    one.left(node().info.key, for_good=True)
+    settle(one, two)
+    assert keys(etcd) == []
+    two.claim(node("2"))
+    one.claim(node("2"))
+    assert keys(etcd) == ["2/one", "2/two"]
+
+
+def test_a_good_bye_is_said_when_etcd_is_back(etcd, desks):
+    one, two = desks
+    one.claim(node())
+    two.claim(node())
+    etcd.down = True
+    one.left(node().info.key, for_good=True)
+    one.claim(node("2"))
+    etcd.down = False
+    settle(one, two)
+    assert keys(etcd) == ["2/one"]
+
+
+def test_a_manager_that_starts_again_in_its_process_is_the_same_life(etcd, desks):
+    one, two = desks
+    one.claim(node())
+    one.left(node().info.key, for_good=True)
+    one.claim(node())  # before it is written that it has left
+    two.claim(node())
+    settle(one, two)
+    one.left(node().info.key)
+    settle(one, two)
+    assert keys(etcd) == ["1/two"], "that it has left before is nothing to hold against it"
+
+
+def test_what_somebody_deleted_is_written_again_at_the_next_sign_of_life(etcd, desks):
+    one, _ = desks
+    one.claim(node())
+    etcd.kept.clear()
+    one.alive(node().info.key)
+    settle(one)
+    assert keys(etcd) == [], "it is not known yet"
+    one.missing(node().info.key)
+    settle(one)
+    assert keys(etcd) == []
+    one.alive(node().info.key)
+    settle(one)
+    assert keys(etcd) == ["1/one"]
+    one.missing(Key("nobody", "o"))
 
 
 def test_another_life_at_another_lookupd_is_refused_until_the_first_is_gone(etcd, desks):

@@ -106,6 +106,10 @@ class Talker:
             pass
         return self._socket.reason
 
+    def leave(self) -> None:
+        """Say that the node stops."""
+        self._socket._socket.send_close(1001)
+
     def cut(self) -> None:
         """Lose the connection, without a word."""
         self._socket._socket.shutdown()

@@ -97,6 +97,21 @@ def test_a_lookupd_that_dies_frees_no_identity_that_another_hears(pair):
         with Talker(a) as other:
             assert other.identify("another life")["errno"] == 409
         assert b.nodes() == ["n"]
+        second.leave()
+        eventually(lambda: a.nodes() == b.nodes() == [])
+        with Talker(a) as other:
+            assert other.identify("another life")["ok"], "what the first lookupd has written before it died is gone"
+
+
+def test_what_somebody_deletes_in_etcd_comes_back(pair, etcd, tmp_path):
+    a, b = pair
+    with Talker(a) as node:
+        assert node.identify("life")["ok"]
+        eventually(lambda: b.nodes() == ["n"])
+        etcd.ask("kv/deleterange", key=f"/{tmp_path.name}/".encode(), range_end=f"/{tmp_path.name}0".encode())
+        eventually(lambda: b.nodes() == [])
+        assert a.nodes() == ["n"]
+        eventually(lambda: node.say("PING")["ok"] and b.nodes() == ["n"])
 
 
 def test_who_was_let_in_without_etcd_is_told_afterwards(tmp_path):
@@ -135,8 +150,10 @@ def test_gafferds_of_one_identity(pair, tmp_path):
         assert "give each node a name" in two.logged(sentence)
         eventually(lambda: pids(a) == pids(b) == {"default.first": [[1]]})
         assert answers(a) == answers(b)
+        a.kill()  # what it has written stays for minutes, unless the node itself says good-bye
         one.signal(15)
         assert one.wait() == 0
+        a.start()
         eventually(lambda: pids(a) == pids(b) == {"default.second": [[1]]})
         eventually(lambda: [link["registered"] for link in links(two)] == [True, True])
         assert answers(a) == answers(b)
