@@ -12,6 +12,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..errors import SpawnError
 from ..hookspecs.markers import hookimpl
 from ..spawn import check_executable, find_program
 
@@ -56,9 +57,11 @@ class Lifeline:
     @hookimpl(trylast=True)
     def gaffer_before_spawn(self, job: Any, plan: Any) -> None:
         """Have the command started by what asks for the death signal."""
-        if self._prefix:
+        try:
             check_executable(plan, job.config)
-            plan.argv = [*self._prefix, *plan.argv]
+        except SpawnError:
+            return  # started as it is, it fails with the system's reason, which is not setpriv's
+        plan.argv = [*self._prefix, *plan.argv]
 
     @hookimpl
     def gaffer_spawned(self, process: Process) -> None:

@@ -174,6 +174,12 @@ def test_the_first_end_stops_all_and_its_code_is_ours(app):
         assert not processes(app.folder)
 
 
+def test_a_command_that_cannot_be_started_is_told_why(app):
+    with app("a: ./nothing-here\n", "start", "--on-exit", "stop", "--no-port") as gaffer:
+        assert gaffer.end() == 1
+        assert "a | spawn failed: cannot execute './nothing-here': No such file or directory\n" in gaffer.text
+
+
 @pytest.mark.parametrize("command, code", [("kill -9 $$", 137), ("./nothing-here", 1), ("true", 0)])
 def test_how_the_first_one_ended(app, command, code):
     with app(f"a: {command}\nb: sleep 1000\n", "start", "--on-exit", "stop", "--no-port") as gaffer:
