@@ -148,6 +148,8 @@ class LateWatch:
         self._environ = {name: value for name, value in environ.items() if name in kept or isinstance(value, str)}
         self._registry = registry
         self._watch: Watch | None = None
+        #: Whose key came as a message.
+        self.identity: Identity | None = None
         self._said: list[str] = []
         self._refused = False
         self._late = gevent.spawn_later(PATIENCE, self._refuse, Unauthorized(NO_KEY))
@@ -184,6 +186,7 @@ class LateWatch:
         identity = late_key(self._environ, key)
         self._environ[ACCESS].check(identity, "read")
         self._late.kill(block=False)
+        self.identity = identity
         self._watch = Watch(self._registry).belong(identity)
         self._watch.wake = self._woken
 

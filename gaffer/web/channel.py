@@ -181,6 +181,11 @@ class Session:
         """Whether it has not said who it is, but has to."""
         return self._identity is None and self._manager is not None and self._manager.access.strict
 
+    @property
+    def identity(self) -> Identity | None:
+        """Who it is, None as long as that is nobody."""
+        return self._identity
+
     def _admit(self, key: str) -> None:
         """Take the key that is the first message; who has shown one before stays who it is."""
         environ = self._environ if self._environ is not None else {}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 IDENTITY, REQUIRED, ACCESS = "gaffer.identity", "gaffer.key_required", "gaffer.access"
 #: Where handlers leave what is to be known of a request afterwards, and where its JSON is once it was read.
 SAID, JSON = "gaffer.said", "gaffer.json"
+#: Where a session that outlives its first request keeps where that came from.
+ORIGIN = "gaffer.origin"
 #: Longer ones are no keys.
 MOST_KEY = 1024
 _BEARER = "bearer "
@@ -74,9 +76,10 @@ def origin_of(environ: Mapping[str, Any] | None) -> str:
 
     Whose process of this machine it is, is added where it was asked: ``127.0.0.1:40000 uid=1000``.
     """
-    connection = (environ or {}).get("gaffer.connection")
+    environ = environ or {}
+    connection = environ.get("gaffer.connection")
     if connection is None:
-        return ""
+        return str(environ.get(ORIGIN, ""))
     if connection.family == socket.AF_UNIX:
         uid = unix_uid(connection.sock)
         return "unix" if uid is None else f"unix:uid={uid}"

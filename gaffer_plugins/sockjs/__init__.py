@@ -86,11 +86,12 @@ class SockjsPlugin(Plugin):
         def make(request: Request) -> Any:
             from gaffer.web.board import board_of
             from gaffer.web.channel import Session
-            from gaffer.web.gate import ACCESS, IDENTITY, REQUIRED
+            from gaffer.web.gate import ACCESS, IDENTITY, ORIGIN, REQUIRED, origin_of
 
             kept = (ACCESS, IDENTITY, REQUIRED)
             # The session waits for the key itself, if none came; the request does not live as long as it.
             shown = {key: value for key, value in request.environ.items() if key in kept or isinstance(value, str)}
+            shown[ORIGIN] = origin_of(request.environ)
             return Session(manager, board_of(manager), request.identity, shown, waiting)
 
         self._service = late(make, limits(settings), lambda: _origins(manager.settings))

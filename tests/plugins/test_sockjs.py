@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import gevent
 import pytest
@@ -272,6 +273,33 @@ def test_a_key_in_the_header_counts_for_every_request(strict):
         for name in ("xhr", "xhr_send"):
             assert strict.post(f"{client.path}/{name}", b'["x"]', **headers).status in (401, 403)
     assert client.command("jobs")["event"] == "gaffer:command_success"
+
+
+def test_commands_say_where_they_come_from(start):
+    told = []
+
+    class Audit:
+        @gaffer.hookimpl
+        def gaffer_command_run(self, command, origin):
+            told.append((command, origin))
+
+    client = Polling(start(Audit()))
+    client.command("jobs")
+    wait_until(lambda: any(command == "jobs" for command, _ in told))
+    (origin,) = [origin for command, origin in told if command == "jobs"]
+    assert origin.startswith("127.0.0.1:") and origin.endswith(f" uid={os.geteuid()}")
+
+
+def test_a_session_belongs_to_the_key_that_came_late(strict):
+    client = Polling(strict)
+    client.send("AUTH:ada")
+    assert client.command("jobs")["event"] == "gaffer:command_success"
+    for name in ("xhr", "xhr_send"):
+        answer = strict.post(f"{client.path}/{name}", b'["x"]', X_Api_Key="bob")
+        assert answer.status == 403 and b"another key" in answer.body
+    # Its own client has no header to show a key in; one that has may.
+    assert client.command("jobs")["event"] == "gaffer:command_success"
+    assert strict.post(f"{client.path}/xhr_send", b"[]", X_Api_Key="ada").status == 204
 
 
 def test_a_key_that_ends_ends_the_session(start):

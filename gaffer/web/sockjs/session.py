@@ -18,7 +18,8 @@ class Peer(Protocol):
 
     The protocol of ``/channel`` (``gaffer.web.channel.Session``) is one. What waits in it must be bounded by itself. It
     may have a ``farewell``, a code and a reason, for its session's end; without one it is 3000 "Go away!". It may also
-    say that it is ``nobody``: its client has not shown a key yet, so that it may be given up for somebody else.
+    say that it is ``nobody``: its client has not shown a key yet, so that it may be given up for somebody else; and
+    have an ``identity``: whose key came as a message.
     """
 
     #: Called when there is something to take, or nothing will come any more. Set by the session.
@@ -134,14 +135,17 @@ class Session:
         self._start_timer()
 
     def check(self, asker: Identity | None) -> None:
-        """Refuse requests of others. Who has not shown a key is known by the session's id, which only they know.
+        """Refuse requests of others.
+
+        Whose key came as a message cannot show it with each request, and is known by the session's id, which only they
+        know; but nobody with another key is them.
 
         :raises Forbidden: the session was begun with another key.
         """
         owner = self.owner
-        if owner is None:
-            return
-        if asker is None or (asker.kind, asker.name) != (owner.kind, owner.name):
+        if owner is None and asker is not None:
+            owner = getattr(self._peer, "identity", None)
+        if owner is not None and (asker is None or (asker.kind, asker.name) != (owner.kind, owner.name)):
             raise Forbidden("this session was begun with another key")
 
     @property
