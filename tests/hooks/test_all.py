@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import re
 import signal
+import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -99,9 +101,9 @@ def stand_ins() -> dict[str, Any]:
 
 def example(hook: str, state: State, calls: list[str]) -> Any:
     """Return the example of *hook* as a plugin; it writes its hook into *calls*."""
-    text = (HOOKS[hook].__doc__ or "").partition("Example::")[2]
+    text = (inspect.getdoc(HOOKS[hook]) or "").partition("Example::")[2]
     namespace = {**stand_ins(), "state": state}
-    exec("\n".join(line[8:] for line in text.splitlines()), namespace)
+    exec(textwrap.dedent(text), namespace)
     function = namespace[hook]
 
     @functools.wraps(function)
