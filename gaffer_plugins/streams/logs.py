@@ -126,6 +126,8 @@ class Tap:
         for chunk in self.ring.chunks:
             if chunk.offset + len(chunk.data) > start:
                 found += self.lines.feed(chunk.data[max(0, start - chunk.offset) :], chunk.time)
+        if self.ring.ended:
+            found += self.lines.end()
         return [line for line in found if line.time >= since]
 
     def follow(self, wake: Callable[[], None], position: int | None = None) -> None:
@@ -175,7 +177,7 @@ class Logs:
         turn = Turn()
         for tap in self._new_taps():
             found += tap.stored(since, most)
-            if self._follower is not None:
+            if self._follower is not None and not tap.ring.ended:
                 tap.follow(self._woken)
                 self._taps.append(tap)
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from datetime import datetime
 
 import pytest
@@ -168,6 +169,21 @@ def test_following_begins_with_the_last_lines_and_finishes_the_one_that_was_begu
         while reader.body.count(b"\n") < 2:
             reader.chunk()
         assert [json.loads(line)["line"] for line in reader.body.splitlines()] == ["5", "half a line"]
+
+
+def test_lines_without_end_of_processes_that_ended_are_stored_ones_for_who_follows_too(live):
+    load(live, "sh -c 'echo begin; printf end'")
+    for runs in (1, 2):
+        wait_until(lambda runs=runs: live("GET", LOGS).text == "begin\nend\n" * runs)
+        ended(live)
+        live.manager.start_job("web")
+    wait_until(lambda: live("GET", LOGS).text == "begin\nend\n" * 3)
+    ended(live)
+    later = f"since={time.time() + 600}"
+    for query, lines in (("n=9", b"begin\nend\n" * 3), ("n=3", b"end\nbegin\nend\n"), ("n=0", b""), (later, b"")):
+        with Reader(live.address, f"{LOGS}?follow=true&heartbeat=0.2&{query}") as reader:
+            # An empty line is a sign of life: nothing more was stored.
+            assert reader.until(b"\n\n" if lines else b"\n") == lines + b"\n"
 
 
 def test_what_a_slow_reader_misses_is_told_in_a_line(live):
