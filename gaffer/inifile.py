@@ -14,6 +14,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 from typing import Any, Iterator, NamedTuple
 
@@ -235,6 +236,9 @@ def _read_into(ini: Ini, path: str, chain: tuple[str, ...], done: set[str], aske
 
 def _text(ini: Ini, path: str, asked: Problem) -> str | None:
     try:
+        # A start reads it more than once, and a reload again: a pipe would be empty then, or hold up everything.
+        if stat.S_IFMT(os.stat(path).st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+            raise OSError("this is no file that can be read again, as a reload does; write it to one")
         with open(path, "rb") as file:
             data = file.read(MAX_FILE + 1)
         if len(data) > MAX_FILE:

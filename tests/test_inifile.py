@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -198,6 +199,16 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     missing = tmp_path / "no.ini"
     assert complaints(read_ini(str(missing))) == [f"{missing}: No such file or directory"]
     assert complaints(read_ini(str(tmp_path))) == [f"{tmp_path}: Is a directory"]
+
+
+def test_a_pipe_is_refused_because_it_is_read_only_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.ini"
+    os.mkfifo(pipe)
+    sentence = "this is no file that can be read again, as a reload does; write it to one"
+    assert complaints(read_ini(str(pipe))) == [f"{pipe}: {sentence}"]
+    main = tmp_path / "main.ini"
+    main.write_text("[gaffer]\ninclude = pipe.ini\n")
+    assert complaints(read_ini(str(main))) == [f"{main}:2: cannot read {pipe}: {sentence}"]
 
 
 def test_lines_are_bounded_and_reading_one_is_quick() -> None:

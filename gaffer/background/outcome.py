@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from typing import Any, Callable
 
@@ -23,6 +24,7 @@ def status_of(name: str, do: Callable[[], int]) -> int:
     except GafferError as error:
         return _say(FAILED, *(f"{name}: {line}" for line in str(error).splitlines()))
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # one more would be a traceback of whatever Python does at its end
         return _say(INTERRUPTED, f"{name}: interrupted")
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else FAILED

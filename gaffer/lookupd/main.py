@@ -12,8 +12,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the command line without the program's name; by default this process'.
     """
     try:
+        from ..background.ending import keep_status
         from ..background.patching import patch
 
+        keep_status()
         patch()
         from .program import run
     except KeyboardInterrupt:

@@ -220,6 +220,16 @@ class TestStop:
             assert gafferd.wait() == 0
         assert processes(tmp_path) == {}
 
+    def test_signals_without_end_do_not_change_how_it_ended(self, tmp_path: Path) -> None:
+        with Gafferd(tmp_path, SLEEPER.format("a")).start().ready() as gafferd:
+            assert gafferd.process is not None
+            gafferd.signal(signal.SIGTERM)
+            gafferd.logged("stopped")
+            deadline = time.monotonic() + PATIENCE
+            while gafferd.process.poll() is None and time.monotonic() < deadline:
+                gafferd.signal(signal.SIGQUIT)
+            assert gafferd.wait() == 0
+
     def test_through_http(self, tmp_path: Path) -> None:
         with Gafferd(tmp_path, SLEEPER.format("a")).start().ready() as gafferd:
             gafferd.post("/shutdown")
