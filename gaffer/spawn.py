@@ -272,7 +272,7 @@ def failure(plan: SpawnPlan, config: JobConfig, error: Exception) -> str:
     if plan.cwd is not None and not os.path.isdir(plan.cwd):
         return f"cannot enter directory {plan.cwd!r}: {reason}"
     if isinstance(error, PermissionError) and identity(config) and os.geteuid() != 0:
-        return f"cannot execute {name!r} as another user: {reason}; gafferd must run as root for uid and gid"
+        return f"cannot execute {name!r} as another user: {reason}; uid and gid need root"
     path = os.path.join(plan.cwd or "", plan.argv[0])
     if isinstance(error, FileNotFoundError) and os.sep in plan.argv[0] and os.path.exists(path):
         return f"cannot execute {name!r}: the interpreter named in its first line does not exist"

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SpawnError
 from ..hookspecs.markers import hookimpl
-from ..spawn import check_executable, find_program
+from ..spawn import check_executable, find_program, identity
 
 if TYPE_CHECKING:
+    from ..jobconfig import JobConfig
     from ..manager import Manager
     from ..process import Process
+    from ..spawn import SpawnPlan
 
 _GUARD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_guard.py")
 
@@ -57,11 +59,8 @@ class Lifeline:
     @hookimpl(trylast=True)
     def gaffer_before_spawn(self, job: Any, plan: Any) -> None:
         """Have the command started by what asks for the death signal."""
-        try:
-            check_executable(plan, job.config)
-        except SpawnError:
-            return  # started as it is, it fails with the system's reason, which is not setpriv's
-        plan.argv = [*self._prefix, *plan.argv]
+        if can_start(plan, job.config):
+            plan.argv = [*self._prefix, *plan.argv]
 
     @hookimpl
     def gaffer_spawned(self, process: Process) -> None:
@@ -88,6 +87,17 @@ class Lifeline:
             self._guard.wait()
             os.close(self._pipe)
             self._guard = None
+
+
+def can_start(plan: SpawnPlan, config: JobConfig) -> bool:
+    """Tell whether a command can be started, as far as one knows; else it fails as it is, in its own name."""
+    if identity(config) and os.geteuid() != 0:
+        return False
+    try:
+        check_executable(plan, config)
+    except SpawnError:
+        return False
+    return True
 
 
 def death_signal_prefix() -> list[str]:

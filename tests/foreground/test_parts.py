@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from gaffer.errors import BadRequest
 from gaffer.exits import ExitStatus
 from gaffer.foreground.ending import Ending, process_name, process_names
-from gaffer.foreground.lifeline import death_signal_prefix
+from gaffer.foreground.lifeline import can_start, death_signal_prefix
 from gaffer.foreground.oneoff import one_off
 from gaffer.foreground.ports import first_taken, is_taken
 from gaffer.foreground.watch import affected, read_pattern, translate
+from gaffer.jobconfig import JobConfig
 from gaffer.policy import Done
 from gaffer.procapp import read_application
-from gaffer.spawn import find_program
+from gaffer.spawn import SpawnPlan, find_program
 
 # -- patterns
 
@@ -186,3 +187,17 @@ def test_a_program_that_shares_its_file_with_others_is_no_setpriv(tmp_path, monk
     (tmp_path / "setpriv").write_text("#!/bin/sh\n")
     (tmp_path / "setpriv").chmod(0o755)
     assert death_signal_prefix() == [str(tmp_path / "setpriv"), "--pdeathsig", "KILL", "--"]
+
+
+@pytest.mark.parametrize("command, found", [("true", True), ("./nothing-here", False), ("no-such-program", False)])
+def test_only_what_can_be_started_is_wrapped(command, found):
+    """The failure of anything else would be told as the wrapper's."""
+    plan = SpawnPlan([command], {"PATH": "/usr/bin:/bin"}, "/", 0, 1)
+    assert can_start(plan, JobConfig("x", command)) is found
+
+
+def test_another_user_is_not_wrapped_where_that_cannot_be(monkeypatch):
+    plan = SpawnPlan(["true"], {"PATH": "/usr/bin:/bin"}, "/", 0, 1)
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    assert not can_start(plan, JobConfig("x", "true", uid=0))
+    assert can_start(plan, JobConfig("x", "true"))
