@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Sequence
 
 import click
@@ -30,18 +31,26 @@ NODE = "NODE"
 class Caught:
     """What a command printed for one node, in the forms that it was printed in."""
 
-    def __init__(self, live: Callable[[str], None] | None = None) -> None:
+    def __init__(self, live: Callable[[str], None] | None = None, problem: Callable[[str], None] | None = None) -> None:
         self.views: list[View] = []
         self.lines: list[str] = []
         self.data: list[Any] = []
         #: Sentences for stderr.
         self.problems: list[str] = []
         self._live = live
+        self._problem = problem
         self._begun = ""
 
     def view(self, view: View) -> None:
         """Take a result."""
         self.views.append(view)
+
+    def complain(self, sentence: str) -> None:
+        """Take a sentence for stderr."""
+        if self._problem is not None:
+            self._problem(sentence)
+        else:
+            self.problems.append(sentence)
 
     def write(self, text: str) -> None:
         """Take text in any pieces; its lines are taken when they are complete."""
@@ -168,16 +177,19 @@ def run_everywhere(
     nodes = cluster.select(on)
     for problem in cluster.problems:
         output.complain(program.name, str(problem))
-    live = _Live(nodes) if shown.params.get("follow") or name == "watch" else None
+    live = _Live(program.name, nodes) if shown.params.get("follow") or name == "watch" else None
 
     def one(node: Node) -> Outcome:
-        caught = Caught(None if live is None else lambda text: live.line(node, text))
+        caught = Caught() if live is None else Caught(partial(live.line, node), partial(live.problem, node))
         output.catch(caught)
         try:
-            return _run_one(program, ctx, name, command, list(rest), node, make, caught)
+            outcome = _run_one(program, ctx, name, command, list(rest), node, make, caught)
         finally:
             caught.finish()
             output.catch(None)
+        if live is not None and outcome.problem:
+            live.problem(node, outcome.problem)  # now: the other nodes may go on for ever
+        return outcome
 
     if live is not None:
         from .live import end_with_reader
@@ -188,7 +200,7 @@ def run_everywhere(
         outcomes = in_threads(one, nodes, len(nodes) if live else WORKERS)
     finally:
         sys.stdout = real
-    return report(program.name, outcomes, str(shown.params.get("output") or "table"))
+    return report(program.name, outcomes, str(shown.params.get("output") or "table"), told=live is not None)
 
 
 def in_threads(work: Callable[[Node], Outcome], nodes: Sequence[Node], most: int) -> list[Outcome]:
@@ -249,7 +261,8 @@ def _run_one(
 class _Live:
     """Prints lines as they come, each after its node's name."""
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    def __init__(self, program: str | None, nodes: Sequence[Node]) -> None:
+        self._program = program
         self._width = max(len(node.name) for node in nodes)
         self._one = threading.Lock()
         self._stdout = sys.stdout
@@ -259,20 +272,28 @@ class _Live:
             self._stdout.write(f"{node.name.ljust(self._width)}  {text}\n")
             self._stdout.flush()
 
+    def problem(self, node: Node, sentence: str) -> None:
+        """Tell what is not as it should be on a node."""
+        with self._one:
+            click.echo(f"{self._program}: {node}: {output.printable(sentence)}", err=True)
+
 
 # -- one result -------------------------------------------------------------------------------------
 
 
-def report(program: str | None, outcomes: Sequence[Outcome], form: str) -> int:
-    """Print what came of it and return the exit code: 1 if it failed on any node."""
+def report(program: str | None, outcomes: Sequence[Outcome], form: str, told: bool = False) -> int:
+    """Print what came of it and return the exit code: 1 if it failed on any node.
+
+    :param told: problems were told when they came up.
+    """
     if form == "json":
         print_json([_as_json(outcome) for outcome in outcomes])
     else:
         _print_tables(outcomes, form)
         _print_lines(outcomes)
     bad = [outcome for outcome in outcomes if outcome.code or outcome.problem]
-    if form != "json":
-        for outcome in bad:
+    if form != "json" and not told:
+        for outcome in outcomes:
             for sentence in [*outcome.caught.problems, *([outcome.problem] if outcome.problem else [])]:
                 output.complain(program, f"{outcome.node}: {sentence}")
     return 1 if bad else 0

@@ -97,7 +97,7 @@ def complain(program: str | None, sentence: str) -> None:
     sentence = printable(sentence, keep="\n")
     taker = caught()
     if taker is not None:
-        taker.problems.append(sentence)
+        taker.complain(sentence)
     else:
         click.echo(f"{program}: {sentence}" if program else sentence, err=True)
 

@@ -174,6 +174,25 @@ def test_what_fails_on_one_node_is_told_under_its_name(place):
     assert command(*CTL, "-L", a.url, "del_process", "only", "--on=node-2").stdout == "node-2  only: removed\n"
 
 
+def test_what_fails_while_others_go_on_is_told_at_once(place, tmp_path):
+    (a, _), nodes = place
+    job = {"name": "only", "cmd": "while true; do echo tick; sleep 0.2; done", "shell": True}
+    (tmp_path / "job.json").write_text(json.dumps({**job, "redirect_output": ["stdout"]}))
+    assert command(*CTL, "-L", a.url, "load", str(tmp_path / "job.json"), "--on", "node-3").returncode == 0
+    words = [*CTL, "-L", a.url, "logs", "only", "-f", "--on", "all"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as live:
+        try:
+            assert live.stdout is not None and live.stderr is not None
+            told = sorted(live.stderr.readline() for _ in range(2))
+            assert [line.partition("; ")[0] for line in told] == [f"gafferctl: node-{n}: no job 'only'" for n in (1, 2)]
+            assert live.stdout.readline() == "node-3  tick\n"
+            live.send_signal(signal.SIGINT)
+            assert live.stderr.read().strip() == "" and live.wait(20) == 130
+        finally:
+            live.kill()
+            command(*CTL, "-L", a.url, "del_process", "only", "--on", "node-3")
+
+
 @pytest.mark.parametrize(
     "args, code, words",
     [
