@@ -28,7 +28,7 @@ _URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@]*:)[^\s/@]+@", re.IGNORE
 #: Keys whose values are environment variables, all of them hidden.
 _ENVIRONMENTS = ("env", "os_env", "environ", "environment")
 #: Keys whose values are what somebody typed or sent.
-_CONTENT = ("data", "body", "stdin")
+_CONTENT = ("data", "body", "stdin", "lines")
 
 
 def redact(value: Any, depth: int = 0) -> Any:
@@ -54,6 +54,8 @@ def _of_key(key: str, value: Any, depth: int) -> Any:
         return dict.fromkeys(map(str, list(value)[:_MOST]), HIDDEN)
     if lower in _CONTENT and isinstance(value, (str, bytes)):
         return f"{len(value)} {'bytes' if isinstance(value, bytes) else 'characters'}"
+    if lower == "lines" and isinstance(value, (list, tuple)):
+        return f"{len(value)} texts"
     if _SECRET.search(key) and isinstance(value, (str, bytes)):
         return HIDDEN
     return redact(value, depth + 1)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gaffer.livecommands import LIVE
 from gaffer.redact import HIDDEN, redact, redact_sentence, redact_text
 
 PLANTED = "sesame-4711"
@@ -26,6 +27,8 @@ PLANTED = "sesame-4711"
         {"cmd": f"serve --token='{PLANTED} more'"},
         {"url": f"postgres://me:{PLANTED}@host/db"},
         {"data": PLANTED, "body": PLANTED.encode()},
+        {"lines": PLANTED},
+        {"lines": [PLANTED, PLANTED]},
         {"a": [[{"deep": {"er": {"env": {"A": PLANTED}}}}]]},
         {"bytes": PLANTED.encode()},
     ],
@@ -50,6 +53,13 @@ def test_secrets_are_hidden(data):
 )
 def test_everything_else_stays(data):
     assert redact(data) == data
+
+
+def test_what_is_written_to_a_process_is_hidden():
+    """Somebody may have typed a password; the argument's name comes from the table of commands."""
+    (command,) = [command for command in LIVE if command.name == "send"]
+    said = {arg.name: PLANTED for arg in command.args if arg.required and arg.name != "pid"}
+    assert said and PLANTED not in repr(redact(said))
 
 
 def test_names_of_variables_stay():

@@ -179,7 +179,9 @@ def check_fetch(environ: dict[str, Any]) -> None:
     """
     if environ["HTTP_SEC_FETCH_SITE"] not in ("cross-site", "same-site"):
         return
-    if environ.get("HTTP_SEC_FETCH_MODE") != "navigate" or environ.get("HTTP_SEC_FETCH_DEST") != "document":
+    link = environ.get("HTTP_SEC_FETCH_MODE") == "navigate" and environ.get("HTTP_SEC_FETCH_DEST") == "document"
+    # A form is sent in the same way as a link is followed; its Origin, which browsers send, is not relied on.
+    if not link or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
         raise Forbidden("pages of other sites may not load anything from here")
 
 

@@ -93,6 +93,11 @@ def test_what_pages_of_others_load_without_saying_who_they_are(site, mode, dest,
     assert get(headers=said, origins=("https://ours.example",)).body == b"in"
 
 
+def test_a_form_of_somebody_else_is_no_link():
+    said = {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_SEC_FETCH_MODE": "navigate", "HTTP_SEC_FETCH_DEST": "document"}
+    assert "pages of other sites" in get(method="POST", headers=said).assert_problem(403, "forbidden")
+
+
 def test_nobody_comes_in_when_the_system_does_not_tell():
     assert "--require-key" in get(uid=None).assert_problem(403, "forbidden")
 
