@@ -15,6 +15,9 @@ from .config import Config, Place
 
 #: The code of a close that says that this end stops (RFC 6455 §7.4), and does not only connect anew.
 GOING_AWAY = 1001
+#: What a lookupd closes a connection with that it does not let in.
+POLICY = 1008
+_NO_KEY = "it does not let this node in: give a key with --lookupd-key that may write"
 
 
 class LinkError(GafferError):
@@ -36,6 +39,7 @@ class Connection:
         self._errors: tuple[type[BaseException], ...] = (WebSocketException, OSError)
         self._patience = patience
         self._last_id = 0
+        self._key = config.key
         self._place = place
         sock: Any = None
         try:
@@ -81,6 +85,8 @@ class Connection:
             raise LinkError(_words(error)) from None
         if opcode == 8:
             reason = data[2:].decode("utf-8", "replace")
+            if int.from_bytes(data[:2], "big") == POLICY and not self._key and "key" in reason:
+                raise LinkError(_NO_KEY)  # it waited for one to be the first message
             raise LinkError(f"it closed the connection{f': {reason}' if reason else ''}")
         try:
             answer = json.loads(data)
@@ -140,7 +146,7 @@ def _url(place: Place) -> str:
 def _words(error: BaseException) -> str:
     status = getattr(error, "status_code", None)
     if status in (401, 403):
-        return "it does not let this node in: give a key with --lookupd-key that may write"
+        return _NO_KEY
     if status is not None:
         return f"it answered with status {status}; is it a lookupd?"
     return str(getattr(error, "strerror", None) or error) or type(error).__name__

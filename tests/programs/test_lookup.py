@@ -332,11 +332,17 @@ def test_keys_for_nodes_and_readers(tmp_path):
             lookupd.client.nodes()
         with LookupServer(lookupd.url, "reader") as reader:
             assert reader.nodes() == []
-            with make_node(tmp_path, "wrong", [lookupd]) as wrong, make_node(tmp_path, "right", [lookupd]) as right:
+            with (
+                make_node(tmp_path, "wrong", [lookupd]) as wrong,
+                make_node(tmp_path, "none", [lookupd]) as none,
+                make_node(tmp_path, "right", [lookupd]) as right,
+            ):
                 wrong.start(GAFFERD_LOOKUPD_KEY="reader")
+                none.start()
                 right.start(GAFFERD_LOOKUPD_KEY="node")
                 eventually(lambda: [node["name"] for node in reader.nodes()] == ["right"])
-                wrong.logged("it does not let this node in: give a key with --lookupd-key that may write")
+                for one in (wrong, none):
+                    one.logged("it does not let this node in: give a key with --lookupd-key that may write")
                 with reader.watch(state=True) as watch:
                     assert next(watch)["node_info"]["name"] == "right"
                 answer = command(*GAFFER, "--api-key", "reader", "lookup", "nodes", "-L", lookupd.url, "-o", "name")
