@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -209,13 +210,15 @@ def test_connections_wait_until_jobs_are_loaded():
 def test_it_answers_until_everything_has_stopped(start_api, tmp_path):
     api = start_api()
     command = f"trap '' TERM; touch {tmp_path}/deaf; while true; do sleep 0.05; done"
-    api.manager.load(gaffer.JobConfig("stubborn", command, shell=True, graceful_timeout=0.4))
+    api.manager.load(gaffer.JobConfig("stubborn", command, shell=True, graceful_timeout=600))
     wait_until((tmp_path / "deaf").exists)
+    (process,) = api.manager.list("stubborn")
     stopping = gevent.spawn(api.manager.stop)
     wait_until(lambda: api.manager.state == "stopping")
     assert api("GET", "/ping").status == 200
     assert api.get("/jobs/default/stubborn")["active"] is False
     api("POST", "/jobs/default", {"name": "late", "cmd": "true"}).assert_problem(503, "unavailable")
+    os.kill(process.os_pid, signal.SIGKILL)
     stopping.join(10)
     assert stopping.successful()
     with pytest.raises(ConnectionRefusedError):

@@ -331,8 +331,8 @@ def test_watching_ends_with_the_manager_and_its_last_event(live):
 def test_figures_come_again_and_again_and_look_as_ever(live, path):
     load(live, "cat")
     shape = live.get(path)
+    began = time.monotonic()
     with Reader(live.address, f"{path}?feed=continuous&interval=0.1") as reader:
-        began = time.monotonic()
         found = lines(reader, 3)
         assert 0.15 < time.monotonic() - began < 5
         assert all(

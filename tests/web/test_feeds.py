@@ -219,9 +219,9 @@ def test_the_heart_of_an_eventsource_beats_in_comments(feeds, address):
 
 def test_text_that_waits_for_its_end_does_not_make_the_heart_beat(feeds, address, monkeypatch):
     monkeypatch.setattr(encoders, "PATIENCE", 0.01)
+    began = time.monotonic()
     with Reader(address, "/bytes?feed=eventsource&heartbeat=0.3") as reader:
         feeds.ring.append("é".encode()[:1])
-        began = time.monotonic()
         assert reader.chunk() == b":\n\n" and time.monotonic() - began > 0.2
 
 
