@@ -99,13 +99,11 @@ def delete(place: Place, id: str) -> None:
 @click.pass_obj
 def save(place: Place) -> None:
     """Keep a key that somebody gave you, as 'login' keeps its own; it is asked for, or read from standard input."""
-    from ..httpclient import Server
-
     word = ask("Key").strip()
     if not word.isascii() or not word.isprintable():
         raise BadRequest("that is no key")
     address = address_of(place.endpoint)
-    with Server(place.endpoint, api_key=word) as server:
+    with place.connect(word) as server:
         found = server.accounts.key()
     KeyFile().put(address, {"api_key": word, "id": found["id"], "user": found["user"], "expires": found["expires"]})
     print_lines([f"the key {found['id']} is used at {address}; it allows: {text_of(found['permissions'])}"])

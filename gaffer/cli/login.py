@@ -46,16 +46,13 @@ def login(ctx: click.Context, user: str | None, label: str | None, days: float |
     The password is asked for, or read from standard input. The key is in ~/.gaffer/keys.json, for this gafferd only;
     gafferctl finds it, too.
     """
-    from ..httpclient import Server
-
     place: Place = ctx.obj
-    files = {name: ctx.find_root().params.get(name) for name in ("certfile", "keyfile", "cacert")}
     address = address_of(place.endpoint)
     if not _is_private(address):
         complain(ctx.find_root().info_name, f"{address} is not encrypted: others may read the password on its way")
     name = user if user is not None else str(click.prompt("User name", err=True))
     # Without the key that is kept: it may have expired.
-    with Server(place.endpoint, **files) as server:
+    with place.connect(None) as server:
         seconds = None if days is None else days * _DAY
         made = server.accounts.login(name, ask("Password"), label or platform.node()[:200], seconds)
     entry = {"api_key": made["api_key"], "id": made["id"], "user": name, "expires": made["expires"]}
@@ -94,10 +91,8 @@ def logout(ctx: click.Context, all_keys: bool) -> None:
 
 def _delete(place: Place, key: str, all_keys: bool) -> str:
     """Delete a key where it was made; returns what to say of it."""
-    from ..httpclient import Server
-
     try:
-        with Server(place.endpoint, api_key=key) as server:
+        with place.connect(key) as server:
             own = server.accounts.key()["id"]
             below = [one["id"] for one in server.accounts.keys() if one["parent"] == own]
             if below and not all_keys:

@@ -64,6 +64,12 @@ class Place:
             self._server = Server(self.endpoint, **{**self._keys, "api_key": key})
         return self._server
 
+    def connect(self, key: str | None) -> Server:
+        """Return another connection, which shows *key* and not the one that is kept; close it."""
+        from ..httpclient import Server
+
+        return Server(self.endpoint, **{**self._keys, "api_key": key})
+
     def close(self) -> None:
         """Close the connection, if there is one."""
         if self._server is not None:

@@ -11,6 +11,7 @@ import pytest
 
 from .gafferd import PATIENCE, Gafferd, environment
 from .test_auth import PASSWORD, gafferd
+from .test_endpoints import make_certificate
 
 JOBS = "[process:web]\ncmd = sleep 1000\n[process:back:db]\ncmd = sleep 1000\n"
 COMMANDS = {"gaffer": "-g", "gafferctl": "--connect"}
@@ -19,8 +20,11 @@ COMMANDS = {"gaffer": "-g", "gafferctl": "--connect"}
 class Person:
     """Somebody with a home of their own, and a gafferd to talk to."""
 
-    def __init__(self, home: Path, node: Gafferd) -> None:
+    def __init__(self, home: Path, node: Gafferd, cacert: Path | None = None) -> None:
         self.home, self.url = home, f"http://127.0.0.1:{node.port}"
+        self.more: list[str] = []
+        if cacert is not None:
+            self.url, self.more = f"https://localhost:{node.port}", ["--cacert", str(cacert)]
         self.keys = home / ".gaffer" / "keys.json"
         home.mkdir(exist_ok=True)
 
@@ -28,7 +32,7 @@ class Person:
         """Run a program; returns what it says."""
         module = f"from gaffer.cli.{program} import main; main()"
         done = subprocess.run(
-            [sys.executable, "-c", module, COMMANDS[program], self.url, *args],
+            [sys.executable, "-c", module, COMMANDS[program], self.url, *self.more, *args],
             cwd=self.home,
             env=environment(self.home, **env),
             input=said,
@@ -112,3 +116,18 @@ def test_users(ann, node, tmp_path):
     assert bob("gafferctl", "processes") == "back.db\n"
     assert ann("gaffer", "user", "delete", "bob") == "bob: deleted\n"
     assert bob("gafferctl", "processes", status=4)
+
+
+def test_every_command_knows_the_authority_of_a_certificate(tmp_path):
+    make_certificate(tmp_path, "localhost")
+    gafferd(tmp_path, "--create-admin-user", "--username", "ann", said=f"{PASSWORD}\n")
+    options = "require_key = true\ncertfile = tls.pem\nkeyfile = tls.key\n"
+    with Gafferd(tmp_path, JOBS, options).start() as node:
+        node.logged("listening on https://")
+        ann, ci = (Person(tmp_path / name, node, tmp_path / "tls.pem") for name in ("ann", "ci"))
+        assert ann("gaffer", "login", "ann", said=f"{PASSWORD}\n")
+        made = ann("gaffer", "key", "create", "--read", "default").strip()
+        assert "it allows: read=default" in ci("gaffer", "key", "save", said=f"{made}\n")
+        assert ci("gafferctl", "processes") == "web\n"
+        assert ann("gaffer", "logout", "--all-keys") == f"logged out of {ann.url}\n"
+        assert "nobody knows this key" in ci("gafferctl", "processes", status=4)
