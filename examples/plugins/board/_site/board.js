@@ -52,10 +52,10 @@ function hear({event, data}) {
     if (event === "gaffer:command_success") resolve?.(data.result);
     else reject?.(new Error(data.error.reason));
   } else if (event === "gaffer:event" && data.event === "stats") figures(data);
-  else if (event === "gaffer:event" && data.event === "stream") output(data.data);
-  else if (event === "gaffer:event" && data.event === "end") output("");
+  else if (event === "gaffer:event" && data.event === "stream") { if (isShown(data)) output(data.data); }
+  else if (event === "gaffer:event" && data.event === "end") return;
   else if (event === "gaffer:event") happened(data);
-  else if (event === "gaffer:gap") output("\n… " + data.lost + " lost …\n");
+  else if (event === "gaffer:gap" && isShown(data)) output("\n… " + data.lost + " lost …\n");
   else if (event === "gaffer:error" && data.errno === 401) ask();
   else if (event === "gaffer:error") trouble(new Error(data.reason));
 }
@@ -150,11 +150,15 @@ function show(job, pid) {
   found("whose").textContent = job.replace(/^default\./, "") + ", process " + pid;
   found("output").textContent = "";
   command("process_info", pid).then((info) => {
+    if (shown.pid !== pid) return;
     found("input").hidden = !info.redirect_input;
     if (info.redirect_output.length) subscribe("STREAM:" + pid, {tail: 100});
     else output("(its output is not redirected)");
   }, trouble);
 }
+
+// What was on its way when another process was chosen is not its output.
+function isShown(data) { return shown && data.topic === "STREAM:" + shown.pid; }
 
 function output(text) {
   const place = found("output"), below = place.scrollTop + place.clientHeight > place.scrollHeight - 30;
