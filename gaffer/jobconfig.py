@@ -174,18 +174,19 @@ class JobConfig:
         self._fill({"name": name, "cmd": cmd, **settings}, CORE, strict=False)
 
     @classmethod
-    def from_dict(cls, settings: Mapping[str, Any], fields: JobFields = CORE, strict: bool = True) -> JobConfig:
+    def from_dict(cls, config: Mapping[str, Any], fields: JobFields = CORE, strict: bool = True) -> JobConfig:
         """Check a mapping such as JSON gives.
 
+        :param config: all settings by name, ``name`` and ``cmd`` among them.
         :param fields: the table to check against, a manager's ``job_fields``.
         :param strict: whether a key unknown to *fields* is an error.
         :raises InvalidConfig: lists every problem, with the nearest known key.
         """
-        if not isinstance(settings, Mapping):
-            raise BadRequest(f"a job must be an object with at least name and cmd, not {settings!r}")
-        config = cls.__new__(cls)
-        config._fill(dict(settings), fields, strict)
-        return config
+        if not isinstance(config, Mapping):
+            raise BadRequest(f"a job must be an object with at least name and cmd, not {config!r}")
+        made = cls.__new__(cls)
+        made._fill(dict(config), fields, strict)
+        return made
 
     def _fill(self, settings: dict[str, Any], fields: JobFields, strict: bool) -> None:
         problems: list[str] = []

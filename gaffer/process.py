@@ -127,9 +127,9 @@ class Process(Child):
         super().kill(signum)
         self.owner.signalled(self, signum)
 
-    def writelines(self, lines: Iterable[bytes | str], stream: str | None = None) -> None:
-        """Write *lines* in one go; as with files, nothing is put between them."""
-        self.write(b"".join(map(_encode, lines)), stream)
+    def writelines(self, data: Iterable[bytes | str], stream: str | None = None) -> None:
+        """Write the lines of *data* in one go; as with files, nothing is put between them."""
+        self.write(b"".join(map(_encode, data)), stream)
 
     def monitor_io(self, io_label: str, listener: Hearer) -> None:
         """Call ``listener(label, message)`` with output as it comes; see :class:`~gaffer.listening.OutputListener`.

@@ -477,8 +477,8 @@ DOCUMENTED = {
         shell=False, redirect_output, redirect_input=False, custom_streams, custom_channels, on_exit_cb=None)
         active close() closed info kill(signum) monitor(listener=None) monitor_io(io_label, listener) os_pid
         spawn(once=False, graceful_timeout=None, env=None) stats status stop() unmonitor(listener)
-        unmonitor_io(io_label, listener) write(data) writelines(lines)""",
-    ProcessConfig: """ProcessConfig(name, cmd) DEFAULT_PARAMS from_dict(settings) get(key, default=None)
+        unmonitor_io(io_label, listener) write(data) writelines(data)""",
+    ProcessConfig: """ProcessConfig(name, cmd) DEFAULT_PARAMS from_dict(config) get(key, default=None)
         make_process(loop, pid, label, env=None, on_exit=None) to_dict()""",
     ProcessWatcher: """ProcessWatcher(loop, process) active refresh(interval=0) stop(all_events=False)
         subscribe(listener) subscribe_once(listener) unsubscribe(listener)""",
