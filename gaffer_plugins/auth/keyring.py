@@ -17,6 +17,7 @@ from gaffer.identity import Identity
 
 from .store import Key, Store
 from .tokens import Token, is_same, parse_token
+from .turns import in_turn
 
 log = logging.getLogger("gaffer.auth")
 
@@ -65,8 +66,8 @@ class Keyring:
 
         :raises GafferError: it cannot be opened, or has no room.
         """
-        with self._turn:
-            answer, error = gevent.get_hub().threadpool.apply(self._ask, (question,))
+        self._turn.acquire()
+        answer, error = in_turn(self._turn, self._ask, question)
         if error is not None:
             raise error
         return answer

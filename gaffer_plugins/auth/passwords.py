@@ -7,10 +7,11 @@ from collections import OrderedDict
 from functools import cached_property
 from typing import Any, Callable
 
-import gevent
 from gevent.lock import BoundedSemaphore
 
 from gaffer.errors import BadRequest, TooManyRequests, Unavailable
+
+from .turns import in_turn
 
 #: Each takes 64 MiB and a third of a second, so only so many are worked out at a time …
 _AT_ONCE = 2
@@ -49,10 +50,7 @@ class Passwords:
     def _work(self, function: Callable[..., Any], *args: Any) -> Any:
         if not self._turn.acquire(timeout=_PATIENCE):
             raise Unavailable("too many passwords are being checked; try again")
-        try:
-            return gevent.get_hub().threadpool.apply(function, args)
-        finally:
-            self._turn.release()
+        return in_turn(self._turn, function, *args)
 
     def hash(self, password: str) -> str:
         """Return what is stored of a password."""

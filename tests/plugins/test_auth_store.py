@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import threading
 import time
+from types import SimpleNamespace
 
 import gevent
 import pytest
+from gevent.lock import BoundedSemaphore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,11 +19,14 @@ from gaffer.errors import Conflict, GafferError, NotFound, TooManyRequests, Unav
 from gaffer.identity import NODE, Identity, Permissions
 from gaffer_plugins.auth import keyring as keyrings
 from gaffer_plugins.auth import store as stores
+from gaffer_plugins.auth import turns
 from gaffer_plugins.auth.keyring import Keyring
 from gaffer_plugins.auth.passwords import Throttle
 from gaffer_plugins.auth.store import Key, Store, User
 from gaffer_plugins.auth.tickets import LIFE, MOST_OF_ONE, Tickets
 from gaffer_plugins.auth.tokens import Token, is_same, new_token, parse_token
+from gaffer_plugins.auth.turns import in_turn
+from tests.webtools import wait_until
 
 from .authtools import Clock
 
@@ -56,6 +62,36 @@ def add(store, parent=None, user=None, expires=None, **allowed):
 
 def add_user(store, name="ann"):
     store.add_user(User(name, 1, Permissions(read=frozenset("*")), {"mail": "x"}, time.time(), "hash"))
+
+
+# -- whose turn it is ---------------------------------------------------------------------------------
+
+
+def test_a_thread_has_its_turn_until_it_has_ended(keyring):
+    """Also if who asked was ended meanwhile: two threads in one transaction would lose what both did."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(store):
+        begun.set()
+        return go_on.wait(10)
+
+    first = gevent.spawn(keyring.ask, slow)
+    wait_until(begun.is_set)
+    first.kill()
+    second = gevent.spawn(keyring.ask, lambda store: go_on.is_set())
+    gevent.sleep(0.05)
+    assert not second.ready()
+    go_on.set()
+    assert second.get(timeout=10) is True
+
+
+def test_what_cannot_begin_takes_no_turn(monkeypatch):
+    turn = BoundedSemaphore(1)
+    monkeypatch.setattr(turns, "gevent", SimpleNamespace(get_hub=lambda: 1 / 0))
+    turn.acquire()
+    with pytest.raises(ZeroDivisionError):
+        in_turn(turn, int)
+    assert not turn.locked()
 
 
 # -- the file -------------------------------------------------------------------------------------
