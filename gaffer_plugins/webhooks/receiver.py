@@ -132,6 +132,8 @@ class Receiver:
         self._more = Event()
         self._hurry = Event()
         self._draining = False
+        #: Deliveries whose only attempt while it was drained has failed.
+        self._unsent = 0
         self._retry_at: float | None = None
 
     # -- from outside -----------------------------------------------------------
@@ -173,7 +175,7 @@ class Receiver:
         self._hurry.set()
 
     def drain(self) -> gevent.Greenlet | None:
-        """Send what is queued without waiting between attempts and end at the first that fails.
+        """Give each that is queued one attempt, without waiting between them; :meth:`end` counts those that failed.
 
         :returns: the greenlet that ends then, None if there is nothing to send.
         """
@@ -184,9 +186,10 @@ class Receiver:
 
     def end(self) -> int:
         """Stop at once; returns how many deliveries were left."""
-        left = len(self._queue)
+        left = len(self._queue) + self._unsent
         self.lost += left
         self._queue.clear()
+        self._unsent = 0
         if self._greenlet is not None:
             self._greenlet.kill()
         return left
@@ -214,8 +217,7 @@ class Receiver:
     def _run(self) -> None:
         try:
             while self._wait_for_work():
-                if not self._deliver(self._queue[0]):
-                    return
+                self._deliver(self._queue[0])
                 self._queue.popleft()
         finally:
             # First this: closing may let others run, and one of them may put something.
@@ -230,19 +232,19 @@ class Receiver:
             self._more.wait(IDLE)
         return bool(self._queue)
 
-    def _deliver(self, delivery: Delivery) -> bool:
-        """Try until it is delivered or given up; tells whether to go on with the next."""
+    def _deliver(self, delivery: Delivery) -> None:
+        """Try until it is delivered or given up."""
         while True:
             verdict = self._attempt(delivery)
             if not verdict.reason:
-                self._succeeded()
-                return True
+                return self._succeeded()
             self._failed(delivery, verdict)
             if not verdict.again or delivery.attempts >= self.shared.tuning.max_attempts:
-                self._give_up(delivery, verdict)
-                return True
+                return self._give_up(delivery, verdict)
             if self._draining:
-                return False
+                self._unsent += 1
+                self.gap += 1
+                return None
             self._pause(delivery.attempts, verdict.asked)
             self.retries += 1
 

@@ -259,14 +259,16 @@ class TestDrain:
         assert made.client.bodies == ['"a"', '"b"', '"c"']
         assert made.receiver.end() == 0
 
-    def test_ends_at_the_first_failure(self, bench):
-        made = bench(200, REFUSED)
-        made.put("a", "b", "c")
+    def test_each_gets_one_attempt(self, bench):
+        made = bench(200, REFUSED, 200, 503)
+        made.put("a", "b", "c", "d")
         made.receiver.drain().join()
-        assert made.client.bodies == ['"a"', '"b"']
+        assert made.client.bodies == ['"a"', '"b"', '"c"', '"d"']
+        assert made.client.header("Gaffer-Lost") == ["0", "0", "1", "0"]
         assert made.pauses == []
         assert made.receiver.end() == 2
-        assert made.info("lost", "pending") == (2, 0)
+        assert made.info("sent", "lost", "pending") == (2, 2, 0)
+        assert made.receiver.end() == 0
 
     def test_what_is_final_does_not_end_it(self, bench):
         made = bench(404, 200)
