@@ -106,7 +106,7 @@ def convert(path: str) -> tuple[str, list[str]]:
 def _included(section: Section) -> Iterable[str]:
     if section.header != "include":
         return ()
-    return section.take("files").replace("%(here)s", _folder(section.file)).split()
+    return [word.replace("%(here)s", _folder(section.file)) for word in section.take("files").split()]
 
 
 def _folder(path: str) -> str:

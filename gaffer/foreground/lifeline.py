@@ -43,7 +43,7 @@ class Lifeline:
         self._node_id = manager.node_id
 
     def _start_guard(self) -> None:
-        """Start the guard; that it is ready later does not matter, it will find its input ended."""
+        """Start the guard, before the first child; it may be ready later, and will find its input ended."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         self._pipe = writer
@@ -59,14 +59,14 @@ class Lifeline:
     @hookimpl(trylast=True)
     def gaffer_before_spawn(self, job: Any, plan: Any) -> None:
         """Have the command started by what asks for the death signal."""
+        if self._guard is None:
+            self._start_guard()
         if can_start(plan, job.config):
             plan.argv = [*self._prefix, *plan.argv]
 
     @hookimpl
     def gaffer_spawned(self, process: Process) -> None:
-        """Tell the guard whom it need not look for; the first child does not wait for it."""
-        if self._guard is None:
-            self._start_guard()
+        """Tell the guard whom it need not look for."""
         self._tell(f"+{process.os_pid}\n")
 
     @hookimpl

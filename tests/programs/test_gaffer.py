@@ -242,6 +242,7 @@ def test_nothing_outlives_a_gaffer_that_is_killed(app):
     text = "a: sleep 1000\nb: sh -c 'sleep 1001 & setsid sleep 1002 & exec sleep 1003'\nc: env -i sleep 1004; true\n"
     with app(text) as gaffer:
         eventually(lambda: len([line for line in processes(app.folder).values() if line.startswith("sleep")]) == 5)
+        gaffer.saw(r"^[abc] +\| spawn", 3)
         gaffer.kill(signal.SIGKILL)
         gaffer.end()
         eventually(lambda: not processes(app.folder))

@@ -259,6 +259,7 @@ def test_a_lookupd_that_dies_is_found_again_and_hurts_nobody(tmp_path):
             eventually(lambda: lookupd.nodes() == ["n"] and link()["registered"])
             with lookupd.client.watch(state=True) as watching:
                 assert next(watching)["event"] == "add_node"
+                node.logged("registered with")
                 lookupd.kill()
                 with pytest.raises(Disconnected):
                     list(watching)
