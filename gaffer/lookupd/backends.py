@@ -62,5 +62,5 @@ class Backend:
         return None
 
     def health(self) -> dict[str, Any]:
-        """Return counters and whatever else tells how it is."""
+        """Return counters and whatever else tells how it is; a ``problem`` makes the lookupd unhealthy."""
         return {}

@@ -116,13 +116,14 @@ class Answers:
     def health(self, request: Request) -> dict[str, Any]:
         """``/health``."""
         sessions, backend = self._sessions, self._sessions.backend
+        registry = {"name": backend.name, **backend.health()}
         report = {
-            "ok": backend.stale() is None,
+            "ok": backend.stale() is None and "problem" not in registry,
             "nodes": len(self._registry.nodes),
             "connected": sessions.identified,
             "connections": sessions.open,
             "expired": sessions.expired,
-            "registry": {"name": backend.name, **backend.health()},
+            "registry": registry,
         }
         return self._current(report)
 

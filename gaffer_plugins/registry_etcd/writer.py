@@ -232,5 +232,6 @@ class Writer:
             self._slots.pop(key, None)
 
     def health(self) -> dict[str, Any]:
-        """Return how many nodes are written, and how many are not yet."""
-        return {"written": len(self._slots) - len(self._tasks), "waiting": len(self._tasks)}
+        """Return how many nodes are written, how many are not yet, and why, if etcd does not take them."""
+        found: dict[str, Any] = {"written": len(self._slots) - len(self._tasks), "waiting": len(self._tasks)}
+        return {**found, "problem": self.reason} if self.reason else found

@@ -181,7 +181,7 @@ def test_without_etcd_nodes_are_let_in_and_it_is_decided_later(etcd, desks):
     etcd.down = True
     one.claim(node("1"))
     two.claim(node("2"))
-    assert one.reason == two.reason == "etcd is down"
+    assert one.reason == two.reason == "etcd is down" == one.health()["problem"]
     two.claim(node("2"))  # which does not wait any more
     etcd.down = False
     settle(one, two)

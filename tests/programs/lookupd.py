@@ -121,6 +121,21 @@ class Talker:
         self._socket.close()
 
 
+def refused(lookupd: Any, life: str) -> str:
+    """Say to be another life of a node until that is refused; returns why.
+
+    A lookupd whose etcd takes long lets a node in, and finds out later.
+    """
+
+    def attempt() -> str:
+        with Talker(lookupd) as talker:
+            answer = talker.identify(life)
+        assert answer.get("ok") or (answer["errno"], answer["error"]) == (409, "conflict"), answer
+        return str(answer.get("reason", ""))
+
+    return str(eventually(attempt))
+
+
 def make_node(folder: Path, name: str, lookupds: list[Any], labels: str = "", jobs: str = "") -> Gafferd:
     """Return a gafferd that registers as *name* with *lookupds*; it is not started."""
     (folder / name).mkdir(exist_ok=True)

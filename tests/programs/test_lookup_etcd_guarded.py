@@ -6,7 +6,7 @@ from base64 import b64encode
 
 from .etcd import Etcd
 from .gafferd import eventually
-from .lookupd import Lookupd, Talker, run
+from .lookupd import Lookupd, Talker, refused, run
 
 
 def stale(lookupd: Lookupd) -> str:
@@ -29,8 +29,7 @@ def test_client_certificates(tmp_path):
             eventually(lambda: [job["name"] for job in b.client.jobs()] == ["default.web"])
             assert stale(a) == stale(b) == ""
             assert "https://localhost:" in a.client.health()["registry"]["member"]
-            with Talker(b) as other:
-                assert other.identify("another life")["errno"] == 409
+            assert refused(b, "another life")
             etcd.kill(0)
             eventually(lambda: "connection refused" in stale(b))
             etcd.start(0)
@@ -58,7 +57,7 @@ def test_files_are_checked_first(tmp_path):
         assert done.returncode == 2 and "cannot be used: " in done.stderr and "Traceback" not in done.stderr
 
 
-def guard(etcd: Etcd, prefix: bytes) -> None:
+def guard(etcd: Etcd, prefix: bytes, permission: str = "READWRITE") -> None:
     """Let only root do everything, and the user lookupd what is below a prefix."""
     for user, password in (("root", "master"), ("lookupd", "pass word")):
         etcd.ask("auth/user/add", name=user, password=password)
@@ -66,7 +65,7 @@ def guard(etcd: Etcd, prefix: bytes) -> None:
         etcd.ask("auth/user/grant", user=user, role=user)
     ends = {"key": prefix + b"/", "range_end": prefix + b"0"}
     allowed = {name: b64encode(value).decode() for name, value in ends.items()}
-    etcd.ask("auth/role/grant", name="lookupd", perm={"permType": "READWRITE", **allowed})
+    etcd.ask("auth/role/grant", name="lookupd", perm={"permType": permission, **allowed})
     etcd.ask("auth/enable")
 
 
@@ -88,8 +87,7 @@ def test_users_with_passwords(tmp_path):
                 _outlive_tokens(etcd, a, b)
                 node.say("REGISTER_JOB", job_name="web")
                 eventually(lambda: [job["name"] for job in b.client.jobs()] == ["default.web"])
-                with Talker(b) as other:
-                    assert other.identify("another life")["errno"] == 409
+                assert refused(b, "another life")
         for name, url, words in (
             ("nobody", etcd.url, "it wants a user with a password"),
             ("wrong", f"etcd://lookupd:no@{hosts}/x", "it does not know this user with this password"),
@@ -98,6 +96,18 @@ def test_users_with_passwords(tmp_path):
             with lookupd(name, url) as one:
                 eventually(lambda one=one, words=words: words in stale(one))
                 assert "no@" not in one.log.read_text() and "pass%20word" not in one.log.read_text()
+
+
+def test_nodes_that_etcd_does_not_take_are_told_of(tmp_path):
+    with Etcd(tmp_path, members=1) as etcd:
+        guard(etcd, b"/x", "READ")
+        url = etcd.url.replace("//", "//lookupd:pass%20word@") + "/x"
+        with Lookupd(tmp_path, "--registry", url, "--ping-interval", "60") as lookupd, Talker(lookupd) as node:
+            eventually(lambda: stale(lookupd) == "")
+            assert lookupd.client.health()["ok"] and node.identify("life")["ok"]
+            eventually(lambda: "may not read and write" in lookupd.client.health()["registry"].get("problem", ""))
+            assert not lookupd.client.health()["ok"] and lookupd.nodes() == ["n"]
+            lookupd.logged("nodes that are connected here are not known to other lookupds, trying again")
 
 
 def _outlive_tokens(etcd: Etcd, *lookupds: Lookupd) -> None:
