@@ -57,6 +57,7 @@ SERVICES = {
     "/close": (Close, Limits()),
     "/disabled_websocket_echo": (Echo, Limits(websocket=False)),
     "/cookie_needed_echo": (Echo, Limits(cookies=True)),
+    "/lively_echo": (Echo, Limits(heartbeat=0.05)),
     "/impatient_echo": (Echo, Limits(heartbeat=0.05, timeout=0.05, sessions=3, client="https://cdn.example/s.js")),
 }
 

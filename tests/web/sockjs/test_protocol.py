@@ -611,12 +611,12 @@ def test_a_receiver_that_is_cut_off_ends_the_session(at, name):
 
 
 def test_heartbeats(at):
-    path = session("/impatient_echo")
+    path = session("/lively_echo")
     with at.stream(f"{path}/xhr_streaming") as stream:
         stream.until(b"o\nh\nh\n")
-    path = session("/impatient_echo")
+    path = session("/lively_echo")
     assert [at.post(f"{path}/xhr").body for _ in range(2)] == [b"o\n", b"h\n"]
-    ws = socket(at, session("/impatient_echo"))
+    ws = socket(at, session("/lively_echo"))
     assert [ws.receive().data for _ in range(3)] == [b"o", b"h", b"h"]
     ws.leave()
 
