@@ -26,6 +26,8 @@ class LoginNeeded(EtcdError):
     """The member does not know who asks, or not any more."""
 
 
+#: The sentence in an answer of etcd's that is an error.
+_SAID = re.compile(r'"error": ?"(?:etcdserver: )?([^"]{1,200})"')
 #: Parts of sentences of etcd that mean that a login, or another one, would help.
 _LOGIN = ("user name is empty", "invalid auth token", "auth store is old")
 #: etcd's gateway has lost etcd: what speaks JSON in there is a client, too, with the server's certificate.
@@ -48,6 +50,7 @@ _WORDS = (
     ("invalid user id or password", "it does not know this user with this password"),
     ("permission denied", "this user may not read and write all below the prefix"),
     ("no leader", "the cluster has no leader"),
+    ("leader changed", "the cluster has got another leader"),
 )
 
 
@@ -71,7 +74,8 @@ def explain(url: str, error: BaseException, before: bool = False) -> EtcdError:
     if any(sign in lowered for sign in _ENDED):
         cause = "" if before else _CAUSES[url.startswith("https:")]
         return EtcdError(f"etcd at {url}: it closed the connection{cause}")
-    return EtcdError(f"etcd at {url}: {type(error).__name__}: {detail[:200]}")
+    said = _SAID.search(detail)
+    return EtcdError(f"etcd at {url}: {said[1] if said else f'{type(error).__name__}: {detail[:200]}'}")
 
 
 def _reason(detail: str) -> str:

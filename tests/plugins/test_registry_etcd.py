@@ -119,6 +119,9 @@ def test_errors_are_short():
     )
     assert isinstance(explain("http://e", OSError("etcdserver: requested lease not found")), LeaseGone)
     assert "ValueError: x" in str(explain("http://e", ValueError("x" * 999)))
+    assert (
+        str(explain("http://e", OSError('{"error":"etcdserver: too slow","code":14}'))) == "etcd at http://e: too slow"
+    )
     assert isinstance(explain("http://e", OSError("etcdserver: user name is empty")), LoginNeeded)
     verify = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, … (_ssl.c:1006)"
     assert str(explain("https://e", OSError(verify))).endswith("not accepted: Hostname mismatch, …")
