@@ -25,7 +25,7 @@ def convert(program, path):
         [sys.executable, str(CONTRIB / f"{program}_to_gaffer.py"), str(path)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     return ended.stdout, ended.stderr.replace(f"{SAMPLES}/", "").splitlines(), ended.returncode
 

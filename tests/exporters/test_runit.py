@@ -36,7 +36,7 @@ def write(export, folder):
 
 
 def eventually(check):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (found := check()):
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.02)
@@ -59,7 +59,7 @@ def test_runit_runs_it(tmp_path):
         eventually(lambda: (work / "out.5101").exists() and (work / "out.5101").read_text())
         assert (work / "out.5101").read_text() == '5101|it\'s "50%" $HOME|/bin/sh\n'
         stopped = subprocess.run(
-            ["sv", "-w", "15", "down", str(services / "shop-web-2")], capture_output=True, text=True
+            ["sv", "-w", "60", "down", str(services / "shop-web-2")], capture_output=True, text=True
         )
         assert stopped.returncode == 0, stopped.stdout
         assert (work / "told.5101").exists()
@@ -67,7 +67,7 @@ def test_runit_runs_it(tmp_path):
         assert (work / "once").read_text() == "x\n"
     finally:
         runsvdir.send_signal(1)  # HUP: ends the services too
-        runsvdir.wait(20)
+        runsvdir.wait(60)
 
 
 def status(service):
@@ -94,7 +94,7 @@ def test_words_and_variables_survive_the_shell(words, env, tmp_path_factory):
         [str(folder / "shop-web-1" / "run")],
         env={"PATH": f"{bin_folder}:{os.environ['PATH']}"},
         capture_output=True,
-        timeout=20,
+        timeout=60,
     )
     shown = os.fsdecode(ended.stdout).split("\0")
     assert shown[: len(words)] == words

@@ -82,7 +82,7 @@ def test_supervisor_runs_it(tmp_path):
             assert (tmp_path / f"out.{port}").read_text() == f"{port}|{AWKWARD_VALUE}"
     finally:
         running.terminate()
-        running.wait(20)
+        running.wait(60)
 
 
 @given(words=st.lists(ONE_LINE, max_size=3), env=st.dictionaries(VARIABLES, ONE_LINE, max_size=3))

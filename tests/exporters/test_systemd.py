@@ -44,7 +44,7 @@ def write(export, folder):
 def verify(folder, *units):
     """Return what systemd complains of."""
     words = [ANALYZE, "verify", "--man=no", "--generators=no", *(f"./{unit}" for unit in units)]
-    ended = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=30)
+    ended = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60)
     ours = [line for line in ended.stderr.splitlines() if any(unit.partition(".")[0] in line for unit in units)]
     return ended.returncode, ours
 
