@@ -54,22 +54,22 @@ def run(config: JobConfig) -> int:
         env[VARIABLE] = os.environ[VARIABLE]  # whoever runs us must find it
     plan = SpawnPlan(command(config, env), env, config.cwd, 0, 0)
     passed = {number for number in _PASSED if signal.getsignal(number) is not signal.SIG_IGN}
-    for number in passed:
-        signal.signal(number, lambda number, frame: None)  # a handler is not inherited, ignoring would be
+    # From before there is a command, so that none is lost between its start and our waiting.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*passed, signal.SIGCHLD})
     try:
         child = subprocess.Popen(
-            plan.argv, env=plan.env, cwd=plan.cwd, preexec_fn=_death_signal(os.getpid()), **identity(config)
+            plan.argv, env=plan.env, cwd=plan.cwd, preexec_fn=_in_child(passed, before), **identity(config)
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         raise SpawnError(failure(plan, config, error)) from error
     _wait(child, passed)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
 def _wait(child: subprocess.Popen[bytes], passed: set[signal.Signals]) -> None:
-    """Wait for the end of *child* and pass signals on."""
+    """Wait for the end of *child* and pass signals on, which are blocked."""
     expected = {*passed, signal.SIGCHLD}
-    signal.pthread_sigmask(signal.SIG_BLOCK, expected)
     while child.poll() is None:
         number, sent = _next_signal(expected)
         if number != signal.SIGCHLD and sent:
@@ -85,11 +85,25 @@ def _next_signal(expected: set[signal.Signals]) -> tuple[int, bool]:
     return number, number not in (signal.SIGINT, signal.SIGQUIT)
 
 
-def _death_signal(parent: int) -> Callable[[], None] | None:
-    """Return what the child does before it executes the command: it asks to be killed when we are.
+def _in_child(passed: set[signal.Signals], mask: set[int]) -> Callable[[], None]:
+    """Return what the child does before it executes the command.
 
     There is no second thread here that could hold a lock at the fork.
     """
+    ask = _death_signal(os.getpid())
+
+    def prepare() -> None:
+        if ask is not None:
+            ask()
+        for number in passed:  # Python's handler of SIGINT would take one that came meanwhile
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    return prepare
+
+
+def _death_signal(parent: int) -> Callable[[], None] | None:
+    """Return what has the child killed when we are."""
     if sys.platform != "linux":
         return None
     try:

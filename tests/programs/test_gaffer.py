@@ -373,11 +373,12 @@ def test_several_copies_are_shown_as_by_start(app):
 
 
 def test_a_signal_reaches_the_command_once(app):
-    script = "trap 'echo told >> log2' INT TERM; echo up; for i in 1 2 3 4 5 6 7 8; do sleep 0.1; done; exit 6"
+    script = "trap 'echo told >> log2' INT TERM; : > log2; echo up; "
+    script += "until [ $(wc -l < log2) -ge 2 ]; do sleep 0.05; done; sleep 0.3; exit 6"
     with app("web: x\n", "run", "sh", "-c", script) as gaffer:
         gaffer.saw("up")
         gaffer.kill(signal.SIGTERM)
-        eventually(lambda: (app.folder / "log2").exists())
+        eventually(lambda: (app.folder / "log2").read_text())
         gaffer.kill(signal.SIGINT)
         assert gaffer.end() == 6
     assert (app.folder / "log2").read_text() == "told\ntold\n"
@@ -394,7 +395,7 @@ def test_a_command_has_the_terminal(app):
 
 def test_ctrl_c_reaches_the_command_once(app):
     """The terminal sends it to both; gaffer does not send it again."""
-    script = "trap 'echo told >> log2' INT; echo up; for i in 1 2 3 4 5; do sleep 0.1; done; exit 6"
+    script = "trap 'echo told >> log2' INT; echo up; until [ -s log2 ]; do sleep 0.05; done; sleep 0.3; exit 6"
     with app("web: x\n", "run", "sh", "-c", script, terminal=True) as gaffer:
         gaffer.saw("up")
         os.write(gaffer.master, b"\x03")
