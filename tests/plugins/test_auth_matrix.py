@@ -20,7 +20,7 @@ from gaffer.web.channel import COMMANDS as CHANNEL
 from gaffer.web.routes import PERMISSIONS
 from gaffer_plugins.http import collect_routes
 from tests.test_commands import ARGS
-from tests.web.wstools import CLOSE
+from tests.web.wstools import CLOSE, PING, PONG, frame
 from tests.webtools import call
 
 from .authtools import Locked
@@ -278,3 +278,55 @@ def test_sockets(world, role, transport):
             made.close()
             is_open = made.open()
     made.close()
+
+
+#: The sockets of a process, and what each of them needs.
+PROCESS_SOCKETS = (
+    *(("read", f"/{{}}/channel{more}?mode=1") for more in ("", "/out")),
+    *(("write", f"/{{}}/channel{more}?mode=2") for more in ("", "/stdin")),
+    *(("read", f"/{{}}/channel{mode}") for mode in ("", "?mode=3")),
+    ("write", "/wstreams/{}"),
+)
+
+
+def test_no_socket_of_a_process_is_missing(world):
+    paths = {route.path for route in world.routes if route.status == 101 and ("pid", "int") in route.places}
+    asked = {path.partition("?")[0].format("<pid:int>") for _, path in PROCESS_SOCKETS}
+    assert paths == {path.replace("/out", "/<stream>").replace("/stdin", "/<stream>") for path in asked}
+
+
+@pytest.mark.parametrize("way", ["header", "AUTH"])
+@every_role
+def test_sockets_of_a_process(world, role, way):
+    """Whether there is one; it is real, and so is the process."""
+    for permission, path in PROCESS_SOCKETS:
+        if way == "AUTH" and path.startswith("/wstreams"):
+            continue
+        status = opened(world, role, way, path.format(world.pid))
+        if way == "header" and role.level is None and not path.startswith("/wstreams"):
+            assert status == 1008  # it may still say who it is, but does not
+            continue
+        world.cells += 1
+        may = role.may(permission, "process")
+        nobody = role.level in (None, "wrong")
+        refused = 1008 if way == "AUTH" else 401 if nobody else 403
+        assert status == (101 if may else refused), f"{role} at {path} by {way}: {status}"
+
+
+def opened(world, role, way, path):
+    """Return 101 if there is such a websocket, or the status or close code that refuses it."""
+    key = world.keys[role]
+    socket = world.node.socket(path, key if way == "header" else None)
+    with socket:
+        if socket.answer.status != 101:
+            return socket.answer.status
+        if way == "AUTH":
+            socket.say(f"AUTH:{key or ''}")
+        elif key is None:
+            socket.say("hello")
+        socket.send(frame(b"here?", PING))
+        while True:
+            # Output of the process may come first.
+            answer = socket.receive()
+            if answer.opcode in (PONG, CLOSE):
+                return 101 if answer.opcode == PONG else answer.code
