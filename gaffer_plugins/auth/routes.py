@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from typing import TYPE_CHECKING, Any, Callable
 
 from gaffer.commands import Arg
-from gaffer.errors import BadRequest, Unauthorized
+from gaffer.errors import BadRequest, TooLarge, Unauthorized
 from gaffer.identity import LOCAL, MOST_TARGETS, Identity
 from gaffer.schemas import BOOLEAN, OBJECT, OK, PLAIN_NAME, SECONDS, STRING, TIME, Schema, listed, or_null, returns
 from gaffer.web.routes import UNSEEN, Route
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from .service import Service
 
 TAG = "Keys and users"
+#: Of what somebody wants to remember of a user: lists of users show all of it.
+LONGEST_EXTRA = 4096
 _NAME = PLAIN_NAME["pattern"][1:-1]
 _TARGET: Schema = {"type": "string", "pattern": rf"^(\*|{_NAME}(\.{_NAME})?)$"}
 _TARGETS: Schema = {
@@ -73,7 +76,7 @@ _CREATE_USER = _body(
     password=_PASSWORD,
     user_type=_TYPE,
     permissions=PERMISSIONS,
-    extra=OBJECT,
+    extra={**OBJECT, "description": f"anything, up to {LONGEST_EXTRA} characters of JSON"},
 )
 _PUT_PASSWORD = _body(("password",), password=_PASSWORD, old_password=STRING)
 _PUT_KEY = _body(("permissions",), permissions=PERMISSIONS)
@@ -182,6 +185,8 @@ def _check_user(said: dict[str, Any]) -> None:
         raise BadRequest(f"user_type must be 0 (admin) or 1 (application), not {kind!r}")
     if not isinstance(extra, dict):
         raise BadRequest("extra must be an object")
+    if len(json.dumps(extra)) > LONGEST_EXTRA:
+        raise TooLarge(f"extra may have {LONGEST_EXTRA} characters of JSON")
 
 
 def make_routes(find: Callable[[], Service]) -> list[Route]:

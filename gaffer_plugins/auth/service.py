@@ -148,12 +148,13 @@ class Service:
         self, label: str, permissions: Permissions, parent: str | None, user: User | None, expires: float | None
     ) -> dict[str, Any]:
         token, name = new_token(), user.name if user is not None else None
-        self._keyring.ask(
+        gone = self._keyring.ask(
             lambda store: store.add_key(
                 _made(token, store.pepper, label, permissions, parent, name, expires),
                 login=user,
             )
         )
+        self._keyring.forget(gone)
         return {"ok": True, "id": token.id, "api_key": token.text, "expires": expires}
 
     def _seen(self, identity: Identity, id: str) -> Key:

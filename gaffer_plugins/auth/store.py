@@ -25,6 +25,9 @@ SCHEMA = 1
 #: Keys and users that one database may hold: more are a mistake, or an attack.
 MOST_KEYS = 10_000
 MOST_USERS = 10_000
+#: Keys of one user's logins, the one not used for longest making room; and keys that may come from one key or user, in
+#: any number of steps. So nobody who may make some keeps others from logging in.
+MOST_LOGINS, MOST_BELOW = 100, 1_000
 #: How long another gafferd that writes is waited for, in seconds.
 _BUSY = 5.0
 _TABLES = """
@@ -191,8 +194,8 @@ class Store:
             rows = self._rows(query, maker)
         return [_key(row) for row in rows]
 
-    def add_key(self, key: Key, login: User | None = None) -> None:
-        """Store a new key.
+    def add_key(self, key: Key, login: User | None = None) -> list[str]:
+        """Store a new key; returns the ids of those that made room for it.
 
         :param login: whose login made it, as they were when the password was checked, which takes a while.
         :raises Conflict: there are too many, or that user is not what they were.
@@ -208,12 +211,16 @@ class Store:
                 "DELETE FROM keys WHERE expires < ? AND id NOT IN (SELECT parent FROM keys WHERE parent IS NOT NULL)",
                 (time.time(),),
             )
+            gone = _make_room(db, key.user) if key.user is not None else []
+            if key.parent is not None:
+                _check_below(db, key.parent)
             if db.execute("SELECT count(*) FROM keys").fetchone()[0] >= MOST_KEYS:
                 raise Conflict(f"there are {MOST_KEYS} keys; delete some that are not used")
             try:
                 db.execute(f"INSERT INTO keys ({_KEY}) VALUES ({', '.join('?' * len(values))})", values)
             except sqlite3.IntegrityError:
                 raise NotFound("the key that asks, or the user, was deleted meanwhile") from None
+        return gone
 
     def delete_key(self, id: str) -> list[str]:
         """Delete a key and those that were made with it; returns their ids, none if there is no such key."""
@@ -279,6 +286,43 @@ class Store:
             deleted = _delete(db, "user = ?", name)
             db.execute("DELETE FROM users WHERE name = ?", (name,))
         return deleted
+
+
+def _make_room(db: sqlite3.Connection, user: str) -> list[str]:
+    """Delete the keys of the user's logins that are too many; those that others were made with stay.
+
+    :raises Conflict: that are all.
+    """
+    query = """
+        SELECT id FROM keys WHERE user = ? AND id NOT IN (SELECT parent FROM keys WHERE parent IS NOT NULL)
+        ORDER BY coalesce(last_used, created)
+    """
+    idle = [row[0] for row in db.execute(query, (user,))]
+    some = db.execute("SELECT count(*) FROM keys WHERE user = ?", (user,)).fetchone()[0]
+    gone = idle[: max(0, some - MOST_LOGINS + 1)]
+    if some - len(gone) >= MOST_LOGINS:
+        raise Conflict(f"user '{user}' has {some} logins with which keys were made; delete some")
+    db.executemany("DELETE FROM keys WHERE id = ?", [(id,) for id in gone])
+    return gone
+
+
+def _check_below(db: sqlite3.Connection, parent: str) -> None:
+    """Refuse a key more than may come from one.
+
+    :raises Conflict: naming that one.
+    """
+    query = """
+        WITH RECURSIVE above(id, parent, user) AS (
+            SELECT id, parent, user FROM keys WHERE id = ?
+            UNION SELECT keys.id, keys.parent, keys.user FROM keys JOIN above ON keys.id = above.parent
+        ) SELECT id, user FROM above WHERE parent IS NULL
+    """
+    for top, user in db.execute(query, (parent,)).fetchall():
+        where, value = ("parent = ?", top) if user is None else ("parent IN (SELECT id FROM keys WHERE user = ?)", user)
+        below = db.execute(f"{_BELOW.format(where)} SELECT count(*) FROM below", (value,)).fetchone()[0]
+        if below >= MOST_BELOW:
+            maker = f"key {top}" if user is None else f"user '{user}'"
+            raise Conflict(f"{below} keys come from {maker}, which is all that may; delete some")
 
 
 def _delete(db: sqlite3.Connection, where: str, *values: Any) -> list[str]:

@@ -242,6 +242,13 @@ def test_a_refusal_of_the_database_is_an_answer_and_nothing_else(node, ann, capf
     assert capfd.readouterr().err == ""
 
 
+def test_what_is_remembered_of_a_user_is_bounded(node, ann):
+    boss = node.key(admin=True)
+    bob = {"username": "bob", "password": PASSWORD, "extra": {"mail": "x" * 5000}}
+    node("POST", "/users", bob, boss).assert_problem(413, "too_large")
+    assert node("POST", "/users", {**bob, "extra": {"mail": "x" * 4000}}, boss).status == 201
+
+
 def test_the_life_of_a_user(node, ann):
     key = node.login(ann, PASSWORD).json["api_key"]
     bob = {"username": "bob", "password": PASSWORD, "permissions": {"read": ["web"], "create_key": True}}

@@ -50,13 +50,15 @@ def keyring(path):
     made.close()
 
 
-def add(store, parent=None, user=None, expires=None, **allowed):
-    """Store a key and return it as its owner has it."""
+def add(store, parent=None, user=None, expires=None, forgotten=None, **allowed):
+    """Store a key and return it as its owner has it; *forgotten* gets the ids of those that ended for it."""
     token = new_token()
     permissions = Permissions.parse(allowed)
-    store.add_key(
+    ended = store.add_key(
         Key(token.id, "label", permissions, parent, user, time.time(), expires, None, token.digest(store.pepper))
     )
+    if forgotten is not None:
+        forgotten += ended
     return token
 
 
@@ -174,6 +176,34 @@ def test_there_are_not_any_number_of_them(store, monkeypatch):
     add_user(store)
     with pytest.raises(Conflict, match="there are 1 users"):
         add_user(store, "bob")
+
+
+def test_one_key_or_user_leaves_room_for_others(store, monkeypatch):
+    monkeypatch.setattr(stores, "MOST_BELOW", 3)
+    monkeypatch.setattr(stores, "MOST_LOGINS", 2)
+    top, other = add(store), add(store)
+    middle = add(store, parent=top.id)
+    add(store, parent=middle.id), add(store, parent=top.id)
+    for parent in (top, middle):
+        with pytest.raises(Conflict, match=f"3 keys come from key {top.id}"):
+            add(store, parent=parent.id)
+    add(store, parent=other.id)
+    add_user(store)
+    first, second = (add(store, user="ann", forgotten=[]) for _ in range(2))
+    store.used({first.id: time.time() + 5, second.id: time.time() + 1})
+    forgotten = []
+    third = add(store, user="ann", forgotten=forgotten)
+    # The one that was not used for longest ends.
+    assert forgotten == [second.id] and store.key(second.id) is None
+    child = add(store, parent=first.id)
+    fourth = add(store, user="ann", forgotten=forgotten)
+    # Another depends on the oldest one.
+    assert forgotten[1:] == [third.id] and store.key(first.id) is not None and store.key(child.id) is not None
+    add(store, parent=fourth.id), add(store, parent=fourth.id)
+    with pytest.raises(Conflict, match="3 keys come from user 'ann'"):
+        add(store, parent=first.id)
+    with pytest.raises(Conflict, match="user 'ann' has 2 logins with which keys were made"):
+        add(store, user="ann")
 
 
 def test_expired_keys_make_room(store, monkeypatch):
