@@ -211,7 +211,10 @@ class Manager(Processes):
             self._stopped.wait()
 
     def halt(self) -> None:
-        """Stop at once: KILL for every process and all it started. Does not wait; :meth:`run` does. From any thread."""
+        """Stop at once: KILL for every process and all it started, and no waiting for applications that do not stop.
+
+        Does not wait itself; :meth:`run` does. From any thread.
+        """
         if thread_id() != self._thread:
             self.later(self.halt)
             return

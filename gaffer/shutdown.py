@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable
 
 import gevent
+from gevent.event import Event
 
 from . import messages
 from .job import Job
@@ -25,6 +26,8 @@ PATIENCE = 15.0
 #: Seconds between TERM and KILL for strays, and between two looks at them.
 STRAY_GRACE = 2.0
 STRAY_TICK = 0.05
+#: An application that takes longer than this to stop is named in the log; it has this long when patience is over.
+LONG_STOP, APP_GRACE = 5.0, 1.0
 
 
 class Shutdown:
@@ -37,7 +40,7 @@ class Shutdown:
     def __init__(self, manager: Manager) -> None:
         self.callbacks: list[Callable[[Manager], Any]] = []
         self._manager = manager
-        self._hurry = False
+        self._hurried = Event()
         self._groups: list[list[Job]] = []
 
     def start(self) -> None:
@@ -45,7 +48,7 @@ class Shutdown:
 
     def hurry(self) -> None:
         """Patience is over: KILL for everything, in no order."""
-        self._hurry = True
+        self._hurried.set()
         engine = self._manager.engine
         engine.post(None, self._kill)
 
@@ -82,7 +85,7 @@ class Shutdown:
         for job in jobs:
             engine.post(job, messages.Stop(keep_detached=True))
         engine.submit(None, lambda: None)
-        if self._hurry:
+        if self._hurried.is_set():
             engine.submit(None, self._kill)
         while not engine.wait_idle(lambda: any(True for job in jobs for _ in job.live()), PATIENCE):
             if engine.stops.all_killed():
@@ -100,7 +103,7 @@ class Shutdown:
             left = [one for pid, some in found.items() if pid not in detached for one in some]
             if not left and (not found.unclear or doubts > DOUBTS) or time.monotonic() > deadline + PATIENCE:
                 return
-            late = self._hurry or time.monotonic() >= deadline
+            late = self._hurried.is_set() or time.monotonic() >= deadline
             if left and not told:
                 log.warning("processes that crashed left %d others behind; they are stopped too", len(left))
             if left and (late or not told):
@@ -113,7 +116,7 @@ class Shutdown:
         for name, app in reversed(manager.apps):
             stop = getattr(app, "stop", None)
             if callable(stop):
-                self._guard(name, stop)
+                self._stop_app(name, stop)
         manager.hooks.flush()
         manager.hooks.tell("gaffer_manager_stopped", manager=manager)
         slow = manager.hooks.flush()
@@ -124,6 +127,17 @@ class Shutdown:
         manager.finished()
         for callback in self.callbacks:
             self._guard("stop callback", callback, manager)
+
+    def _stop_app(self, name: str, stop: Callable[[], Any]) -> None:
+        """Wait until an application has stopped, however long that takes; when patience is over, a moment at most."""
+        stopping = gevent.spawn(self._guard, name, stop)
+        if not gevent.wait([stopping, self._hurried], timeout=LONG_STOP, count=1):
+            log.warning("%s is still stopping, and is waited for", name)
+            gevent.wait([stopping, self._hurried], count=1)
+        stopping.join(APP_GRACE)
+        if not stopping.ready():
+            log.error("%s does not stop; gaffer leaves it", name)
+            stopping.kill(block=False)
 
     @staticmethod
     def _guard(name: str, function: Callable[..., Any], *args: Any) -> None:

@@ -28,6 +28,9 @@ from .reload import Reload
 
 log = logging.getLogger("gafferd")
 
+#: How long a start that was overtaken by a stop may take to end, in seconds.
+BREAK_OFF = 1.0
+
 
 class Service:
     """Runs a manager from the first signal handler to the last log line.
@@ -49,6 +52,8 @@ class Service:
         self._leftovers: Leftovers | None = None
         self._child_died = Event()
         self._started = Event()
+        #: We were told to stop, and the manager has.
+        self._stopped = Event()
 
     def instead(self) -> int | None:
         """Do what the command line asks for instead of starting; returns the exit status of that, None to start."""
@@ -97,16 +102,26 @@ class Service:
             self._leftovers.end()
 
     def _serve(self) -> None:
-        try:
-            self.manager.start()
-        except GafferError:
-            # Told to stop in the middle of the start: what that interrupted is no failure.
-            if not self.stopping:
-                raise
+        self._start()
         if self.manager.active:
             self._ready()
         self.manager.run()
         log.info("stopped")
+
+    def _start(self) -> None:
+        """Start the manager; a plugin that waits in there for ever does not keep us from being stopped meanwhile.
+
+        :raises BaseException: what the start raised, unless we were told to stop in the middle of it.
+        """
+        starting = gevent.spawn(_outcome, self.manager.start)
+        gevent.wait([starting, self._stopped], count=1)
+        starting.join(BREAK_OFF)
+        if not starting.ready():
+            log.warning("a plugin did not finish its start, which is broken off")
+            starting.kill(timeout=BREAK_OFF)
+        error = starting.value if starting.ready() else None
+        if error is not None and not (self.stopping and isinstance(error, (GafferError, gevent.GreenletExit))):
+            raise error
 
     def _ready(self) -> None:
         log.info("gafferd %s is ready with %d jobs; process id %d", __version__, len(self.manager.jobs()), os.getpid())
@@ -136,7 +151,7 @@ class Service:
             return
         log.info("stopping; a second signal kills at once")
         self.stopping = True
-        self.manager.stop(lambda manager: None)
+        self.manager.stop(lambda manager: self._stopped.set())
 
     def _reread(self) -> None:
         # What is being loaded cannot be compared with anything yet.
@@ -165,3 +180,12 @@ class Service:
             self._child_died.clear()
             self._child_died.wait()
             gevent.sleep(PAUSE)
+
+
+def _outcome(function: Callable[[], Any]) -> BaseException | None:
+    """Return what *function* raises: gevent would log what is raised in a greenlet."""
+    try:
+        function()
+    except BaseException as error:
+        return error
+    return None

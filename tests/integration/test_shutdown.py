@@ -261,6 +261,27 @@ def test_an_app_that_fails_to_stop_stops_nothing_else(make_manager, watch, error
     assert stopped == ["bad", "good"] and manager.state == "stopped"
 
 
+def test_an_app_that_never_stops_is_left_when_patience_is_over(make_manager, watch, caplog):
+    asked, forever = Event(), Event()
+
+    class Stuck:
+        def stop(self):
+            asked.set()
+            forever.wait()
+
+    manager = make_manager(watch, start=False)
+    manager.start(apps=[Stuck()])
+    load(manager, numprocesses=2)
+    running(manager, 2)
+    manager.stop(lambda manager: None)
+    assert asked.wait(20)
+    assert not manager.wait_stopped(0.05), "nobody has lost patience yet"
+    manager.halt()
+    assert manager.wait_stopped(20)
+    assert belongings(manager.node_id) == []
+    assert any("Stuck does not stop" in message for message in caplog.messages)
+
+
 def test_a_plugin_that_refuses_the_start_leaves_nothing_running(make_manager, watch):
     stopped = []
 

@@ -260,6 +260,19 @@ class TestStop:
             gafferd.log.unlink()
         assert interrupted, "every signal came too late to say anything about the start"
 
+    @pytest.mark.parametrize("hook", ["gaffer_manager_start(manager)", "gaffer_load_jobs(settings)"])
+    def test_although_a_plugin_never_finishes_its_start(self, tmp_path: Path, hook: str) -> None:
+        (tmp_path / "plugins").mkdir()
+        (tmp_path / "plugins/stuck.py").write_text(
+            f"import gaffer, time\n@gaffer.hookimpl\ndef {hook}:\n    open('asked', 'w')\n    time.sleep(1000)\n"
+        )
+        with Gafferd(tmp_path, SLEEPER.format("a"), f"pidfile = {tmp_path}/pid").start("-p", "plugins") as gafferd:
+            eventually((tmp_path / "asked").exists)
+            gafferd.signal(signal.SIGTERM)
+            assert gafferd.wait() == 0
+        assert "a plugin did not finish its start" in gafferd.log.read_text()
+        assert not (tmp_path / "pid").exists()
+
     def test_a_dead_gafferds_pidfile_does_not_matter(self, tmp_path: Path) -> None:
         gafferd = Gafferd(tmp_path, "", f"pidfile = {tmp_path}/pid")
         with gafferd.start().ready():
