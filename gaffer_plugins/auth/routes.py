@@ -127,9 +127,11 @@ class Handlers:
         name, password = basic(request.environ.get("HTTP_AUTHORIZATION", ""))
         request.note(username=name)
         try:
-            return self._service.login(name, password, request.environ.get("REMOTE_ADDR", ""), **said)
+            made = self._service.login(name, password, request.environ.get("REMOTE_ADDR", ""), **said)
         except Unauthorized as error:
             raise BasicNeeded(str(error)) from None
+        request.note(made=made["id"])
+        return made
 
     def ticket(self, request: Request) -> dict[str, Any]:
         return self._service.ticket(_who(request))
@@ -138,13 +140,17 @@ class Handlers:
         return self._service.keys(_who(request))
 
     def create_key(self, request: Request) -> dict[str, Any]:
-        return self._service.create_key(_who(request), **given(request, _CREATE_KEY))
+        made = self._service.create_key(_who(request), **given(request, _CREATE_KEY))
+        request.note(made=made["id"])
+        return made
 
     def key(self, request: Request, id: str) -> dict[str, Any]:
         return self._service.key(_who(request), id)
 
     def delete_key(self, request: Request, id: str) -> dict[str, Any]:
-        return self._service.delete_key(_who(request), id)
+        done = self._service.delete_key(_who(request), id)
+        request.note(deleted=done["deleted"])
+        return done
 
     def users(self, request: Request) -> dict[str, Any]:
         return self._service.users(_who(request))

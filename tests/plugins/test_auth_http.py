@@ -9,6 +9,7 @@ import gevent
 import gevent.pool
 import pytest
 
+import gaffer
 from gaffer.errors import TooManyRequests, Unauthorized
 from gaffer.identity import LOCAL, Identity, Permissions
 from gaffer_plugins.auth import passwords, service
@@ -224,6 +225,27 @@ def test_wrong_bodies(node, body):
     key = node.key(admin=True)
     answer = node("POST", "/keys", key=key, raw=body or b" ")
     answer.assert_problem(400, "bad_request")
+
+
+def test_it_is_recorded_which_key_was_made_and_deleted(tmp_path):
+    told = {}
+
+    class Audit:
+        @gaffer.hookimpl
+        def gaffer_command_run(self, command, args):
+            told[command] = args
+
+    node = Locked(tmp_path, Audit())
+    node.service.create_user(LOCAL, "ann", PASSWORD, 0)
+    login = node.login("ann", PASSWORD).json
+    made = node("POST", "/keys", {"permissions": {}}, login["api_key"]).json
+    assert node("DELETE", "/keys/self", key=login["api_key"]).status == 200
+    wait_until(lambda: "DELETE /keys/<id>" in told)
+    node.stop()
+    assert told["POST /auth"] == {"username": "ann", "made": login["id"]}
+    assert told["POST /keys"]["made"] == made["id"]
+    assert sorted(told["DELETE /keys/<id>"]["deleted"]) == sorted([login["id"], made["id"]])
+    assert login["api_key"] not in str(told) and made["api_key"] not in str(told)
 
 
 @pytest.mark.parametrize("body", [b"[]", b'{"label": 5}', b'{"expires_in": 0}', b'{"permissions": {}}', b"{"])
