@@ -57,6 +57,13 @@ class Backend:
         :param for_good: it said that it stops, so it is connected nowhere.
         """
 
+    def now(self) -> int:
+        """Return a number above those of all states that are known here, for nodes that do not number theirs.
+
+        0 where nobody else has copies.
+        """
+        return 0
+
     def stale(self) -> dict[str, Any] | None:
         """Return since when and why answers may be out of date, ``{"seconds", "reason"}``; None if they are not."""
         return None

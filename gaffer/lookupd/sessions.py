@@ -105,6 +105,8 @@ class Session:
         self.record: Record | None = None
         #: Which start of the node it is, once it has said so.
         self.life = ""
+        #: Whether it numbers its states.
+        self._numbers = False
 
     def hear(self, text: str | bytes) -> dict[str, Any]:
         """Carry a message out and return the answer."""
@@ -112,11 +114,14 @@ class Session:
         try:
             said = _parse(text)
             msgid = _read_id(said)
-            hearer, state = _HEARERS[_read_type(said)], read_state(said.get("state", 0))
-            answer = hearer(self, said) or {}
+            kind, state = _read_type(said), read_state(said.get("state", 0))
+            answer = _HEARERS[kind](self, said) or {}
         except GafferError as error:
             return {"errno": error.status, "error": error.code, "reason": str(error), "msgid": msgid}
         if self.record is not None:
+            self._numbers = self._numbers or "state" in said
+            if not self._numbers and kind in _CHANGES:
+                state = self._sessions.backend.now()
             self._lives(self.record, state)
         return {"ok": True, "msgid": msgid, **answer}
 
@@ -190,6 +195,10 @@ _HEARERS: dict[str, Callable[[Session, dict[str, Any]], dict[str, Any] | None]] 
     "REGISTER_PROCESS": Session._register_process,
     "UNREGISTER_PROCESS": Session._unregister_process,
 }
+
+
+#: Messages after which what is said here may be the latest of a node.
+_CHANGES = _HEARERS.keys() - {"IDENTIFY", "PING"}
 
 
 def _parse(text: str | bytes) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class WebSocket(Base):  # type: ignore[misc]
         # The base would make a validator and bind methods of a stream; none of it is needed.
         self.environ = environ
         self.closed = False
-        #: The code with which the peer closed it; 0 if it did not, or has said none.
+        #: The code with which the peer closed it; 0 if it did not, and also if it only answered our close.
         self.peer_code = 0
         self.stream = self
         self._sock = sock
@@ -213,7 +213,7 @@ class WebSocket(Base):  # type: ignore[misc]
             payload[2:].decode()
         except UnicodeDecodeError:
             raise _Refused(NOT_TEXT, "the reason of a close must be UTF-8") from None
-        self.peer_code = code
+        self.peer_code = 0 if self._closing else code
         self._say_close(code, "")
         self._gone()
 

@@ -171,7 +171,7 @@ class Link:
         """Register, and tell what changes, until the connection is lost."""
         connection = Connection(self.place, self._links.config, PATIENCE)
         try:
-            answer = connection.ask({"type": "IDENTIFY", **self._links.identity()})
+            answer = connection.ask({"type": "IDENTIFY", "state": 0, **self._links.identity()})
             ping = _interval(answer)
             self._connection = connection
             self._told = Told(self._links.desk)

@@ -91,6 +91,10 @@ class EtcdBackend(Backend):
             self._writer.left(key, for_good)
 
     # -- how it is ------------------------------------------------------------------------------
+    def now(self) -> int:
+        """Return what etcd's next revision will be at least; machines' clocks could not be compared."""
+        return self._seen + 1
+
     def stale(self) -> dict[str, Any] | None:
         """Return since when etcd does not answer, and why."""
         if not self._reason:

@@ -186,6 +186,19 @@ def test_a_node_says_up_to_where_it_has_told_all(desk):
     assert node.session.record.state == 9
 
 
+def test_states_of_who_does_not_number_them_are_numbered_for_it(desk, monkeypatch):
+    monkeypatch.setattr(desk.backend, "now", lambda: 5)
+    plain, exact = desk.connect().identify(), desk.connect()
+    assert plain.session.record.state == 0, "nothing is told yet"
+    plain.say("PING")
+    assert plain.session.record.state == 0
+    plain.say("REGISTER_JOB", job_name="web")
+    assert plain.session.record.state == 5
+    exact.say("IDENTIFY", name="b", origin="o", state=0)
+    exact.say("REGISTER_JOB", job_name="web")
+    assert exact.session.record.state == 0, "it says when it has told all"
+
+
 def test_who_is_another_lookupds_node_is_refused(desk, monkeypatch):
     def claim(record):
         raise Conflict("no")

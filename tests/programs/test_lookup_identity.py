@@ -84,11 +84,18 @@ def test_one_node_at_two_lookupds_lives_while_one_connection_does(pair):
         eventually(lambda: a.nodes() == b.nodes() == [])
 
 
-def test_a_lookupd_that_dies_frees_no_identity_that_another_hears(pair):
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_a_lookupd_that_ends_frees_no_identity_that_another_hears(pair, how):
     a, b = pair
     with Talker(a) as first, Talker(b) as second:
         assert first.identify("life")["ok"] and second.identify("life")["ok"]
-        a.kill()
+        if how == "killed":
+            a.kill()
+        else:
+            with b.client.watch() as watching:
+                assert a.stop() == 0
+                second.say("REGISTER_JOB", job_name="web")
+                assert next(watching)["event"] == "add_job", "nothing was taken back"
         assert refused(b, "another life")
         a.start()
         assert refused(a, "another life")

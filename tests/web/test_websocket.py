@@ -288,6 +288,20 @@ def test_the_client_closes_and_gets_its_code_back(echo, address, code):
         assert ws.receive() == Frame(CLOSE, code.to_bytes(2, "big")) and ws.receive() is None
 
 
+def test_who_closed_it_is_known_by_the_code(echo, address):
+    with Client(address) as ws:
+        ws.leave(1001)
+    wait_until(lambda: echo.ended == 1)
+    assert echo.sockets[0].peer_code == 1001
+    with Client(address) as ws:
+        wait_until(lambda: len(echo.sockets) == 2)
+        gevent.spawn(echo.sockets[1].close, 1001, "we do")
+        assert ws.receive().code == 1001
+        ws.leave(1001)  # the answer to that
+    wait_until(lambda: echo.ended == 2)
+    assert echo.sockets[1].peer_code == 0
+
+
 def test_a_close_without_a_code_is_fine(echo, address):
     with Client(address) as ws:
         ws.send(frame(b"", CLOSE))
