@@ -32,10 +32,14 @@ def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
     """
     remote = Remote(ctx.obj)
     found: dict[JobName | int, None] = {}
+    named: set[JobName | int] = set()
     for target in targets or ["*"]:
         pid = remote.pid(target)
-        found.update(dict.fromkeys(remote.find([target]) if pid is None else [pid]))
-    show_logs(ctx, remote.server, list(found), Wish(**wish, session=remote.place.session()))
+        meant: list[JobName | int] = [*remote.find([target])] if pid is None else [pid]
+        found.update(dict.fromkeys(meant))
+        named.update(() if target.endswith("*") else meant)
+    among = frozenset(found.keys() - named)
+    show_logs(ctx, remote.server, list(found), Wish(**wish, session=remote.place.session(), among=among))
 
 
 @command("send", context_settings=DASHES)

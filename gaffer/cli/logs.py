@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
 import click
 
-from ..errors import NotFound
+from ..errors import GafferError, IONotRedirected, NotFound
 from ..httpclient import CannotConnect, Job, Process, Server
 from ..httpclient.feeds import Feed, LogLine
 from ..names import JobName, parse_job_name
@@ -30,6 +30,7 @@ class Wish(NamedTuple):
 
     :param prefix: before each line who wrote it; None where it is needed: with several jobs or processes.
     :param session: one whose name is left out there.
+    :param among: targets that stand among others of a pattern: without output to show they are left out.
     """
 
     follow: bool = False
@@ -41,6 +42,7 @@ class Wish(NamedTuple):
     colorize: bool | None = None
     output: str = "text"
     session: str | None = None
+    among: frozenset[JobName | int] = frozenset()
 
 
 def logs_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,20 +82,26 @@ def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
 
     With -f it goes on with what they write. gafferd keeps the latest output of each
     process, also of processes that ended a while ago. NAME is a job in any spelling,
-    SESSION.* or all.
+    SESSION.* or all: those of its jobs whose output is redirected.
     """
-    show_logs(ctx, ctx.obj, find_targets(ctx.obj, targets), Wish(**wish))
+    found, among = find_targets(ctx.obj, targets)
+    show_logs(ctx, ctx.obj, found, Wish(**wish, among=among))
 
 
-def find_targets(server: Server, targets: Sequence[str]) -> list[JobName | int]:
-    """Return the jobs and pids that words on the command line mean."""
+def find_targets(server: Server, targets: Sequence[str]) -> tuple[list[JobName | int], frozenset[JobName | int]]:
+    """Return the jobs and pids that words on the command line mean, and which of them only patterns do."""
+    named: list[JobName | int] = []
+    matched: set[JobName | int] = set()
     found: dict[JobName | int, None] = {}
     for target in targets:
-        if target.isdigit():
-            found[int(target)] = None
+        if is_pattern(target):
+            jobs = find_jobs(server, [target])
+            matched.update(jobs)
+            found.update(dict.fromkeys(jobs))
         else:
-            found.update(dict.fromkeys(find_jobs(server, [target]) if is_pattern(target) else [parse_job_name(target)]))
-    return list(found)
+            named.append(int(target) if target.isdigit() else parse_job_name(target))
+            found[named[-1]] = None
+    return list(found), frozenset(matched.difference(named))
 
 
 def show_logs(ctx: click.Context, server: Server, targets: Sequence[JobName | int], wish: Wish) -> None:
@@ -106,10 +114,9 @@ def show_logs(ctx: click.Context, server: Server, targets: Sequence[JobName | in
     if wish.output == "raw":
         return _show_raw(server, targets, wish)
     feeds: list[Feed[LogLine]] = []
-    printer = LogPrinter(ctx, server, targets, wish)
     try:
-        for target in targets:
-            feeds.append(_asked(server, target).logs(wish.lines, wish.since, wish.label, wish.follow))
+        targets = _open(server, targets, wish, feeds)
+        printer = LogPrinter(ctx, server, targets, wish)
         if not wish.follow and len(feeds) > 1:
             found = _in_order((number, line) for number, feed in enumerate(feeds) for line in feed)
             return printer.show(found[-wish.lines :] if wish.lines else found)
@@ -120,6 +127,26 @@ def show_logs(ctx: click.Context, server: Server, targets: Sequence[JobName | in
     if wish.follow:
         for target in targets:
             tell_end(ctx, server, target)
+
+
+def _open(
+    server: Server, targets: Sequence[JobName | int], wish: Wish, feeds: list[Feed[LogLine]]
+) -> list[JobName | int]:
+    """Put the feeds of all targets into *feeds*; return the targets that have one."""
+    found: list[JobName | int] = []
+    refused: list[GafferError] = []
+    for target in targets:
+        try:
+            feeds.append(_asked(server, target).logs(wish.lines, wish.since, wish.label, wish.follow))
+        except (IONotRedirected, NotFound) as error:
+            if target not in wish.among:
+                raise
+            refused.append(error)
+        else:
+            found.append(target)
+    if refused and not found:
+        raise refused[0]
+    return found
 
 
 def _in_order(lines: Iterable[tuple[int, LogLine]]) -> list[tuple[int, LogLine]]:

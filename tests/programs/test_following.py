@@ -133,6 +133,15 @@ def test_processes_are_told_apart(gafferd: Gafferd) -> None:
     assert (line["pid"], line["label"]) == (second, "stdout")
 
 
+def test_logs_of_a_pattern_leave_jobs_without_output_out(gafferd: Gafferd) -> None:
+    code, out, err = run(gafferd, "logs", "all", "-n", "1000", "-o", "json")
+    assert (code, err) == (0, "") and {json.loads(line)["label"] for line in out.splitlines()} == {"stdout", "stderr"}
+    assert run(gafferd, "logs", "default.*", "--label", "stderr")[0] == 0  # talker has none
+    code, out, err = run(gafferd, "logs", "all", "--label", "nope")
+    assert (code, out) == (1, "") and "no stream 'nope'" in err
+    assert "of job mute is not redirected" in run(gafferd, "logs", "all", "mute")[2]
+
+
 def test_a_reader_that_leaves_ends_it_though_nothing_more_comes(gafferd: Gafferd) -> None:
     command = f"{shlex.quote(GAFFERCTL[0])} logs -f two | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], env=env(gafferd), capture_output=True, text=True, timeout=PATIENCE)
