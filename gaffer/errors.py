@@ -161,3 +161,8 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
 
     close = get_close_matches(word, list(candidates), n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def described(error: BaseException) -> str:
+    """Return kind and words of what somebody else's code raised, in one line: a sentence of ours is to hold them."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")

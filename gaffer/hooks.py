@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator, NamedTuple, NoReturn
 import pluggy
 from greenlet import GreenletExit
 
-from .errors import GafferError, PluginError
+from .errors import GafferError, PluginError, described
 from .outbox import Outbox
 
 log = logging.getLogger("gaffer.hooks")
@@ -211,6 +211,6 @@ def _raise_named(error: BaseException, call: Implementation) -> NoReturn:
         raise error
     log.error("plugin %s failed in %s: %r", call.plugin, call.hook, error, exc_info=error)
     raise PluginError(
-        f"plugin {call.plugin} failed in {call.hook}: {type(error).__name__}: {error}; "
+        f"plugin {call.plugin} failed in {call.hook}: {described(error)}; "
         f"mend it or leave it out with --no-plugin {call.plugin}"
     ) from error

@@ -19,9 +19,9 @@ from gevent.event import AsyncResult, Event
 from . import messages, views
 from .announce import Announcer
 from .engine import Engine
-from .errors import BadRequest, Conflict, GafferError, NotFound, PluginError, Unavailable
+from .errors import BadRequest, Conflict, GafferError, NotFound, PluginError, Unavailable, described
 from .events import EventEmitter, thread_id
-from .fields import Environment, Seconds
+from .fields import Environment, Kind, Seconds
 from .hooks import Hooks
 from .hub import Hub
 from .job import Job
@@ -464,10 +464,8 @@ class Manager(Processes):
         :raises BadRequest: *env* or *graceful_timeout* cannot be.
         """
         job = self.job(name)
-        try:
-            more, patience = dict(Environment().check(dict(env or {}))), Seconds().check(graceful_timeout or 0)
-        except ValueError as wrong:
-            raise BadRequest(f"commit: {wrong}") from wrong
+        more: dict[str, str] = dict(_checked("env", Environment(), dict(env or {})))
+        patience = _checked("graceful_timeout", Seconds(), graceful_timeout or 0)
         if not self.active:
             raise Unavailable(f"gaffer is {self.state}; nothing can be committed")
         pid, started = self.engine.next_pid(), AsyncResult()
@@ -596,7 +594,7 @@ def _call_app(name: str, app: Any, method: str, *args: Any) -> None:
         raise
     except (Exception, SystemExit) as error:
         log.error("application %s failed to %s: %r", name, method, error, exc_info=error)
-        raise PluginError(f"application {name} failed to {method}: {type(error).__name__}: {error}") from error
+        raise PluginError(f"application {name} failed to {method}: {described(error)}") from error
 
 
 def _scaled(current: int, n: Any) -> int:
@@ -610,3 +608,11 @@ def _scaled(current: int, n: Any) -> int:
     if text[0] == "=":
         return int(digits)
     return current - int(digits) if text[0] == "-" else current + int(digits)
+
+
+def _checked(name: str, kind: Kind, value: Any) -> Any:
+    """Return the value of argument *name*, if it is of that kind."""
+    try:
+        return kind.check(value)
+    except ValueError as wrong:
+        raise BadRequest(f"{name}: {wrong}") from wrong

@@ -156,6 +156,12 @@ def test_an_exception_stops_the_question_and_names_the_plugin(hooks, ask, caplog
     assert caplog.records[0].exc_info, "the traceback is in the log"
 
 
+def test_an_exception_of_several_lines_is_one_sentence(hooks):
+    plugin(hooks, "bad", asked=broken(ValueError("first\n  second\n")))
+    with pytest.raises(PluginError, match="^plugin bad failed in gaffer_asked: ValueError: first second; mend it"):
+        hooks.ask("gaffer_asked", one=1, two=2)
+
+
 def test_plugins_after_an_exception_are_not_asked(hooks):
     asked = []
     plugin(hooks, "never", asked=lambda: asked.append(1))

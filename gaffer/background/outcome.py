@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Any, Callable
 
-from ..errors import ConfigError, GafferError
+from ..errors import ConfigError, GafferError, described
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -30,7 +30,7 @@ def status_of(name: str, do: Callable[[], int]) -> int:
         return error.code if isinstance(error.code, int) else FAILED
     except Exception as error:
         logging.getLogger(name).debug("unexpected failure", exc_info=error)
-        return _say(FAILED, f"{name}: unexpected {type(error).__name__}: {error}; --log-level debug shows where")
+        return _say(FAILED, f"{name}: unexpected {described(error)}; --log-level debug shows where")
 
 
 def _say(status: int, *sentences: Any) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ..errors import PluginError, Problem, nearest
+from ..errors import PluginError, Problem, described, nearest
 from ..manager import Manager
 from ..settings import Section, Settings
 
@@ -51,7 +51,7 @@ def _ask_plugins(settings: Settings, manager: Manager) -> list[Problem]:
     for plugin, answer in manager.hooks.attempts("gaffer_check_config", settings=settings, fields=manager.job_fields):
         if isinstance(answer, BaseException):
             log.debug("plugin %s failed", plugin, exc_info=answer)
-            sentence = f"plugin {plugin} cannot check the configuration: {type(answer).__name__}: {answer}"
+            sentence = f"plugin {plugin} cannot check the configuration: {described(answer)}"
             problems.append(Problem("", 0, sentence))
         else:
             problems += answer or ()

@@ -82,7 +82,7 @@ def read_count(text: str | None, name: str) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit()) or len(text) > 18:
-        raise BadRequest(f"{name} must be a number, not {text[:40]!r}")
+        raise BadRequest(f"{name} must be a number from 0 up, not {text[:40]!r}")
     return min(int(text), _MOST_TAIL)
 
 

@@ -179,6 +179,14 @@ def test_commits_that_cannot_be(api, body):
     assert info(api)["running_out"] == 0
 
 
+def test_a_commit_that_cannot_be_says_what_is_wrong(api):
+    load(api)
+    wait_running(api, 1)
+    for body in ({"graceful_timeout": -1}, {"env": {"A=B": "1"}}):
+        answer = api("POST", "/jobs/default/web/commit", body)
+        assert answer.json["reason"].startswith(f"{next(iter(body))}: "), answer.json
+
+
 def test_statistics_need_somebody_who_collects_them(api):
     load(api)
     (pid,) = wait_running(api, 1)["processes"]
