@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -15,11 +16,19 @@ from ..errors import GafferError
 
 
 def main() -> NoReturn:
-    """Run gaffer and end the process."""
+    """Run gaffer and end the process.
+
+    Ctrl-C while modules are imported ends it as the kernel does: Python's way shows a traceback.
+    """
+    interrupt = signal.getsignal(signal.SIGINT)
+    if interrupt is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.argv[1:] == ["start"] and not any(name.startswith("GAFFER_") for name in os.environ):
         _start()
     from .gaffer import main as parse_and_run
 
+    if interrupt is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
     parse_and_run()
 
 

@@ -1,6 +1,7 @@
 """How a command line starts, reads its environment and ends."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -53,6 +54,31 @@ def test_what_gafferd_answers_decides_the_exit_code(serving, ctl, status, code):
     serving.state.canned["GET", "/version"] = (status, "application/json", b'{"error": "", "reason": "This is why."}')
     ended = ctl("version")
     assert (ended.code, ended.out, ended.err) == (code, "", "gafferctl: This is why.\n")
+
+
+#: Ctrl-C at the moment when the module that the first word names is looked for.
+INTERRUPTED = """
+import os, signal, sys
+from gaffer.cli.entry import main
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where tests run
+module = sys.argv.pop(1)
+sys.meta_path.insert(0, Interrupts())
+main()
+"""
+
+
+@pytest.mark.parametrize("module, command", [("gaffer.cli.gaffer", "--version"), ("gaffer.foreground.ports", "start")])
+def test_an_interrupt_while_modules_are_imported_shows_no_traceback(module, command, tmp_path):
+    env = {name: text for name, text in os.environ.items() if not name.startswith("GAFFER_")}
+    words = [sys.executable, "-c", INTERRUPTED, module, command]
+    ended = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_an_option_of_the_program_is_told_its_place(call):
