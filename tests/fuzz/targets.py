@@ -15,7 +15,10 @@ from gaffer import cmdline, envfile, inifile, names, procfile, redact, topics
 from gaffer.addresses import parse_address
 from gaffer.errors import GafferError
 from gaffer.jobconfig import JobConfig
-from gaffer.lookupd.sessions import _parse as parse_of_node
+from gaffer.lookupd.backends import Backend
+from gaffer.lookupd.records import load_record
+from gaffer.lookupd.registry import Registry
+from gaffer.lookupd.sessions import Session, Sessions
 from gaffer.web import channel
 from gaffer.web.gate import credentials_of
 from gaffer.web.handler import Body
@@ -129,9 +132,32 @@ def sockjs_payload(data: bytes) -> None:
     sockjs.messages([_text(data)])
 
 
-def node_message(data: bytes) -> None:
-    """What a node says to lookupd."""
-    parse_of_node(_text(data))
+def node_messages(data: bytes) -> None:
+    """What a node says to lookupd, a message a line: each is answered, and what is known stays whole."""
+    registry = Registry()
+    sessions = Sessions(registry, Backend(), 15.0)
+    session = Session(sessions, lambda reason: None)
+    for line in data.split(b"\n")[:20]:
+        answer = session.hear(line)
+        assert json.loads(json.dumps(answer))["msgid"] == answer["msgid"]
+        assert answer.get("ok") or answer["errno"] in (400, 403, 404, 409, 413) and answer["reason"]
+    for record in registry.nodes.values():
+        again = load_record(record.dump())
+        assert (again.info, again.jobs, again.state, again.size) == (
+            record.info,
+            record.jobs,
+            record.state,
+            record.size,
+        )
+    assert registry.jobs() == sorted({name for record in registry.nodes.values() for name in record.jobs})
+    session.leave()
+    assert registry.nodes == {} and registry.jobs() == [] and sessions.identified == 0
+
+
+def etcd_record(data: bytes) -> None:
+    """What is in a registry that others write to: what is taken is as if a node had said it."""
+    record = load_record(data)
+    assert load_record(record.dump()).jobs == record.jobs
 
 
 def job_name(data: bytes) -> None:
@@ -216,8 +242,18 @@ TARGETS: dict[str, Target] = {
     "process_frame": Target(process_frame, _NO, (b"V1 message 1\0body", b"V1 error x\0\0")),
     "channel_message": Target(channel_message, _NO, (b'{"event":"SUB","data":{"topic":"EVENTS"}}', b"AUTH:key")),
     "sockjs": Target(sockjs_payload, _NO, (b'["a","b"]', b'"a"', b"")),
-    "node_message": Target(
-        node_message, _NO, (b'{"type":"IDENTIFY","msgid":1,"name":"a","origin":"b","version":"1"}',)
+    "node_messages": Target(
+        node_messages,
+        (),
+        (
+            b'{"type":"IDENTIFY","msgid":1,"name":"a","origin":"b","version":"1","labels":{"a":"b"},"state":1}',
+            b'{"type":"IDENTIFY","msgid":1,"name":"a","origin":"b"}\n'
+            b'{"type":"REGISTER_JOB","msgid":2,"job_name":"a","pids":[1,2]}\n'
+            b'{"type":"UNREGISTER_PROCESS","msgid":"3","job_name":"a","pid":1,"state":7}\n',
+        ),
+    ),
+    "etcd_record": Target(
+        etcd_record, _NO, (b'{"info":{"name":"a","origin":"b"},"state":1,"jobs":{"default.a":[1,2]}}', b"{}")
     ),
     "name": Target(job_name, _NO, (b"web", b"shop.web", b"shop:web", b"1")),
     "topic": Target(topic, (*_NO, ValueError), (b"proc.web.spawn", b".", b"EVENTS")),
