@@ -12,8 +12,6 @@ import signal
 import sys
 from typing import NoReturn
 
-from ..errors import GafferError
-
 
 def main() -> NoReturn:
     """Run gaffer and end the process.
@@ -34,6 +32,7 @@ def main() -> NoReturn:
 
 def _start() -> None:
     """Run the Procfile of this folder and end the process; return if it cannot be, for a sentence that says why."""
+    from ..errors import GafferError
     from ..foreground.ports import first_taken
     from ..procapp import read_application
 
