@@ -11,6 +11,9 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 HIDDEN = "***"
 PORTS = {"http": 80, "https": 443}
 
+#: Characters that a part of a path has at least when it is taken for a token.
+_TOKEN = 16
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:.]+")
 #: What may stand in a path and in a query as it is; anything else is written as %XX.
@@ -23,7 +26,7 @@ class Target:
     """Where deliveries are posted to.
 
     :param url: the whole URL in one spelling, with its credentials; two that are equal are one receiver.
-    :param shown: the same without credentials and without the values of its query.
+    :param shown: the same without credentials, the values of its query and what looks like a token in its path.
     :param path: what the request line says: the path with the query.
     :param authorization: the header that stands for credentials in the URL.
     """
@@ -66,7 +69,7 @@ def parse_url(text: str) -> Target:
     user = parts.netloc.rpartition("@")[0]
     return Target(
         url=f"{parts.scheme}://{user}@{place}{path}?{query}",
-        shown=f"{parts.scheme}://{HIDDEN + '@' if user else ''}{place}{path}{_shown_query(query)}",
+        shown=f"{parts.scheme}://{HIDDEN + '@' if user else ''}{place}{_shown_path(path)}{_shown_query(query)}",
         scheme=parts.scheme,
         host=host,
         port=port or PORTS[parts.scheme],
@@ -87,6 +90,15 @@ def _host(name: str) -> str:
 def _basic(userinfo: str) -> str:
     user, _, password = userinfo.partition(":")
     return "Basic " + b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode("ascii")
+
+
+def _shown_path(path: str) -> str:
+    """Return a path without tokens: those of chats are long parts of it, with digits among their letters."""
+    return "/".join(HIDDEN if _is_token(unquote(part)) else part for part in path.split("/"))
+
+
+def _is_token(part: str) -> bool:
+    return len(part) >= _TOKEN and any(letter.isdigit() for letter in part)
 
 
 def _shown_query(query: str) -> str:

@@ -40,6 +40,9 @@ class TestUrls:
             ("http://[::1]:9/x", "http://[::1]:9/x", 9, "/x"),
             ("http://h/?token", "http://h/?***", 80, "/?token"),
             (" http://h/ ", "http://h/", 80, "/"),
+            ("http://h/öööööö", "http://h/" + 6 * "%C3%B6", 80, "/" + 6 * "%C3%B6"),
+            ("http://h/T0123/x1yzx1yzx1yzx1yz", "http://h/T0123/***", 80, "/T0123/x1yzx1yzx1yzx1yz"),
+            ("http://h/what-is-to-be-told/v2/", "http://h/what-is-to-be-told/v2/", 80, "/what-is-to-be-told/v2/"),
         ],
     )
     def test_read(self, text, shown, port, path):
