@@ -69,7 +69,7 @@ def tidied(text: str) -> str:
 
 def without_slowness(text: str) -> str:
     """Return *text* without what gaffer tells of plugins that a busy machine made slow."""
-    return re.sub(r".*plugin \w+: gaffer_\w+ took \d+ ms\n", "", text)
+    return re.sub(r".*plugin \S+: gaffer_\w+ took \d+ ms\n", "", text)
 
 
 class Terminal:

@@ -47,8 +47,7 @@ def test_every_example_is_tested():
 def test_an_example_does_what_it_says(name):
     path = EXAMPLES / f"{name}.py"
     ended = subprocess.run([sys.executable, "-W", "error", path], capture_output=True, text=True, timeout=PATIENCE)
-    # A busy machine makes plugins slow, and gaffer tells.
-    assert re.sub(r"plugin \w+: gaffer_\w+ took \d+ ms\n", "", ended.stderr) == ""
+    assert complaints(ended.stderr) == ""
     # Two greenlets may print in either order.
     assert sorted(ended.stdout.splitlines()) == SAID[name]
     assert ended.returncode == 0
@@ -64,7 +63,12 @@ def test_no_example_patches_anything(name):
         text=True,
         timeout=PATIENCE,
     )
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (ended.returncode, complaints(ended.stderr)) == (0, "")
+
+
+def complaints(stderr: str) -> str:
+    """Return what an example said on stderr, but for plugins that a busy machine made slow."""
+    return re.sub(r"plugin \S+: gaffer_\w+ took \d+ ms\n", "", stderr)
 
 
 def in_a_thread() -> tuple[gaffer.Manager, threading.Thread]:

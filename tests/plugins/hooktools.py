@@ -128,7 +128,7 @@ def closed_port() -> int:
 
 def complaints(stderr: str) -> str:
     """Return what a program said on standard error, but for plugins that a busy machine made slow."""
-    return re.sub(r"plugin [\w.]+: gaffer_\w+ took \d+ ms\n", "", stderr)
+    return re.sub(r"plugin \S+: gaffer_\w+ took \d+ ms\n", "", stderr)
 
 
 def settings(text: str) -> Settings:

@@ -20,6 +20,7 @@ from gaffer_plugins.stats.proc import Proc
 from gaffer_plugins.stats.sampler import Row, Sampler
 
 from ..test_plugins import write
+from ..webtools import wait_until
 
 FIELDS = {
     "pid",
@@ -262,8 +263,9 @@ class TestSystem:
     def test_agrees_with_psutil(self, child, system):
         one = child([sys.executable, "-c", "print(sum(range(10**6)), flush=True); input()", "two words"])
         one.stdout.readline()
-        row = system.table([one.pid])[one.pid]
         truth = psutil.Process(one.pid)
+        wait_until(lambda: truth.status() == psutil.STATUS_SLEEPING)  # nothing changes while it waits for us
+        row = system.table([one.pid])[one.pid]
         assert row.parent == os.getpid()
         assert row.rss == pytest.approx(truth.memory_info().rss, rel=0.05)
         assert row.vms == truth.memory_info().vms
