@@ -8,7 +8,7 @@ collected, so that they can be told at once.
 from __future__ import annotations
 
 import os
-from typing import Any, Iterator, Mapping, NamedTuple
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from .addresses import UNIX, is_local, parse_address
 from .errors import Problem, nearest
@@ -145,6 +145,11 @@ class Settings:
             return Problem(source.file, source.line, message)
         found = self._found.get(source)
         return Problem(found.file, found.line, message) if found else Problem(self.path or "", 0, message)
+
+    def unknown_plugins(self, known: Sequence[str]) -> list[Problem]:
+        """Return a problem for each plugin to leave out that is not among *known*: its name may be misspelt."""
+        wrong = [name for name in self.get("no_plugin") if name not in known]
+        return [self.problem("no_plugin", f"there is no plugin '{name}'{nearest(name, known)}") for name in wrong]
 
     def changed(self, other: Settings) -> list[Option]:
         """Return the options in which *other* differs; what sections of endpoints say counts as ``http_endpoints``."""

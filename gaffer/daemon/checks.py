@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 
-from ..errors import PluginError, Problem, described, nearest
+from ..errors import PluginError, Problem, described
 from ..manager import Manager
 from ..settings import Section, Settings
 
 log = logging.getLogger("gafferd")
 
 NO_KEYS = "keys are required, but no plugin that checks them is loaded, so nobody could be let in"
+
+#: The plugin that runs what ``[process:…]`` and ``[job:…]`` say.
+_JOBS = "inijobs"
 
 NO_PIDFILE = "orphans = stop needs a pidfile, whose lock shows that the gafferd before is dead"
 
@@ -31,10 +34,7 @@ def _plugin_problems(settings: Settings, manager: Manager) -> list[Problem]:
         problems += [settings.problem(at, NO_KEYS) for one in locked for at in _sections_of(settings, one.name)]
     if settings.get("orphans") == "stop" and not settings.get("pidfile"):
         problems.append(settings.problem("orphans", NO_PIDFILE))
-    known = [plugin.name for plugin in manager.plugins.list()]
-    for name in settings.get("no_plugin"):
-        if name not in known:
-            problems.append(settings.problem("no_plugin", f"there is no plugin '{name}'{nearest(name, known)}"))
+    problems += settings.unknown_plugins([plugin.name for plugin in manager.plugins.list()])
     try:
         manager.plugins.check_mandatory()
     except PluginError as error:
@@ -59,9 +59,9 @@ def _ask_plugins(settings: Settings, manager: Manager) -> list[Problem]:
 
 
 def warn_of_unused(settings: Settings, manager: Manager) -> None:
-    """Log sections that no loaded plugin takes."""
+    """Log sections that no loaded plugin takes, and jobs that therefore do not run."""
     loaded = {plugin.name for plugin in manager.plugins.list() if plugin.state == "loaded"}
-    for section in settings.sections("webhooks", "plugin"):
-        name = section.name or section.kind
+    for section in settings.sections("webhooks", "plugin", "process", "job"):
+        name = _JOBS if section.kind in ("process", "job") else section.name or section.kind
         if section.items and name not in loaded:
             log.warning("%s", section.problem(f"nothing reads [{section.header}]: no plugin '{name}' is loaded"))

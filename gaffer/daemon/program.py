@@ -75,6 +75,7 @@ def _run(argv: Sequence[str], early: commandline.CommandLine, settings: Settings
     settings = _read(given, options)
     if settings.get("plugins"):
         list_plugins(plugin_set)
+        problems += settings.unknown_plugins([plugin.name for plugin in plugin_set.list()])
     if problems:
         raise ConfigError([*settings.problems, *problems])
     if settings.get("plugins"):

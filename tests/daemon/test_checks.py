@@ -83,10 +83,12 @@ def test_sections_that_nothing_reads_are_told(caplog: pytest.LogCaptureFixture) 
         name = "mailer"
 
     text = "[webhooks]\ncreate = http://x/\n[plugin:mailer]\nto = me\n[plugin:maler]\nto = me\n[plugin:empty]\n"
+    text += "[job:a]\ncmd = a\n"
     warn_of_unused(settings(text), Manager(plugins=[Mailer()]))
     assert [record.getMessage() for record in caplog.records] == [
         "g.ini:1: nothing reads [webhooks]: no plugin 'webhooks' is loaded",
         "g.ini:5: nothing reads [plugin:maler]: no plugin 'maler' is loaded",
+        "g.ini:8: nothing reads [job:a]: no plugin 'inijobs' is loaded",
     ]
 
 

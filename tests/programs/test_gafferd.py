@@ -66,6 +66,9 @@ class TestWithoutStarting:
         result = run(tmp_path, "--check", "--no-plugin", "statz")
         assert result.returncode == 2
         assert result.stderr == "--no-plugin: there is no plugin 'statz'; did you mean 'stats'?\n"
+        listed = run(tmp_path, "--plugins", "--no-plugin", "statz")
+        assert (listed.returncode, listed.stderr) == (2, result.stderr)
+        assert "NAME" in listed.stdout
 
     def test_a_plugin_that_does_not_load(self, tmp_path: Path) -> None:
         (tmp_path / "plugins").mkdir()
