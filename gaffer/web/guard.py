@@ -22,6 +22,8 @@ _PREFLIGHT = (
     ("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, X-Api-Key"),
     ("Access-Control-Max-Age", "600"),
 )
+#: What scripts of such a page may read besides the body: where a longpoll goes on, and what was missed.
+_SHOWN = ("Access-Control-Expose-Headers", "Last-Event-ID, Gaffer-Lost, Retry-After")
 
 
 class Guard:
@@ -165,7 +167,7 @@ class Guard:
             return empty(extra=[*shared, *_PREFLIGHT]).send(start_response)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            return start_response(status, [*headers, *shared], *([exc_info] if exc_info else []))
+            return start_response(status, [*headers, *shared, _SHOWN], *([exc_info] if exc_info else []))
 
         return self._app(environ, start)
 

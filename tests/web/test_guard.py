@@ -258,6 +258,8 @@ def test_pages_of_allowed_origins_see_the_answer():
     answer = get(origin="https://UI.example", origins=["https://ui.example:443/"], method="POST")
     assert answer.body == b"in"
     assert answer.headers["access-control-allow-origin"] == "https://UI.example"
+    # Of a longpoll: without, scripts of the page could not go on where they were.
+    assert answer.headers["access-control-expose-headers"] == "Last-Event-ID, Gaffer-Lost, Retry-After"
     assert answer.headers["vary"] == "Origin"
 
 
