@@ -7,6 +7,7 @@ broken one costs itself only. Patterns are those of :mod:`gaffer.topics`.
 
 from __future__ import annotations
 
+import time
 from typing import Any, Callable, Iterable
 
 import gevent
@@ -43,6 +44,8 @@ class EventEmitter:
         self._thread = thread_id()
         self._max_size = max_size
         self._patterns: dict[str, list[Subscription]] = {}
+        #: Of subscriptions to one event, which may be on its way.
+        self._parting: list[Subscription] = []
 
     def __bool__(self) -> bool:
         """Tell whether anybody is subscribed; publishing is worth nothing otherwise."""
@@ -67,6 +70,7 @@ class EventEmitter:
             for subscription in list(self._patterns.get(pattern, ())):
                 if subscription.once:
                     self._remove(subscription)
+                    self._parting = [*(one for one in self._parting if one.outbox.busy), subscription]
                 subscription.outbox.put(evtype, subscription.listener, (evtype, *args), kwargs)
 
     def subscribe(self, evtype: str, listener: Listener, once: bool = False) -> None:
@@ -113,6 +117,15 @@ class EventEmitter:
         """Let a listener that waits in *greenlet* for the end of the manager go on after :meth:`close`."""
         for subscription in [one for some in self._patterns.values() for one in some]:
             subscription.outbox.excuse(greenlet)
+
+    def flush(self, timeout: float) -> list[str]:
+        """Wait until every listener has heard what was published; returns those that were too slow.
+
+        :param timeout: seconds for all of them together.
+        """
+        deadline = time.monotonic() + timeout
+        boxes = [one.outbox for some in (*self._patterns.values(), self._parting) for one in some]
+        return [box.owner for box in boxes if not box.flush(max(0.0, deadline - time.monotonic()))]
 
     def close(self) -> None:
         """Take back all subscriptions."""

@@ -125,6 +125,11 @@ class Outbox:
         if greenlet is self._greenlet:
             self.excused = True
 
+    @property
+    def busy(self) -> bool:
+        """Whether calls wait or one is being made."""
+        return self._greenlet is not None
+
     def flush(self, timeout: float) -> bool:
         """Wait until every queued call was made, at most *timeout* seconds; tells whether it was."""
         if self._greenlet is None or self.excused or self._greenlet is gevent.getcurrent():

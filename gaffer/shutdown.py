@@ -12,6 +12,7 @@ import gevent
 from gevent.event import Event
 
 from . import messages
+from .hooks import FLUSH
 from .job import Job
 from .stops import DOUBTS
 from .sweep import strays
@@ -119,9 +120,9 @@ class Shutdown:
                 self._stop_app(name, stop)
         manager.hooks.flush()
         manager.hooks.tell("gaffer_manager_stopped", manager=manager)
-        slow = manager.hooks.flush()
+        slow = [*(f"plugin {name}" for name in manager.hooks.flush()), *manager.events.flush(FLUSH)]
         if slow:
-            log.warning("plugin %s did not finish in time", ", ".join(slow))
+            log.warning("%s did not finish in time", ", ".join(slow))
         manager.hooks.close()
         manager.engine.close()
         manager.finished()

@@ -250,6 +250,25 @@ def test_what_a_slow_listener_misses_is_dropped_not_kept(listener, caplog):
     assert "2 calls dropped" not in caplog.text and "1 calls dropped" in caplog.text
 
 
+def test_what_is_on_its_way_can_be_waited_for(emitter, listener):
+    def slow(event):
+        gevent.sleep(0.002)
+        listener(event)
+
+    emitter.subscribe("a", slow)
+    emitter.subscribe_once("a", slow)
+    for _ in range(3):
+        emitter.publish("a")
+    assert emitter.flush(10) == [] and listener.heard == ["a"] * 4
+
+
+def test_who_is_too_slow_is_named(emitter, listener):
+    emitter.subscribe("a", lambda event: gevent.sleep(1000))
+    emitter.subscribe("a", listener)
+    emitter.publish("a")
+    assert emitter.flush(0.01) == ["listener <lambda> of 'a'"]
+
+
 def test_any_thread_may_publish(emitter, listener):
     emitter.subscribe(".", listener)
     thread = threading.Thread(target=lambda: [emitter.publish(event) for event in "abc"])

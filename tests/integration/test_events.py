@@ -3,6 +3,7 @@
 import os
 import signal
 
+import gevent
 import pytest
 from gevent.event import Event
 
@@ -136,6 +137,19 @@ def test_an_end_of_a_subscription_is_one(manager, heard):
     load(manager, "true", restart="never")
     eventually(lambda: "stop" in heard.names())
     assert other == []
+
+
+def test_subscribers_hear_all_that_happened_before_the_manager_is_gone(make_manager, watch):
+    manager, heard = make_manager(watch), Heard()
+
+    def slow(event, message):
+        gevent.sleep(0.005)
+        heard(event, message)
+
+    manager.subscribe("job.default.web", slow)
+    load(manager)
+    manager.stop()
+    assert [name.rpartition(".")[2] for name in heard.names()][-3:] == ["exit", "reap", "stop"]
 
 
 def test_a_slow_subscriber_hurts_only_itself(make_manager, watch):

@@ -119,3 +119,9 @@ def test_the_board_waits_for_a_gafferd_that_comes_back(page, gafferd):
     gafferd.start("-p", str(gafferd.folder / "plugins")).ready()
     page.wait_for_selector("#line.up")
     page.wait_for_selector('tr[data-job="shop.echo"] .running')
+
+
+def test_figures_come_again_after_the_connection_was_lost(page):
+    page.wait_for_selector('tr[data-job="shop.echo"]:has-text("%")')
+    page.evaluate("() => { jobs.forEach((job) => { job.stats = null; }); channel.close(); }")
+    page.wait_for_function("() => jobs.get('shop.echo')?.stats")

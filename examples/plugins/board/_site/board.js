@@ -16,8 +16,8 @@ function connect() {
     command("jobs").then((answer) => {
       pause = 500;
       line("up", "live by " + channel.transport);
+      for (const name of jobs.keys()) answer.jobs.includes(name) ? measure(name) : forget(name);
       answer.jobs.forEach(learn);
-      for (const name of jobs.keys()) if (!answer.jobs.includes(name)) forget(name);
       if (shown) show(shown.job, shown.pid);
     }, trouble);
   };
@@ -85,7 +85,7 @@ function learn(name) {
   const job = jobs.get(name) || {row: document.createElement("tr"), asking: false, again: false};
   if (!jobs.has(name)) {
     jobs.set(name, job);
-    subscribe("STATS:" + name, {interval: 2});
+    measure(name);
   }
   if (job.asking) { job.again = true; return; }
   job.asking = true;
@@ -94,6 +94,8 @@ function learn(name) {
     if (job.again && jobs.has(name)) { job.again = false; learn(name); }
   });
 }
+
+function measure(name) { subscribe("STATS:" + name, {interval: 2}); }
 
 function forget(name) {
   if (!jobs.has(name)) return;
