@@ -31,7 +31,7 @@ BUILTIN_PLUGINS = [
 
 COMMANDS = {
     "gafferd": "gaffer.daemon.main:main",
-    "gafferctl": "gaffer.cli.gafferctl:main",
+    "gafferctl": "gaffer.cli.entry:gafferctl",
     "gaffer": "gaffer.cli.entry:main",
     "gaffer_lookupd": "gaffer.lookupd.main:main",
 }

@@ -1,4 +1,4 @@
-"""Where the program ``gaffer`` begins: a plain ``gaffer start`` needs no command line to be parsed.
+"""Where the programs ``gaffer`` and ``gafferctl`` begin: a plain ``gaffer start`` needs no command line to be parsed.
 
 Parsing takes a quarter of the time to the first process. Whatever is said besides, in words or in the
 environment, and whatever cannot be, is for the command line proper.
@@ -10,24 +10,38 @@ import gc
 import os
 import signal
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 def main() -> NoReturn:
-    """Run gaffer and end the process.
-
-    Ctrl-C while modules are imported ends it as the kernel does: Python's way shows a traceback.
-    """
-    interrupt = signal.getsignal(signal.SIGINT)
-    if interrupt is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Run gaffer and end the process."""
+    interrupt = _end_by_interrupts()
     if sys.argv[1:] == ["start"] and not any(name.startswith("GAFFER_") for name in os.environ):
         _start()
     from .gaffer import main as parse_and_run
 
-    if interrupt is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
     parse_and_run()
+
+
+def gafferctl() -> NoReturn:
+    """Run gafferctl and end the process."""
+    interrupt = _end_by_interrupts()
+    from .gafferctl import main as parse_and_run
+
+    signal.signal(signal.SIGINT, interrupt)
+    parse_and_run()
+
+
+def _end_by_interrupts() -> Any:
+    """Have Ctrl-C end us as the kernel does while modules are imported: Python's way shows a traceback.
+
+    Returns what handles it otherwise.
+    """
+    interrupt = signal.getsignal(signal.SIGINT)
+    if interrupt is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return interrupt
 
 
 def _start() -> None:

@@ -59,7 +59,7 @@ def test_what_gafferd_answers_decides_the_exit_code(serving, ctl, status, code):
 #: Ctrl-C at the moment when the module that the first word names is looked for.
 INTERRUPTED = """
 import os, signal, sys
-from gaffer.cli.entry import main
+from gaffer.cli import entry
 
 class Interrupts:
     def find_spec(self, name, path=None, target=None):
@@ -68,15 +68,23 @@ class Interrupts:
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where tests run
 module = sys.argv.pop(1)
+program = getattr(entry, sys.argv.pop(1))
 sys.meta_path.insert(0, Interrupts())
-main()
+program()
 """
 
 
-@pytest.mark.parametrize("module, command", [("gaffer.cli.gaffer", "--version"), ("gaffer.foreground.ports", "start")])
-def test_an_interrupt_while_modules_are_imported_shows_no_traceback(module, command, tmp_path):
+@pytest.mark.parametrize(
+    "module, program, command",
+    [
+        ("gaffer.cli.gaffer", "main", "--version"),
+        ("gaffer.foreground.ports", "main", "start"),
+        ("gaffer.cli.gafferctl", "gafferctl", "ping"),
+    ],
+)
+def test_an_interrupt_while_modules_are_imported_shows_no_traceback(module, program, command, tmp_path):
     env = {name: text for name, text in os.environ.items() if not name.startswith("GAFFER_")}
-    words = [sys.executable, "-c", INTERRUPTED, module, command]
+    words = [sys.executable, "-c", INTERRUPTED, module, program, command]
     ended = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
