@@ -36,6 +36,8 @@ log = logging.getLogger("gaffer.engine")
 
 #: The engine lets the hub serve others after this many seconds of work.
 SLICE = 0.005
+#: What a message asks for is taken in slices too, if it is more than so many things: the stop of a large job, say.
+MANY = 20
 #: How long a killed group is waited for: from the first pause, each twice the one before, to the last, in seconds.
 FIRST_GLANCE, THOROUGH_FROM, LAST_GLANCE = 0.0005, 0.005, 0.2
 #: Plugins have at least this long to say how a process is to be stopped, in seconds.
@@ -101,6 +103,8 @@ class Engine:
         self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
         self._starts: list[tuple[bool, int, int, int, Job]] = []
         self._sequence = itertools.count()
+        #: When the slice began.
+        self._began = 0.0
         #: A process was started, and has not been given way to.
         self._launched = False
         self._wake = Event()
@@ -189,19 +193,23 @@ class Engine:
         self._wake.set()
 
     def _run(self) -> None:
-        began = self.clock()
+        self._began = self.clock()
         while True:
             if self.turn():
                 self._give_way()
-                if self.clock() - began > SLICE:
-                    self._environments.clear()
-                    gevent.sleep(_YIELD)
-                    began = self.clock()
+                self._breathe()
                 continue
             self._environments.clear()
             self._wake.clear()
             self._wake.wait(self._until_next())
-            began = self.clock()
+            self._began = self.clock()
+
+    def _breathe(self) -> None:
+        """Let the hub serve others, if that is due. What comes meanwhile is queued: nothing else steps jobs."""
+        if self.clock() - self._began > SLICE and gevent.getcurrent() is self._greenlet:
+            self._environments.clear()
+            gevent.sleep(_YIELD)
+            self._began = self.clock()
 
     def _give_way(self) -> None:
         """Let a new process begin before what follows its start, unless more are to be started.
@@ -258,6 +266,8 @@ class Engine:
             _close_sinks(message.plan)  # the start was called off while plugins were asked
         for effect in effects:
             self._effects[type(effect)](job, effect)
+            if len(effects) > MANY:
+                self._breathe()
         return None
 
     # -- effects ----------------------------------------------------------------

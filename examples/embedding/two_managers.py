@@ -1,5 +1,7 @@
 """Two managers in one program, each with plugins of its own: neither knows of the other."""
 
+import gevent
+
 import gaffer
 
 
@@ -26,6 +28,8 @@ def main():
             strict.scale("web", "=4")
         except gaffer.Veto as error:
             print("strict:", error, flush=True)
+        while not free.info("web")["running"]:  # processes are started a moment later
+            gevent.sleep(0.01)
         print("measured:", len(free.stats("web")["stats"]) > 0, flush=True)
 
 

@@ -148,6 +148,7 @@ def test_subscribers_hear_all_that_happened_before_the_manager_is_gone(make_mana
 
     manager.subscribe("job.default.web", slow)
     load(manager)
+    eventually(lambda: "job.default.web.spawn" in heard.names())
     manager.stop()
     assert [name.rpartition(".")[2] for name in heard.names()][-3:] == ["exit", "reap", "stop"]
 

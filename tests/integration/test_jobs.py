@@ -211,6 +211,7 @@ def test_copies_beyond_the_last_port_do_not_start(manager, watch):
 
 def test_pids_are_small_and_never_used_again(manager, watch):
     manager.load(job())
+    eventually(lambda: watch.count("spawned") == 1)
     for count in (2, 3, 4):
         manager.restart_job("web")
         eventually(lambda count=count: watch.count("spawned") == count)
@@ -637,3 +638,25 @@ def test_a_commit_that_a_stop_overtakes_is_told(make_manager, watch):
     go_on.set()
     settle(manager)
     assert watch.count("spawned") == 0
+
+
+def test_others_have_their_turn_while_a_large_job_is_stopped(manager, monkeypatch):
+    monkeypatch.setattr("gaffer.engine.SLICE", 0.0)
+    manager.load(job(numprocesses=40))
+    eventually(lambda: len(manager.running) == 40)
+    turns, seen, begin = [], [], manager.engine.stops.begin
+
+    def count():
+        while manager.running:
+            turns.append(1)
+            gevent.sleep(0)
+
+    def watched(process, steps=None):
+        seen.append(len(turns))
+        begin(process, steps)
+
+    monkeypatch.setattr(manager.engine.stops, "begin", watched)
+    counting = gevent.spawn(count)
+    manager.stop_job("web")
+    counting.join()
+    assert len(seen) == 40 and len(set(seen)) > 20
