@@ -1,5 +1,7 @@
 """Listens to the events of one job."""
 
+import gevent
+
 import gaffer
 
 
@@ -13,6 +15,8 @@ def main():
     with manager:
         manager.load(gaffer.JobConfig("hello", "sleep 1000"))
         manager.load(gaffer.JobConfig("other", "sleep 1000"))
+        while not manager.info("hello")["running"]:
+            gevent.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -251,7 +251,9 @@ def test_bottle_and_the_server_are_imported_only_when_a_process_runs():
     code = """
 import sys, time
 import gaffer, gevent
+from gaffer import engine
 from gaffer_plugins.http import HttpPlugin
+engine.SLICE = 60.0
 class Watch:
     imported = None
     def find_spec(self, name, path=None, target=None):

@@ -142,6 +142,7 @@ class TestReceiversThatFail:
         manager = start(f"{hooks}[plugin:webhooks]\nflush_timeout = 0\nqueue_size = 20\n")
         manager.load(gaffer.JobConfig("web", SLEEP, numprocesses=3))
         dead.wait(1)
+        wait_until(lambda: len(manager.pids("web")) == 3)
         for _ in range(5):
             before = set(manager.pids("web"))
             manager.killall("web", "KILL")
