@@ -60,6 +60,13 @@ class HookManager(pluggy.PluginManager):
         for module in own:
             super().add_hookspecs(module)
 
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        """Return the options of a hook function, None for anything else.
+
+        What is Python's own is passed over: it is most of what an object has, and looking takes its time.
+        """
+        return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
+
     def add_hookspecs(self, module_or_class: Any) -> None:
         """Add somebody's hook specifications.
 
@@ -96,7 +103,7 @@ def implementations(pm: pluggy.PluginManager, obj: Any) -> list[Implementation]:
     return found
 
 
-def check_hooks(pm: pluggy.PluginManager, obj: Any, name: str, origin: str) -> None:
+def check_hooks(pm: pluggy.PluginManager, calls: Iterable[Implementation], name: str, origin: str) -> None:
     """Refuse hook functions that would never be called, or not as they expect.
 
     A hook outside ``gaffer_`` may be specified by a plugin that comes later:
@@ -104,7 +111,7 @@ def check_hooks(pm: pluggy.PluginManager, obj: Any, name: str, origin: str) -> N
 
     :raises PluginError: a sentence with the nearest name that exists.
     """
-    for call in implementations(pm, obj):
+    for call in calls:
         caller = getattr(pm.hook, call.hook, None)
         if caller is None or not caller.has_spec():
             if call.hook.startswith(RESERVED) and not call.optional:
@@ -123,15 +130,13 @@ def check_hooks(pm: pluggy.PluginManager, obj: Any, name: str, origin: str) -> N
 
 def unspecified(pm: pluggy.PluginManager) -> list[str]:
     """Return a sentence for each implementation of a hook that nobody specified."""
-    problems = []
-    for name, plugin in pm.list_name_plugin():
-        for call in implementations(pm, plugin):
-            if not call.optional and not getattr(pm.hook, call.hook).has_spec():
-                problems.append(
-                    f"plugin '{name}' implements the hook {call.hook}, which nothing specifies"
-                    f"{_nearest_hook(pm, call.hook)}"
-                )
-    return problems
+    return [
+        f"plugin '{call.plugin_name}' implements the hook {hook}, which nothing specifies{_nearest_hook(pm, hook)}"
+        for hook, caller in vars(pm.hook).items()
+        if not caller.has_spec()
+        for call in caller.get_hookimpls()
+        if not call.optionalhook
+    ]
 
 
 def _nearest_hook(pm: pluggy.PluginManager, name: str) -> str:

@@ -131,8 +131,9 @@ class PluginSet:
             record.state = "disabled"
             return
         record.object = guard(name, origin, obj) if inspect.isclass(obj) else obj
-        self._describe(record, app)
-        self._register_hooks(record)
+        calls = kinds.implementations(self.pm, record.object)
+        self._describe(record, calls, app)
+        self._register_hooks(record, calls)
         record.state = "loaded"
 
     def _refuse_double(self, name: str, origin: str) -> None:
@@ -140,9 +141,9 @@ class PluginSet:
         if other is not None:
             raise PluginError(f"two plugins are called '{name}': {other.origin} and {origin}; remove one of them")
 
-    def _describe(self, record: _Record, app: bool) -> None:
+    def _describe(self, record: _Record, calls: Iterable[kinds.Implementation], app: bool) -> None:
         obj = record.object
-        record.hooks = [call.hook for call in kinds.implementations(self.pm, obj)]
+        record.hooks = [call.hook for call in calls]
         plugin = isinstance(obj, Plugin)
         if not plugin and not record.hooks and not kinds.is_app(obj):
             raise PluginError(f"plugin '{record.name}' ({record.origin}) {NOTHING}{remedy(record.name, record.origin)}")
@@ -152,8 +153,8 @@ class PluginSet:
         record.version = kinds.text_of(obj, "version", "__version__") or record.version
         record.description = kinds.describe(obj)
 
-    def _register_hooks(self, record: _Record) -> None:
-        kinds.check_hooks(self.pm, record.object, record.name, record.origin)
+    def _register_hooks(self, record: _Record, calls: Iterable[kinds.Implementation]) -> None:
+        kinds.check_hooks(self.pm, calls, record.name, record.origin)
         if self.pm.is_registered(record.object):
             other = self.pm.get_name(record.object)
             raise PluginError(f"plugin '{record.name}' ({record.origin}) is registered already as '{other}'")
@@ -173,16 +174,14 @@ class PluginSet:
         :raises PluginError: after all were tried; one line for each that failed.
         """
         self._disabled |= set(disabled)
-        from importlib import metadata  # late: it takes longer than the engine, and embedders may not need it
-
-        points = sorted(metadata.entry_points(group=group), key=_load_order)
+        points = _installed(group)
         if only is not None:
             points = _select(points, list(only))
         _try_all(self._load_entry_point, points)
 
-    def _load_entry_point(self, point: metadata.EntryPoint) -> None:
-        version = point.dist.version if point.dist else ""
-        origin = f"{point.dist.name} {version}" if point.dist else point.value
+    def _load_entry_point(self, installed: _Installed) -> None:
+        point, distribution, version = installed
+        origin = f"{distribution} {version}" if distribution else point.value
         if not self._skip_disabled(point.name, origin, version):
             try:
                 obj = guard(point.name, f"{origin}, {point.value}", point.load)
@@ -343,14 +342,37 @@ def _try_all(load: Callable[[Any], None], items: Iterable[Any]) -> None:
         raise PluginError("\n".join(problems))
 
 
-def _load_order(point: metadata.EntryPoint) -> tuple[bool, str, str]:
-    distribution = point.dist.name if point.dist else ""
-    return distribution != "gaffer", point.name, distribution
+class _Installed(NamedTuple):
+    """An entry point, and what is said of the distribution that has it."""
+
+    point: metadata.EntryPoint
+    distribution: str
+    version: str
+
+    def order(self) -> tuple[bool, str, str]:
+        return self.distribution != "gaffer", self.point.name, self.distribution
 
 
-def _select(points: list[metadata.EntryPoint], only: list[str]) -> list[metadata.EntryPoint]:
-    known = [point.name for point in points]
+def _installed(group: str) -> list[_Installed]:
+    """Return the entry points of *group*, gaffer's own first, then by name.
+
+    A distribution is looked at once: each answer about it parses all of its description.
+    """
+    from importlib import metadata  # late: it takes longer than the engine, and embedders may not need it
+
+    known: dict[metadata.Distribution | None, tuple[str, str]] = {None: ("", "")}
+    found = []
+    for point in metadata.entry_points(group=group):
+        if point.dist is not None and point.dist not in known:
+            about = point.dist.metadata
+            known[point.dist] = about["Name"], about["Version"]
+        found.append(_Installed(point, *known[point.dist]))
+    return sorted(found, key=_Installed.order)
+
+
+def _select(points: list[_Installed], only: list[str]) -> list[_Installed]:
+    known = [installed.point.name for installed in points]
     for name in only:
         if name not in known:
             raise PluginError(f"no installed plugin is called '{name}'{nearest(name, known)}")
-    return [point for point in points if point.name in only]
+    return [installed for installed in points if installed.point.name in only]

@@ -5,6 +5,7 @@ import shutil
 import sys
 import types
 import weakref
+from importlib import metadata
 from pathlib import Path
 
 import pluggy
@@ -430,6 +431,19 @@ class TestEntryPoints:
         event = {}
         plugins.pm.hook.gaffer_event(event=event)
         assert event["asked"] == ["acme_b", "acme_a", "zz_ours"]
+
+    def test_each_distribution_is_read_once(self, plugins, install, monkeypatch):
+        install("acme", ["a = acme_a", "b = acme_b"], {"acme_a.py": ACME, "acme_b.py": ACME})
+        read, read_text = [], metadata.PathDistribution.read_text
+
+        def counting(self, filename):
+            if filename == "METADATA":
+                read.append(self._path.name)
+            return read_text(self, filename)
+
+        monkeypatch.setattr(metadata.PathDistribution, "read_text", counting)
+        plugins.load_entry_points()
+        assert read.count("acme-1.0.dist-info") <= 2, "more than finding it, and asking for its name and version"
 
     def test_disabled_is_not_imported(self, plugins, install):
         install("acme", ["bomb = acme_bomb"], {"acme_bomb.py": "raise SystemExit(3)"})

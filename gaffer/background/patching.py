@@ -15,20 +15,21 @@ from gevent import monkey
 
 def patch() -> None:
     """Patch the standard library."""
-    with _distributions_read_once():
+    with _told_to_nobody():
         monkey.patch_all(subprocess=False, os=False, signal=False)
 
 
 @contextmanager
-def _distributions_read_once() -> Iterator[None]:
-    """Answer all questions for entry points from one reading.
+def _told_to_nobody() -> Iterator[None]:
+    """Let gevent find no entry points meanwhile.
 
-    ``patch_all`` asks 17 times, and each answer costs a look at every installed
-    distribution: with seventy of them 0.1 s, a third of the time to the first child.
+    ``patch_all`` looks 17 times for somebody who wants to know of it, and each look goes through every
+    installed distribution: with seventy of them 0.1 s, a third of the time to the first child. The only
+    one who asks to be told is gevent itself, to warn of patching signals without os; we patch neither.
     """
     look = metadata.entry_points
-    everything: Any = look()
-    metadata.entry_points = lambda **which: everything.select(**which)
+    nobody: Any = lambda **which: ()  # noqa: E731
+    metadata.entry_points = nobody
     try:
         yield
     finally:
