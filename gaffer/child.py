@@ -8,7 +8,7 @@ import time
 from typing import Any, Callable, TypeVar
 
 from .errors import Forbidden, NotFound, SpawnError, Unavailable
-from .exits import ExitStatus, collect, decode_status
+from .exits import ExitStatus, collect, decode_status, has_exited
 from .jobconfig import JobConfig
 from .names import JobName
 from .pipes import Pipes, set_window
@@ -169,6 +169,17 @@ class Child:
         if self._on_exit is not None:
             self._on_exit(self)
 
+    def has_exited(self) -> bool:
+        """Tell whether it has exited and is not collected yet; if nobody has noticed, it is noticed now.
+
+        What it wrote ends a moment before the kernel tells of it, and that moment need not be waited for.
+        """
+        if self._pidfd < 0 or self.status is not None or self._on_exit is None:
+            return False
+        if self._watcher is not None and has_exited(self._pidfd):
+            self._exited()
+        return self._watcher is None
+
     def _unwatch(self) -> None:
         if self._watcher is not None:
             self._watcher.stop()
@@ -184,6 +195,12 @@ class Child:
             for reader in self._all_readers():
                 reader.drain()
         return self.status
+
+    def close_ended(self) -> None:
+        """Close the outputs that have ended, while the rest of it is still waited for."""
+        for reader in self._all_readers():
+            if reader.at_end:
+                reader.close()
 
     def signal_group(self, signum: int) -> bool:
         """Send a signal to the process and its group; tell whether anybody was there.

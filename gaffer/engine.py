@@ -2,7 +2,8 @@
 
 Callbacks of the loop only enqueue. Messages are taken in order; deadlines live in
 one heap; starts wait in a queue ordered by priority and happen one at a time, so
-that a stop can come between two of them. Third-party code never runs in the
+that a stop can come between two of them. What happened is told once nothing is to
+be started, and in any case before anybody else runs. Third-party code never runs in the
 engine's greenlet: hooks that are asked on a job's behalf run in a greenlet of
 their own, which posts the answer back and so holds up that job alone.
 """
@@ -15,6 +16,7 @@ import logging
 import os
 import time
 from collections import deque
+from functools import partial
 from typing import Any, Callable, Protocol
 
 import gevent
@@ -103,6 +105,8 @@ class Engine:
         self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
         self._starts: list[tuple[bool, int, int, int, Job]] = []
         self._sequence = itertools.count()
+        #: What nobody waits for as long as processes are to be started; done before anybody else runs.
+        self._afterwards: deque[Callable[[], None]] = deque()
         #: When the slice began.
         self._began = 0.0
         #: A process was started, and has not been given way to.
@@ -159,6 +163,11 @@ class Engine:
         heapq.heappush(self._deadlines, (when, next(self._sequence), call))
         self._wake.set()
 
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Call *call* as soon as nothing is to be started, and before the engine lets anybody else run; in order."""
+        self._afterwards.append(call)
+        self._wake.set()
+
     def next_pid(self) -> int:
         """Return a new pid: small, never used before."""
         return next(self._pids)
@@ -207,6 +216,8 @@ class Engine:
     def _breathe(self) -> None:
         """Let the hub serve others, if that is due. What comes meanwhile is queued: nothing else steps jobs."""
         if self.clock() - self._began > SLICE and gevent.getcurrent() is self._greenlet:
+            while self._afterwards:
+                self._guard(self._afterwards.popleft())
             self._environments.clear()
             gevent.sleep(_YIELD)
             self._began = self.clock()
@@ -226,7 +237,10 @@ class Engine:
         return max(0.0, self._deadlines[0][0] - self.clock()) if self._deadlines else None
 
     def turn(self) -> bool:
-        """Do one thing: a deadline that is due, a message, or a start. Tell whether there was any."""
+        """Do one thing: a deadline that is due, a message, a start, or what comes afterwards.
+
+        Tell whether there was any.
+        """
         if self._deadlines and self._deadlines[0][0] <= self.clock():
             self._guard(heapq.heappop(self._deadlines)[2])
         elif self._messages:
@@ -236,6 +250,8 @@ class Engine:
             job = heapq.heappop(self._starts)[4]
             job.queued = False
             self._take(job, messages.Turn(), None)
+        elif self._afterwards:
+            self._guard(self._afterwards.popleft())
         else:
             return False
         return True
@@ -247,16 +263,16 @@ class Engine:
             if reply is None:
                 log.critical("the engine failed on %r of %s: %r", message, job and job.name, error, exc_info=error)
             else:
-                reply.set_exception(error)
+                self.afterwards(partial(reply.set_exception, error))
         else:
             if reply is not None:
-                reply.set(result)
+                self.afterwards(partial(reply.set, result))
 
     def _guard(self, call: Callable[[], None]) -> None:
         try:
             call()
         except Exception as error:
-            log.critical("the engine failed at a deadline: %r", error, exc_info=error)
+            log.critical("the engine failed at a deadline, or afterwards: %r", error, exc_info=error)
 
     def _handle(self, job: Job | None, message: Any) -> Any:
         if job is None:
@@ -292,9 +308,13 @@ class Engine:
             self._handle(job, messages.SpawnFailed(copy, copy.generation, error))
             return
         if any(self.hooks.implemented(name) for name in asked):
-            gevent.spawn(self._ask_spawn, job, copy, copy.generation, plan)
+            self._ask(self._ask_spawn, job, copy, copy.generation, plan)
         else:
             self._handle(job, messages.Approved(copy, copy.generation, plan))
+
+    def _ask(self, question: Callable[..., None], *args: Any) -> None:
+        """Have plugins asked in a greenlet of its own, after they were told what happened before."""
+        self.afterwards(partial(gevent.spawn, question, *args))
 
     def plan(self, job: Job, copy: Copy) -> SpawnPlan:
         """Return what would be started for *copy*.
@@ -391,6 +411,7 @@ class Engine:
         if pause > LAST_GLANCE or not group_left(process.os_pid, thorough):
             self._ended(process, status)
         else:
+            process.close_ended()
             self.at(self.clock() + pause, lambda: self._await_group(process, 2 * pause))
 
     def _ended(self, process: Process, status: ExitStatus) -> None:
@@ -399,6 +420,7 @@ class Engine:
             return
         job, copy = owner
         if copy.state != UP:
+            process.close_ended()
             self._handle(job, messages.Exited(copy, status.code, status))
             self.stops.leader_exited(process)
             return
@@ -406,10 +428,10 @@ class Engine:
             job.stderr_tail = process.stderr_tail() or job.stderr_tail
         self.stops.forget(process)
         self._handle(job, messages.Exited(copy, status.code, status, process.was_killed()))
-        process.close()
-        self._let_go(process)
+        self.afterwards(partial(self._close, process))
 
-    def _let_go(self, process: Process) -> None:
+    def _close(self, process: Process) -> None:
+        process.close()
         self.observer.process_gone(process)
         self.ended.set()
 
@@ -420,7 +442,7 @@ class Engine:
     def _end(self, job: Job, effect: messages.End) -> None:
         copy = effect.copy
         if self.hooks.implemented("gaffer_stop_steps"):
-            gevent.spawn(self._ask_stop, job, copy.process)
+            self._ask(self._ask_stop, job, copy.process)
             # KILL cannot be vetoed, not even by silence.
             own, process = copy.process.graceful_timeout, copy.process
             patience = max(job.config.graceful_timeout if own is None else own, LEAST_PATIENCE)
@@ -446,20 +468,18 @@ class Engine:
             return
         job, copy = owner
         self.stops.forget(process)
-        process.close()
         self._handle(job, messages.Gone(copy))
-        self._let_go(process)
+        self.afterwards(partial(self._close, process))
 
     def _abandon(self, job: Job, effect: messages.Abandon) -> None:
         process: Any = effect.process
         self.stops.forget(process)
-        process.close()
-        self._let_go(process)
+        self.afterwards(partial(self._close, process))
 
     def _decide(self, job: Job, effect: messages.Decide) -> None:
         copy = effect.copy
         if self.hooks.implemented("gaffer_restart_decision"):
-            gevent.spawn(self._ask_decision, job, effect, copy.generation)
+            self._ask(self._ask_decision, job, effect, copy.generation)
         else:
             self._handle(job, messages.Decided(copy, copy.generation, self._policy(job, effect)))
 
@@ -491,14 +511,14 @@ class Engine:
         self.at(effect.at, lambda: self._handle(job, effect.message))
 
     def _tell(self, job: Job, effect: messages.Tell) -> None:
-        self.observer.told(job, effect)
+        self.afterwards(partial(self.observer.told, job, effect))
 
     def _removed(self, job: Job, effect: messages.Removed) -> None:
         self.observer.removed(job)
 
     def _answer(self, job: Job, effect: messages.Answer) -> None:
         if effect.commit.answer is not None:
-            effect.commit.answer(effect.error)
+            self.afterwards(partial(effect.commit.answer, effect.error))
 
 
 def _close_sinks(plan: SpawnPlan) -> None:

@@ -49,6 +49,14 @@ def collect(pidfd: int) -> ExitStatus | None:
     return ExitStatus(None, result.si_status)
 
 
+def has_exited(pidfd: int) -> bool:
+    """Tell whether a child has exited; its status stays where it is."""
+    try:
+        return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
 def decode_status(raw: int) -> ExitStatus:
     """Return what a wait status says (wait(2))."""
     if os.WIFSIGNALED(raw):

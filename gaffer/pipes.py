@@ -115,7 +115,9 @@ class Pipes:
                 continue
             redirected = label in self.config.redirect_output
             extra = kept if redirected else {"size": TAIL_SIZE}
-            process.readers[label] = Reader(process.loop, label, fd, sinks=sinks.get(label), **extra)
+            process.readers[label] = Reader(
+                process.loop, label, fd, sinks=sinks.get(label), exited=process.has_exited, **extra
+            )
         process.stderr_label = self.stderr_label
         if self.duplexes:
             process.duplexes = {

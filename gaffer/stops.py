@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from .job import STOPPING
@@ -170,7 +171,8 @@ class Stops:
         # With the leader collected its group id may be somebody else's; survivors are known one by one.
         for fd, _ in self._endings[process.pid].watchers.values():
             _signal(fd, signum)
-        self._engine.observer.signalled(self._owners[process.pid][0], process, signum)
+        job = self._owners[process.pid][0]
+        self._engine.afterwards(partial(self._engine.observer.signalled, job, process, signum))
 
     # -- what is left -------------------------------------------------------------
     def leader_exited(self, process: Process) -> None:

@@ -63,9 +63,23 @@ class Reader:
     :param fd: a descriptor that is ours from now on.
     :param size: bytes kept.
     :param limits: how far the ring may grow while somebody reads.
+    :param exited: tells, at the end of the stream, whether its process has exited; whoever notes that closes us too.
     """
 
-    __slots__ = ("label", "fd", "size", "over", "sinks", "_limits", "_ring", "_watcher", "_timer", "_held_up")
+    __slots__ = (
+        "label",
+        "fd",
+        "size",
+        "over",
+        "sinks",
+        "_limits",
+        "_exited",
+        "_ring",
+        "_watcher",
+        "_timer",
+        "_held_up",
+        "at_end",
+    )
 
     def __init__(
         self,
@@ -75,6 +89,7 @@ class Reader:
         size: int = RING_SIZE,
         sinks: list[Sink] | None = None,
         limits: RingLimits | None = None,
+        exited: Callable[[], bool] | None = None,
     ) -> None:
         self.label = label
         self.fd = fd
@@ -83,6 +98,9 @@ class Reader:
         self.over = False
         self.sinks = sinks
         self._limits = limits
+        self._exited = exited
+        #: Whether the end was reached and :meth:`close` is left to whoever notes the end of the process.
+        self.at_end = False
         self._ring: Ring | None = None
         os.set_blocking(fd, False)
         self._watcher = loop.io(fd, 1)
@@ -139,12 +157,20 @@ class Reader:
                 log.warning("reading %s failed: %s", self.label, error)
             data = b""
         if not data:
-            self.close()
+            self._end_reached()
             return False
         self.ring.append(data)
         for sink in self.sinks or ():
             self._pass(sink, data)
         return True
+
+    def _end_reached(self) -> None:
+        """Close; but at the end of a process, which mostly is the end of its output too, what follows comes first."""
+        if self._exited is not None and self._exited():
+            self.at_end = True
+            self._watcher.stop()
+        else:
+            self.close()
 
     def _pass(self, sink: Sink, data: bytes) -> None:
         try:
@@ -188,7 +214,7 @@ class Reader:
         Bounded, so that a grandchild that floods cannot hold up the caller.
         """
         budget = 64
-        while self.fd >= 0 and budget and self._read_once():
+        while self.fd >= 0 and budget and not self.at_end and self._read_once():
             budget -= 1
 
     def close(self) -> None:
@@ -198,6 +224,7 @@ class Reader:
         self._stop_timer()
         self._watcher.stop()
         self._watcher.close()
+        self._exited = None
         fd, self.fd = self.fd, -1
         with suppress(OSError):  # closed by somebody else: a fault of theirs, which the read has logged
             os.close(fd)

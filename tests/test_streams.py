@@ -95,6 +95,29 @@ def test_the_end_of_the_stream_gives_back_the_descriptor_and_closes_the_sinks(lo
     assert not is_open(pipe[0]) and sink.closed == 1
 
 
+def test_the_end_of_its_process_comes_before_that_of_the_stream(loop, pipe):
+    """Whoever notes the end of the process closes what has ended with it."""
+    asked = []
+    reader = Reader(loop, "out", pipe[0], exited=lambda: asked.append(1) or True)
+    os.write(pipe[1], b"last words")
+    os.close(pipe[1])
+    let_the_loop_run(lambda: asked)
+    for _ in range(10):
+        gevent.idle()  # the loop does not run hot over what has ended
+    assert len(asked) == 1 and reader.at_end and not reader.over and is_open(pipe[0])
+    reader.drain()
+    assert len(asked) == 1
+    reader.close()
+    assert reader.over and not is_open(pipe[0]) and reader.ring.read()[1] == b"last words"
+
+
+def test_a_stream_that_ends_before_its_process_is_closed_at_once(loop, pipe):
+    reader = Reader(loop, "out", pipe[0], exited=lambda: False)
+    os.close(pipe[1])
+    let_the_loop_run(lambda: reader.over)
+    assert not is_open(pipe[0]) and not reader.at_end
+
+
 def test_what_was_read_stays_readable_after_the_end(loop, pipe):
     reader = Reader(loop, "out", pipe[0])
     os.write(pipe[1], b"last words")

@@ -10,6 +10,7 @@ from typing import Any, Callable
 import gevent
 from gevent.event import Event
 
+from .. import posixspawn
 from ..background.detach import Starter
 from ..background.limits import inherit_nothing, raise_file_limit
 from ..background.logs import Log, log_failures
@@ -75,6 +76,7 @@ class Service:
         :raises GafferError: we could not start; nothing is left running.
         """
         inherit_nothing()
+        posixspawn.allow()
         if become_subreaper():
             self.manager.engine.stops.find = Family(self._known).survivors
         self._log = Log(self.settings.get("error_log"), self.settings.get("log_level"))

@@ -72,7 +72,7 @@ class FakeReader(Reader):
 
     def __init__(self, label: str, size: int, sinks: list[Sink] | None) -> None:
         self.label, self.fd, self.size, self.sinks = label, -1, size, sinks
-        self._ring, self._watcher, self._limits, self.over = None, None, None, False
+        self._ring, self._watcher, self._limits, self.over, self.at_end = None, None, None, False, False
 
     def feed(self, data: bytes) -> None:
         """Do what a read of *data* does."""

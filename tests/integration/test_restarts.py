@@ -41,6 +41,28 @@ def test_a_killed_process_comes_back(manager, watch):
     assert info["last_exit"]["pid"] == first.pid and info["last_exit"]["os_pid"] == first.os_pid
 
 
+def test_a_replacement_is_started_before_the_end_is_told(manager, watch, monkeypatch):
+    """Everybody hears of both, in order; but nobody who listens makes the replacement wait."""
+    manager.load(job("sleep 1000", min_uptime=0.0))
+    first = one(manager, watch, 1)
+    order, launch, told = [], manager.engine.launch, manager.engine.observer.told
+    monkeypatch.setattr(manager.engine, "launch", lambda *args: order.append("launch") or launch(*args))
+    monkeypatch.setattr(manager.engine.observer, "told", lambda job, what: order.append(what.event) or told(job, what))
+    os.kill(first.os_pid, signal.SIGKILL)
+    one(manager, watch, 2)
+    assert order == ["launch", "exit", "reap", "spawn"]
+    mine = [event["event"] for event in watch.events if event["event"] in ("spawn", "exit", "reap")]
+    assert mine == ["spawn", "exit", "reap", "spawn"]
+
+
+@pytest.mark.parametrize("ask", [lambda manager: manager.stop_job("web"), lambda manager: manager.unload("web")])
+def test_who_asked_goes_on_after_everybody_was_told(manager, watch, monkeypatch, ask):
+    manager.load(job("sleep 1000", min_uptime=0.0))
+    one(manager, watch, 1)
+    ask(manager)
+    assert "stop_pid" in [event["event"] for event in watch.events]
+
+
 @pytest.mark.parametrize("cmd", ["true", "false"])
 def test_always_means_whatever_the_exit_code(manager, watch, cmd):
     manager.load(job(cmd, min_uptime=0.0))

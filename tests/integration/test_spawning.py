@@ -12,10 +12,21 @@ import gevent
 import pytest
 
 import gaffer
+from gaffer import posixspawn
 from gaffer.errors import InvalidConfig
 
 from ..masks import signals
 from .tools import alive, eventually, output, pass_deadlines, proc, run, said, settle
+
+
+@pytest.fixture(params=["popen", "posix_spawn"], autouse=True)
+def way(request, monkeypatch):
+    """Everything here is so whichever way a process is started."""
+    monkeypatch.setattr(posixspawn, "_close_range", None)
+    if request.param == "posix_spawn" and not posixspawn.allow():
+        pytest.skip("this system cannot mark all descriptors at once (close_range(2))")
+    return request.param
+
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 
@@ -35,6 +46,40 @@ def failure(manager, watch, name="web"):
     assert manager.info(name)["reason"] == reason
     assert [event["reason"] for event in watch.events if event["event"] == "spawn_failed"][0] == reason
     return reason
+
+
+# -- the two ways ----------------------------------------------------------------------------
+def test_the_fast_way_is_taken_where_it_can_be(manager, watch, way, monkeypatch, tmp_path):
+    taken, start = [], posixspawn.start
+
+    def counting(program, *args):
+        taken.append(start(program, *args))
+        return taken[-1]
+
+    monkeypatch.setattr(posixspawn, "start", counting)
+    fast = way == "posix_spawn"
+    load(manager, "sleep 1000", "by-path")
+    assert taken == ([process(manager, "by-path").os_pid] if fast else [])
+    load(manager, "sleep 1001", "by-directory", cwd=str(tmp_path))
+    load(manager, "sleep 1002", "by-mask", umask=0o027)
+    load(manager, "sleep 1003", "by-streams", custom_streams=["a"])
+    for name in ("by-directory", "by-mask", "by-streams"):
+        process(manager, name)
+    assert len(taken) == fast
+    load(manager, "/no/such/program", "missing")
+    assert failure(manager, watch, "missing") == "cannot execute '/no/such/program': No such file or directory"
+    assert taken[fast:] == ([None] * len(taken[fast:]))
+
+
+def test_descriptors_stay_as_they_are_until_a_program_allows_to_mark_them(manager, way):
+    ours = os.open("/dev/null", os.O_RDWR)
+    os.set_inheritable(ours, True)
+    try:
+        load(manager, "sleep 1000")
+        process(manager)
+        assert os.get_inheritable(ours) == (way == "popen")
+    finally:
+        os.close(ours)
 
 
 # -- another user -----------------------------------------------------------------------

@@ -104,6 +104,15 @@ def test_descendants_wherever_they_went_are_gone_after_a_stop(manager, watch, tm
     assert not alive(descendant)
 
 
+def test_an_output_ends_with_its_writers_though_a_stop_goes_on(manager, watch, tmp_path):
+    load(manager, f"exec 2> /dev/null\nsetsid {DEAF} > /dev/null &\necho ready\nexec sleep 1000", tmp_path)
+    found = eventually(lambda: manager.list("web"))[0]
+    eventually(lambda: b"ready" in found.reader("out").ring.read()[1])
+    manager.stop_job("web")
+    eventually(lambda: found.reader("out").over)
+    assert manager.info("web")["state"] == "stopping", "what moved to another session is still there"
+
+
 def test_survivors_get_the_signal_and_the_rest_of_the_time(manager, watch, tmp_path):
     """The leader dies of TERM at once; a daemon that it started needs a moment to put its things away."""
     load(manager, f"setsid {TIDY} &" + "\nexec sleep 1000", tmp_path)
