@@ -46,9 +46,13 @@ def start(
         raise BadRequest("there is nothing to run: -c asks for 0 processes of each type")
     check_ports(application)
     gc.disable()  # until everything runs: what is imported stays, and the first process waits for each look at it
+    from ..foreground.guard import Guard
+
+    guard = Guard()
     from ..foreground.application import Options, Run
 
-    ctx.exit(Run(application.configs(), application.root, Options(on_exit, color, timestamp, watch)).run())
+    options = Options(on_exit, color, timestamp, watch)
+    ctx.exit(Run(application.configs(), application.root, options, guard).run())
 
 
 @command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -67,8 +71,9 @@ def run(ctx: click.Context, copies: int, words: tuple[str, ...]) -> None:
     config = one_off(application, words, copies)
     if copies > 1:
         from ..foreground.application import Options, Run
+        from ..foreground.guard import Guard
 
-        ctx.exit(Run([config], application.root, Options("ignore")).run())
+        ctx.exit(Run([config], application.root, Options("ignore"), Guard()).run())
     try:
         ctx.exit(run_one(config))
     except SpawnError as error:

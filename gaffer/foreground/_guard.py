@@ -1,7 +1,7 @@
-"""Run as ``python -I -S _guard.py NODE``: wait until whoever holds our input is gone, then kill what it left.
+"""Run as ``python -I -S _guard.py``: wait until whoever holds our input is gone, then kill what it left.
 
-It is told the leaders of process groups as they come, ``+123``, and go, ``-123``; everybody else is found by the
-mark of the node in the environment. Nothing is imported before it is needed.
+It is told the leaders of process groups as they come, ``+123``, and go, ``-123``, and the node, ``=1a2b``, by whose
+mark in the environment everybody else is found. Nothing is imported before it is needed.
 """
 
 import os
@@ -18,13 +18,16 @@ TRIES = 100
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
-    for group in read_groups():
+    node, groups = read_all()
+    if not node:
+        return  # nothing was ever started
+    for group in groups:
         kill(os.killpg, group)
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     from gaffer.sweep import strays
 
     for _ in range(TRIES):
-        found = strays(sys.argv[1])
+        found = strays(node)
         left = [os_pid for some in found.values() for os_pid in some]
         if not left and not found.unclear:
             return
@@ -33,16 +36,20 @@ def main() -> None:
         time.sleep(PAUSE)
 
 
-def read_groups() -> set[int]:
-    """Return the groups that exist when the input ends."""
+def read_all() -> tuple[str, set[int]]:
+    """Return the node, and the groups that exist when the input ends."""
+    node = ""
     groups: set[int] = set()
     with open(0, "rb", buffering=0) as pipe:
         rest = b""
         while data := pipe.read(4096):
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
-                (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
-    return groups
+                if line[:1] == b"=":
+                    node = line[1:].decode()
+                else:
+                    (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
+    return node, groups
 
 
 def kill(send, number) -> None:  # type: ignore[no-untyped-def]

@@ -17,6 +17,7 @@ from ..jobconfig import JobConfig
 from ..manager import Manager
 from ..signals import Signals
 from .ending import Ending, process_names
+from .guard import Guard
 from .lifeline import Lifeline
 from .stdin import Stdin
 from .terminal import Windows
@@ -63,11 +64,17 @@ class Run:
 
     :param configs: its jobs.
     :param root: its folder.
+    :param guard: looks after what we would leave if we were killed; ours from now on.
     :param stream: where output goes; a terminal gives every process one of its own.
     """
 
     def __init__(
-        self, configs: Sequence[JobConfig], root: str, options: Options, stream: IO[str] | None = None
+        self,
+        configs: Sequence[JobConfig],
+        root: str,
+        options: Options,
+        guard: Guard,
+        stream: IO[str] | None = None,
     ) -> None:
         self._stream = stream or sys.stdout
         self._configs = configs
@@ -77,9 +84,9 @@ class Run:
         names = [name for one in configs for name in process_names(one.job_name.job, one.numprocesses)]
         self.console = RunConsole(self._stream, names, options.colorize, options.timestamps, self._nobody_reads)
         self._ending = Ending(options.on_exit, self._ended)
-        self._lifeline = Lifeline()
+        self._guard = guard
         self._windows = Windows(self._stream, self.console.prefix_width)
-        plugins: list[Any] = [self.console, self._lifeline]
+        plugins: list[Any] = [self.console, Lifeline(guard)]
         if options.on_exit != "restart":
             plugins.append(self._ending)
         if any(config.redirect_input for config in configs):
@@ -119,7 +126,7 @@ class Run:
             manager.run()
         finally:
             left = self.console.close()
-            self._lifeline.close()
+            self._guard.close()
         if left:
             log.warning("%d bytes of output were not printed: nobody took them", left)
         return self._code
