@@ -22,17 +22,16 @@ from typing import Any, Callable, Protocol
 import gevent
 from gevent.event import AsyncResult, Event
 
-from . import messages, policy
+from . import messages, policy, questions
 from .errors import ReentrantCall
 from .events import thread_id
-from .fields import Seconds, parse_signal
 from .hooks import Hooks
 from .job import UP, Copy, Job
-from .jobconfig import JobConfig
+from .planning import Planner
 from .process import ExitStatus, Process
-from .spawn import DETACHED, SpawnPlan, command, copy_variables, job_environment
+from .spawn import SpawnPlan
 from .stops import Stops
-from .sweep import VARIABLE, chain_id, group_left
+from .sweep import group_left
 
 log = logging.getLogger("gaffer.engine")
 
@@ -98,9 +97,7 @@ class Engine:
         self.held = True
         self._thread = thread_id()
         self._pids = itertools.count(1)
-        self._inherited = os.environ.get(VARIABLE)
-        #: Environments made during this slice; a burst of one job needs its environment once.
-        self._environments: dict[Job, tuple[JobConfig, dict[str, str]]] = {}
+        self._planner = Planner(node_id)
         self._messages: deque[tuple[Job | None, Any, AsyncResult | None]] = deque()
         self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
         self._starts: list[tuple[bool, int, int, int, Job]] = []
@@ -208,7 +205,7 @@ class Engine:
                 self._give_way()
                 self._breathe()
                 continue
-            self._environments.clear()
+            self._planner.forget()
             self._wake.clear()
             self._wake.wait(self._until_next())
             self._began = self.clock()
@@ -218,7 +215,7 @@ class Engine:
         if self.clock() - self._began > SLICE and gevent.getcurrent() is self._greenlet:
             while self._afterwards:
                 self._guard(self._afterwards.popleft())
-            self._environments.clear()
+            self._planner.forget()
             gevent.sleep(_YIELD)
             self._began = self.clock()
 
@@ -301,14 +298,14 @@ class Engine:
 
     def _prepare(self, job: Job, effect: messages.Prepare) -> None:
         copy = effect.copy
-        asked = ("gaffer_before_spawn", "gaffer_open_sinks")
         try:
-            plan = self.plan(job, copy)
+            pid = copy.committed.pid if copy.committed else self.next_pid()
+            plan = self._planner.plan(job, copy, pid)
         except Exception as error:
             self._handle(job, messages.SpawnFailed(copy, copy.generation, error))
             return
-        if any(self.hooks.implemented(name) for name in asked):
-            self._ask(self._ask_spawn, job, copy, copy.generation, plan)
+        if questions.any_about_starts(self.hooks):
+            self._ask(self._ask_start, job, copy, copy.generation, plan)
         else:
             self._handle(job, messages.Approved(copy, copy.generation, plan))
 
@@ -316,53 +313,13 @@ class Engine:
         """Have plugins asked in a greenlet of its own, after they were told what happened before."""
         self.afterwards(partial(gevent.spawn, question, *args))
 
-    def plan(self, job: Job, copy: Copy) -> SpawnPlan:
-        """Return what would be started for *copy*.
-
-        :raises SpawnError: the environment file or a variable is missing.
-        """
-        pid = copy.committed.pid if copy.committed else self.next_pid()
-        # First of all, where the sweep finds it soonest.
-        env = {VARIABLE: chain_id(self._inherited, f"{self.node_id}.{pid}")}
-        env.update(self._environment(job))
-        env.update(copy_variables(job.config, copy.index))
-        if copy.committed and copy.committed.env:
-            env.update(copy.committed.env)
-        env["GAFFER_JOB"] = job.name.short
-        env["GAFFER_INDEX"] = str(max(copy.index, 0))
-        if job.config.detach:
-            env[DETACHED] = "1"
-        return SpawnPlan(command(job.config, env), env, job.config.cwd, copy.index, pid)
-
-    def _environment(self, job: Job) -> dict[str, str]:
-        config, env = self._environments.get(job, (None, {}))
-        if config is not job.config:
-            env = job_environment(job.config)
-            env.pop(VARIABLE, None)
-            self._environments[job] = (job.config, env)
-        return env
-
-    def _ask_spawn(self, job: Job, copy: Copy, generation: int, plan: SpawnPlan) -> None:
+    def _ask_start(self, job: Job, copy: Copy, generation: int, plan: SpawnPlan) -> None:
         try:
-            mark = plan.env[VARIABLE]
-            self.hooks.ask("gaffer_before_spawn", job=job, plan=plan)
-            plan.env = {**plan.env, VARIABLE: mark}  # without it a daemon would not be found at the stop
-            labels = dict.fromkeys([*self._labels(job), *job.config.custom_streams])
-            for label in labels:
-                answers = self.hooks.collect("gaffer_open_sinks", job=job, process=plan, label=label)
-                if answers:
-                    plan.sinks[label] = [sink for _, sink in answers]
+            questions.about_start(self.hooks, job, plan)
         except Exception as error:
             self.post(job, messages.SpawnFailed(copy, generation, error))
         else:
             self.post(job, messages.Approved(copy, generation, plan))
-
-    @staticmethod
-    def _labels(job: Job) -> list[str]:
-        labels = list(job.config.redirect_output)
-        if job.config.tty:
-            return labels[:1] or ["stdout"]
-        return labels + ["stdout", "stderr"][len(labels) :]
 
     def _launch(self, job: Job, effect: messages.Launch) -> None:
         copy = effect.copy
@@ -451,14 +408,7 @@ class Engine:
             self.stops.begin(copy.process)
 
     def _ask_stop(self, job: Job, process: Process) -> None:
-        steps = None
-        try:
-            steps = self.hooks.ask_first("gaffer_stop_steps", job=job, process=process)
-            if steps is not None:
-                steps = [(int(parse_signal(signum)), Seconds().check(seconds)) for signum, seconds in steps]
-        except Exception as error:
-            log.error("%s; the job's own settings are used", error)
-            steps = None
+        steps = questions.about_stop(self.hooks, job, process)
         self.post(None, lambda: self.stops.begin(process, steps))
 
     def gone(self, process: Process) -> None:
@@ -479,33 +429,18 @@ class Engine:
     def _decide(self, job: Job, effect: messages.Decide) -> None:
         copy = effect.copy
         if self.hooks.implemented("gaffer_restart_decision"):
-            self._ask(self._ask_decision, job, effect, copy.generation)
+            self._ask(self._ask_restart, job, effect, copy.generation)
         else:
             self._handle(job, messages.Decided(copy, copy.generation, self._policy(job, effect)))
 
     def _policy(self, job: Job, effect: messages.Decide) -> policy.Decision:
         return policy.decide(job.config, effect.copy.remembered(), effect.code, effect.uptime, self.clock())
 
-    def _ask_decision(self, job: Job, effect: messages.Decide, generation: int) -> None:
-        copy, decision = effect.copy, None
-        try:
-            decision = self.hooks.ask_first(
-                "gaffer_restart_decision",
-                job=job,
-                process=effect.process,
-                status=effect.status,
-                history=copy.remembered(),
-            )
-        except Exception as error:
-            log.error("%s; the built-in policy decides", error)
-        if decision is not None and not isinstance(decision, (policy.Now, policy.After, policy.GiveUp, policy.Done)):
-            log.error(
-                "gaffer_restart_decision answered %r, which is no decision; the built-in policy decides", decision
-            )
-            decision = None
+    def _ask_restart(self, job: Job, effect: messages.Decide, generation: int) -> None:
+        decision = questions.about_restart(self.hooks, job, effect)
         if decision is None:
             decision = self._policy(job, effect)
-        self.post(job, messages.Decided(copy, generation, decision))
+        self.post(job, messages.Decided(effect.copy, generation, decision))
 
     def _later(self, job: Job, effect: messages.Later) -> None:
         self.at(effect.at, lambda: self._handle(job, effect.message))
