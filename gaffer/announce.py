@@ -6,7 +6,6 @@ Nothing is built while nobody listens: neither a plugin nor a subscriber.
 from __future__ import annotations
 
 import signal
-import time
 from typing import TYPE_CHECKING, Any
 
 from .job import Copy, Job
@@ -40,23 +39,23 @@ class Announcer:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
 
-    def told(self, job: Job, what: Tell) -> None:
-        """Something happened to *job*."""
+    def told(self, job: Job, what: Tell, at: float) -> None:
+        """Something happened to *job*, in the second *at* since 1970."""
         if what.event == "exit":
-            job.last_exit_info = exit_info(what.process, what.data)
+            job.last_exit_info = exit_info(what.process, what.data, at)
         hook = _HOOKS.get(what.event)
         hooks = self._manager.hooks
         if hook is not None and hooks.implemented(hook):
             hooks.tell(hook, **_arguments(job, what))
         if what.event != "scale":
-            self._publish(job, what)
+            self._publish(job, what, at)
 
-    def _publish(self, job: Job, what: Tell) -> None:
+    def _publish(self, job: Job, what: Tell, at: float) -> None:
         manager = self._manager
         heard = manager.hooks.implemented("gaffer_event")
         if not heard and not manager.events and not manager.hub:
             return
-        message, names = _message(job, what), event_names(job, what)
+        message, names = _message(job, what, at), event_names(job, what)
         manager.hub.publish(names, message)
         if not heard and not manager.events:
             return
@@ -94,7 +93,7 @@ def event_names(job: Job, what: Tell) -> list[str]:
     return names
 
 
-def exit_info(process: Any, status: ExitStatus) -> dict[str, Any]:
+def exit_info(process: Any, status: ExitStatus, at: float) -> dict[str, Any]:
     """Return how a process ended, as JSON shows it."""
     return {
         "pid": process.pid,
@@ -102,23 +101,23 @@ def exit_info(process: Any, status: ExitStatus) -> dict[str, Any]:
         "exit_status": status.exit_code,
         "exit_code": status.exit_code,
         "term_signal": status.signal or 0,
-        "time": time.time(),
+        "time": at,
     }
 
 
-def _message(job: Job, what: Tell) -> dict[str, Any]:
+def _message(job: Job, what: Tell, at: float) -> dict[str, Any]:
     message: dict[str, Any] = {
         "name": job.name.short,
         "session": job.name.session,
         "job": job.name.job,
-        "time": time.time(),
+        "time": at,
     }
     process: Any = what.process
     if process is not None:
         message |= {"pid": process.pid, "os_pid": process.os_pid, "once": process.committed}
         message["detach"] = process.config.detach
     if what.event == "exit":
-        message |= exit_info(process, what.data)
+        message |= exit_info(process, what.data, at)
     elif what.event == "reap":
         message["reason"] = what.data
     elif what.event == "spawn_failed":

@@ -50,7 +50,7 @@ _YIELD = 1e-6
 class Observer(Protocol):
     """Who hears what happened: the manager."""
 
-    def told(self, job: Job, what: messages.Tell) -> None: ...
+    def told(self, job: Job, what: messages.Tell, at: float) -> None: ...
 
     def removed(self, job: Job) -> None: ...
 
@@ -102,7 +102,7 @@ class Engine:
         self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
         self._starts: list[tuple[bool, int, int, int, Job]] = []
         self._sequence = itertools.count()
-        #: What nobody waits for as long as processes are to be started; done before anybody else runs.
+        #: What is done when nothing is due or to be started: nobody can see it earlier, see :meth:`afterwards`.
         self._afterwards: deque[Callable[[], None]] = deque()
         #: When the slice began.
         self._began = 0.0
@@ -161,7 +161,7 @@ class Engine:
         self._wake.set()
 
     def afterwards(self, call: Callable[[], None]) -> None:
-        """Call *call* as soon as nothing is to be started, and before the engine lets anybody else run; in order."""
+        """Call *call*, in order, when nothing else is due, and in any case before the engine lets anybody else run."""
         self._afterwards.append(call)
         self._wake.set()
 
@@ -258,7 +258,8 @@ class Engine:
             result = self._handle(job, message)
         except Exception as error:
             if reply is None:
-                log.critical("the engine failed on %r of %s: %r", message, job and job.name, error, exc_info=error)
+                what = type(message).__name__
+                log.critical("the engine failed on %s of %s: %r", what, job and job.name, error, exc_info=error)
             else:
                 self.afterwards(partial(reply.set_exception, error))
         else:
@@ -446,7 +447,7 @@ class Engine:
         self.at(effect.at, lambda: self._handle(job, effect.message))
 
     def _tell(self, job: Job, effect: messages.Tell) -> None:
-        self.afterwards(partial(self.observer.told, job, effect))
+        self.afterwards(partial(self.observer.told, job, effect, time.time()))
 
     def _removed(self, job: Job, effect: messages.Removed) -> None:
         self.observer.removed(job)

@@ -30,7 +30,7 @@ _close_range: Callable[[int, int, int], int] | None = None
 
 
 def allow() -> bool:
-    """Mark the descriptors of this program above 2 from now on; tells whether the system can."""
+    """Mark the descriptors of this program above 2, now and with each start; tells whether the system can."""
     global _close_range
     try:
         import ctypes
@@ -38,7 +38,9 @@ def allow() -> bool:
         _close_range = ctypes.CDLL(None).close_range if hasattr(os, "posix_spawn") else None
     except (ImportError, OSError, AttributeError):
         _close_range = None
-    return _mark()
+    if not _mark():
+        _close_range = None
+    return allowed()
 
 
 def allowed() -> bool:

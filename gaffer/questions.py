@@ -6,6 +6,7 @@ Whoever asks waits for the answers, so the engine has it done in greenlets of th
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from . import policy
@@ -34,6 +35,7 @@ def about_start(hooks: Hooks, job: Job, plan: SpawnPlan) -> None:
     """
     mark = plan.env[VARIABLE]
     hooks.ask("gaffer_before_spawn", job=job, plan=plan)
+    plan.argv = [os.fsdecode(word) for word in plan.argv]  # paths and bytes will do
     plan.env = {**plan.env, VARIABLE: mark}  # without it a daemon would not be found at the stop
     for label in dict.fromkeys([*_labels(job), *job.config.custom_streams]):
         answers = hooks.collect("gaffer_open_sinks", job=job, process=plan, label=label)

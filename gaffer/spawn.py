@@ -48,8 +48,9 @@ class SpawnPlan:
     :param window: rows and columns of its terminal, where the job has ``tty``.
     """
 
-    argv: list[str]
-    env: dict[str, str]
+    # Neither is in the representation, which ends up in logs: they hold secrets.
+    argv: list[str] = field(repr=False)
+    env: dict[str, str] = field(repr=False)
     cwd: str | None
     index: int
     pid: int

@@ -42,18 +42,16 @@ Steps = list[tuple[int, float]]
 
 
 class Ending:
-    """One process on its way out.
-
-    :param waits: whether its leader is alive, so that the walk for survivors had better wait.
-    """
+    """One process on its way out."""
 
     __slots__ = ("process", "steps", "waits", "grouped", "at", "signum", "killing", "tries", "doubts", "watchers")
 
-    def __init__(self, process: Process, steps: Steps, waits: bool) -> None:
+    def __init__(self, process: Process, steps: Steps) -> None:
         #: None once it is over: deadlines cannot be taken back, and must not keep its output in memory.
         self.process: Process | None = process
         self.steps = steps
-        self.waits = waits
+        #: Whether its leader's exit is still to be told, and the walk for survivors has to wait for that.
+        self.waits = True
         #: Whether the group may still have members; once it has none its number may be somebody else's.
         self.grouped = True
         self.at = 0
@@ -116,8 +114,8 @@ class Stops:
         self._step(process)
 
     def _make(self, process: Process, steps: Steps) -> Ending:
-        ending = self._endings[process.pid] = Ending(process, steps, waits=process.status is None)
-        self._leaders += ending.waits
+        ending = self._endings[process.pid] = Ending(process, steps)
+        self._leaders += 1
         return ending
 
     def _step(self, process: Process) -> None:
@@ -147,7 +145,7 @@ class Stops:
         ending.killing = True
         ending.signum = signal.SIGKILL.value
         self._send(process, ending.signum)
-        if process.status is not None:
+        if not ending.waits:
             self._look(process)
 
     def kill_all(self) -> None:

@@ -72,13 +72,13 @@ class Reader:
         "size",
         "over",
         "sinks",
+        "at_end",
         "_limits",
         "_exited",
         "_ring",
         "_watcher",
         "_timer",
         "_held_up",
-        "at_end",
     )
 
     def __init__(

@@ -60,11 +60,11 @@ def _start() -> None:
     gc.disable()  # until everything runs: what is imported stays, and the first process waits for each look at it
     from ..foreground.guard import Guard
 
-    guard = Guard()
-    from ..foreground.application import Options, Run
-
     try:
-        code = Run(configs, application.root, Options(), guard).run()
+        with Guard() as guard:
+            from ..foreground.application import Options, Run
+
+            code = Run(configs, application.root, Options(), guard).run()
     except GafferError as error:
         print(f"gaffer: {error}", file=sys.stderr)
         code = 1

@@ -48,11 +48,12 @@ def start(
     gc.disable()  # until everything runs: what is imported stays, and the first process waits for each look at it
     from ..foreground.guard import Guard
 
-    guard = Guard()
-    from ..foreground.application import Options, Run
+    with Guard() as guard:
+        from ..foreground.application import Options, Run
 
-    options = Options(on_exit, color, timestamp, watch)
-    ctx.exit(Run(application.configs(), application.root, options, guard).run())
+        options = Options(on_exit, color, timestamp, watch)
+        code = Run(application.configs(), application.root, options, guard).run()
+    ctx.exit(code)
 
 
 @command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -73,7 +74,9 @@ def run(ctx: click.Context, copies: int, words: tuple[str, ...]) -> None:
         from ..foreground.application import Options, Run
         from ..foreground.guard import Guard
 
-        ctx.exit(Run([config], application.root, Options("ignore"), Guard()).run())
+        with Guard() as guard:
+            code = Run([config], application.root, Options("ignore"), guard).run()
+        ctx.exit(code)
     try:
         ctx.exit(run_one(config))
     except SpawnError as error:

@@ -75,8 +75,8 @@ class Service:
 
         :raises GafferError: we could not start; nothing is left running.
         """
-        inherit_nothing()
-        posixspawn.allow()
+        if not posixspawn.allow():
+            inherit_nothing()
         if become_subreaper():
             self.manager.engine.stops.find = Family(self._known).survivors
         self._log = Log(self.settings.get("error_log"), self.settings.get("log_level"))

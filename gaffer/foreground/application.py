@@ -64,7 +64,7 @@ class Run:
 
     :param configs: its jobs.
     :param root: its folder.
-    :param guard: looks after what we would leave if we were killed; ours from now on.
+    :param guard: looks after what we would leave if we were killed.
     :param stream: where output goes; a terminal gives every process one of its own.
     """
 
@@ -84,7 +84,6 @@ class Run:
         names = [name for one in configs for name in process_names(one.job_name.job, one.numprocesses)]
         self.console = RunConsole(self._stream, names, options.colorize, options.timestamps, self._nobody_reads)
         self._ending = Ending(options.on_exit, self._ended)
-        self._guard = guard
         self._windows = Windows(self._stream, self.console.prefix_width)
         plugins: list[Any] = [self.console, Lifeline(guard)]
         if options.on_exit != "restart":
@@ -126,7 +125,6 @@ class Run:
             manager.run()
         finally:
             left = self.console.close()
-            self._guard.close()
         if left:
             log.warning("%d bytes of output were not printed: nobody took them", left)
         return self._code

@@ -8,24 +8,55 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import IO
+
+from ..errors import SpawnError
 
 _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_guard.py")
 
 
 class Guard:
-    """The guard, and the pipe whose end wakes it."""
+    """The guard, and the pipe whose end wakes it. A context, which ends it.
+
+    :raises SpawnError: the system cannot start it.
+    """
 
     def __init__(self) -> None:
-        reader, self._pipe = os.pipe()
-        os.set_blocking(self._pipe, False)
-        self._process = subprocess.Popen(
+        self._pipe = -1
+        try:
+            reader, self._pipe = os.pipe()
+            with open(reader, "rb") as stdin:
+                self._process = self._start(stdin)
+            os.set_blocking(self._pipe, False)
+        except OSError as error:
+            if self._pipe >= 0:
+                os.close(self._pipe)
+            reason = error.strerror or str(error)
+            raise SpawnError(
+                f"the guard, which keeps processes from outliving gaffer, cannot be started: {reason}; "
+                "raise the limits of open files and processes"
+            ) from error
+
+    @staticmethod
+    def _start(stdin: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [sys.executable, "-I", "-S", _PROGRAM],
-            stdin=reader,
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        os.close(reader)
+
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(self, kind: object, *exc: object) -> None:
+        """End it: nothing is left. After an exception something may be, so then it does its work first."""
+        if kind is None:
+            self._process.kill()
+        os.close(self._pipe)
+        self._pipe = -1
+        self._process.wait()
 
     def watch(self, node_id: str) -> None:
         """Let it know whose processes to look for, by their mark; before the first of them."""
@@ -44,11 +75,3 @@ class Guard:
             os.write(self._pipe, line.encode())
         except OSError:
             pass  # somebody killed the guard; or it is stuck, and finds by their mark whom it was not told of
-
-    def close(self) -> None:
-        """Nothing is left to guard; nothing happens the second time."""
-        if self._pipe >= 0:
-            self._process.kill()
-            self._process.wait()
-            os.close(self._pipe)
-            self._pipe = -1

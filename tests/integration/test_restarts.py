@@ -47,12 +47,31 @@ def test_a_replacement_is_started_before_the_end_is_told(manager, watch, monkeyp
     first = one(manager, watch, 1)
     order, launch, told = [], manager.engine.launch, manager.engine.observer.told
     monkeypatch.setattr(manager.engine, "launch", lambda *args: order.append("launch") or launch(*args))
-    monkeypatch.setattr(manager.engine.observer, "told", lambda job, what: order.append(what.event) or told(job, what))
+    monkeypatch.setattr(manager.engine.observer, "told", lambda *args: order.append(args[1].event) or told(*args))
     os.kill(first.os_pid, signal.SIGKILL)
     one(manager, watch, 2)
     assert order == ["launch", "exit", "reap", "spawn"]
     mine = [event["event"] for event in watch.events if event["event"] in ("spawn", "exit", "reap")]
     assert mine == ["spawn", "exit", "reap", "spawn"]
+    ended = manager.info("web")["last_exit"]["time"]
+    assert first.create_time < ended <= watch.processes[1].create_time
+
+
+def test_an_exit_is_told_though_kill_comes_while_the_rest_of_the_group_goes(manager, watch, monkeypatch):
+    lingers = [True]
+    monkeypatch.setattr("gaffer.engine.LAST_GLANCE", 1e9)
+    monkeypatch.setattr("gaffer.engine.group_left", lambda *args: lingers[0])
+    manager.load(job("sleep 1000", graceful_timeout=0.0))
+    found = one(manager, watch, 1)
+    os.kill(found.os_pid, signal.SIGKILL)
+    eventually(lambda: found.status is not None)
+    manager.stop_job("web")
+    manager.engine.submit(None, lambda: None)
+    assert "reap" not in [event["event"] for event in watch.events]
+    lingers[0] = False
+    eventually(lambda: watch.count("stopped"))
+    mine = [event["event"] for event in watch.events if event["event"] in ("exit", "reap")]
+    assert mine == ["exit", "reap"] and manager.info("web")["last_exit"]["term_signal"] == 9
 
 
 @pytest.mark.parametrize("ask", [lambda manager: manager.stop_job("web"), lambda manager: manager.unload("web")])

@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import stat
+from pathlib import Path
 
 import gevent
 import pytest
@@ -80,6 +81,31 @@ def test_descriptors_stay_as_they_are_until_a_program_allows_to_mark_them(manage
         assert os.get_inheritable(ours) == (way == "popen")
     finally:
         os.close(ours)
+
+
+class Changing:
+    """Has something else started."""
+
+    def __init__(self, *argv):
+        self.argv = list(argv)
+
+    @gaffer.hookimpl
+    def gaffer_before_spawn(self, job, plan):
+        plan.argv = self.argv
+
+
+@pytest.mark.parametrize("program", [Path("/bin/sleep"), b"sleep", "sleep"], ids=repr)
+def test_a_plugin_may_change_the_command_to_paths_and_bytes(make_manager, watch, program):
+    manager = make_manager(watch, Changing(program, b"1000"))
+    load(manager, "true")
+    found = process(manager)
+    eventually(lambda: proc(found, "cmdline").split(b"\0")[-2:] == [b"1000", b""])
+
+
+def test_a_plugin_may_not_change_the_command_to_anything(make_manager, watch):
+    load(make_manager(watch, Changing("sleep", 1000)), "true")
+    eventually(lambda: watch.count("spawn_failed"))
+    assert watch.processes == []
 
 
 # -- another user -----------------------------------------------------------------------
