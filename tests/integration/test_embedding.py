@@ -14,11 +14,11 @@ import pytest
 import gaffer
 from gaffer.errors import PluginError
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "embedding"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE = 60.0
 
 SAID = {
-    "plain": [
+    "embed": [
         "scaled to 3",
         "sleeper: ended with signal SIGTERM",
         "sleeper: ended with signal SIGTERM",
@@ -27,20 +27,21 @@ SAID = {
         "sleeper: started",
         "sleeper: started",
     ],
-    "own_children": ["gaffer's: ['code 7']", "the program's own children: [1, 2, 3]"],
-    "threaded": [
+    "embedding/own_children": ["gaffer's: ['code 7']", "the program's own children: [1, 2, 3]"],
+    "embedding/threaded": [
         "jobs: ['default.web']",
         "refused: no job 'nothing'; 'gafferctl processes' lists them",
         "scaled to 3",
         "stopped: stopped",
     ],
-    "asyncio_host": ["create web", "spawn web", "stop web"],
-    "two_managers": ["free: 4", "measured: True", "strict: plugin Limit: at most 2 processes"],
+    "embedding/asyncio_host": ["create web", "spawn web", "stop web"],
+    "embedding/two_managers": ["free: 4", "measured: True", "strict: plugin Limit: at most 2 processes"],
 }
 
 
 def test_every_example_is_tested():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(SAID)
+    found = [EXAMPLES / "embed.py", *EXAMPLES.glob("embedding/*.py")]
+    assert {path.relative_to(EXAMPLES).with_suffix("").as_posix() for path in found} == set(SAID)
 
 
 @pytest.mark.parametrize("name", SAID)
