@@ -59,7 +59,7 @@ def test_no_example_patches_anything(name):
     program = f"import runpy, gevent.monkey; runpy.run_path({str(EXAMPLES / name)!r} + '.py', run_name='__main__'); "
     program += "raise SystemExit(any(map(gevent.monkey.is_module_patched, ('threading', 'socket', 'subprocess'))))"
     ended = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(EXAMPLES)!r}); {program}"],
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str((EXAMPLES / name).parent)!r}); {program}"],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
