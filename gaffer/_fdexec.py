@@ -1,4 +1,4 @@
-"""Run as ``python -I -S _fdexec.py FD 17,19 UID:GID:GROUPS CMD ARGS…``: become CMD with descriptors on 3, 4, …
+"""Run as ``python -I -S _fdexec.py FD 17,19 SOFT:HARD UID:GID:GROUPS CMD ARGS…``: become CMD, descriptors from 3 up.
 
 A shell cannot do it (dash has no descriptor above 9) and subprocess cannot
 renumber. It imports nothing that takes time, so it costs about ten milliseconds,
@@ -7,7 +7,8 @@ and only jobs with custom streams or channels pay for it.
 The environment of CMD is read from the first descriptor, ``NAME=VALUE`` ended by
 NUL each, so that nothing in it has a say here: what belongs to another user is
 not trusted before that user is what we are. That user may not be able to read
-this file or to run this interpreter, so the change of user comes last.
+this file or to run this interpreter, so the change of user comes last. The limit of open files comes after the
+renumbering, which needs the higher numbers that gafferd may use. Both may be empty.
 """
 
 import os
@@ -23,10 +24,12 @@ def main() -> None:
     # Python ignores these from its start, and what is ignored stays so after exec (execve(2)).
     signal(SIGPIPE, SIG_DFL)
     signal(SIGXFSZ, SIG_DFL)
-    argv = sys.argv[4:]
+    argv = sys.argv[5:]
     try:
         if sys.argv[3]:
-            become(*sys.argv[3].split(":"))
+            limit(*sys.argv[3].split(":"))
+        if sys.argv[4]:
+            become(*sys.argv[4].split(":"))
         execute([os.fsencode(word) for word in argv], env)
     except OSError as error:
         os.write(2, f"cannot execute {argv[0]!r}: {error.strerror}\n".encode())
@@ -64,6 +67,12 @@ def renumber(sources: list[int]) -> None:
         os.close(source)
     for place in range(len(sources)):
         os.dup2(above + place, FIRST + place, inheritable=True)
+
+
+def limit(soft: str, hard: str) -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(soft), int(hard)))
 
 
 def become(uid: str, gid: str, groups: str) -> None:

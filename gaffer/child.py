@@ -13,7 +13,7 @@ from .jobconfig import JobConfig
 from .names import JobName
 from .pipes import Pipes, set_window
 from .rings import RingLimits
-from .spawn import SpawnPlan, execute, limit_files
+from .spawn import SpawnPlan, execute
 from .streams import TAIL_SIZE, Duplex, Reader, Writer, last_lines
 
 #: Lines of stderr kept of a process that failed (CONTRACT §2).
@@ -129,13 +129,12 @@ class Child:
             self.loop.install_sigchld()  # before the child can exit
         pipes = Pipes(self.config, plan.sinks, plan.window)
         try:
-            os_pid = execute(plan, self.config, pipes.stdio, pipes.extra)
+            os_pid = execute(plan, self.config, pipes.stdio, pipes.extra, file_limit)
         except BaseException:
             pipes.close_ours()
             raise
         finally:
             pipes.close_theirs()
-        limit_files(os_pid, file_limit)
         try:
             self.began(os_pid, reaper)
         except OSError as error:

@@ -32,6 +32,8 @@ FIRST_EXTRA = 3
 _FDEXEC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_fdexec.py")
 _DEVNULL = subprocess.DEVNULL
 LAST_PORT = 65_535
+#: So many descriptors are to be free below the limit that a child inherits.
+SPARE = 64
 #: In the environment of processes that are meant to outlive gafferd.
 DETACHED = "GAFFER_DETACHED"
 
@@ -122,21 +124,49 @@ def command(config: JobConfig, env: Mapping[str, str]) -> list[str]:
         ) from None
 
 
-def execute(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], extra: tuple[int, ...] = ()) -> int:
+def execute(
+    plan: SpawnPlan,
+    config: JobConfig,
+    stdio: tuple[int, int, int],
+    extra: tuple[int, ...] = (),
+    limit: tuple[int, int] | None = None,
+) -> int:
     """Start the process of *plan* in a session of its own; returns its os_pid.
 
     :param stdio: descriptors for 0, 1 and 2; -1 for the null device.
     :param extra: descriptors the child finds from 3 up.
+    :param limit: RLIMIT_NOFILE for the child, soft and hard; None for ours.
     :raises SpawnError: one sentence with the system's reason.
     """
     try:
         if extra:
-            return _execute_with_extra(plan, config, stdio, extra)
-        who = identity(config)
-        started = None if who else _start_plainly(plan, config, stdio)
-        return started or _popen(plan.argv, plan, config, stdio, env=plan.env, **who)
+            return _execute_with_extra(plan, config, stdio, extra, limit)
+        if limit is None:
+            return _execute(plan, config, stdio)
+        # Only while nobody here can need a descriptor above the limit: threads may open files at any time.
+        if 0 <= max(stdio) < limit[0] - SPARE:
+            return _execute_limited(plan, config, stdio, limit)
+        os_pid = _execute(plan, config, stdio)
+        limit_files(os_pid, limit)
+        return os_pid
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise SpawnError(failure(plan, config, error)) from error
+
+
+def _execute(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int]) -> int:
+    who = identity(config)
+    started = None if who else _start_plainly(plan, config, stdio)
+    return started or _popen(plan.argv, plan, config, stdio, env=plan.env, **who)
+
+
+def _execute_limited(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], limit: tuple[int, int]) -> int:
+    """Let the child inherit *limit*: set from outside, a program that asks at once would see ours."""
+    ours = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    try:
+        return _execute(plan, config, stdio)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, ours)
 
 
 def _start_plainly(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int]) -> int | None:
@@ -190,7 +220,13 @@ def _default_signals() -> Iterator[None]:
             signal.signal(signum, signal.SIG_IGN)
 
 
-def _execute_with_extra(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], extra: tuple[int, ...]) -> int:
+def _execute_with_extra(
+    plan: SpawnPlan,
+    config: JobConfig,
+    stdio: tuple[int, int, int],
+    extra: tuple[int, ...],
+    limit: tuple[int, int] | None,
+) -> int:
     """Start the process by way of ``_fdexec.py``, which runs in our environment until it becomes the command."""
     check_executable(plan, config)
     who = identity(config)
@@ -206,7 +242,8 @@ def _execute_with_extra(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, in
         file.write(b"".join(entry + b"\0" for entry in entries))
         file.flush()
         passed = ",".join(map(str, extra))
-        argv = [sys.executable, "-I", "-S", _FDEXEC, str(file.fileno()), passed, become, *plan.argv]
+        bounds = f"{limit[0]}:{limit[1]}" if limit else ""
+        argv = [sys.executable, "-I", "-S", _FDEXEC, str(file.fileno()), passed, bounds, become, *plan.argv]
         env = {**os.environ, VARIABLE: plan.env.get(VARIABLE, "")}
         return _popen(argv, plan, config, stdio, env=env, pass_fds=(*extra, file.fileno()))
 
@@ -294,9 +331,12 @@ def failure(plan: SpawnPlan, config: JobConfig, error: Exception) -> str:
     return f"cannot execute {name!r}: {reason}"
 
 
-def limit_files(os_pid: int, limit: tuple[int, int] | None) -> None:
-    """Give a child the limit of open files that gafferd had before it raised its own (prlimit(2))."""
-    if limit is None or not hasattr(resource, "prlimit"):
+def limit_files(os_pid: int, limit: tuple[int, int]) -> None:
+    """Give a child the limit of open files that gafferd had before it raised its own (prlimit(2)).
+
+    It may have asked for its limit before that, and seen ours.
+    """
+    if not hasattr(resource, "prlimit"):
         return
     try:
         resource.prlimit(os_pid, resource.RLIMIT_NOFILE, limit)

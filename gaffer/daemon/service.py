@@ -126,7 +126,9 @@ class Service:
             raise error
 
     def _ready(self) -> None:
-        log.info("gafferd %s is ready with %d jobs; process id %d", __version__, len(self.manager.jobs()), os.getpid())
+        count = len(self.manager.jobs())
+        jobs = "1 job" if count == 1 else f"{count} jobs"
+        log.info("gafferd %s is ready with %s; process id %d", __version__, jobs, os.getpid())
         self._started.set()
         if self._starter is not None:
             if self.settings.get("error_log") is None:

@@ -364,8 +364,34 @@ def test_children_get_the_limit_of_files_that_was_there_before(manager, watch, s
     manager.engine.file_limit = (512, hard)
     load(manager, "sleep 1000", custom_streams=streams)
     found = process(manager)
+    eventually(lambda: proc(found, "cmdline") == b"sleep\x001000\x00")
     assert resource.prlimit(found.os_pid, resource.RLIMIT_NOFILE) == (512, hard)
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+
+
+@pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
+def test_a_child_that_asks_at_once_sees_its_own_limit(manager, watch, streams, monkeypatch):
+    """It is not set from outside, which is too late for one in five."""
+    monkeypatch.setattr("gaffer.spawn.limit_files", lambda *args: None)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    manager.engine.file_limit = (512, hard)
+    assert run(manager, watch, "sh -c 'ulimit -Sn'", custom_streams=streams).lines == ["512"]
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+
+
+@pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
+def test_a_child_gets_its_limit_though_more_is_open_here(manager, watch, streams):
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    manager.engine.file_limit = (64, hard)
+    ours = [os.open("/dev/null", os.O_RDWR) for _ in range(150)]
+    try:
+        load(manager, "sleep 1000", custom_streams=streams)
+        found = process(manager)
+        eventually(lambda: proc(found, "cmdline") == b"sleep\x001000\x00")
+        assert resource.prlimit(found.os_pid, resource.RLIMIT_NOFILE) == (64, hard)
+    finally:
+        for fd in ours:
+            os.close(fd)
 
 
 # -- descriptors ------------------------------------------------------------------------------------
