@@ -28,6 +28,12 @@ def gaffer_load_jobs(settings: Settings | None, fields: JobFields) -> list[JobCo
     return found.jobs
 
 
+#: What a command, and the variables in it, depend on …
+_COMMAND = {"cmd", "args", "shell", "env", "env_file", "os_env", "cwd", "port"}
+#: … beside those that an existing user brings along.
+_ACCOUNT = {"HOME": "", "USER": "", "LOGNAME": ""}
+
+
 class _Reader:
     """All jobs of the settings, and all that is wrong with them."""
 
@@ -65,19 +71,32 @@ class _Reader:
         return found
 
     def _read_job(self, job_name: JobName, section: Section, environment: Section | None) -> None:
-        before = len(self.problems)
-        values: dict[str, Any] = {"name": job_name.full}
+        values: dict[str, Any] = {"name": job_name.full, **self._read_values(section)}
+        wrong = section.items.keys() - values.keys()
+        if environment is not None:
+            before = len(self.problems)
+            values["env"] = self._read_environment(environment)
+            if len(self.problems) > before:
+                wrong.add("env")
+        if "uid" in wrong:
+            values["env"] = {**_ACCOUNT, **values.get("env", {})}
+        if not wrong & _COMMAND:
+            self._make_job(section, values, bool(wrong))
+        elif "cmd" not in section.items:  # and whether its variables are known cannot be told
+            self._complain(section, "cmd: required")
+
+    def _read_values(self, section: Section) -> dict[str, Any]:
+        """Return the settings that can be read; complain about the others."""
+        values = {}
         for key, value in section.items.items():
             try:
                 values[key] = self._parse(key, value)
             except ValueError as error:
                 self._complain(section, str(error), key)
-        if environment is not None:
-            values["env"] = self._read_environment(environment)
-        if len(self.problems) > before:
-            if "cmd" not in section.items:
-                self._complain(section, "cmd: required")
-            return
+        return values
+
+    def _make_job(self, section: Section, values: dict[str, Any], incomplete: bool) -> None:
+        """Keep the job, unless settings are missing that could not be read: then it is only looked at."""
         try:
             config = JobConfig.from_dict(values, self._fields)
             check_variables(config)
@@ -85,7 +104,8 @@ class _Reader:
             for message in error.problems:
                 self._complain(section, message, message.partition(":")[0])
         else:
-            self.jobs.append(config)
+            if not incomplete:
+                self.jobs.append(config)
 
     def _parse(self, key: str, value: Value) -> Any:
         field = self._fields.get(key)

@@ -101,6 +101,22 @@ class TestVariables:
         assert jobs(text + "[env:a]\nfrom_env = 1\n").keys() == {"a"}
         assert complaints(text) == ["g.ini:2: cmd: unknown variable $FROM_ENV; set it in env, or write $$ for a dollar"]
 
+    def test_that_are_unknown_are_told_beside_other_problems(self) -> None:
+        """But only what is certain: the right user, or environment, might have them."""
+        assert complaints(
+            "[job:a]\ncmd = x $NO_SUCH\nuid = no-such-user\npriority = first\n"
+            "[job:b]\ncmd = x $HOME $LOGNAME $GIVEN\nuid = no-such-user\nos_env = false\n[env:b]\ngiven = 1\n"
+            "[job:c]\ncmd = x $NO_SUCH\nos_env = perhaps\n"
+            "[job:d]\ncmd = x $NO_SUCH\n[env:d]\nport = 1\nPORT = 2\n"
+        ) == [
+            "g.ini:2: cmd: unknown variable $NO_SUCH; set it in env, or write $$ for a dollar",
+            "g.ini:3: uid: no user 'no-such-user' on this machine",
+            "g.ini:4: priority: expected an integer, not 'first'",
+            "g.ini:7: uid: no user 'no-such-user' on this machine",
+            "g.ini:13: os_env: expected true or false, not 'perhaps'",
+            "g.ini:18: PORT is set a second time; upper and lower case are the same here",
+        ]
+
     def test_are_the_shells_business_with_shell(self) -> None:
         assert jobs("[job:a]\ncmd = echo $NO_SUCH_VARIABLE | cat\nshell = true\n")
 
