@@ -279,8 +279,18 @@ def check_executable(plan: SpawnPlan, config: JobConfig) -> None:
         return  # Popen says it better
     if os.sep in name:
         name = os.path.join(plan.cwd or "", name)
-    if find_program(name, plan.env.get("PATH", os.defpath)) is None:
+    program = find_program(name, plan.env.get("PATH", os.defpath))
+    if program is None:
         raise SpawnError(f"cannot execute {shown_program(plan, config)!r}: not found or not executable")
+    who = identity(config)
+    if who and os.geteuid() == 0 and not _may_execute(program, who):
+        raise SpawnError(f"cannot execute {shown_program(plan, config)!r}: {os.strerror(errno.EACCES)}")
+
+
+def _may_execute(program: str, who: dict[str, Any]) -> bool:
+    """Tell whether somebody else may execute a file; asked as that user, since only the kernel knows of all rules."""
+    command = ["/bin/sh", "-c", 'test -x "$0"', os.path.abspath(program)]
+    return subprocess.run(command, stdin=_DEVNULL, stdout=_DEVNULL, stderr=_DEVNULL, env={}, **who).returncode != 1
 
 
 def find_program(name: str, path: str) -> str | None:

@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import gevent
@@ -125,6 +126,19 @@ def test_another_user_has_none_of_our_groups(manager, watch, uid, streams):
     assert {int(group) for group in found["Groups"].split()} == set(os.getgrouplist("nobody", account.pw_gid))
     assert 0 not in [int(group) for group in found["Groups"].split()]
     assert int(found["CapEff"], 16) == 0
+
+
+@as_root
+@pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
+@pytest.mark.parametrize("closed", ["file", "folder"])
+def test_what_only_root_may_execute_cannot_be_started_as_another_user(manager, watch, closed, streams):
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o700 if closed == "folder" else 0o755)
+        program = Path(folder) / "program"
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o700 if closed == "file" else 0o755)
+        load(manager, str(program), uid="nobody", custom_streams=streams)
+        assert failure(manager, watch) == f"cannot execute '{program}': Permission denied"
 
 
 @as_root
