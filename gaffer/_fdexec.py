@@ -72,7 +72,10 @@ def renumber(sources: list[int]) -> None:
 def limit(soft: str, hard: str) -> None:
     import resource
 
-    resource.setrlimit(resource.RLIMIT_NOFILE, (int(soft), int(hard)))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(soft), int(hard)))
+    except (ValueError, OSError):
+        pass  # somebody lowered what gafferd may have, and we have that
 
 
 def become(uid: str, gid: str, groups: str) -> None:

@@ -162,7 +162,8 @@ def _execute(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int]) ->
 def _execute_limited(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], limit: tuple[int, int]) -> int:
     """Let the child inherit *limit*: set from outside, a program that asks at once would see ours."""
     ours = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    with suppress(ValueError, OSError):  # somebody lowered what we may have: the child has that then
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     try:
         return _execute(plan, config, stdio)
     finally:

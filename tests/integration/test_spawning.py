@@ -394,6 +394,13 @@ def test_a_child_that_asks_at_once_sees_its_own_limit(manager, watch, streams, m
 
 
 @pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
+def test_a_limit_that_cannot_be_set_any_more_keeps_nothing_from_starting(manager, watch, streams):
+    """Somebody may lower gafferd's own from outside."""
+    manager.engine.file_limit = (1024, 512)
+    assert run(manager, watch, "echo started", custom_streams=streams).lines == ["started"]
+
+
+@pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
 def test_a_child_gets_its_limit_though_more_is_open_here(manager, watch, streams):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     manager.engine.file_limit = (64, hard)
