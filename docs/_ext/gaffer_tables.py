@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import inspect
 import re
 from functools import lru_cache, partial
 from importlib import import_module, metadata
+from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 import gaffer
@@ -25,6 +27,8 @@ from gaffer.web.routes import UNDECLARED, Route, check_routes
 
 #: Columns of the help texts of command lines.
 WIDTH = 92
+#: The tests whose ``@attack`` says what the security page shows.
+ATTACKS = Path(__file__).parents[2] / "tests" / "security"
 #: Where a page explains what docstrings call a section of the contract.
 PAGES = {"2": "configuration", "3": "configuration", "4": "http-api", "6": "channel", "7": "events", "8": "security"}
 
@@ -393,8 +397,28 @@ def _client(program: str) -> Any:
 
 _SIZE: dict[str, Any] = {"terminal_width": WIDTH, "max_content_width": WIDTH}
 
+
 #: What ``.. gaffer-generated:: NAME`` in a page may name.
+def attacks() -> list[tuple[str, str, str]]:
+    """Return attacker, attack and outcome of every test that is marked with ``@attack``, in the order of the table."""
+    from tests.security import ATTACKERS
+
+    found = []
+    for path in sorted(ATTACKS.glob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for mark in getattr(node, "decorator_list", ()):
+                if isinstance(mark, ast.Call) and getattr(mark.func, "id", "") == "attack":
+                    found.append(tuple(ast.literal_eval(argument) for argument in mark.args))
+    return sorted(found, key=lambda row: ATTACKERS.index(row[0]))
+
+
+def attack_table() -> str:
+    """Return the table of attacks that are tried by the tests."""
+    return table(("who", "attack", "what happens"), map(tuple, (map(plain, row) for row in attacks())), "20 40 40")
+
+
 GENERATORS: dict[str, Callable[..., str]] = {
+    "attacks": attack_table,
     "job-settings": job_settings,
     "options": option_table,
     "endpoint-settings": endpoint_settings,
