@@ -4,7 +4,7 @@ VENV = .venv/bin/python
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: run test check docs man bench clean help
+.PHONY: run test check docs man bench audit clean help
 
 help:
 	@echo "make run    gafferd on the examples, with what to try next"
@@ -13,6 +13,7 @@ help:
 	@echo "make docs   the documentation"
 	@echo "make man    manual pages and shell completions, in contrib"
 	@echo "make bench  the figures, beside other supervisors; ARGS='--help' lists the choices"
+	@echo "make audit  licences and known vulnerabilities of what a user of gaffer installs; asks the package index"
 	@echo "make clean  remove what the others made"
 
 # The stamps are as old as the last install; setup.py is the only thing that makes another one necessary.
@@ -54,6 +55,9 @@ man: .venv/test.stamp
 
 bench: .venv/run.stamp
 	$(VENV) -m bench.run $(ARGS)
+
+audit: .venv/run.stamp
+	@.ci/audit
 
 clean:
 	rm -rf .venv .run build dist docs/_build bench/.work *.egg-info .mypy_cache .pytest_cache .ruff_cache

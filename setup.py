@@ -48,6 +48,7 @@ SHARED = {
 #: Only lookupds over etcd need it.
 ETCD = ["etcd3gw>=2.4"]
 DOCS = ["sphinx>=7.4"]
+AUDIT = ["pip-audit>=2.7", "pip-licenses>=5"]
 TEST = [
     *DOCS,
     *ETCD,
@@ -121,7 +122,7 @@ setup(
         "websocket-client>=1.7",
         "argon2-cffi>=23.1",
     ],
-    extras_require={"test": TEST, "docs": DOCS, "etcd": ETCD, "watch": ["watchfiles>=0.21"]},
+    extras_require={"test": TEST, "docs": DOCS, "etcd": ETCD, "audit": AUDIT, "watch": ["watchfiles>=0.21"]},
     entry_points={
         "console_scripts": [f"{command} = {target}" for command, target in COMMANDS.items()],
         "pytest11": ["gaffer = gaffer.testing"],
