@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Callable
 
+from ..peer_credentials import peer_uid
 from .due import Due
 from .head import MAX_HEAD
 from .places import Places
@@ -81,10 +82,16 @@ class Connection:
         self.websockets: Places | None = None
         #: Watches over the time that the answer takes.
         self.due: Due | None = None
-        #: Whose process the other end is, where that was asked of the kernel; see :mod:`.guard`.
+        #: The account of the process at the other end, where the kernel was asked and knew it.
         self.uid: int | None = None
         self.permitted: str | None = None
         self.permitted_by: Any = None
+
+    def find_uid(self, ask: Callable[[Any, Any, Any], int | None] = peer_uid) -> int | None:
+        """Return the account of the process at the other end; the kernel is asked until it has told."""
+        if self.uid is None:
+            self.uid = ask(self.sock, self.peer, self.local)
+        return self.uid
 
     def take_time(self) -> None:
         """Let the answer to this request take as long as it likes."""

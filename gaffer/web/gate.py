@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from ..addresses import format_address
 from ..errors import BadRequest, Unauthorized
 from ..identity import Credentials, Identity
-from .peer import peer_uid, unix_uid
+from ..peer_credentials import unix_uid
 
 if TYPE_CHECKING:
     from ..access import Access
@@ -33,9 +33,6 @@ def credentials_of(environ: Mapping[str, Any]) -> Credentials:
     """
     connection = environ.get("gaffer.connection")
 
-    def ask() -> int | None:
-        return None if connection is None else peer_uid(connection.sock, connection.peer, connection.local)
-
     key = _key(environ)
     return Credentials(
         key,
@@ -43,7 +40,7 @@ def credentials_of(environ: Mapping[str, Any]) -> Credentials:
         environ.get("REQUEST_METHOD", "GET"),
         environ.get("PATH_INFO", "/"),
         environ.get("REMOTE_ADDR", ""),
-        ask,
+        None if connection is None else connection.find_uid,
     )
 
 

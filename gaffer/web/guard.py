@@ -10,8 +10,8 @@ import socket
 from typing import Any, Callable, Iterable
 
 from ..errors import Forbidden, GafferError, Misdirected
+from ..peer_credentials import peer_uid
 from .gate import REQUIRED
-from .peer import peer_uid
 from .replies import StartResponse, empty, error_reply
 from .rules import DEFAULT_PORTS, Rules, check_origin, clean_host
 
@@ -94,9 +94,8 @@ class Guard:
         """
         if self._needs_key(connection) or connection is not None and self._is_far(connection):
             return
-        uid = self._ask(connection.sock, connection.peer, connection.local) if connection is not None else None
-        if connection is not None:
-            connection.uid = uid  # for the audit log, also where everybody may come
+        # For the audit log, also where everybody may come.
+        uid = connection.find_uid(self._ask) if connection is not None else None
         if self._lets_all_users_in(connection):
             return
         if uid is None:

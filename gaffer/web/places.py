@@ -6,7 +6,7 @@ import socket
 from typing import Any, Hashable
 
 from ..errors import Unavailable
-from .peer import unix_uid
+from ..peer_credentials import unix_uid
 
 
 class Places:

@@ -65,6 +65,7 @@ def test_an_endpoint_may_have_rules_of_its_own():
     assert get(uid=OTHER, via=via, host="any.example").body == b"in"  # the key is asked for further in
     via.policy = Policy(require_key=False)
     get(uid=OTHER, via=via, keys=True).assert_problem(403, "forbidden")
+    via.uid = None
     get(via=via, host="any.example", keys=True).assert_problem(421, "misdirected")
     far = connection(peer=("10.0.0.2", 40000), local=("10.0.0.1", 5000))
     get(host="10.0.0.1", uid=None, via=far).assert_problem(403, "forbidden")

@@ -1,7 +1,11 @@
-"""Whose process is at the other end of a local connection? Only the kernel knows.
+"""The account at the other end of a local connection, as the kernel tells it.
 
 For TCP it is asked by NETLINK sock_diag (sock_diag(7)) with the connection's four addresses: one system call pair
 of some 20 µs, no scan of a table. Linux only; elsewhere nobody is known.
+
+The four addresses name a connection only while both ends exist: an account could send a request, reset its end, and
+leave its port to root. So the other end must be connected, and our own end still open after the kernel has answered.
+While ours is open the kernel connects nobody else with the same addresses, so it was this end that it told of.
 """
 
 from __future__ import annotations
@@ -13,7 +17,10 @@ from typing import Any
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 _NLM_F_REQUEST = 1
-_TCP_LISTEN = 10
+#: States of tcp(7), as the kernel numbers them. Data of the other end can be on its way in these:
+_CONNECTED = (1, 4, 5, 8, 9, 11)  # ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING
+#: The other end of our connection exists, though it may send nothing more: ESTABLISHED, CLOSE_WAIT.
+_OPEN = (1, 8)
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
@@ -28,6 +35,8 @@ _OWNER = struct.Struct("=II")
 def peer_uid(sock: Any, peer: Any, local: Any) -> int | None:
     """Return the uid of the process that opened the other end of a connection, None if it cannot be known.
 
+    Once known it stays true for *sock*: nobody else can send anything to it.
+
     :param sock: the accepted socket.
     :param peer: its peer's address, as ``accept()`` gave it.
     :param local: its own, as ``getsockname()`` gives it.
@@ -35,9 +44,18 @@ def peer_uid(sock: Any, peer: Any, local: Any) -> int | None:
     if sock.family == socket.AF_UNIX:
         return unix_uid(sock)
     try:
-        return tcp_uid(peer, local)
+        uid = tcp_uid(peer, local)
+        return uid if uid is None or is_open(sock) else None
     except OSError:
         return None
+
+
+def is_open(sock: Any) -> bool:
+    """Tell whether our end of a TCP connection still has another end.
+
+    :raises OSError: *sock* is closed.
+    """
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _OPEN
 
 
 def unix_uid(sock: Any) -> int | None:
@@ -79,8 +97,8 @@ def _owner(answer: bytes, place: bytes) -> int | None:
     if len(answer) < _ANSWER_OWNER + _OWNER.size or _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
         return None
     _, state = _ANSWER.unpack_from(answer, _HEADER.size)
-    # Without such a connection the kernel finds whoever listens at the peer's port.
-    if state == _TCP_LISTEN or answer[_ANSWER_ID : _ANSWER_ID + 4] != place[:4]:
+    # Without such a connection the kernel finds whoever listens at the peer's port; who only wants to connect has none.
+    if state not in _CONNECTED or answer[_ANSWER_ID : _ANSWER_ID + 4] != place[:4]:
         return None
     uid, inode = _OWNER.unpack_from(answer, _ANSWER_OWNER)
     # A socket that its process has closed belongs to nobody, and the kernel then says uid 0: anybody could play root.
@@ -88,7 +106,7 @@ def _owner(answer: bytes, place: bytes) -> int | None:
 
 
 def _pack(host: str) -> bytes:
-    """Return an address as bytes; IPv4 written as IPv6 is IPv4, and that is how its owner is found."""
+    """Return an address as bytes; IPv4 written as IPv6 becomes IPv4, which its owner is found by."""
     if ":" not in host:
         return socket.inet_aton(host)
     packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])

@@ -11,7 +11,7 @@ import tempfile
 
 import pytest
 
-from gaffer.web import peer
+from gaffer import peer_credentials as peer
 from gaffer.web.app import App
 from gaffer.web.guard import Guard
 from gaffer.web.routes import Route
