@@ -14,6 +14,9 @@ that owns the other end. Which accounts, and what they may do, stands in the con
 
 Install it as ``unix_peers.py`` in a folder that ``gafferd -p`` names. A unix socket also has a mode and an owner: the
 accounts must be able to open it.
+
+A browser is its account, too: over TCP, requests without a key must call gafferd by ``localhost``, an address or one of
+``allowed_hosts``, or get 421. Whoever connects through a proxy or a forwarded port is the account that runs that one.
 """
 
 import pwd

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 from urllib.parse import parse_qs
 
 from ..addresses import format_address
-from ..errors import BadRequest, Unauthorized
+from ..errors import BadRequest, Forbidden, Misdirected, Unauthorized
 from ..identity import Credentials, Identity
 from ..peer_credentials import unix_uid
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Where in a WSGI environment is who asks, whether it has to be somebody, and who decides.
 IDENTITY, REQUIRED, ACCESS = "gaffer.identity", "gaffer.key_required", "gaffer.access"
+#: Where the guard leaves what refuses requests of strangers' pages, if it lets them through because a key is needed.
+PAGE_CHECK = "gaffer.page_check"
 #: Where handlers leave what is to be known of a request afterwards, and where its JSON is once it was read.
 SAID, JSON = "gaffer.said", "gaffer.json"
 #: Where a session that outlives its first request keeps where that came from.
@@ -88,12 +90,18 @@ def identify(environ: dict[str, Any]) -> Identity | None:
     """Return who makes a request, found out once; None where nobody decides.
 
     :raises Unauthorized: it is nobody, but has to be somebody; or what it shows is wrong.
+    :raises Misdirected, Forbidden: it shows nothing, and a stranger's page may have made the browser send it.
     """
     access: Access | None = environ.get(ACCESS)
     if access is None:
         return None
     if IDENTITY not in environ:
-        environ[IDENTITY] = access.identify(credentials_of(environ), environ.get(REQUIRED))
+        credentials = credentials_of(environ)
+        identity = access.identify(credentials, environ.get(REQUIRED))
+        # An account or a certificate is the browser's, whatever page it shows.
+        if not credentials.shown and PAGE_CHECK in environ:
+            environ[PAGE_CHECK](environ)
+        environ[IDENTITY] = identity
     found: Identity = environ[IDENTITY]
     return found
 
@@ -111,7 +119,7 @@ def admit(environ: dict[str, Any], route: Route) -> bool:
         if not credentials_of(environ).shown:
             try:
                 return identify(environ) is not None
-            except Unauthorized:
+            except (Unauthorized, Misdirected, Forbidden):
                 return False  # its first message says who it is
     return identify(environ) is not None
 

@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterable
 
 from ..errors import Forbidden, GafferError, Misdirected
 from ..peer_credentials import peer_uid
-from .gate import REQUIRED
+from .gate import PAGE_CHECK, REQUIRED
 from .replies import StartResponse, empty, error_reply
 from .rules import DEFAULT_PORTS, Rules, check_origin, clean_host
 
@@ -76,9 +76,12 @@ class Guard:
                 if connection is not None:
                     connection.permitted, connection.permitted_by = host, self._rules
             environ[REQUIRED] = self._needs_key(connection)
+            if environ[REQUIRED]:
+                # Who shows a key is no page of a stranger; whoever is known without one may be, see gate.identify().
+                environ[PAGE_CHECK] = self._check_page
+            elif "HTTP_SEC_FETCH_SITE" in environ:
+                self._check_fetch(environ)
             if "HTTP_ORIGIN" not in environ:
-                if "HTTP_SEC_FETCH_SITE" in environ and not self._origins and not environ[REQUIRED]:
-                    check_fetch(environ)
                 return self._app(environ, start_response)
             return self._from_a_page(environ, start_response)
         except GafferError as error:
@@ -137,7 +140,11 @@ class Guard:
             return
         host = clean_host(header)
         # A page that made its name point here has no key, and browsers add none.
-        if self._needs_key(connection) or host in self._hosts or is_loopback(host):
+        if not self._needs_key(connection):
+            self._check_name(connection, host)
+
+    def _check_name(self, connection: Any, host: str) -> None:
+        if host in self._hosts or is_loopback(host):
             return
         if connection is not None and _same_address(host, connection.local[0]):
             return
@@ -148,11 +155,25 @@ class Guard:
 
     # -- from which page ------------------------------------------------------------------------
 
+    def _check_page(self, environ: dict[str, Any]) -> None:
+        """Refuse what pages of others make a browser send, for requests that are known without showing a key.
+
+        :raises Misdirected, Forbidden: as for requests where no key is needed.
+        """
+        connection, header = environ.get("gaffer.connection"), environ.get("HTTP_HOST")
+        if header is not None and not (connection is not None and connection.family == socket.AF_UNIX):
+            self._check_name(connection, clean_host(header))
+        self._check_fetch(environ)
+
+    def _check_fetch(self, environ: dict[str, Any]) -> None:
+        if "HTTP_SEC_FETCH_SITE" in environ and "HTTP_ORIGIN" not in environ and not self._origins:
+            check_fetch(environ)
+
     def _from_a_page(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         origin = environ["HTTP_ORIGIN"]
         if origin.lower() in self._origins:
             return self._shared(environ, start_response, origin)
-        if not is_own_origin(origin, environ.get("HTTP_HOST", "")):
+        if not is_own_origin(origin, environ.get("HTTP_HOST", ""), _is_encrypted(environ)):
             raise Forbidden(
                 f"pages of {origin[:200]!r} may not use this {self._program}; "
                 f"if they shall, add it to allowed_origins {self._remedy}"
@@ -186,10 +207,22 @@ def check_fetch(environ: dict[str, Any]) -> None:
         raise Forbidden("pages of other sites may not load anything from here")
 
 
-def is_own_origin(origin: str, host: str) -> bool:
-    """Tell whether a page from *origin* was served by whom the Host header *host* names."""
+def _is_encrypted(environ: dict[str, Any]) -> bool:
+    """Tell whether the client used TLS, to us or to a proxy that says so; who lies about that is refused more."""
+    connection = environ.get("gaffer.connection")
+    if connection is not None and connection.secure:
+        return True
+    return str(environ.get("HTTP_X_FORWARDED_PROTO", "")).strip().lower() == "https"
+
+
+def is_own_origin(origin: str, host: str, encrypted: bool = False) -> bool:
+    """Tell whether a page from *origin* was served by whom the Host header *host* names.
+
+    :param encrypted: the request came by TLS. Pages without TLS are then others': anybody on their way may have
+        written them. A page with TLS may use what seems to have none, since there may be a proxy that took it off.
+    """
     scheme, separator, own = origin.lower().partition("://")
-    if not separator or not own:
+    if not separator or not own or encrypted and scheme != "https":
         return False
     default = DEFAULT_PORTS.get(scheme, "")
     return own.removesuffix(default) == host.lower().removesuffix(default)

@@ -244,6 +244,9 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             self.close_connection = True  # nothing of HTTP comes after it
             return
         super().finalize_headers()
+        if self.connection.policy.hsts and self.connection.secure:
+            told = b"max-age=%d" % self.connection.policy.hsts
+            self.response_headers.append((b"Strict-Transport-Security", told))
         if self.server.closing or self.wsgi_input.unread > _SKIP:
             self.close_connection = True
         if self.close_connection and self.request_version == "HTTP/1.1":

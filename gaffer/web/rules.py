@@ -37,12 +37,14 @@ class Policy(NamedTuple):
     :param require_key: whether nobody may do anything without a key; None is what the rules say.
     :param anonymous: whether other machines may come in without one; likewise.
     :param local_users: whether every local account may come in; likewise.
+    :param hsts: seconds for which browsers shall use nothing but TLS for this host; 0 says nothing of it.
     """
 
     name: str = "default"
     require_key: bool | None = None
     anonymous: bool | None = None
     local_users: bool | None = None
+    hsts: int = 0
 
 
 USUAL = Policy()

@@ -124,8 +124,9 @@ class HttpPlugin(Plugin):
 
         self._guard = Guard(self._app, self._rules(settings), refused=refused)
         server = Server(self._guard, limits.make_limits(settings))
+        hsts = limits.read(settings, limits.HSTS)
         for sock, tls, policy, _ in self._bound:
-            server.add(sock, tls, policy)
+            server.add(sock, tls, policy._replace(hsts=hsts))
         server.start()
         self._server = server
         log.info("listening on %s", ", ".join(self.urls))

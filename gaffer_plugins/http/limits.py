@@ -61,11 +61,19 @@ ROWS = (
         "seconds that a command, or a plugin's handler, may take until its answer begins; feeds and websockets: no end",
     ),
 )
+HSTS = Row(
+    "http_hsts",
+    "",
+    Int(0, 63_072_000),
+    0,
+    "seconds for which browsers shall come to this host, whatever the port, by TLS only (Strict-Transport-Security); "
+    "told at addresses with TLS, and 0 says nothing",
+)
 
 
 def declare(options: Options) -> None:
     """Add the options of the limits."""
-    for row in (MAX_BODY, *ROWS):
+    for row in (MAX_BODY, *ROWS, HSTS):
         options.add(row.option, row.kind, row.default, row.help)
 
 

@@ -287,6 +287,14 @@ def test_origins_that_cannot_be_allowed(origin):
         check_origin(origin)
 
 
+def test_pages_without_tls_are_others_where_a_proxy_says_that_the_client_used_tls():
+    said = {"HTTP_X_FORWARDED_PROTO": "https"}
+    get(origin="http://localhost", headers=said).assert_problem(403, "forbidden")
+    assert get(origin="https://localhost", headers=said).body == b"in"
+    # Without its word, both: the proxy may be the one that speaks TLS.
+    assert get(origin="https://localhost").body == get(origin="http://localhost").body == b"in"
+
+
 def test_small_functions():
     assert clean_host(" [::1]:80 ") == "::1" and clean_host("A.b.:1") == "a.b"
     assert is_loopback("::ffff:127.0.0.1") and is_loopback("::1")
