@@ -12,7 +12,11 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Any
+import sys
+from typing import Any, NamedTuple
+
+#: Whether this system tells.
+AVAILABLE = sys.platform.startswith("linux")
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -21,6 +25,9 @@ _NLM_F_REQUEST = 1
 _CONNECTED = (1, 4, 5, 8, 9, 11)  # ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING
 #: The other end of our connection exists, though it may send nothing more: ESTABLISHED, CLOSE_WAIT.
 _OPEN = (1, 8)
+_LISTEN = 10
+#: Of a connection that no program has accepted yet: ESTABLISHED, SYN_RECV, NEW_SYN_RECV.
+_WAITING = (1, 3, 12)
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
@@ -30,6 +37,15 @@ _ANSWER = struct.Struct("=BBxx")  # inet_diag_msg: family, state, timer and retr
 _ANSWER_ID = _HEADER.size + _ANSWER.size
 _ANSWER_OWNER = _ANSWER_ID + 48 + 12  # … the sockid, expiry and queues; then uid and inode
 _OWNER = struct.Struct("=II")
+
+
+class Owner(NamedTuple):
+    """What the kernel tells of a TCP socket; *inode* is 0 where no program has it."""
+
+    state: int
+    uid: int
+    inode: int
+    ports: bytes
 
 
 def peer_uid(sock: Any, peer: Any, local: Any) -> int | None:
@@ -75,6 +91,50 @@ def tcp_uid(peer: Any, local: Any) -> int | None:
 
     :raises OSError: the kernel cannot be asked.
     """
+    found = _find(peer, local)
+    # Without such a connection the kernel finds whoever listens at the peer's port; who only wants to connect has none.
+    if found is None or found.state not in _CONNECTED or found.ports != _PORTS.pack(peer[1], local[1]):
+        return None
+    # A socket that its process has closed belongs to nobody, and the kernel then says uid 0: anybody could play root.
+    return found.uid if found.inode else None
+
+
+def server_uid(sock: Any) -> int | None:
+    """Return the uid of the program that serves a connection that we have made, None if it cannot be known.
+
+    A connection that nobody has accepted yet is its listener's. Nobody else comes to listen there unseen: when a
+    listener closes, what waits at it is reset.
+    """
+    if sock.family == socket.AF_UNIX:
+        return unix_uid(sock)
+    try:
+        server, client = sock.getpeername(), sock.getsockname()
+        listener = _find(server, ("0.0.0.0" if len(_pack(server[0])) == 4 else "::", 0))
+        found = _find(server, client)
+        if found is None or found.ports != _PORTS.pack(server[1], client[1]) or not is_open(sock):
+            return None
+    except OSError:
+        return None
+    if found.inode:
+        return found.uid if found.state in _CONNECTED else None
+    waits = found.state in _WAITING and listener is not None and listener.state == _LISTEN and listener.inode
+    return listener.uid if waits and listener is not None else None
+
+
+def is_same_machine(sock: Any) -> bool:
+    """Tell whether both ends of a connection have addresses of this machine."""
+    if sock.family == socket.AF_UNIX:
+        return True
+    server = _pack(sock.getpeername()[0])
+    loopback = server[:1] == b"\x7f" if len(server) == 4 else server == b"\0" * 15 + b"\1"
+    return loopback or server == _pack(sock.getsockname()[0])
+
+
+def _find(peer: Any, local: Any) -> Owner | None:
+    """Return the socket bound to *peer* and connected to *local*, else one that listens at *peer*.
+
+    :raises OSError: the kernel cannot be asked.
+    """
     family = getattr(socket, "AF_NETLINK", None)
     if family is None:
         return None
@@ -89,20 +149,16 @@ def tcp_uid(peer: Any, local: Any) -> int | None:
     with socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as kernel:
         kernel.settimeout(1.0)
         kernel.send(header + question)
-        return _owner(kernel.recv(4096), place)
+        return _owner(kernel.recv(4096))
 
 
-def _owner(answer: bytes, place: bytes) -> int | None:
-    """Return the uid that the kernel's *answer* names, if it is about an open connection at *place*."""
+def _owner(answer: bytes) -> Owner | None:
+    """Return what the kernel's *answer* says, None if it knows no such socket."""
     if len(answer) < _ANSWER_OWNER + _OWNER.size or _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
         return None
     _, state = _ANSWER.unpack_from(answer, _HEADER.size)
-    # Without such a connection the kernel finds whoever listens at the peer's port; who only wants to connect has none.
-    if state not in _CONNECTED or answer[_ANSWER_ID : _ANSWER_ID + 4] != place[:4]:
-        return None
     uid, inode = _OWNER.unpack_from(answer, _ANSWER_OWNER)
-    # A socket that its process has closed belongs to nobody, and the kernel then says uid 0: anybody could play root.
-    return int(uid) if inode else None
+    return Owner(state, uid, inode, answer[_ANSWER_ID : _ANSWER_ID + 4])
 
 
 def _pack(host: str) -> bytes:

@@ -114,7 +114,7 @@ def test_no_such_connection():
 
 @pytest.mark.parametrize("answer", [b"", b"\0" * 20, b"\0" * 200])
 def test_answers_that_are_none(answer):
-    assert peer._owner(answer, b"\0" * 36) is None
+    assert peer._owner(answer) is None
 
 
 def test_systems_that_do_not_tell(monkeypatch):
@@ -166,3 +166,47 @@ def test_a_second_user_and_a_unix_socket():
         os.chmod(address, 0o666)
         parse(as_user(NOBODY, socket.AF_UNIX, address, REQUEST).stdout).assert_problem(403, "forbidden")
         assert parse(as_user(0, socket.AF_UNIX, address, REQUEST).stdout).json == {"welcome": "in"}
+
+
+# -- who serves ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("family", "bind", "to"),
+    [
+        (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
+        (socket.AF_INET, "0.0.0.0", "127.0.0.1"),
+        (socket.AF_INET6, "::1", "::1"),
+        (socket.AF_INET6, "::", "127.0.0.1"),
+        (socket.AF_INET6, "::", "::ffff:127.0.0.1"),
+    ],
+)
+def test_server_is_known_before_and_after_it_accepts(family, bind, to):
+    with socket.socket(family) as listener:
+        listener.bind((bind, 0))
+        listener.listen()
+        with socket.create_connection((to, listener.getsockname()[1])) as client:
+            assert peer.is_same_machine(client)
+            assert peer.server_uid(client) == os.geteuid()
+            accepted, _ = listener.accept()
+            assert peer.server_uid(client) == os.geteuid()
+            listener.close()
+            assert peer.server_uid(client) == os.geteuid()
+            accepted.close()
+            assert peer.server_uid(client) is None
+
+
+def test_server_that_has_reset_us_is_nobody_whoever_listens_now():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        place = listener.getsockname()
+    with client, socket.create_server(place):
+        assert peer.server_uid(client) is None
+
+
+def test_server_of_a_unix_socket(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        client.connect(str(tmp_path / "s"))
+        assert peer.is_same_machine(client) and peer.server_uid(client) == os.geteuid()

@@ -8,7 +8,7 @@ import click
 
 from ..httpclient import DEFAULT_URI, Server
 from .fanout import lookups_option
-from .keyfile import key_for
+from .keyfile import access_to
 from .program import Program, run, version_option
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], Server]]:
     files = {name: given[name] for name in ("certfile", "keyfile", "cacert")}
 
     def server(node: Node) -> Server:
-        return Server(node.origin, api_key=key_for(node.origin, given["api_key"]), **files)
+        return Server(node.origin, **access_to(node.origin, given["api_key"]), **files)
 
     return Cluster(given["lookupd_address"], given["api_key"], **files), server
 
@@ -108,8 +108,7 @@ def make_program() -> Program:
         **many: Any,
     ) -> None:
         """Control a gafferd."""
-        key = key_for(connect, api_key)
-        server = Server(connect, api_key=key, certfile=certfile, keyfile=keyfile, cacert=cacert)
+        server = Server(connect, **access_to(connect, api_key), certfile=certfile, keyfile=keyfile, cacert=cacert)
         ctx.obj = ctx.with_resource(server)
 
     return gafferctl

@@ -79,6 +79,24 @@ class KeyFile:
             raise GafferError(f"{self.path} cannot be written: {error.strerror}") from error
 
 
+def access_to(uri: str, given: str | None, secret: bool = False) -> dict[str, Any]:
+    """Return the arguments of a :class:`~gaffer.httpclient.Server` that let us in at *uri*.
+
+    A key that is kept is shown to programs of our own, root's or of the account that it was made at, but not to
+    whatever else listens at the port while gafferd does not. One that was *given* goes where it was said.
+
+    :param secret: a password will be sent.
+    """
+    key = key_for(uri, given)
+    return {"api_key": key, "served_by": trusted_at(uri) if not given and (key or secret) else None}
+
+
+def trusted_at(uri: str) -> frozenset[int]:
+    """Return the accounts whose programs are gafferd at *uri*: root's, ours, and the one that a login found there."""
+    found = (KeyFile().find(address_of(uri)) or {}).get("server_uid")
+    return frozenset((0, os.geteuid(), *((found,) if isinstance(found, int) else ())))
+
+
 def key_for(uri: str, given: str | None) -> str | None:
     """Return the key to show to the gafferd at *uri*: the one that was *given*, else the one that is kept for it.
 

@@ -9,7 +9,7 @@ import click
 
 from ..errors import BadRequest
 from .keyfile import KeyFile, address_of
-from .login import ask
+from .login import ask, served_by, server_user_option
 from .output import View, output_option, print_details, print_json, print_lines, show
 from .permissions import permission_options, permissions_of, text_of
 from .program import Group
@@ -96,14 +96,16 @@ def delete(place: Place, id: str) -> None:
 
 
 @key.command("save")
+@server_user_option
 @click.pass_obj
-def save(place: Place) -> None:
+def save(place: Place, server_user: str | None) -> None:
     """Keep a key that somebody gave you, as 'login' keeps its own; it is asked for, or read from standard input."""
     word = ask("Key").strip()
     if not word.isascii() or not word.isprintable():
         raise BadRequest("that is no key")
     address = address_of(place.endpoint)
-    with place.connect(word) as server:
+    with place.connect(word, server_user) as server:
         found = server.accounts.key()
-    KeyFile().put(address, {"api_key": word, "id": found["id"], "user": found["user"], "expires": found["expires"]})
+        entry = {"api_key": word, "id": found["id"], "user": found["user"], "expires": found["expires"]}
+        KeyFile().put(address, {**entry, **served_by(server)})
     print_lines([f"the key {found['id']} is used at {address}; it allows: {text_of(found['permissions'])}"])

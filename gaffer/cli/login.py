@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import time
@@ -15,6 +16,7 @@ from .output import complain, print_lines
 from .program import command
 
 if TYPE_CHECKING:
+    from ..httpclient import Server
     from .place import Place
 
 _DAY = 86_400.0
@@ -33,18 +35,33 @@ def ask(prompt: str, confirm: bool = False) -> str:
     return word
 
 
+def served_by(server: Server) -> dict[str, int]:
+    """Return what is kept with a key of the account that *server* runs as, if that is neither root nor ours."""
+    uid = server.transport.server_uid
+    return {} if uid in (None, 0, os.geteuid()) else {"server_uid": uid}
+
+
+server_user_option = click.option(
+    "--server-user",
+    metavar="ACCOUNT",
+    help="The account that this machine's gafferd runs as, if it is neither root nor you.",
+)
+
+
 @command("login")
 @click.argument("user", required=False)
 @click.option("--label", help="What lists call the key. [default: the name of this machine]")
 @click.option(
     "--days", type=click.FloatRange(min=0, min_open=True), help="How long the key is valid, if gafferd agrees."
 )
+@server_user_option
 @click.pass_context
-def login(ctx: click.Context, user: str | None, label: str | None, days: float | None) -> None:
+def login(ctx: click.Context, user: str | None, label: str | None, days: float | None, server_user: str | None) -> None:
     """Get a key from a gafferd and keep it for the commands after this one.
 
     The password is asked for, or read from standard input. The key is in ~/.gaffer/keys.json, for this gafferd only;
-    gafferctl finds it, too.
+    gafferctl finds it, too. On this machine, without TLS, both go only to a program of root's, of yours or of
+    --server-user; what else listens at gafferd's port gets nothing (exit code 3).
     """
     place: Place = ctx.obj
     address = address_of(place.endpoint)
@@ -52,11 +69,11 @@ def login(ctx: click.Context, user: str | None, label: str | None, days: float |
         complain(ctx.find_root().info_name, f"{address} is not encrypted: others may read the password on its way")
     name = user if user is not None else str(click.prompt("User name", err=True))
     # Without the key that is kept: it may have expired.
-    with place.connect(None) as server:
+    with place.connect(None, server_user) as server:
         seconds = None if days is None else days * _DAY
         made = server.accounts.login(name, ask("Password"), label or platform.node()[:200], seconds)
-    entry = {"api_key": made["api_key"], "id": made["id"], "user": name, "expires": made["expires"]}
-    KeyFile().put(address, entry)
+        entry = {"api_key": made["api_key"], "id": made["id"], "user": name, "expires": made["expires"]}
+        KeyFile().put(address, {**entry, **served_by(server)})
     print_lines([f"logged in at {address} as {name}; the key {made['id']} is valid until {_until(made['expires'])}"])
 
 

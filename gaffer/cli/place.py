@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from ..appname import application_name, find_procfile
+from ..errors import BadRequest
 
 if TYPE_CHECKING:
     from ..httpclient import Server
@@ -58,17 +59,36 @@ class Place:
         """The gafferd; connected to when first asked."""
         if self._server is None:
             from ..httpclient import Server
-            from .keyfile import key_for
+            from .keyfile import access_to
 
-            key = key_for(self.endpoint, self._keys.get("api_key"))
-            self._server = Server(self.endpoint, **{**self._keys, "api_key": key})
+            self._server = Server(
+                self.endpoint, **{**self._keys, **access_to(self.endpoint, self._keys.get("api_key"))}
+            )
         return self._server
 
-    def connect(self, key: str | None) -> Server:
-        """Return another connection, which shows *key* and not the one that is kept; close it."""
+    def for_passwords(self) -> Server:
+        """Return another connection, over which a password may be sent; close it."""
         from ..httpclient import Server
+        from .keyfile import access_to
 
-        return Server(self.endpoint, **{**self._keys, "api_key": key})
+        return Server(self.endpoint, **{**self._keys, **access_to(self.endpoint, self._keys.get("api_key"), True)})
+
+    def connect(self, key: str | None, server_user: str | None = None) -> Server:
+        """Return another connection, which shows *key* and not the one that is kept; close it.
+
+        :param server_user: the account that gafferd runs as, if that is neither ours nor root.
+        :raises BadRequest: there is no such account.
+        """
+        from ..httpclient import Server
+        from ..util import check_uid
+        from .keyfile import trusted_at
+
+        trusted = trusted_at(self.endpoint)
+        try:
+            trusted |= {check_uid(server_user)} if server_user is not None else set()
+        except ValueError as error:
+            raise BadRequest(f"--server-user: {error}") from None
+        return Server(self.endpoint, **{**self._keys, "api_key": key, "served_by": trusted})
 
     def close(self) -> None:
         """Close the connection, if there is one."""

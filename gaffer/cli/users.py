@@ -51,7 +51,8 @@ def create(place: Place, /, name: str, **given: Any) -> None:
     wanted = {} if admin else permissions_of(given)
     if admin and any(given[one] for one in given if one != "admin"):
         raise BadRequest(f"--admin is everything; leave the others out: {', '.join(FLAGS[1:])}, manage, write, read")
-    place.server.accounts.create_user(name, ask("Password", confirm=True), admin, wanted)
+    with place.for_passwords() as server:
+        server.accounts.create_user(name, ask("Password", confirm=True), admin, wanted)
     print_lines([f"{name}: created"])
 
 
@@ -91,7 +92,8 @@ def password(place: Place, name: str) -> None:
     """
     entry = KeyFile().find(address_of(place.endpoint)) or {}
     old = ask("Present password") if entry.get("user") == name else None
-    place.server.accounts.set_password(name, ask("New password", confirm=True), old)
+    with place.for_passwords() as server:
+        server.accounts.set_password(name, ask("New password", confirm=True), old)
     print_lines([f"{name}: password changed"])
 
 

@@ -25,7 +25,7 @@ Feeds are iterators, and channels are websockets::
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import CannotConnect, Disconnected, Missing, NoAnswer, NotGafferd, Quiet
+from .errors import CannotConnect, Disconnected, Missing, NoAnswer, NotGafferd, Quiet, WrongServer
 from .objects import Job, Process
 from .server import DEFAULT_URI, Server
 
@@ -51,6 +51,7 @@ __all__ = [
     "Quiet",
     "Result",
     "Server",
+    "WrongServer",
 ]
 
 

@@ -44,6 +44,12 @@ class NotGafferd(CannotConnect):
     code = "not_gafferd"
 
 
+class WrongServer(NotGafferd):
+    """A program of an account that is not trusted with a key or a password listens at the address; nothing was sent."""
+
+    code = "wrong_server"
+
+
 class Quiet(GafferError, TimeoutError):
     """Nothing came within the time that was given; waiting may go on."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Collection, Mapping
 
 from ..errors import BadRequest
 from ..names import JobName, check_name, parse_job_name
@@ -28,6 +28,9 @@ class Server:
     :param certfile: a client certificate, with *keyfile* its key.
     :param cacert: the authority that signed gafferd's certificate; by default the system's.
     :param timeout: seconds to wait for each answer; None waits for ever.
+    :param served_by: ids of accounts. Without TLS, a gafferd of this machine must run as one of them, or nothing is
+        sent to it and :class:`WrongServer` raised: the program at its port may be somebody else's. By default nobody
+        is asked (Linux).
 
     Every method raises :class:`CannotConnect` when gafferd cannot be reached,
     or the class of :mod:`gaffer.errors` that gafferd answered with. Jobs are
@@ -44,9 +47,10 @@ class Server:
         keyfile: str | None = None,
         cacert: str | None = None,
         timeout: float | None = 30.0,
+        served_by: Collection[int] | None = None,
     ) -> None:
         self.uri, self.loop = uri, loop
-        self.transport = Transport(uri, api_key, certfile, keyfile, cacert, timeout)
+        self.transport = Transport(uri, api_key, certfile, keyfile, cacert, timeout, served_by=served_by)
 
     def close(self) -> None:
         """Close idle connections; the server can still be used afterwards."""

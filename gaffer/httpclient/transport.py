@@ -11,12 +11,12 @@ import select
 import socket
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Collection, Iterator, Mapping, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import BadRequest
 from ..version import __version__
-from .errors import GAFFERD, Disconnected, NoAnswer, NotGafferd, connect_error, error_from_answer
+from .errors import GAFFERD, Disconnected, NoAnswer, NotGafferd, WrongServer, connect_error, error_from_answer
 
 if TYPE_CHECKING:
     import ssl
@@ -105,6 +105,8 @@ class Transport:
     :param cacert: the authority that signed the server's certificate.
     :param timeout: seconds to wait for the connection and for each part of the answer; None waits for ever.
     :param peer: what it talks to, for sentences.
+    :param served_by: uids whose programs may get what is sent, where the address is of this machine, without TLS, and
+        the system tells whose program listens there; None trusts the address.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class Transport:
         cacert: str | None = None,
         timeout: float | None = 30.0,
         peer: str = GAFFERD,
+        served_by: Collection[int] | None = None,
     ) -> None:
         self.uri, self.timeout, self.peer = uri, timeout, peer
         self.address = parse_uri(uri)
@@ -124,6 +127,9 @@ class Transport:
             self._headers["X-Api-Key"] = _check_key(api_key)
         if keyfile and not certfile:
             raise BadRequest(f"the key {keyfile} is of no use without its certificate; give certfile too")
+        self._served_by = served_by
+        #: The account that serves, where it was asked.
+        self.server_uid: int | None = None
         self._files = (certfile, keyfile, cacert)
         self._ssl: ssl.SSLContext | None = None
         self._idle: deque[http.client.HTTPConnection] = deque()
@@ -257,6 +263,33 @@ class Transport:
             wrong = error if isinstance(error, OSError) else OSError(0, str(error))
             raise connect_error(self.uri, wrong, self.peer) from None
 
+        if self._served_by is not None and self.address.scheme != "https":
+            try:
+                self._check_server(connection.sock, self._served_by)
+            except BaseException:
+                connection.close()
+                raise
+
+    def _check_server(self, sock: Any, trusted: Collection[int]) -> None:
+        """Refuse a program of somebody else's that listens where gafferd should.
+
+        :raises WrongServer: naming its account.
+        """
+        from .. import peer_credentials
+
+        try:
+            local = peer_credentials.is_same_machine(sock)
+        except OSError:
+            raise Disconnected(
+                f"{self.peer} at {self.uri} closed the connection; see its log, then try again"
+            ) from None
+        if not local:
+            return
+        self.server_uid = uid = peer_credentials.server_uid(sock)
+        if uid in trusted or uid is None and not peer_credentials.AVAILABLE:
+            return
+        raise WrongServer(f"neither key nor password was sent: {untrusted_server(self.uri, uid)}")
+
     def _within(self) -> str:
         return "" if self.timeout is None else f" within {self.timeout:g} s"
 
@@ -308,6 +341,20 @@ class Transport:
         """Close idle connections; a later request opens a new one."""
         while self._idle:
             self._idle.pop().close()
+
+
+def untrusted_server(uri: str, uid: int | None) -> str:
+    """Return what is wrong with a server of account *uid*, and what to do, as the end of a sentence."""
+    if uid is None:
+        return f"the system does not tell whose program listens at {uri}; give the key with --api-key to send it anyway"
+    import pwd
+
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    remedy = f"if gafferd runs as {name}, log in with --server-user {name}"
+    return f"the program at {uri} is that of account {name}, which is neither yours nor root; {remedy}"
 
 
 def _decode(body: bytes) -> Any:
