@@ -28,6 +28,9 @@ _SKIP = 64 * 1024
 #: How much and how long is still read from a client that is being refused, so that it can see the refusal.
 _LINGER_BYTES = 4 << 20
 _LINGER_SECONDS = 2.0
+#: Of each page. A window that another origin opened, or opens, is not to be reached from here; and ``document.domain``,
+#: which takes the port out of what an origin is, works no more.
+ISOLATION = ((b"Cross-Origin-Opener-Policy", b"same-origin"), (b"Origin-Agent-Cluster", b"?1"))
 _GONE = (errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
 
 
@@ -247,11 +250,18 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         if self.connection.policy.hsts and self.connection.secure:
             told = b"max-age=%d" % self.connection.policy.hsts
             self.response_headers.append((b"Strict-Transport-Security", told))
+        self._isolate()
         if self.server.closing or self.wsgi_input.unread > _SKIP:
             self.close_connection = True
         if self.close_connection and self.request_version == "HTTP/1.1":
             if not any(name.lower() == b"connection" for name, _ in self.response_headers):
                 self.response_headers.append((b"Connection", b"close"))
+
+    def _isolate(self) -> None:
+        """Keep pages of other origins, such as those of another port, from a page of ours, unless it says otherwise."""
+        names = {name.lower(): value for name, value in self.response_headers}
+        if names.get(b"content-type", b"").lower().startswith(b"text/html"):
+            self.response_headers += [(name, value) for name, value in ISOLATION if name.lower() not in names]
 
     def _write_with_headers(self, data: bytes) -> None:
         """Send the head, and in the same packet a body that is not large."""

@@ -29,7 +29,6 @@ _IFRAME = """\
   <meta http-equiv="Content-Type" content="text/html; charset=UTF-8" />
   <script src="{url}"></script>
   <script>
-    document.domain = document.domain;
     SockJS.bootstrap_iframe();
   </script>
 </head>

@@ -25,7 +25,6 @@ _HTMLFILE = """\
   <meta http-equiv="Content-Type" content="text/html; charset=UTF-8" />
 </head><body><h2>Don't panic!</h2>
   <script>
-    document.domain = document.domain;
     var c = parent.%s;
     c.start();
     function p(d) {c.message(d);};

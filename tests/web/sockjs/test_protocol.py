@@ -78,7 +78,7 @@ def test_iframe(at, name):
     assert page.startswith("<!DOCTYPE html>\n<html>\n<head>\n") and page.endswith("</body>\n</html>\n")
     (url,) = re.findall(r'<script src="([^"]*)"></script>', page)
     assert url == "/echo/sockjs.min.js"
-    assert "<script>\n    document.domain = document.domain;\n    SockJS.bootstrap_iframe();\n  </script>" in page
+    assert "<script>\n    SockJS.bootstrap_iframe();\n  </script>" in page
 
 
 @pytest.mark.parametrize(
