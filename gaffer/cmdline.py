@@ -12,6 +12,9 @@ from __future__ import annotations
 import re
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
+#: A command with its variables replaced is no longer: the kernel takes 2 MiB of arguments and environment at most.
+MAX_EXPANDED = 2_097_152
+
 _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
 
@@ -35,9 +38,15 @@ class Template(NamedTuple):
         return {part.name for word in self.words for part in word if isinstance(part, Variable)}
 
     def expand(self, env: Mapping[str, str]) -> list[str]:
-        """Return the words with variables from *env*; KeyError names a missing one."""
+        """Return the words with variables from *env*; KeyError names a missing one.
+
+        :raises ValueError: they are longer than :data:`MAX_EXPANDED` characters.
+        """
         if self.fixed is not None:
             return list(self.fixed)
+        parts = (part for word in self.words for part in word)
+        if sum(len(env[part.name]) if isinstance(part, Variable) else len(part) for part in parts) > MAX_EXPANDED:
+            raise ValueError(f"with its variables the command is longer than {MAX_EXPANDED} characters")
         return [expand_word(word, env) for word in self.words]
 
 

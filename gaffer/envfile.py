@@ -6,15 +6,26 @@ import io
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from collections import ChainMap
+from typing import TYPE_CHECKING, Iterable, Mapping, NamedTuple
 
 from .errors import InvalidConfig, Problem
+from .secretnames import inherited
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
 
 #: A larger file is refused: nobody means it.
 MAX_SIZE = 1_048_576
+#: So long may all values together be, ``${VAR}`` replaced; the kernel takes 2 MiB of arguments and environment at most.
+MAX_EXPANDED = 1_048_576
+#: Longer runs of blanks in a line are refused: python-dotenv takes the square of their length to look for a comment.
+MAX_BLANKS = 256
+
+_BLANKS = re.compile(rf"[^\S\r\n]{{{MAX_BLANKS + 1}}}")
+#: ``${NAME}`` and ``${NAME:-default}`` as python-dotenv has them, but in linear time: its own expression reads on to
+#: the end of the value from each ``${`` that is never closed.
+_VARIABLE = re.compile(r"\$\{((?:[^}:$]|\$(?!\{))*)(?::-((?:[^}$]|\$(?!\{))*))?\}")
 
 
 def read_env_file(path: str) -> dict[str, str]:
@@ -23,7 +34,9 @@ def read_env_file(path: str) -> dict[str, str]:
     :raises InvalidConfig: it cannot be read, is no file, too large, not UTF-8 or holds a NUL.
     """
     try:
-        values = _values(_read(path))
+        values = _values(_bindings(_read(path)))
+    except _WrongLine as error:
+        raise InvalidConfig(f"env_file {path}:{error.line}: {error}") from error
     except InvalidConfig as error:
         raise InvalidConfig(f"env_file {path!r}: {error}") from error
     for key, value in values.items():
@@ -45,26 +58,28 @@ def read_env_lines(path: str) -> tuple[dict[str, Variable], list[Problem]]:
 
     Stricter than :func:`read_env_file`: a line that means nothing is a problem, and so is a name without a value.
     """
-    from dotenv.parser import parse_stream
-
     try:
-        text = _read(path)
+        bindings = _bindings(_read(path))
+    except _WrongLine as error:
+        return {}, [Problem(path, error.line, str(error))]
     except InvalidConfig as error:
         return {}, [Problem(path, 0, str(error))]
     lines: dict[str, int] = {}
     problems: list[Problem] = []
     right = []
-    for binding in parse_stream(io.StringIO(text)):
-        written = binding.original.string
-        line = binding.original.line + written[: len(written) - len(written.lstrip())].count("\n")
+    for binding in bindings:
+        line = _line(binding)
         sentence = _wrong(binding)
         if sentence:
             problems.append(Problem(path, line, sentence))
             continue
-        right.append(written)
+        right.append(binding)
         if binding.key is not None:
             lines[binding.key] = line
-    values = _values("".join(right))
+    try:
+        values = _values(right)
+    except _WrongLine as error:
+        return {}, [*problems, Problem(path, error.line, str(error))]
     return {name: Variable(values[name] or "", path, line) for name, line in lines.items()}, problems
 
 
@@ -104,7 +119,60 @@ def _read(path: str) -> str:
         raise InvalidConfig(f"not UTF-8: {error.reason} at byte {error.start}") from error
 
 
-def _values(text: str) -> dict[str, str | None]:
-    from dotenv import dotenv_values
+class _WrongLine(InvalidConfig):
+    """What is wrong with a line."""
 
-    return dotenv_values(stream=io.StringIO(text))
+    def __init__(self, line: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.line = line
+
+
+def _bindings(text: str) -> list[Binding]:
+    from dotenv.parser import parse_stream
+
+    blanks = _BLANKS.search(text)
+    if blanks is not None:
+        line = text.count("\n", 0, blanks.start()) + 1
+        raise _WrongLine(line, f"more than {MAX_BLANKS} blanks in a row; leave out those that mean nothing")
+    return list(parse_stream(io.StringIO(text)))
+
+
+def _line(binding: Binding) -> int:
+    """Return the line where a binding begins, without the empty ones before it."""
+    written = binding.original.string
+    return binding.original.line + written[: len(written) - len(written.lstrip())].count("\n")
+
+
+def _values(bindings: Iterable[Binding]) -> dict[str, str | None]:
+    """Return the values, ``${VAR}`` taken from lines before and from our environment.
+
+    :raises _WrongLine: together they are longer than anybody means.
+    """
+    values: dict[str, str | None] = {}
+    env = ChainMap(values, dict[str, "str | None"](inherited()))
+    size = 0
+    for binding in bindings:
+        if binding.key is None:
+            continue
+        value = binding.value
+        if value is not None and (value := _expanded(value, env, MAX_EXPANDED - size)) is None:
+            sentence = f"with {binding.key}, the values are longer than {MAX_EXPANDED} characters in all"
+            raise _WrongLine(_line(binding), f"{sentence}; use fewer or shorter ${{VARIABLES}}")
+        size += len(value or "")
+        values[binding.key] = value
+    return values
+
+
+def _expanded(value: str, env: Mapping[str, str | None], room: int) -> str | None:
+    """Return *value* with its variables replaced; None if that is longer than *room*."""
+    parts: list[str] = []
+    last = 0
+    for found in _VARIABLE.finditer(value):
+        put = env.get(found[1], found[2] or "") or ""
+        parts += (value[last : found.start()], put)
+        room -= found.start() - last + len(put)
+        last = found.end()
+        if room < 0:
+            return None
+    parts.append(value[last:])
+    return "".join(parts) if len(parts[-1]) <= room else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from typing import Callable, Iterable, Mapping, NamedTuple, Protocol
 
+from .errors import InvalidConfig
 from .jobconfig import JobConfig
 from .names import JobName
 
@@ -36,7 +37,10 @@ class ExportJob(NamedTuple):
         template = self.config.template
         if template is None:
             return ["/bin/sh", "-c", self.config.shell_line]
-        return template.expand({**dict.fromkeys(template.variables(), ""), **env})
+        try:
+            return template.expand({**dict.fromkeys(template.variables(), ""), **env})
+        except ValueError as error:
+            raise InvalidConfig(f"{self.name}: {error}") from None
 
 
 class Application(NamedTuple):

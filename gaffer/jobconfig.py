@@ -59,7 +59,7 @@ CORE_FIELDS: tuple[Field, ...] = (
     Field("args", Words(), (), "arguments: a list, or a string split with shell rules"),
     Field("env", Environment(), MappingProxyType({}), "environment variables; they win over env_file and the system's"),
     Field("env_file", OptionalText(), None, "a dotenv file, read at every spawn"),
-    Field("os_env", Bool(), True, "pass gafferd's own environment"),
+    Field("os_env", Bool(), True, "pass gafferd's own environment, without options and secrets of gaffer"),
     Field("uid", Account(), None, "user to run as"),
     Field("gid", Account(group=True), None, "group to run as; by default the user's"),
     Field("port", Int(1, 65_535, optional=True), None, "PORT of the first copy; each further one gets one more"),

@@ -25,6 +25,7 @@ from .envfile import read_env_file
 from .errors import InvalidConfig, SpawnError
 from .fields import Account
 from .jobconfig import JobConfig
+from .secretnames import inherited
 from .sweep import VARIABLE
 
 #: First descriptor of custom streams; 0 to 2 are stdin, stdout and stderr.
@@ -63,12 +64,12 @@ class SpawnPlan:
 def job_environment(config: JobConfig) -> dict[str, str]:
     """Return the environment of a job's processes, before gaffer's own variables.
 
-    Later wins: gafferd's (``os_env``), the user's HOME, USER and LOGNAME when
+    Later wins: gafferd's (``os_env``) without the secrets of its own, the user's HOME, USER and LOGNAME when
     ``uid`` is set, ``env_file``, ``env``.
 
     :raises SpawnError: ``env_file`` cannot be read.
     """
-    env = dict(os.environ) if config.os_env else {}
+    env = inherited() if config.os_env else {}
     env.pop(VARIABLE, None)
     if config.uid is not None:
         env.update(_account_variables(config.uid))
@@ -118,6 +119,8 @@ def command(config: JobConfig, env: Mapping[str, str]) -> list[str]:
     template = config.template or make_template(config.cmd, config.args)
     try:
         return template.expand(env)
+    except ValueError as error:
+        raise SpawnError(f"{error}; use fewer or shorter variables") from None
     except KeyError as missing:
         raise SpawnError(
             f"unknown variable ${missing.args[0]} in the command; set it in env, or write $$ for a dollar"
@@ -245,7 +248,7 @@ def _execute_with_extra(
         passed = ",".join(map(str, extra))
         bounds = f"{limit[0]}:{limit[1]}" if limit else ""
         argv = [sys.executable, "-I", "-S", _FDEXEC, str(file.fileno()), passed, bounds, become, *plan.argv]
-        env = {**os.environ, VARIABLE: plan.env.get(VARIABLE, "")}
+        env = {**inherited(), VARIABLE: plan.env.get(VARIABLE, "")}
         return _popen(argv, plan, config, stdio, env=env, pass_fds=(*extra, file.fileno()))
 
 

@@ -11,6 +11,7 @@ import sys
 from typing import IO
 
 from ..errors import SpawnError
+from ..secretnames import inherited
 
 _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_guard.py")
 
@@ -41,6 +42,7 @@ class Guard:
     def _start(stdin: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-I", "-S", _PROGRAM],
+            env=inherited(),
             stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, NamedTuple
 
 from gaffer.errors import BadRequest, Problem, nearest
 from gaffer.fields import Field, Int, OptionalText, Seconds
+from gaffer.secretnames import withhold
 from gaffer.topics import normalise
 
 from . import patterns
@@ -174,6 +175,7 @@ def _take_key(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _secret(name: str, value: str) -> str:
     """Return the secret that an option holds or names; raises ValueError."""
     if name == "secret_env":
+        withhold(value)
         if not os.environ.get(value):
             raise ValueError(f"the environment variable {value} is not set")
         return os.environ[value]
