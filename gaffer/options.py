@@ -8,6 +8,7 @@ from typing import Iterable, Iterator
 
 from .errors import nearest
 from .fields import Account, Bool, Choice, Field, Int, Kind, OptionalText, TextList, Umask
+from .root_socket import ROOT_SOCKET
 
 DEFAULT_BIND = "127.0.0.1:5000"
 #: Where plugins are looked for when nothing says where; those that exist.
@@ -226,7 +227,8 @@ CORE_OPTIONS: tuple[Option, ...] = (
         "bind",
         TextList(),
         (DEFAULT_BIND,),
-        f"where HTTP is served: host:port, [ipv6]:port or unix:/path, separated by commas (default: {DEFAULT_BIND})",
+        "where HTTP is served: host:port, [ipv6]:port or unix:/path, separated by commas "
+        f"(default: {DEFAULT_BIND}, for root also unix:{ROOT_SOCKET})",
         flags=("--bind",),
         metavar="ADDR",
     ),

@@ -133,6 +133,11 @@ class Settings:
         return list(self._endpoints)
 
     @property
+    def is_default_endpoint(self) -> bool:
+        """Whether nothing says where HTTP is to be served."""
+        return "bind" not in self._found and not self.get("http_endpoints")
+
+    @property
     def plugin_dirs(self) -> list[str]:
         """The plugin folders: those that were given, else the default ones that exist."""
         if "plugin_dir" in self._found:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn
 import click
 
 from .fanout import lookups_option
-from .place import DEFAULT_ENDPOINT, Place
+from .place import DEFAULT_SHOWN, Place, default_endpoint
 from .program import Program, run, version_option
 
 if TYPE_CHECKING:
@@ -105,7 +105,12 @@ def make_program() -> Program:
         help="A file of variables beside .env; a later one wins.",
     )
     @click.option(
-        "-g", "--endpoint", metavar="URL", default=DEFAULT_ENDPOINT, show_default=True, help="http:, https: or unix:."
+        "-g",
+        "--endpoint",
+        metavar="URL",
+        default=default_endpoint,
+        show_default=DEFAULT_SHOWN,
+        help="http:, https: or unix:.",
     )
     @click.option("--certfile", metavar="FILE", type=click.Path(), help="Certificate to show to gafferd.")
     @click.option("--keyfile", metavar="FILE", type=click.Path(), help="Key of the certificate.")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 import click
 
-from ..httpclient import DEFAULT_URI, Server
+from ..httpclient import Server
 from .fanout import lookups_option
 from .keyfile import access_to
+from .place import DEFAULT_SHOWN, default_endpoint
 from .program import Program, run, version_option
 
 if TYPE_CHECKING:
@@ -83,7 +84,11 @@ def make_program() -> Program:
 
     @click.command("gafferctl", cls=Program, sections=SECTIONS, aliases=ALIASES, epilog=EPILOG, everywhere=everywhere)
     @click.option(
-        "--connect", metavar="URL", default=DEFAULT_URI, show_default=True, help="http:, https: or unix:/path."
+        "--connect",
+        metavar="URL",
+        default=default_endpoint,
+        show_default=DEFAULT_SHOWN,
+        help="http:, https: or unix:/path.",
     )
     @click.option("--certfile", metavar="FILE", type=click.Path(), help="Certificate to show to gafferd.")
     @click.option("--keyfile", metavar="FILE", type=click.Path(), help="Key of the certificate.")

@@ -8,9 +8,12 @@ import time
 from typing import Any
 
 from ..errors import BadRequest, GafferError
+from ..root_socket import ROOT_SOCKET
 
 #: Where it is, below the home folder.
 PLACE = "~/.gaffer/keys.json"
+#: Root's own socket is the same gafferd's as the default port, whose key root may have kept before.
+_ALIASES = {f"unix:{ROOT_SOCKET}": "http://127.0.0.1:5000"}
 _MOST = 1 << 20
 
 
@@ -28,7 +31,8 @@ class KeyFile:
 
         :raises GafferError: others can read the file, or it is broken.
         """
-        return self.all().get(address)
+        found = self.all()
+        return found.get(address) or found.get(_ALIASES.get(address, ""))
 
     def all(self) -> dict[str, dict[str, Any]]:
         """Return everything, by address."""
@@ -58,7 +62,8 @@ class KeyFile:
         """
         found = self.all()
         if entry is None:
-            found.pop(address, None)
+            for one in (address, _ALIASES.get(address, "")):
+                found.pop(one, None)
         else:
             found[address] = entry
         import tempfile

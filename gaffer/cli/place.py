@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from ..appname import application_name, find_procfile
 from ..errors import BadRequest
+from ..root_socket import ROOT_SOCKET, answers
 
 if TYPE_CHECKING:
     from ..httpclient import Server
@@ -13,6 +15,13 @@ if TYPE_CHECKING:
 
 #: The same as the client's own, which is not imported for it.
 DEFAULT_ENDPOINT = "http://127.0.0.1:5000"
+#: What help texts say of :func:`default_endpoint`.
+DEFAULT_SHOWN = f"{DEFAULT_ENDPOINT}; for root first unix:{ROOT_SOCKET}"
+
+
+def default_endpoint() -> str:
+    """Return where gafferd is if nobody says: for root its own socket, if a gafferd of root's listens there."""
+    return f"unix:{ROOT_SOCKET}" if os.geteuid() == 0 and answers() else DEFAULT_ENDPOINT
 
 
 class Place:

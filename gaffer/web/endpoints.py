@@ -7,9 +7,10 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Iterable, NamedTuple
 
-from ..addresses import Access, bind_sockets, format_address, is_local, parse_address
+from ..addresses import UNIX, Access, bind_sockets, format_address, is_local, parse_address
 from ..errors import BadRequest, ConfigError, GafferError, Problem
 from ..options import DEFAULT_BIND
+from ..root_socket import ROOT_SOCKET, make_folder
 from ..settings import Endpoint
 from ..util import check_gid, check_uid
 from .rules import Policy, Rules, check_origin, clean_host
@@ -111,6 +112,20 @@ def bind_all(endpoints: Iterable[Endpoint], default_port: int = DEFAULT_PORT, se
             one.sock.close()
         raise
     return bound
+
+
+def bind_for_root(settings: Settings | None) -> list[Bound]:
+    """Listen at root's own socket where root has configured no address; why that is not possible is logged."""
+    if settings is None or os.geteuid() or not settings.is_default_endpoint:
+        return []
+    (default,) = settings.endpoints
+    own = default._replace(bind=(UNIX + ROOT_SOCKET,), certfile=None, keyfile=None, cacert=None, mode=0o600)
+    try:
+        make_folder()
+        return bind_all([own])
+    except GafferError as error:
+        log.info("not listening at root's own socket %s: %s", ROOT_SOCKET, error)
+        return []
 
 
 def make_policy(endpoint: Endpoint, settled: bool) -> Policy:

@@ -82,7 +82,7 @@ class HttpPlugin(Plugin):
     @hookimpl
     def gaffer_manager_start(self, manager: Manager) -> None:
         """Put the routes together and bind every address: whatever is wrong with them stops the start."""
-        from gaffer.web.endpoints import bind_all, check_reach, make_endpoints, make_rules
+        from gaffer.web.endpoints import bind_all, bind_for_root, check_reach, make_endpoints, make_rules
 
         settings = manager.settings
         given, asked = self._given
@@ -98,6 +98,8 @@ class HttpPlugin(Plugin):
         self._routes = collect_routes(manager)
         self._app = manager.hooks.fold("gaffer_wrap_wsgi", "app", self._front, manager=manager)
         self._bound = bind_all(self._endpoints, settled=self._given == (None, None) and settings is not None)
+        if given is None:
+            self._bound += bind_for_root(settings)
 
     @hookimpl
     def gaffer_ready(self, manager: Manager) -> None:

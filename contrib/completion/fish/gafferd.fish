@@ -65,7 +65,7 @@ complete -c gafferd -n _shtab_gafferd_using -l no-plugin -x -d 'leave a plugin o
 complete -c gafferd -n _shtab_gafferd_using -s v -d 'print events; -vv the output of every process too'
 complete -c gafferd -n _shtab_gafferd_using -l daemon -d 'go into the background; returns when gafferd is ready or has failed'
 complete -c gafferd -n _shtab_gafferd_using -l pidfile -xka "(__fish_complete_path (commandline -ct))" -d 'file that holds gafferd'"'"'s process id, locked while it runs'
-complete -c gafferd -n _shtab_gafferd_using -l bind -x -d 'where HTTP is served: host:port, [ipv6]:port or unix:/path, separated by commas (default: 127.0.0.1:5000)'
+complete -c gafferd -n _shtab_gafferd_using -l bind -x -d 'where HTTP is served: host:port, [ipv6]:port or unix:/path, separated by commas (default: 127.0.0.1:5000, for root also unix:/run/gaffer/gafferd.sock)'
 complete -c gafferd -n _shtab_gafferd_using -l backlog -x -d 'connections that may wait to be accepted (default: 128)'
 complete -c gafferd -n _shtab_gafferd_using -l certfile -xka "(__fish_complete_path (commandline -ct))" -d 'certificate of --bind: TLS'
 complete -c gafferd -n _shtab_gafferd_using -l keyfile -xka "(__fish_complete_path (commandline -ct))" -d 'its private key'
