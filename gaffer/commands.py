@@ -97,7 +97,7 @@ def check_args(command: Command, args: Mapping[str, Any]) -> dict[str, Any]:
     known = {arg.name: arg for arg in command.args}
     for key in args:
         if key not in known:
-            raise BadRequest(f"{command.name} has no argument {key!r}{nearest(str(key), known)}")
+            raise BadRequest(f"{command.name} has no argument {str(key)[:100]!r}{nearest(str(key), known)}")
     for arg in command.args:
         if arg.required and args.get(arg.name) is None:
             raise BadRequest(f"{command.name} needs {arg.name!r}: {arg.help}")

@@ -155,8 +155,14 @@ class ConfigError(GafferError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+#: Longer words are not compared with others.
+_LONGEST_WORD = 64
+
+
 def nearest(word: str, candidates: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the candidate closest to *word*, or ``""``."""
+    if len(word) > _LONGEST_WORD:
+        return ""  # no slip of the pen; comparing takes time with the square of its length
     from difflib import get_close_matches  # late: most programs never need it
 
     close = get_close_matches(word, list(candidates), n=1, cutoff=0.6)

@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 from ..errors import BadRequest, Conflict, Forbidden, GafferError
 from ..names import parse_job_name
+from ..web.request import MAX_VALUES, has_too_many_values
 from .backends import Backend
 from .records import Key, NodeInfo, Record, read_info, read_pids, read_state, taken
 from .registry import Registry
@@ -202,6 +203,8 @@ _CHANGES = _HEARERS.keys() - {"IDENTIFY", "PING"}
 
 
 def _parse(text: str | bytes) -> dict[str, Any]:
+    if has_too_many_values(text):
+        raise BadRequest(f"a message may hold {MAX_VALUES} values")
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):

@@ -16,7 +16,7 @@ from greenlet import GreenletExit
 from ..errors import BadRequest, GafferError, MethodNotAllowed, NotFound
 from .gate import ACCESS, IDENTITY, JSON, SAID, admit, origin_of
 from .replies import INTERNAL, Reply, StartResponse, empty, error_reply, json_reply, problem, reply, status_line
-from .request import MAX_BODY, Request, check_content_type
+from .request import MAX_BODY, Request, check_content_type, limit_body
 from .routes import METHODS, UNSEEN, Route
 
 if TYPE_CHECKING:
@@ -134,6 +134,8 @@ class App:
         try:
             if self._access is not None:
                 self._admit(self._access, environ, route, parameters)
+                if environ.get(IDENTITY) is None and environ["REQUEST_METHOD"] not in _SAFE:
+                    limit_body(environ)
             if not route.raw and environ["REQUEST_METHOD"] not in _SAFE:
                 check_content_type(environ)
             running = route.command is not None

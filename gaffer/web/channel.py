@@ -19,7 +19,7 @@ from ..errors import BadRequest, GafferError, NotFound, Unauthorized, nearest
 from .gate import ACCESS, late_key, origin_of
 from .knock import NO_KEY, PATIENCE, key_in
 from .replies import INTERNAL, encode_json
-from .request import MAX_DEPTH, is_too_deep
+from .request import MAX_DEPTH, MAX_VALUES, has_too_many_values, is_too_deep
 from .topics import Subscription, subscribe
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ class Session:
 
     def _run(self, name: Any, args: Any, kwargs: Any) -> Any:
         if not isinstance(name, str) or name not in COMMANDS:
-            raise NotFound(f"no command {name!r}{nearest(str(name), COMMANDS)}")
+            raise NotFound(f"no command {str(name)[:100]!r}{nearest(str(name), COMMANDS)}")
         commands = self._manager.commands
         command = commands.get(COMMANDS[name])
         return commands.run(command.name, _arguments(command, args, kwargs), self._identity, origin_of(self._environ))
@@ -284,6 +284,8 @@ def parse(text: str | bytes) -> tuple[str, dict[str, Any]]:
     """
     if len(text) > MOST_TEXT:
         raise BadRequest(f"a message may have {MOST_TEXT} characters")
+    if has_too_many_values(text):
+        raise BadRequest(f"a message may hold {MAX_VALUES} values")
     try:
         message = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):

@@ -146,7 +146,6 @@ class Waiter:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if items or self.over or not self._bell.wait(left):
                 return items
-            self._turn.begin()
 
     def close(self) -> None:
         """Give back what was needed to wait."""

@@ -20,6 +20,7 @@ from .due import Due
 from .head import MAX_LINE, Head, HeadError, parse_head
 from .replies import INTERNAL, Reply, error_reply, problem
 from .rules import USUAL
+from .turns import Reader, Turn
 
 log = logging.getLogger("gaffer.web")
 
@@ -31,6 +32,8 @@ _LINGER_SECONDS = 2.0
 #: Of each page. A window that another origin opened, or opens, is not to be reached from here; and ``document.domain``,
 #: which takes the port out of what an origin is, works no more.
 ISOLATION = ((b"Cross-Origin-Opener-Policy", b"same-origin"), (b"Origin-Agent-Cluster", b"?1"))
+#: Bytes of empty lines that may precede a request (RFC 9112 §2.2: some old clients send one after a body).
+_MOST_EMPTY = 64
 _GONE = (errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
 
 
@@ -45,6 +48,7 @@ class Body(Input):  # type: ignore[misc]
         super().__init__(handler.rfile, length, socket=expects, chunked_input=chunked)
         self._handler = handler
         self._deadline = 0.0
+        self._lost = False
         self._chunks = Chunks(handler.rfile, self._send_100_continue) if chunked else None
         self._whole = io.BufferedReader(self._chunks) if self._chunks is not None else None
 
@@ -59,16 +63,26 @@ class Body(Input):  # type: ignore[misc]
     def _in_time(self, read: Any, size: int | None) -> bytes:
         if not self.content_length and not self.chunked_input:
             return b""
-        seconds = self._handler.server.limits.body
+        handler = self._handler
+        seconds = handler.server.limits.body
         now = time.monotonic()
         self._deadline = self._deadline or now + seconds
-        with gevent.Timeout(max(0.001, self._deadline - now), SlowBody(f"it took longer than {seconds:g} s")):
-            data: bytes = read(-1 if size is None else size)
+        handler.server.bodies[handler] = self._deadline
+        lost, self._lost = self._lost, True
+        try:
+            with gevent.Timeout(max(0.001, self._deadline - now), SlowBody(f"it took longer than {seconds:g} s")):
+                data: bytes = read(-1 if size is None else size)
+                handler.turn.give_way()  # before anybody works on it
+            self._lost = lost
+        finally:
+            handler.server.bodies.pop(handler, None)
         return data
 
     @property
     def unread(self) -> int:
         """How many bytes of the body are still to come; a guess too large where only the client knows."""
+        if self._lost:
+            return _SKIP + 1  # a read was interrupted: nobody knows how far it had come
         if self._chunks is not None:
             return 0 if self._chunks.ended else _SKIP + 1
         left = (self.content_length or 0) - self.position
@@ -91,7 +105,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
     key: Hashable = None
 
     def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None) -> None:
-        super().__init__(sock, address, server, rfile)
+        self.turn = Turn()
+        super().__init__(sock, address, server, rfile or io.BufferedReader(Reader(sock, self.turn)))
         self.connection = Connection(
             sock, address, server.ssl_enabled, getattr(server, "endings", None), getattr(server, "policy", USUAL)
         )
@@ -135,20 +150,19 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             if self.fresh:
                 self.fresh = False
                 with gevent.Timeout(self.server.limits.header, False):
-                    self.rfile.peek(1)
                     return self._take_head()
                 return b""
-            self.rfile.peek(1)
             return self._take_head()
         finally:
             self.server.idle.pop(self, None)
 
     def _take_head(self) -> bytes:
         buffered = self.rfile.peek(1)
+        self.turn.give_way()
         end = buffered.find(b"\r\n\r\n")
         if end > 0:
             return bytes(self.rfile.read(end + 4))
-        head = b""
+        head, empty = b"", 0
         with gevent.Timeout(self.server.limits.header, False):
             while True:
                 line = self.rfile.readline(MAX_LINE + 2)
@@ -160,7 +174,12 @@ class Handler(WSGIHandler):  # type: ignore[misc]
                     raise HeadError(f"the headers are longer than {self.server.limits.head} bytes")
                 if line in (b"\r\n", b"\n") and head:
                     return head
-                head += line if head or line.strip() else b""
+                if head or line.strip():
+                    head += line
+                    continue
+                empty += len(line)
+                if empty > _MOST_EMPTY:
+                    raise HeadError(f"more than {_MOST_EMPTY} bytes of empty lines come before the request")
         return b""
 
     def _begin(self, head: Head) -> None:

@@ -46,8 +46,9 @@ def answer(request: Request, open: Callable[[], Serve]) -> Reply:
 
 def _knocked(request: Request, websocket: WebSocket, open: Callable[[], Serve]) -> None:
     try:
-        late_key(request.environ, _wait(websocket))
-        serve = open()
+        with websocket.as_nobody():
+            late_key(request.environ, _wait(websocket))
+            serve = open()
     except GafferError as error:
         websocket.close(POLICY, str(error))
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from typing import Any, Callable, Protocol
 
 import gevent
@@ -35,6 +36,7 @@ def converse(
     hear: Callable[[str | bytes], Any],
     farewell: str = "",
     beat: tuple[float, Any] | None = None,
+    nobody: Callable[[], bool] = lambda: False,
 ) -> None:
     """Send what *source* has and hear what the peer says, until either ends; *source* is closed then.
 
@@ -43,11 +45,17 @@ def converse(
         *source* is closed.
     :param farewell: the reason of the close when the source has ended.
     :param beat: after so many seconds without anything to send, this item is sent.
+    :param nobody: tells whether the peer still has to show a key; until then others may have its place.
     """
     sender = gevent.spawn(_send, websocket, source, send, farewell, beat)
     try:
-        while (message := websocket.receive()) is not None:
-            hear(message)
+        with ExitStack() as waiting:
+            if nobody():
+                waiting.enter_context(websocket.as_nobody())
+            while (message := websocket.receive()) is not None:
+                hear(message)
+                if not nobody():
+                    waiting.close()
     finally:
         sender.kill(block=False)
         source.wake = None
@@ -77,7 +85,6 @@ def _send(
             else:
                 if not bell.wait(silence) and beat is not None:
                     send([beat[1]])
-                turn.begin()
     except Closed:
         source.close()  # whoever hears may wait for room in what is sent
     except Exception as error:

@@ -20,6 +20,13 @@ from .gate import ACCESS, IDENTITY, SAID, identify
 MAX_BODY = 1 << 20
 #: Values inside values that a body may have: nothing needs more than a few, and what shows or walks them recurses.
 MAX_DEPTH = 32
+#: Values that JSON may hold: a megabyte of tiny ones takes most of a second, and the C code that parses it can neither
+#: be interrupted nor run beside anything else (it keeps the interpreter's lock).
+MAX_VALUES = 50_000
+#: Bytes of a body, or of a message, that are accepted from a client that has not shown who it is.
+MOST_OF_NOBODY = 8192
+#: Where in a WSGI environment is how long a body may be, and how long one may be of those who are known.
+_LIMIT, _WHOLE = "gaffer.max_body", "gaffer.known_max_body"
 _TOO_DEEP = f"the body is nested more than {MAX_DEPTH} levels deep"
 _UNSET = object()
 
@@ -67,6 +74,11 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
         if connection is not None:
             connection.take_time()
 
+    def accept_whole_body(self) -> None:
+        """Accept a body as long as those of clients that are known: this one showed who it is by other means."""
+        if _WHOLE in self.environ:
+            self.environ[_LIMIT] = self.environ[_WHOLE]
+
     def read(self) -> bytes:
         """Return the whole body, at most ``gaffer.max_body`` bytes.
 
@@ -101,11 +113,17 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
             raise BadRequest(f"expected a JSON object with {', '.join(known)}, not {kind_of(value)}")
         for key in value:
             if key not in known:
-                raise BadRequest(f"unknown key '{key}'{nearest(key, known)}")
+                raise BadRequest(f"unknown key '{key[:100]}'{nearest(key, known)}")
         for key in required:
             if key not in value:
                 raise BadRequest(f"the key '{key}' is missing")
         return value
+
+
+def limit_body(environ: dict[str, Any]) -> None:
+    """Accept only a short body: nobody knows who sends it."""
+    environ[_WHOLE] = environ[_LIMIT]
+    environ[_LIMIT] = min(environ[_LIMIT], MOST_OF_NOBODY)
 
 
 def kind_of(value: Any) -> str:
@@ -145,12 +163,14 @@ def read_body(environ: dict[str, Any]) -> bytes:
 def parse_json(body: bytes) -> Any:
     """Return the value that *body* says.
 
-    :raises BadRequest: it is empty, not UTF-8, not JSON, too deep, or holds half characters.
+    :raises BadRequest: it is empty, not UTF-8, not JSON, too deep, or holds half characters or too many values.
     """
     if not body.strip():
         raise BadRequest("the body is empty, but JSON is needed here")
     try:
         text = body.decode("utf-8")
+        if has_too_many_values(text):
+            raise BadRequest(f"{_TOO_DEEP}, or holds more than {MAX_VALUES} values")
         value = json.loads(text, parse_constant=_no_constant)
         if "\\u" in text:
             # \ud800 alone is JSON, but no text: nothing could be started with it or shown.
@@ -164,6 +184,23 @@ def parse_json(body: bytes) -> Any:
     if is_too_deep(text, value):
         raise BadRequest(_TOO_DEEP)
     return value
+
+
+def has_too_many_values(text: str | bytes) -> bool:
+    """Tell whether *text*, if it is JSON, holds more than :data:`MAX_VALUES` values; it takes a few milliseconds."""
+    if len(text) <= MAX_VALUES:
+        return False
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")  # what is counted is ASCII
+    if _count_values(text) <= MAX_VALUES:
+        return False
+    # Commas may stand in texts, too. Without escapes, every other piece between quotation marks is outside of them.
+    pieces = text.replace("\\\\", "").replace('\\"', "").split('"')
+    return _count_values(" ".join(pieces[::2])) > MAX_VALUES
+
+
+def _count_values(text: str) -> int:
+    return text.count(",") + text.count("[") + text.count("{")
 
 
 def is_too_deep(text: str | bytes, value: Any) -> bool:

@@ -10,12 +10,14 @@ from typing import Any, Callable, Hashable, Iterable, Iterator
 import gevent
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
+from greenlet import GreenletExit
 
 from .connection import Limits
 from .handler import Handler, serialise
 from .places import Places, peer_key
 from .replies import problem
 from .rules import USUAL, Policy
+from .turns import Turn
 
 log = logging.getLogger("gaffer.web")
 
@@ -43,10 +45,15 @@ class Listener(WSGIServer):  # type: ignore[misc]
         self.websockets = websockets
         self.peers: dict[Hashable, int] = {}
         self.refused = 0
+        #: Connections closed for others in the middle of a TLS handshake or of a body.
+        self.evicted = 0
         #: Requests whose answers took too long, and how many of them are still worked on though nobody waits for them.
         self.late = self.stuck = 0
         self.closing = False
         self.idle: dict[Handler, None] = {}
+        #: Greenlets in a TLS handshake, and those whose body is waited for, with the time when it is due.
+        self.handshakes: dict[Any, None] = {}
+        self.bodies: dict[Handler, float] = {}
         #: Called when it is about to stop: for answers that would never end by themselves.
         self.endings: set[Callable[[], Any]] = set()
         pool = Pool(limits.connections)
@@ -66,15 +73,24 @@ class Listener(WSGIServer):  # type: ignore[misc]
                 client_socket.close()
 
     def _handle_tls(self, client_socket: Any, address: Any) -> None:
-        sock = None
+        sock, greenlet = client_socket, gevent.getcurrent()
+        self.handshakes[greenlet] = None
         try:
-            sock = self.wrap_socket(client_socket, do_handshake_on_connect=False, **self.ssl_args)
             with gevent.Timeout(self.limits.handshake, TimeoutError("it took too long")):
+                # Signing takes a millisecond: when there is something to sign, it waits for its turn.
+                client_socket.recv(1, socket.MSG_PEEK)
+                Turn().give_way()
+                sock = self.wrap_socket(client_socket, do_handshake_on_connect=False, **self.ssl_args)
                 sock.do_handshake()
         except OSError as error:
             log.debug("TLS handshake with %s: %s", address, error)
-            (sock or client_socket).close()
+            sock.close()
             return
+        except GreenletExit:  # another one needs the place
+            sock.close()
+            raise
+        finally:
+            self.handshakes.pop(greenlet, None)
         self._serve(sock, address)
 
     def handle(self, sock: Any, address: Any) -> None:
@@ -90,6 +106,7 @@ class Listener(WSGIServer):  # type: ignore[misc]
         """Count the connections of each peer; tells whether this one is not one too many."""
         key = peer_key(sock, address)
         self.peers[key] = self.peers.get(key, 0) + 1
+        self._make_room()
         try:
             welcome = self.peers[key] <= self.limits.per_peer or self._close_idle(key)
             self.refused += not welcome
@@ -100,8 +117,6 @@ class Listener(WSGIServer):  # type: ignore[misc]
                 del self.peers[key]
 
     def _serve(self, sock: Any, address: Any) -> None:
-        if self.pool.free_count() == 0:
-            self._close_idle()
         try:
             handler = self.handler_class(sock, address, self)
             handler.key = peer_key(sock, address)
@@ -121,6 +136,25 @@ class Listener(WSGIServer):  # type: ignore[misc]
                 handler.greenlet.kill(block=False)
                 return True
         return False
+
+    def _make_room(self) -> None:
+        """Close a connection that gets nowhere, if none is free: one that is idle, shakes hands, or sends its body.
+
+        Of each kind it is the one that has done so for longest.
+        """
+        if self.pool.free_count() or self._close_idle():
+            return
+        if self.handshakes:
+            slow = next(iter(self.handshakes))
+            del self.handshakes[slow]
+        elif self.bodies:
+            handler = min(self.bodies, key=self.bodies.__getitem__)
+            del self.bodies[handler]
+            slow = handler.greenlet
+        else:
+            return
+        self.evicted += 1
+        slow.kill(block=False)
 
     def finish(self, timeout: float) -> None:
         """Accept nothing more, close what is idle, let running requests end within *timeout* seconds."""
@@ -192,6 +226,11 @@ class Server:
         return sum(listener.refused for listener in self._listeners)
 
     @property
+    def evicted(self) -> int:
+        """How many connections were closed in the middle of a TLS handshake or of a body, since others needed them."""
+        return sum(listener.evicted for listener in self._listeners)
+
+    @property
     def late(self) -> int:
         """How many requests were ended because they took too long."""
         return sum(listener.late for listener in self._listeners)
@@ -209,8 +248,9 @@ def _refuse(sock: Any, reason: str) -> None:
         sock.sendall(serialise(problem(503, reason, extra=[("Connection", "close")])))
         sock.shutdown(socket.SHUT_WR)
         with gevent.Timeout(_PARTING, False):
+            turn = Turn()
             while sock.recv(65_536):
-                pass
+                turn.give_way()
     except OSError:
         pass
     sock.close()

@@ -1,31 +1,129 @@
-"""Giving way: a greenlet that always has something to do must let the others have their turn."""
+"""Giving way: a greenlet that always has something to do must let the others have their turn.
+
+gevent goes on with a greenlet as long as a system call need not wait, so whoever sends without end would have the
+program to itself; and many who each take only a little would leave nothing, either. So there is one account for a
+loop, not one for each greenlet: whatever calls :meth:`Turn.give_way` may work for :data:`SLICE` seconds in one round of
+the loop, all together. Who comes later waits for one of the next rounds; between two of them the loop looks at its
+descriptors, timers, children and signals.
+"""
 
 from __future__ import annotations
 
+import io
 import time
+from collections import deque
+from typing import Any
 
 import gevent
+from gevent.hub import Waiter
 
-#: Seconds of work after which it is the others' turn.
-SLICE = 0.005
+#: Seconds of work in a round of the loop after which it is the others' turn.
+SLICE = 0.002
+#: Seconds of work after which one makes room for another that waits already.
+QUANTUM = 0.0005
 #: A pause that makes the loop look at its descriptors; ``sleep(0)`` may not.
 _YIELD = 1e-6
 
 
-class Turn:
-    """The time that one greenlet has worked without a pause."""
+class Rounds:
+    """The rounds of one loop, and who waits for the next.
 
-    __slots__ = ("_began",)
+    :param loop: the hub's.
+    """
+
+    def __init__(self, loop: Any) -> None:
+        #: When what this round has to do began.
+        self.began = time.monotonic()
+        #: Those who have not worked yet when the round was over, and those who have; they take turns.
+        self._fresh: deque[Any] = deque()
+        self._busy: deque[Any] = deque()
+        self._timer = loop.timer(_YIELD)
+        # After each look at the descriptors and before anything that comes of it; it keeps no loop from ending.
+        self._check = loop.check(ref=False, priority=loop.MAXPRI)
+        self._check.start(self._begin)
+
+    def _begin(self) -> None:
+        self.began = time.monotonic()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether somebody waits."""
+        return bool(self._fresh or self._busy)
+
+    def wait(self, fresh: bool) -> None:
+        """Wait for a place in one of the next rounds.
+
+        :param fresh: the caller has done nothing in this round.
+        """
+        if not self.crowded:
+            self._timer.start(self._go_on)
+        waiter = Waiter()
+        (self._fresh if fresh else self._busy).append(waiter)
+        waiter.get()
+
+    def _go_on(self) -> None:
+        """Let them work until the round is over; in the hub."""
+        self._timer.stop()
+        end = time.monotonic() + SLICE
+        turn: deque[Any] = self._fresh or self._busy
+        for _ in range(len(self._fresh) + len(self._busy)):  # those who come back wait for the next round
+            turn.popleft().switch(None)
+            if time.monotonic() > end:
+                break
+            other = self._busy if turn is self._fresh else self._fresh
+            turn = other or turn
+            if not turn:
+                break
+        if self.crowded:
+            self._timer.start(self._go_on)
+
+
+def _rounds_here() -> Rounds:
+    # The hub keeps them: each thread has its own, and they go with it.
+    hub = gevent.get_hub()
+    kept: dict[str, Any] = vars(hub)
+    if "gaffer_rounds" not in kept:
+        kept["gaffer_rounds"] = Rounds(hub.loop)
+    rounds: Rounds = kept["gaffer_rounds"]
+    return rounds
+
+
+class Turn:
+    """The work of one greenlet."""
+
+    __slots__ = ("_round", "_rounds", "_since")
 
     def __init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """Say that there was a pause just now."""
-        self._began = time.monotonic()
+        self._rounds = _rounds_here()
+        self._round = self._since = 0.0
 
     def give_way(self) -> None:
-        """Let others work if it is their turn."""
-        if time.monotonic() - self._began > SLICE:
-            gevent.sleep(_YIELD)
-            self.begin()
+        """Let others work if it is their turn; call it before, or after, each small piece of work."""
+        rounds, now = self._rounds, time.monotonic()
+        if self._round != rounds.began:  # a round has passed: it has waited for something, and begins to work now
+            self._round, self._since = rounds.began, now
+        worked = now - self._since
+        if now - rounds.began > SLICE or worked > QUANTUM and rounds.crowded:
+            rounds.wait(worked == 0.0)
+            self._round, self._since = rounds.began, time.monotonic()
+
+
+class Reader(io.RawIOBase):
+    """What is read of a connection, for a buffer; the sender's speed is no reason to serve nobody else.
+
+    :param turn: of whoever reads.
+    """
+
+    def __init__(self, sock: Any, turn: Turn) -> None:
+        self._sock = sock
+        self._turn = turn
+
+    def readable(self) -> bool:
+        """It is there to be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Wait for something, then for our turn to work on it."""
+        size: int = self._sock.recv_into(buffer)
+        self._turn.give_way()
+        return size

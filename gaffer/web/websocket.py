@@ -14,6 +14,7 @@ import hashlib
 import logging
 import socket
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 
 import gevent
@@ -26,7 +27,7 @@ from greenlet import GreenletExit
 
 from ..errors import BadRequest, GafferError
 from .replies import INTERNAL, Reply
-from .request import MAX_BODY
+from .request import MAX_BODY, MOST_OF_NOBODY
 from .turns import Turn
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ PARTING = 2.0
 #: How much is still read from a peer that is being refused, so that it can read why.
 _LINGER = 16 << 20
 _RECEIVE = 65_536
+#: Frames that a message may come in: many tiny ones would cost more than what they hold.
+_FRAMES = 16_384
 _VERSION = "13"
 NORMAL, GOING_AWAY, PROTOCOL, NOT_TEXT, POLICY, TOO_BIG, FAILED, LATER = (
     1000,
@@ -101,6 +104,8 @@ class WebSocket(Base):  # type: ignore[misc]
         self._closing = False
         self._parting: gevent.Greenlet | None = None
         self._pace = Turn()
+        #: Its place among all websockets, where those are counted.
+        self.place: Place | None = None
 
     def __del__(self) -> None:
         """Do nothing, where the base would write to the connection at any odd moment."""
@@ -121,7 +126,7 @@ class WebSocket(Base):  # type: ignore[misc]
 
     def read_message(self) -> str | bytes | None:
         """Return the next message; None after a close frame."""
-        kind, parts, size = None, [], 0
+        kind, parts, size, frames = None, [], 0, 0
         while True:
             header, payload = self.read_frame(self._limit - size)
             if header.opcode >= self.OPCODE_CLOSE:
@@ -132,9 +137,13 @@ class WebSocket(Base):  # type: ignore[misc]
                 raise _Refused(PROTOCOL, "fragments are mixed up")
             kind = header.opcode if kind is None else kind
             size += len(payload)
+            frames += 1
+            if frames > _FRAMES:
+                raise _Refused(TOO_BIG, f"a message may come in {_FRAMES} frames")
             if payload:
                 parts.append(payload)
             if header.fin:
+                self._pace.give_way()  # before anybody works on it
                 return self._message(kind, b"".join(parts))
 
     def _message(self, kind: int, data: bytes) -> str | bytes:
@@ -176,6 +185,7 @@ class WebSocket(Base):  # type: ignore[misc]
         :raises Closed: it is gone.
         """
         while True:
+            self._pace.give_way()
             self._sock.settimeout(PING)
             try:
                 data = self._sock.recv(_RECEIVE)
@@ -260,6 +270,19 @@ class WebSocket(Base):  # type: ignore[misc]
         self._parting = gevent.spawn_later(PARTING, self._cut)
         self._say_close(code, message)
 
+    @contextmanager
+    def as_nobody(self) -> Iterator[None]:
+        """Have so long a place that is given up when another one wants it, and short messages only."""
+        limit, self._limit = self._limit, min(self._limit, MOST_OF_NOBODY)
+        if self.place is not None:
+            self.place.spare(lambda: gevent.spawn(self.close, LATER, "others need the place; send the key at once"))
+        try:
+            yield
+        finally:
+            self._limit = limit
+            if self.place is not None:
+                self.place.keep()
+
     def _say_close(self, code: int, message: str | bytes) -> None:
         reason = message.encode("utf-8", "replace") if isinstance(message, str) else message
         try:
@@ -278,6 +301,7 @@ class WebSocket(Base):  # type: ignore[misc]
             with gevent.Timeout(PARTING, False):
                 while left > 0 and (data := self._sock.recv(_RECEIVE)):
                     left -= len(data)
+                    self._pace.give_way()
         except OSError:
             pass
         self._gone()
@@ -389,6 +413,7 @@ class _Conversation:
     def __iter__(self) -> Iterator[bytes]:
         sock, early = self._environ["gaffer.upgrade"]()
         websocket = WebSocket(self._environ, sock, early, self._limit)
+        websocket.place = self._place
         connection = self._environ["gaffer.connection"]
         connection.keep_alive()
         leave = lambda: gevent.spawn(websocket.close, GOING_AWAY, "gaffer stops")  # noqa: E731

@@ -9,4 +9,4 @@ from gaffer.web.websocket import WebSocket
 
 def talk(websocket: WebSocket, session: Session) -> None:
     """Let a client subscribe and command until it leaves."""
-    converse(websocket, session, websocket.send_all, session.hear)
+    converse(websocket, session, websocket.send_all, session.hear, nobody=lambda: session.nobody)

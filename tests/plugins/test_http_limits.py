@@ -89,5 +89,6 @@ def test_they_hold_for_the_api(start_api, tmp_path):
     for sock in slow:
         assert "longer than 1 s" in parse(everything(sock)).assert_problem(400, "bad_request")
         sock.close()
+    wait_until(lambda: api.http._server.connections == 0)
     found = api.get("/health")["plugins"]["http"]
     assert found["refused_connections"] == 1 and found["websockets"] == found["refused_websockets"] == 0

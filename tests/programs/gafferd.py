@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -10,8 +11,9 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 COMMAND = [sys.executable, "-m", "gaffer.daemon.main"]
 #: How long anything may take on a busy machine, in seconds.
@@ -139,3 +141,19 @@ class Gafferd:
             finally:
                 self.process.kill()
                 self.process.wait()
+
+
+@contextmanager
+def gafferd_with_key(folder: Path, options: str = "", jobs: str = "") -> Iterator[tuple[Gafferd, str]]:
+    """Start a gafferd that wants keys; gives it and the key of an administrator."""
+    words = [*COMMAND, "--create-admin-user", "--username", "ann"]
+    subprocess.run(
+        words, cwd=folder, env=environment(folder), input="secret word\n", text=True, timeout=PATIENCE, check=True
+    )
+    with Gafferd(folder, jobs, f"require_key = true\n{options}").start().ready() as node:
+        connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=PATIENCE)
+        basic = base64.b64encode(b"ann:secret word").decode()
+        connection.request("POST", "/auth", headers={"Authorization": f"Basic {basic}"})
+        key = str(json.loads(connection.getresponse().read())["api_key"])
+        connection.close()
+        yield node, key

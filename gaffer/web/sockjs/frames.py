@@ -7,6 +7,7 @@ import re
 from typing import Iterable
 
 from ...errors import GafferError
+from ..request import has_too_many_values
 
 OPEN = "o"
 HEARTBEAT = "h"
@@ -55,6 +56,8 @@ def read(payload: str | bytes, alone: bool = False) -> list[str]:
     """
     if not payload:
         raise Broken("Payload expected.")
+    if has_too_many_values(payload):
+        raise Broken("Broken JSON encoding: too many values.")
     try:
         value = json.loads(payload.decode() if isinstance(payload, bytes) else payload)
     except (ValueError, RecursionError):

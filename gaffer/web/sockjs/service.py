@@ -139,6 +139,8 @@ class SockJS:
     def _hear(self, request: Request, id: str, read: Callable[[], bytes], thanks: bytes) -> Reply:
         _check_id(request, id)
         session = self.sessions.find(id, request.identity)
+        if not session.nobody:
+            request.accept_whole_body()  # its key may have come as a message
         try:
             texts = frames.read(read())
         except frames.Broken as error:
@@ -177,7 +179,8 @@ class SockJS:
                 websocket.close(POLICY, str(error))
 
         source = Frames(session)
-        converse(websocket, source, websocket.send_all, hear, beat=(self.limits.heartbeat, frames.HEARTBEAT))
+        beat = (self.limits.heartbeat, frames.HEARTBEAT)
+        converse(websocket, source, websocket.send_all, hear, beat=beat, nobody=lambda: session.nobody)
 
     # -- answers --------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Protocol
 from gevent.lock import BoundedSemaphore
 
 from ...errors import Conflict, Forbidden, NotFound, Unavailable
+from ..turns import Turn
 from . import Limits, frames
 
 if TYPE_CHECKING:
@@ -151,14 +152,21 @@ class Session:
     @property
     def spare(self) -> bool:
         """Whether another one is worth more than this one."""
-        return self.closed is not None or bool(getattr(self._peer, "nobody", False))
+        return self.closed is not None or self.nobody
+
+    @property
+    def nobody(self) -> bool:
+        """Whether its client still has to show a key."""
+        return bool(getattr(self._peer, "nobody", False))
 
     # -- hearing --------------------------------------------------------------------------------
 
     def hear(self, texts: list[str]) -> None:
         """Let the service hear messages, those of one request together."""
+        turn = Turn()
         with self._hearing:
             for text in texts:
+                turn.give_way()
                 if self.closed is not None:
                     return
                 self._peer.hear(text)
