@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from typing import Any, Iterator, Mapping
+from urllib.parse import quote
 
-#: What stands for a value that is not shown.
-HIDDEN = "***"
+from .redacttext import HIDDEN, hide_arguments, hide_flags, hide_pairs
+from .secretnames import is_secret
+
+__all__ = ["HIDDEN", "SHORTEST", "redact", "redact_sentence", "redact_text"]
+
 #: A longer text, list or object is cut.
 _LONGEST, _MOST, _DEEPEST = 1000, 100, 8
 #: Secrets shorter than this are not searched for in sentences: they would be found everywhere.
 SHORTEST = 4
 
-_KEY = r"(?:api|access|private|secret)[-_]?key"
-_WORD = rf"(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|auth(?:orization)?|{_KEY})"
-_SECRET = re.compile(rf"(?:^|[-_.]){_WORD}(?:$|[-_.])", re.IGNORECASE)
-_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s'"]+)"""
-_BETWEEN = r"(?:=|:\s?|\s+)"
-#: ``--password x``, ``--password=x``, ``PASSWORD=x``; the value may be quoted. That there is one is looked at first:
-#: else each of many such words in a row would be tried with all that follow, which takes milliseconds of everybody's.
-_OPTION = re.compile(
-    rf"""((?:^|[\s'"])(?=[\w.-]+{_BETWEEN}{_VALUE})-{{0,2}}[\w.-]*?(?<![a-z]){_WORD}(?![a-z])[\w.-]*{_BETWEEN}){_VALUE}""",
-    re.IGNORECASE,
-)
-#: ``scheme://user:password@host``.
-_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@]*:)[^\s/@]+@", re.IGNORECASE)
+#: ``scheme://user:password@host``; a port with a path is none, whatever comes later.
+_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@'\"]*:)(?!\d{1,5}[/?#])[^\s'\"]*@", re.IGNORECASE)
+_CUT_URL = re.compile(r"(?<=://)[^\s'\"@/]{0,200}:[^\s'\"@]*\Z")
 #: Keys whose values are environment variables, all of them hidden.
 _ENVIRONMENTS = ("env", "os_env", "environ", "environment")
 #: Keys whose values are what somebody typed or sent.
@@ -36,7 +32,10 @@ def redact(value: Any, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         if depth >= _DEEPEST:
             return HIDDEN
-        return {str(key)[:_LONGEST]: _of_key(str(key), one, depth) for key, one in list(value.items())[:_MOST]}
+        found = {str(key)[:_LONGEST]: _of_key(str(key), one, depth) for key, one in list(value.items())[:_MOST]}
+        if isinstance(found.get("cmd"), str) and isinstance(found.get("args"), list):
+            _words(found["args"], found["cmd"])
+        return found
     if isinstance(value, (list, tuple)):
         if depth >= _DEEPEST:
             return HIDDEN
@@ -56,32 +55,40 @@ def _of_key(key: str, value: Any, depth: int) -> Any:
         return f"{len(value)} {'bytes' if isinstance(value, bytes) else 'characters'}"
     if lower == "lines" and isinstance(value, (list, tuple)):
         return f"{len(value)} texts"
-    if _SECRET.search(key) and isinstance(value, (str, bytes)):
+    if is_secret(key) and isinstance(value, (str, bytes, list, tuple, int, float)) and not isinstance(value, bool):
         return HIDDEN
     return redact(value, depth + 1)
 
 
-def _words(words: list[Any]) -> list[Any]:
-    """Hide the word after ``--password``."""
+def _words(words: list[Any], program: str = "") -> list[Any]:
+    """Hide the word after ``--password``, and after options that mean one in *program*, or in the first word."""
+    if not program and words and isinstance(words[0], str):
+        program = words[0]
     for at, word in enumerate(words[:-1]):
-        if isinstance(word, str) and word.startswith("-") and "=" not in word and _SECRET.search(word.lstrip("-")):
+        if not isinstance(word, str) or not word.startswith("-") or "=" in word:
+            continue
+        if isinstance(words[at + 1], str) and is_secret(word.lstrip("-")):
             words[at + 1] = HIDDEN
+    if program:
+        hide_arguments(program, words)
     return words
 
 
 def redact_text(text: str) -> str:
     """Return a text or a command line without what could be a secret."""
     if len(text) > _LONGEST:
-        text = text[:_LONGEST] + "…"
+        # A password that is cut in the middle has no @ after it.
+        text = _CUT_URL.sub("…", text[:_LONGEST]) + "…"
     if "://" in text:
         text = _URL.sub(rf"\1{HIDDEN}@", text)
-    return _OPTION.sub(rf"\1{HIDDEN}", text)
+    return hide_pairs(hide_flags(text))
 
 
 def redact_sentence(sentence: str, data: Any) -> str:
     """Return what an error said about *data* without the secrets in it."""
     for secret in sorted(set(_secrets(data)), key=len, reverse=True):
-        sentence = sentence.replace(secret, HIDDEN)
+        for written in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], shlex.quote(secret), quote(secret)):
+            sentence = sentence.replace(written, HIDDEN)
     return redact_text(sentence)
 
 
@@ -91,7 +98,7 @@ def _secrets(value: Any, hidden: bool = False, depth: int = 0) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, one in list(value.items())[:_MOST]:
             lower = str(key).lower()
-            secret = hidden or lower in _ENVIRONMENTS or lower in _CONTENT or bool(_SECRET.search(lower))
+            secret = hidden or lower in _ENVIRONMENTS or lower in _CONTENT or is_secret(str(key))
             yield from _secrets(one, secret, depth + 1)
     elif isinstance(value, (list, tuple)):
         for one in value[:_MOST]:

@@ -7,8 +7,8 @@ from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-#: What a URL shows instead of credentials.
-HIDDEN = "***"
+from gaffer.redact import HIDDEN
+
 PORTS = {"http": 80, "https": 443}
 
 #: Characters that a part of a path has at least when it is taken for a token.
