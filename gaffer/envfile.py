@@ -22,6 +22,8 @@ MAX_EXPANDED = 1_048_576
 #: Longer runs of blanks in a line are refused: python-dotenv takes the square of their length to look for a comment.
 MAX_BLANKS = 256
 
+#: A name with what is around it.
+_BEGINNING = re.compile(r"""(?:export\s+)?[^\s=:'"]{0,20}\s{0,9}[=:]?\s{0,9}['"]?""")
 _BLANKS = re.compile(rf"[^\S\r\n]{{{MAX_BLANKS + 1}}}")
 #: ``${NAME}`` and ``${NAME:-default}`` as python-dotenv has them, but in linear time: its own expression reads on to
 #: the end of the value from each ``${`` that is never closed.
@@ -100,8 +102,10 @@ def _unclosed(text: str) -> str:
 
 
 def _short(text: str) -> str:
+    """Return what a line begins with: of what may be a value, nothing."""
     line = text.strip().partition("\n")[0]
-    return repr(line if len(line) <= 60 else line[:57] + "...")
+    shown = line[: _BEGINNING.match(line).end()]  # type: ignore[union-attr]  # it always matches
+    return repr(shown if shown == line else f"{shown}...")
 
 
 def _read(path: str) -> str:

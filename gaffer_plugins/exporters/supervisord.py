@@ -35,6 +35,11 @@ def _program(app: Application, name: str, job: ExportJob, env: Mapping[str, str]
     config = job.config
     simple = {key: text for key, text in env.items() if _fits(key, text)}
     awkward = {key: text for key, text in env.items() if key not in simple}
+    broken = [key for key, text in awkward.items() if re.search(r"[\r\n]", text)]
+    if broken:  # the value itself may be a secret
+        raise InvalidConfig(
+            f"{job.name}: a supervisord.conf cannot hold the line break in {broken[0]}; set it in a script"
+        )
     command = with_variables(job.argv(env), awkward)
     items = {
         "command": " ".join(map(word, command)),
@@ -78,7 +83,7 @@ def word(text: str) -> str:
     It is cut into pieces in quotes where a whole would be taken for a comment or for ``%(here)s``.
     """
     if "\n" in text or "\r" in text:
-        raise InvalidConfig(f"a supervisord.conf cannot hold the line break in {text!r}; put it into a script")
+        raise InvalidConfig("a supervisord.conf cannot hold a line break in a command; put it into a script")
     pieces = re.split(r"(?<=\s)(?=[;#])|(?<=%)(?=\()", text)
     return "".join(_single(piece) for piece in pieces).replace("%", "%%")
 

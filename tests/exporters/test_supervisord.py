@@ -98,7 +98,7 @@ def test_words_and_variables_survive_supervisors_parser(words, env, folder):
 
 
 def test_what_it_cannot_hold_is_refused():
-    with pytest.raises(InvalidConfig, match="line break in 'a\\\\nb'; put it into a script"):
+    with pytest.raises(InvalidConfig, match="line break in a command; put it into a script"):
         supervisord.export(application(job("echo 'a\nb'")))
     with pytest.raises(InvalidConfig, match="cannot hold the directory"):
         supervisord.export(application(job("x", cwd="/srv/a ;b")))

@@ -175,3 +175,54 @@ def test_expanded_commands_are_bounded(where: str) -> None:
     template = make_template(f"x {line}") if where == "cmd" else make_template("x", [line])
     with pytest.raises(ValueError, match="longer than 2097152 characters"):
         template.expand({"A": "x" * 100_000})
+
+
+# -- what is written down ----------------------------------------------------------------------------
+
+
+@attack(
+    "another account of the machine",
+    "the audit log, or command lines that ``gafferctl`` shows, in search of passwords of jobs",
+    "values of variables, options, headers, queries and JSON whose names are those of secrets are ``***``",
+)
+def test_audit_log_holds_no_password_of_a_job(tmp_path: Path) -> None:
+    commands = [
+        f"curl -H 'Authorization: Bearer {SECRET}' http://h/",
+        f"env PGPASSWORD={SECRET} psql",
+        f"curl 'http://h/?access_token={SECRET}'",
+        f"""curl -d '{{"password": "{SECRET}"}}' http://h/""",
+        f"java -Dpassword={SECRET} -jar x.jar",
+        f"sshpass -p {SECRET} ssh host",
+    ]
+    audit = tmp_path / "audit"
+    with Gafferd(tmp_path, options=f"audit_log = {audit}").start().ready() as node:
+        for number, command in enumerate(commands):
+            job = json.dumps({"name": f"x{number}", "cmd": command, "start": False})
+            connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=60)
+            connection.request("POST", "/jobs/default", job, {"Content-Type": "application/json"})
+            assert connection.getresponse().status < 300
+            connection.close()
+        eventually(lambda: audit.exists() and all(f"x{number}" in audit.read_text() for number in range(len(commands))))
+    assert SECRET not in audit.read_text() and SECRET not in node.log.read_text()
+
+
+def test_problems_of_a_file_of_variables_show_no_value(tmp_path: Path) -> None:
+    path = tmp_path / "a.env"
+    path.write_text(f"PASSWORD: {SECRET}\nWEB 'x {SECRET}\nTOKEN=\"{SECRET}\n")
+    problems = read_env_lines(str(path))[1]
+    assert problems and SECRET not in repr(problems)
+
+
+def test_exporters_name_a_variable_they_cannot_hold_without_its_value(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("web: sleep 1000\n")
+    (tmp_path / ".env").write_text(f'TOKEN="{SECRET}\n{SECRET}"\n')
+    gaffer = str(Path(sys.executable).with_name("gaffer"))
+    run = subprocess.run(
+        [gaffer, "export", "--format", "supervisord"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode and "TOKEN" in run.stderr and SECRET not in run.stdout + run.stderr
