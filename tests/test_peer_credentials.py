@@ -107,6 +107,24 @@ def test_who_listens_at_the_peers_port_is_not_the_peer():
         assert peer.tcp_uid(listener.getsockname(), ("127.0.0.1", 9)) is None
 
 
+def test_who_only_wants_to_connect_is_not_the_peer():
+    """Its predecessor may have sent what is asked about, from the same port."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        # What does not fit into the backlog waits for an answer to its first packet.
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        states = [one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] for one in waiting]
+        known = [peer.tcp_uid(one.getsockname(), listener.getsockname()) for one in waiting]
+        assert set(states) == {1, 2}
+        assert known == [os.geteuid() if state == 1 else None for state in states]
+        for one in waiting:
+            one.close()
+
+
 def test_no_such_connection():
     assert peer.tcp_uid(("127.0.0.1", 1), ("127.0.0.1", 2)) is None
     assert peer.tcp_uid(("::1", 1, 0, 0), ("127.0.0.1", 2)) is None
