@@ -7,17 +7,19 @@ cooperative in gafferd, which patches it.
 from __future__ import annotations
 
 import errno
-import fcntl
 import ipaddress
 import os
 import socket
 import stat
-from contextlib import contextmanager
-from typing import Any, Iterator, NamedTuple
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from .errors import GafferError
+from .trusted_files import close_lock, lock_path, open_lock, place
 
 UNIX = "unix:"
+#: Seconds to wait for another gafferd that binds the same unix socket at this moment.
+_PATIENCE = 2.0
 #: Where a socket's path has to fit, its final NUL included.
 _MAX_PATH = 108
 
@@ -214,55 +216,60 @@ class UnixListener(socket.socket):
     _path = ""
     _identity = (0, 0)
 
-    def claim(self, path: str) -> None:
+    def claim(self, path: str, found: os.stat_result) -> None:
         """Remember that *path* is this socket's."""
-        found = os.stat(path)
         self._path, self._identity = path, (found.st_dev, found.st_ino)
 
     def close(self) -> None:
         """Close the socket and remove its path."""
         path, self._path = self._path, ""
         if path:
-            try:
-                found = os.lstat(path)
+            with suppress(OSError), place(path) as at:  # gone already, or its folder is
+                found = os.lstat(at)
                 if (found.st_dev, found.st_ino) == self._identity:
-                    os.unlink(path)
-            except OSError:
-                pass  # gone already, or its folder is
+                    os.unlink(at)
         super().close()
 
 
 def _bind_unix(path: str, backlog: int, access: Access) -> socket.socket:
     shown = UNIX + path
     try:
-        with _folder_locked(os.path.dirname(path) or "."):
-            _make_way(path, shown)
-            sock = UnixListener(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                sock.bind(path)
-                sock.claim(path)
-                # Before listen() nobody can connect, whatever the umask made of the mode.
-                os.chown(path, access.uid, access.gid)
-                os.chmod(path, access.mode)
-                sock.listen(backlog)
-                sock.setblocking(False)
-            except BaseException:
-                sock.close()
-                raise
-            return sock
+        # Two starting at once cannot both replace the same dead socket.
+        lock = open_lock(lock_path(path), _PATIENCE)
+        try:
+            with place(path) as at:
+                _make_way(at, shown)
+                return _bind_at(at, path, backlog, access)
+        finally:
+            close_lock(lock, lock_path(path))
     except OSError as error:
         raise _bind_error(shown, error) from error
 
 
-@contextmanager
-def _folder_locked(folder: str) -> Iterator[None]:
-    """Hold a lock on *folder*, so that two starting at once cannot both replace the same dead socket."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _bind_at(at: str, path: str, backlog: int, access: Access) -> socket.socket:
+    """Bind and listen at *at*, which is where *path* leads."""
+    sock = UnixListener(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        os.fchmod(sock.fileno(), 0o600)  # so it has no other mode for a moment, on Linux
+        sock.bind(at)
+        # By now there may be a link in its place, so what has the name is opened, looked at and changed as one thing.
+        entry = os.open(at, getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(entry)
+            if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink > 1:
+                raise OSError(errno.EPERM, "somebody else put something else into its place")
+            sock.claim(path, found)
+            # Before listen() nobody can connect, whatever the mode.
+            os.chown(f"/proc/self/fd/{entry}", access.uid, access.gid)
+            os.chmod(f"/proc/self/fd/{entry}", access.mode)
+        finally:
+            os.close(entry)
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _make_way(path: str, shown: str) -> None:

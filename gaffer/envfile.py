@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Iterable, Mapping, NamedTuple
 
 from .errors import InvalidConfig, Problem
 from .secretnames import inherited
+from .trusted_files import SharedFile, check_read
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
@@ -30,13 +31,14 @@ _BLANKS = re.compile(rf"[^\S\r\n]{{{MAX_BLANKS + 1}}}")
 _VARIABLE = re.compile(r"\$\{((?:[^}:$]|\$(?!\{))*)(?::-((?:[^}$]|\$(?!\{))*))?\}")
 
 
-def read_env_file(path: str) -> dict[str, str]:
+def read_env_file(path: str, *users: int) -> dict[str, str]:
     """Return the variables of the dotenv file at *path*; names without ``=`` are left out.
 
+    :param users: accounts that may own and write it, such as the one that its job runs as.
     :raises InvalidConfig: it cannot be read, is no file, too large, not UTF-8 or holds a NUL.
     """
     try:
-        values = _values(_bindings(_read(path)))
+        values = _values(_bindings(_read(path, *users)))
     except _WrongLine as error:
         raise InvalidConfig(f"env_file {path}:{error.line}: {error}") from error
     except InvalidConfig as error:
@@ -108,15 +110,18 @@ def _short(text: str) -> str:
     return repr(shown if shown == line else f"{shown}...")
 
 
-def _read(path: str) -> str:
+def _read(path: str, *users: int) -> str:
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):  # reading a pipe would hold up everything
             raise InvalidConfig("not a regular file")
         if found.st_size > MAX_SIZE:
             raise InvalidConfig(f"larger than {MAX_SIZE} bytes")
+        check_read(path, *users)
         with open(path, encoding="utf-8-sig", newline="") as stream:
             return stream.read()
+    except SharedFile as error:
+        raise InvalidConfig(str(error)) from error
     except OSError as error:
         raise InvalidConfig(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

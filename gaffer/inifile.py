@@ -21,6 +21,7 @@ from typing import Any, Iterator, NamedTuple
 from configobj import ConfigObj
 
 from .errors import Problem
+from .trusted_files import SharedFile, check_read
 
 #: Bounds; a configuration that exceeds one is a mistake or an attack.
 MAX_FILE = 4 * 1024 * 1024
@@ -239,6 +240,7 @@ def _text(ini: Ini, path: str, asked: Problem) -> str | None:
         # A start reads it more than once, and a reload again: a pipe would be empty then, or hold up everything.
         if stat.S_IFMT(os.stat(path).st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
             raise OSError("this is no file that can be read again, as a reload does; write it to one")
+        check_read(path)
         with open(path, "rb") as file:
             data = file.read(MAX_FILE + 1)
         if len(data) > MAX_FILE:
@@ -247,6 +249,8 @@ def _text(ini: Ini, path: str, asked: Problem) -> str | None:
     except OSError as error:
         reason = error.strerror or str(error)
         ini.problems.append(Problem(asked.file, asked.line, f"cannot read {path}: {reason}" if asked.line else reason))
+    except SharedFile as error:
+        ini.problems.append(Problem(asked.file, asked.line, str(error)))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         ini.problems.append(Problem(path, line, f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"))

@@ -282,6 +282,14 @@ CORE_OPTIONS: tuple[Option, ...] = (
     ),
     Option("umask", Umask(), None, "gafferd's file mode mask (default: 022 in the background, else unchanged)"),
     Option("check", Bool(), False, "check configuration and plugins, start nothing", flags=("--check",), section=""),
+    Option(
+        "allow_shared_files",
+        Bool(),
+        False,
+        "read configuration, plugins and keys that other users of this machine can change",
+        flags=("--allow-shared-files",),
+        section="",
+    ),
     Option("plugins", Bool(), False, "list the plugins and exit", flags=("--plugins",), section=""),
 )
 

@@ -1,18 +1,20 @@
 """Pid files that a lock decides about, not the number in them.
 
 The number may belong to any process by now; the lock belongs to a process that
-lives, and the kernel drops it when that one dies, however it dies.
+lives, and the kernel drops it when that one dies, however it dies. It is that of
+a file of its own, ``PIDFILE.lock``: everybody may read a pidfile, and whoever can
+open a file can lock it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import stat
 import tempfile
 
 from .errors import Conflict, GafferError
+from .trusted_files import LockHeld, close_lock, is_at, lock_path, open_file, open_lock, place
 
 _NUMBER = re.compile(rb"\s*(\d{0,10})\s*\Z")
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -41,6 +43,7 @@ class Pidfile:
         self._program = program
         self.pid: int | None = None
         self._descriptor = -1
+        self._lock = -1
 
     def create(self, pid: int) -> None:
         """Lock the file and write *pid* into it; one whose process is gone is replaced.
@@ -52,13 +55,18 @@ class Pidfile:
             descriptor, self.fname = tempfile.mkstemp(prefix="gaffer-", suffix=".pid")
             os.close(descriptor)
         try:
-            self._descriptor = _lock(self.fname, self._program)
+            self._lock = _lock(self.fname, self._program)
+            self._descriptor = _open(self.fname)
+            _check(self._descriptor, self.fname)
             os.fchmod(self._descriptor, 0o644)
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, b"%d\n" % pid, 0)
         except OSError as error:
-            self.close()
+            self._release()
             raise PidfileError(f"cannot write pidfile {self.fname}: {error.strerror}") from error
+        except BaseException:
+            self._release()
+            raise
         self.pid = pid
 
     def rename(self, path: str) -> None:
@@ -72,25 +80,43 @@ class Pidfile:
             raise _already_running(path, holder, self._program)
         if self.fname is not None and self._descriptor >= 0:
             try:
-                os.rename(self.fname, path)
+                lock = _lock(path, self._program)
+                try:
+                    with place(self.fname) as old, place(path) as new:
+                        os.rename(old, new)
+                except BaseException:
+                    close_lock(lock, lock_path(path))
+                    raise
             except OSError as error:
                 raise PidfileError(f"cannot move pidfile {self.fname} to {path}: {error.strerror}") from error
+            close_lock(self._lock, lock_path(self.fname))
+            self._lock = lock
         self.fname = path
 
     def unlink(self) -> None:
         """Remove the file, if it is still ours, and give up the lock."""
         try:
-            if self.fname is not None and self._descriptor >= 0 and _is_at(self._descriptor, self.fname):
-                os.unlink(self.fname)
+            if self.fname is not None and self._descriptor >= 0:
+                with place(self.fname) as at:
+                    if is_at(self._descriptor, at):
+                        os.unlink(at)
         except OSError:
             pass  # its folder is gone or not ours any more; the lock ends with us all the same
+        self._release()
+
+    def _release(self) -> None:
+        """Remove the lock file, which we hold."""
+        if self._lock >= 0 and self.fname is not None:
+            close_lock(self._lock, lock_path(self.fname))
+            self._lock = -1
         self.close()
 
     def close(self) -> None:
         """Give up the lock; the file stays and counts as left behind."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
+        for descriptor in (self._descriptor, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptor = self._lock = -1
         self.pid = None
 
     def validate(self) -> int | None:
@@ -103,55 +129,49 @@ class Pidfile:
         if self._descriptor >= 0:
             return self.pid
         try:
-            descriptor = os.open(self.fname, os.O_RDONLY | _FLAGS)
+            descriptor = open_file(self.fname, os.O_RDONLY | _FLAGS)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise PidfileError(f"cannot read pidfile {self.fname}: {error.strerror}") from error
         try:
             number = _check(descriptor, self.fname)
-            return None if _try_lock(descriptor, fcntl.LOCK_SH) else number
+        finally:
+            os.close(descriptor)
+        return number if _is_held(self.fname) else None
+
+
+def _open(path: str) -> int:
+    try:
+        return open_file(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o644)
+    except OSError as error:
+        if os.path.islink(path):
+            raise PidfileError(_NOT_OURS.format(path, "it is a symbolic link")) from error
+        raise
+
+
+def _lock(path: str, program: str) -> int:
+    """Return a descriptor that holds the lock of the pidfile *path*."""
+    try:
+        return open_lock(lock_path(path))
+    except LockHeld as error:
+        descriptor = _open(path)
+        try:
+            raise _already_running(path, _check(descriptor, path), program) from error
         finally:
             os.close(descriptor)
 
 
-def _lock(path: str, program: str) -> int:
-    """Open and lock *path*; returns the descriptor, which holds the lock."""
-    while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o644)
-        except OSError as error:
-            if os.path.islink(path):
-                raise PidfileError(_NOT_OURS.format(path, "it is a symbolic link")) from error
-            raise
-        try:
-            number = _check(descriptor, path)
-            if not _try_lock(descriptor, fcntl.LOCK_EX):
-                raise _already_running(path, number, program)
-            # Its last holder may have removed it between our open and our lock.
-            if _is_at(descriptor, path):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
+def _is_held(path: str) -> bool:
+    if not os.path.lexists(lock_path(path)):
         return False
-    return True
-
-
-def _is_at(descriptor: int, path: str) -> bool:
-    ours = os.fstat(descriptor)
     try:
-        there = os.lstat(path)
-    except FileNotFoundError:
-        return False
-    return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+        close_lock(open_lock(lock_path(path)), lock_path(path))
+    except LockHeld:
+        return True
+    except OSError as error:
+        raise PidfileError(f"cannot use pidfile {path}: {error.strerror}") from error
+    return False
 
 
 def _check(descriptor: int, path: str) -> int:

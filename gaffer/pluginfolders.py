@@ -13,7 +13,6 @@ import importlib
 import logging
 import os
 import re
-import shlex
 import stat
 import sys
 from importlib.machinery import ModuleSpec
@@ -23,6 +22,7 @@ from types import ModuleType
 from typing import Iterator, NamedTuple
 
 from .errors import PluginError
+from .trusted_files import SharedFile, check_read
 
 log = logging.getLogger("gaffer.plugins")
 
@@ -205,37 +205,30 @@ def _execute(unique: str, path: str, search: list[str] | None) -> ModuleType:
 
 
 def check_owner(path: str, deep: bool = True) -> None:
-    """Refuse Python that other users could change, when gafferd runs as root.
-
-    Writable by everybody is refused; so is writable by a group when the owner is
-    not root. An owner other than root, or than who called sudo, gets a warning.
+    """Refuse Python that other users could change, or have put there: see :func:`~gaffer.trusted_files.check_read`.
 
     :param path: a folder or a file.
-    :param deep: whether all folders and Python files inside are looked at too.
+    :param deep: whether all folders and Python files inside are looked at too, with what Python compiled of them.
     :raises PluginError: a sentence with the path and the command that mends it.
     """
-    if os.geteuid() != 0:
-        return
-    trusted = {"0", os.environ.get("SUDO_UID")}
-    for item in _tree(path) if deep else (path,):
-        try:
-            info = os.stat(item)
-        except OSError:
-            continue  # a dangling link cannot be loaded either
-        if info.st_mode & stat.S_IWOTH or (info.st_mode & stat.S_IWGRP and info.st_uid != 0):
-            raise PluginError(
-                f"{item} can be written by other users, who could then run programs as root through gafferd; "
-                f"try: chmod go-w {shlex.quote(item)}"
-            )
-        if str(info.st_uid) not in trusted:
-            trusted.add(str(info.st_uid))
-            log.warning("%s belongs to user %d, who can run programs as root through gafferd", item, info.st_uid)
+    try:
+        for item in _tree(path) if deep else (path,):
+            check_read(item)
+    except SharedFile as error:
+        raise PluginError(str(error)) from error
 
 
 def _tree(path: str) -> Iterator[str]:
+    """Yield *path* and what Python could load from it; Python follows links to folders, and so does this, once."""
     yield path
-    for folder, folders, files in os.walk(path):
-        folders[:] = [name for name in folders if name not in (SITE, "__pycache__") and not name.startswith(".")]
+    seen: set[str] = set()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if name != SITE and not name.startswith(".")]
         yield from (os.path.join(folder, name) for name in folders)
         yield from (os.path.join(folder, name) for name in files if name.endswith(_PYTHON))
 

@@ -15,12 +15,14 @@ from .errors import Problem, nearest
 from .fields import Field
 from .inifile import Ini, Section, Value, read_ini
 from .options import DEFAULT_PLUGIN_DIRS, ENDPOINT_FIELDS, ENVIRONMENT, INCLUDE_KEYS, SOCKET_FIELDS, Option, Options
+from .trusted_files import SharedFile, allow_shared_files, check_read
 
 __all__ = ["Endpoint", "Option", "Options", "Section", "Settings", "Value", "find_config", "read_settings"]
 
 CONFIG_NAME = "gafferd.ini"
 #: How much each source counts.
 _COMMAND_LINE, _ENVIRON, _INI, _DEFAULT = 3, 2, 1, 0
+_SHARED = "allow_shared_files"
 
 
 class Endpoint(NamedTuple):
@@ -332,10 +334,19 @@ _OPEN = (
 
 def _unreadable(path: str) -> str:
     try:
+        check_read(path)
         with open(path, "rb"):
             return ""
+    except SharedFile as error:
+        return str(error)
     except OSError as error:
         return f"cannot read {path}: {error.strerror}"
+
+
+def read_shared_flag(options: Options, overrides: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Apply ``--allow-shared-files`` before any file is read: only what no file says can lift a check of files."""
+    found = Settings(options, overrides={k: v for k, v in overrides.items() if k == _SHARED}, environ=environ)
+    allow_shared_files(found.get(_SHARED))
 
 
 def find_config(given: str | None, environ: Mapping[str, str], root: bool = False) -> str | None:

@@ -99,7 +99,9 @@ def copy_variables(config: JobConfig, index: int) -> dict[str, str]:
 
 def _env_file(config: JobConfig) -> dict[str, str]:
     try:
-        return read_env_file(os.path.join(config.cwd or "", config.env_file))
+        # What its own user may write into it, runs as that user.
+        users = () if config.uid is None else (Account().lookup(config.uid),)
+        return read_env_file(os.path.join(config.cwd or "", config.env_file), *users)
     except InvalidConfig as error:
         raise SpawnError(str(error)) from error
 

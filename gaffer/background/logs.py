@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 from ..errors import GafferError
+from ..trusted_files import open_log
 
 
 class OneLine(logging.Formatter):
@@ -24,6 +27,15 @@ class OneLine(logging.Formatter):
         if not self._tracebacks:
             record.exc_info = record.exc_text = None
         return " | ".join(line for line in super().format(record).splitlines() if line.strip())
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Closes its file, as logging's FileHandler does; which file that is, is not its own decision."""
+
+    def close(self) -> None:
+        with suppress(OSError):  # nobody is left to be told
+            self.stream.close()
+        super().close()
 
 
 class Log:
@@ -50,9 +62,11 @@ class Log:
         if self.path is None:
             return logging.StreamHandler(sys.stderr)
         try:
-            return logging.FileHandler(self.path, encoding="utf-8", errors="backslashreplace")
+            descriptor = open_log(self.path, 0o666)
         except OSError as error:
-            raise GafferError(f"cannot write the log {self.path}: {error.strerror}") from error
+            raise GafferError(f"cannot write the log {self.path}: {error.strerror or error}") from error
+        os.set_blocking(descriptor, True)
+        return _Handler(os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace"))
 
     def set_level(self, level: str) -> None:
         """Log records of *level* (``debug`` … ``critical``) and above."""

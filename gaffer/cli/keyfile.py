@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import BadRequest, GafferError
 from ..root_socket import ROOT_SOCKET
+from ..trusted_files import open_file
 
 #: Where it is, below the home folder.
 PLACE = "~/.gaffer/keys.json"
@@ -37,7 +38,7 @@ class KeyFile:
     def all(self) -> dict[str, dict[str, Any]]:
         """Return everything, by address."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_file(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return {}
         except OSError as error:

@@ -19,6 +19,7 @@ import gevent
 
 from ..spawn import DETACHED
 from ..sweep import VARIABLE, strays
+from ..trusted_files import open_file, place
 
 log = logging.getLogger("gafferd")
 
@@ -51,13 +52,13 @@ class Leftovers:
 
     def forget(self) -> None:
         """We end as we should, and leave nothing running."""
-        with suppress(OSError):
-            os.unlink(self._path)
+        with suppress(OSError), place(self._path) as path:
+            os.unlink(path)
 
     def _read(self) -> str:
         """Return the id of the one before us; nothing if it ended as it should, or others could have written it."""
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = open_file(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return ""
         try:
@@ -73,9 +74,9 @@ class Leftovers:
 
     def _write(self) -> None:
         try:
-            with suppress(FileNotFoundError):
-                os.unlink(self._path)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with suppress(FileNotFoundError), place(self._path) as path:
+                os.unlink(path)
+            descriptor = open_file(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC)
             with os.fdopen(descriptor, "w") as file:
                 file.write(f"{self._own}\n")
         except OSError as error:

@@ -19,7 +19,7 @@ from ..errors import ConfigError, GafferError, PluginError, Problem
 from ..hooks import Hooks
 from ..options import Options
 from ..plugins import PluginSet
-from ..settings import Settings, find_config, read_settings
+from ..settings import Settings, find_config, read_settings, read_shared_flag
 from . import commandline
 
 
@@ -30,6 +30,7 @@ def run(argv: Sequence[str]) -> int:
 
     def serve() -> int:
         early = commandline.parse_early(argv)
+        read_shared_flag(Options(), early.overrides, os.environ)
         settings = _read(early, Options())
         _log_early(settings.get("log_level"))
         if "--help" not in early.unknown and _wants_background(settings):

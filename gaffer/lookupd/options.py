@@ -33,7 +33,8 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "allowed_origins": {"flags": ("--allowed-origins",), "metavar": "URLS"},
 }
 _SAME = (
-    "plugin_dir no_plugin backlog certfile keyfile cacert http_endpoints require_key error_log log_level umask plugins"
+    "plugin_dir no_plugin backlog certfile keyfile cacert http_endpoints require_key error_log log_level umask "
+    "allow_shared_files plugins"
 )
 
 OWN_OPTIONS = (

@@ -13,7 +13,7 @@ from ..background.outcome import DONE, status_of
 from ..errors import ConfigError
 from ..fields import Bool
 from ..options import Option, Options
-from ..settings import Settings, read_settings
+from ..settings import Settings, read_settings, read_shared_flag
 from ..version import __version__
 from .options import LEAST_PING, make_options
 
@@ -46,6 +46,7 @@ def read(overrides: dict[str, Any], options: Options) -> Settings:
 
     :raises ConfigError: it cannot be used.
     """
+    read_shared_flag(options, overrides, os.environ)
     settings = read_settings(None, options, overrides)
     problems = list(settings.problems)
     if settings.get("ping_interval") < LEAST_PING:

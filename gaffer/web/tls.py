@@ -7,6 +7,7 @@ from typing import Any
 from gevent import ssl
 
 from ..errors import GafferError
+from ..trusted_files import check_read
 
 
 class TlsError(GafferError):
@@ -34,8 +35,10 @@ def tls_context(certfile: str, keyfile: str | None = None, cacert: str | None = 
     :param certfile: the server's certificate chain, PEM.
     :param keyfile: its key, if that is another file.
     :param cacert: certificates that clients' certificates must be signed by; with it, clients need one.
-    :raises TlsError: a file is missing or not what it should be.
+    :raises TlsError: a file is missing or not what it should be. :raises SharedFile: others can change it.
     """
+    for path in filter(None, (certfile, keyfile, cacert)):
+        check_read(path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # TLS 1.3 has no others; of 1.2 the old ones are left out. A client must not make us negotiate again and again.

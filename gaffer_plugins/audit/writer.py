@@ -10,6 +10,8 @@ import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
 
+from gaffer.trusted_files import open_file
+
 #: Bytes that may wait for the disk; lines beyond are dropped and counted.
 LIMIT = 4 << 20
 #: How long a stopping manager waits for the disk, in seconds.
@@ -52,7 +54,7 @@ class Writer:
 
         :raises OSError: that is not possible, or it is no file.
         """
-        descriptor = os.open(self.path, _FLAGS, 0o600)
+        descriptor = open_file(self.path, _FLAGS)
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             os.close(descriptor)

@@ -20,6 +20,7 @@ from typing import Any, Iterator, Mapping
 
 from gaffer.errors import Conflict, GafferError, NotFound, Unavailable
 from gaffer.identity import ADMIN, Permissions
+from gaffer.trusted_files import check_read, open_file
 
 SCHEMA = 1
 #: Keys and users that one database may hold: more are a mistake, or an attack.
@@ -344,11 +345,12 @@ def _user(row: tuple[Any, ...]) -> User:
 def make_private(path: str) -> None:
     """Make the file if it is not there, and see that nobody else can read it.
 
-    :raises GafferError: it is somebody else's, or cannot be made.
+    :raises GafferError: it is somebody else's, in a folder that others can change, or cannot be made.
     """
     try:
+        check_read(os.path.dirname(os.path.abspath(path)))  # SQLite opens by name, and makes files beside it
         os.makedirs(os.path.dirname(os.path.abspath(path)), 0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = open_file(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
         raise GafferError(f"the database of keys {path} cannot be opened: {error.strerror}") from error
     try:

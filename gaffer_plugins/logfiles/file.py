@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import stat
@@ -14,7 +13,9 @@ from typing import Any, Callable, NamedTuple
 
 from gevent.monkey import get_original
 
-from . import folders, rotation
+from gaffer import trusted_files
+
+from . import rotation
 
 #: A file may grow by so much over its size to end a line that was begun; a longer one is cut.
 SLACK = 65_536
@@ -176,7 +177,7 @@ class File:
         """Begin a new file; if that cannot be, the old one goes on for a while."""
         policy = self.policy
         try:
-            with folders.place(self.path) as path:
+            with trusted_files.place(self.path) as path:
                 with self._lock:
                     rotation.shift(path, policy.backups)
                 if policy.total is not None:
@@ -216,30 +217,6 @@ def ends_a_line(path: str) -> bool:
 def open_log(path: str) -> int:
     """Return a descriptor that appends to *path*; folders that are missing are made.
 
-    A link at the end of the path is followed to a device or a pipe only, such as ``/dev/stdout``: whoever may write to
-    the folder of a log file could otherwise have gafferd write anywhere.
-
     :raises OSError: it cannot be opened.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
-    try:
-        return _open(path, flags)
-    except OSError as error:
-        if error.errno != errno.ELOOP or not os.path.islink(path):
-            raise
-        descriptor = _open(path, flags & ~(os.O_NOFOLLOW | os.O_CREAT))
-    # What is open is looked at, not what the link leads to: that may be another file by then.
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.ELOOP, "it is a symbolic link; name the file itself")
-    return descriptor
-
-
-def _open(path: str, flags: int) -> int:
-    if folders.is_guarded():
-        return folders.open_as_root(path, flags, _MODE)
-    try:
-        return os.open(path, flags, _MODE)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-        return os.open(path, flags, _MODE)
+    return trusted_files.open_log(path, _MODE, make_folders=True)

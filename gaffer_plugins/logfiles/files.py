@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.event import Event
 
-from . import folders, rotation
+from gaffer import trusted_files
+
+from . import rotation
 from .file import File, Policy
 from .lines import Lines
 from .pool import Pool, make_lock
@@ -226,7 +228,7 @@ class LogFile:
     def _compress(self) -> None:
         self._compressing.release()
         try:
-            with folders.place(self.file.path) as path:
+            with trusted_files.place(self.file.path) as path:
                 rotation.compress(path, self._names_lock)
         except OSError as error:
             self.errors += 1

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from gaffer.errors import BadRequest, Problem, nearest
 from gaffer.fields import Field, OptionalText
+from gaffer.trusted_files import SharedFile, check_read
 
 if TYPE_CHECKING:
     from gaffer.settings import Section, Settings
@@ -110,6 +111,11 @@ def read_config(settings: Settings) -> Config:
     ]
     if own.get("cacert") and not os.access(own["cacert"], os.R_OK):
         problems.append(_at(settings, "cacert", f"cacert: cannot read {own['cacert']}"))
+    for name, path in {**files, "cacert": own.get("cacert")}.items():
+        try:
+            check_read(path or "/")
+        except SharedFile as error:
+            problems.append(Problem("", 0, f"{name}: {error}"))
     if files["client_keyfile"] and not files["client_certfile"]:
         problems.append(settings.problem("client_keyfile", "client_keyfile is of no use without client_certfile"))
     return Config(

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from gaffer.errors import BadRequest, ConfigError, Problem
 from gaffer.lookupd.records import Key
+from gaffer.trusted_files import SharedFile, check_read
 
 DEFAULT_PORT = 2379
 PREFIX = "/gaffer/lookupd"
@@ -68,6 +69,8 @@ def check_files(place: Place) -> None:
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
+        for path in filter(None, (place.cacert, place.certfile, place.keyfile, place.passwordfile)):
+            check_read(path)
         file = place.cacert
         if place.cacert:
             context.load_verify_locations(place.cacert)
@@ -76,6 +79,8 @@ def check_files(place: Place) -> None:
             context.load_cert_chain(place.certfile, place.keyfile, refuse)
         file = place.passwordfile
         read_password(place)
+    except SharedFile as error:
+        raise ConfigError([Problem("--registry", 0, str(error))]) from None
     except (OSError, ValueError) as error:
         which = f"{file} with {place.keyfile}" if file == place.certfile else file
         sentence = f"{which} cannot be used: {getattr(error, 'strerror', None) or error}"

@@ -10,6 +10,7 @@ from gaffer.errors import BadRequest, Problem, nearest
 from gaffer.fields import Field, Int, OptionalText, Seconds
 from gaffer.secretnames import withhold
 from gaffer.topics import normalise
+from gaffer.trusted_files import SharedFile, check_read
 
 from . import patterns
 from .signing import make_key
@@ -198,8 +199,11 @@ def _check_cacert(path: str | None) -> Iterator[tuple[str, str]]:
 
 def _read(path: str) -> bytes:
     try:
+        check_read(os.path.expanduser(path))
         with open(os.path.expanduser(path), "rb") as file:
             return file.read(_LONGEST)
+    except SharedFile as error:
+        raise ValueError(str(error)) from None
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
 

@@ -76,6 +76,7 @@ complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l allowed-hosts -x -d
 complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l allowed-origins -x -d 'origins whose pages may use the API'
 complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l error-log -xka "(__fish_complete_path (commandline -ct))" -d 'log to this file instead of standard error'
 complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l log-level -x -d 'least important records that are logged (default: info)'
+complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l allow-shared-files -d 'read configuration, plugins and keys that other users of this machine can change'
 complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l plugins -d 'list the plugins and exit'
 complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l registry -x -d 'where nodes are kept: memory:, or etcd://host:port[,host:port] for several lookupds that know the same (default: memory:)'
 complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l ping-interval -x -d 'seconds between two signs of life of a node; after three missed ones it is forgotten (default: 15)'

@@ -75,6 +75,7 @@ complete -c gafferd -n _shtab_gafferd_using -l allow-anonymous -d 'serve other m
 complete -c gafferd -n _shtab_gafferd_using -l error-log -xka "(__fish_complete_path (commandline -ct))" -d 'log to this file instead of standard error'
 complete -c gafferd -n _shtab_gafferd_using -l log-level -x -d 'least important records that are logged (default: info)'
 complete -c gafferd -n _shtab_gafferd_using -l check -d 'check configuration and plugins, start nothing'
+complete -c gafferd -n _shtab_gafferd_using -l allow-shared-files -d 'read configuration, plugins and keys that other users of this machine can change'
 complete -c gafferd -n _shtab_gafferd_using -l plugins -d 'list the plugins and exit'
 complete -c gafferd -n _shtab_gafferd_using -l lookupd-address -x -d 'URL or host:port of a lookupd to register with; may be repeated'
 complete -c gafferd -n _shtab_gafferd_using -l broadcast-address -x -d 'URL at which others reach this gafferd (default: its own address)'

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gaffer.trusted_files import Walk, place
 from gaffer_plugins.logfiles.file import File, Policy, open_log
-from gaffer_plugins.logfiles.folders import Walk, place
 
 OTHER = 12345
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has others whose links it could follow")
