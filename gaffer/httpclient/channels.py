@@ -132,7 +132,7 @@ class ProcessChannel(Conversation):
         """
         id = self.send(data)
         deadline = None if timeout is None else time.monotonic() + timeout
-        while (frame := self._receive(None if deadline is None else max(0.0, deadline - time.monotonic()))) is not None:
+        while (frame := self._receive(None if deadline is None else deadline - time.monotonic())) is not None:
             if frame.id == id and frame.type != "message" and not is_gap(frame):
                 raise_problem(frame)
                 return
@@ -168,7 +168,7 @@ class ProcessChannel(Conversation):
             if self._lost:
                 lost, self._lost = self._lost, 0
                 raise Missing(f"{self.socket.path}: {lost} bytes were not read in time", lost)
-            frame = self.frame(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            frame = self.frame(None if deadline is None else deadline - time.monotonic())
             if frame is None:
                 return self._end()
             if frame.type == "message":
@@ -189,7 +189,7 @@ def problem(frame: Frame) -> dict[str, Any]:
     """Return what an error says."""
     try:
         found = json.loads(frame.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else {"reason": frame.body.decode("utf-8", "replace")}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Generic, Iterator, NamedTuple, 
 from urllib.parse import urlencode
 
 from .errors import CannotConnect, Disconnected, Quiet
-from .streaming import Answering
+from .streaming import LATE, Answering
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -26,7 +26,7 @@ MISSED = 3
 PATIENCE = 30.0
 #: Seconds before the first try to come back, and the most before another.
 FIRST, LONGEST = 0.1, 2.0
-#: A line may be this long, in bytes.
+#: A line, and the data of an event, may be this long, in bytes.
 MAX_LINE = 16 << 20
 
 T = TypeVar("T", covariant=True)
@@ -80,6 +80,7 @@ class EventParser:
         self.last = ""
         self._event = ""
         self._data: list[str] = []
+        self._size = 0
 
     def line(self, line: bytes) -> ServerEvent | None:
         if not line:
@@ -91,11 +92,15 @@ class EventParser:
         elif field == "event":
             self._event = value
         elif field == "data":
+            # An empty line takes memory, too.
+            self._size += len(value) + 64
+            if self._size > MAX_LINE:
+                raise ValueError("an event is too long")
             self._data.append(value)
         return None
 
     def _whole(self) -> ServerEvent | None:
-        data, event, self._data, self._event = self._data, self._event, [], ""
+        data, event, self._data, self._event, self._size = self._data, self._event, [], "", 0
         return ServerEvent(self.last, event or "message", "\n".join(data)) if data else None
 
 
@@ -168,7 +173,8 @@ class Feed(Generic[T]):
         self._transport, self._endless, self._heartbeat = transport, endless, heartbeat
         self._path = with_query(path, {**query, "heartbeat": heartbeat})
         self._parser = parser
-        self._data = b""
+        self._data = bytearray()
+        self._searched = 0
         self._over = False
         self._answering: Answering | None = self._ask()
 
@@ -197,17 +203,30 @@ class Feed(Generic[T]):
             item = self._next_waiting()
             if item is not None:
                 return item
+            if deadline is not None and time.monotonic() > deadline + LATE:
+                raise self._quiet(timeout)
             self._more(deadline, timeout)
         return None
 
     def _next_waiting(self) -> T | None:
         """Return the next item that has come already."""
         start, item = 0, None
-        while item is None and (end := self._data.find(b"\n", start)) >= 0:
-            line, start = self._data[start:end], end + 1
-            item = self._parser.line(line.removesuffix(b"\r"))
-        self._data = self._data[start:]
+        while item is None and (end := self._data.find(b"\n", max(start, self._searched))) >= 0:
+            line, start = bytes(self._data[start:end]), end + 1
+            item = self._parse(line.removesuffix(b"\r"))
+        del self._data[:start]
+        self._searched = len(self._data) if item is None else 0
         return item
+
+    def _parse(self, line: bytes) -> T | None:
+        try:
+            return self._parser.line(line)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            self.close()
+            raise self._transport.stranger("GET", self._path) from None
+
+    def _quiet(self, timeout: float | None) -> Quiet:
+        return Quiet(f"nothing came from gafferd at {self._transport.uri} within {timeout:g} s")
 
     def _more(self, deadline: float | None, timeout: float | None) -> None:
         """Wait for more bytes, and come back if they stop."""
@@ -221,17 +240,18 @@ class Feed(Generic[T]):
             self._come_back(loss)
             return
         if data is None:
-            raise Quiet(f"nothing came from gafferd at {self._transport.uri} within {timeout:g} s")
+            raise self._quiet(timeout)
         self._data += data
         if not data:
             self.close()
-        if len(self._data) > MAX_LINE and b"\n" not in self._data[-MAX_LINE:]:
+        if len(self._data) > MAX_LINE and self._data.find(b"\n", self._searched) < 0:
             self.close()
             raise self._transport.stranger("GET", self._path)
 
     def _come_back(self, loss: CannotConnect) -> None:
         """Ask again, for what came after the last item."""
-        answering, self._answering, self._data = self._answering, None, b""
+        answering, self._answering = self._answering, None
+        self._data, self._searched = bytearray(), 0
         if answering is None:
             self._over = True
             raise loss

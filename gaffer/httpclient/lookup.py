@@ -144,7 +144,7 @@ class Watch:
             raise Disconnected(f"{LOOKUPD} at {self._uri} closed the connection: {self._socket.reason or 'it stops'}")
         try:
             event = json.loads(message)
-        except ValueError:
+        except (ValueError, RecursionError):
             event = None
         if not isinstance(event, dict):
             raise NotGafferd(f"what answers /lookup at {self._uri} is not {LOOKUPD}; check the address")

@@ -95,13 +95,13 @@ class ManagerChannel:
 
     def _hear(self, deadline: float | None) -> dict[str, Any]:
         """Return what gafferd says next, as it is."""
-        text = self.socket.receive(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        text = self.socket.receive(None if deadline is None else deadline - time.monotonic())
         if text is None:
             reason = self.socket.reason or self.socket.code
             raise Disconnected(f"gafferd at {self.socket.uri} closed {PATH}: {reason}")
         try:
             said = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             said = None
         if not isinstance(said, dict) or not isinstance(said.get("event"), str):
             raise NotGafferd(f"what answers {PATH} at {self.socket.uri} is not gafferd; check the address")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
+from ..metering import TooMuch
 from .errors import Disconnected, NoAnswer, NotGafferd, Quiet, error_from_answer
 from .feeds import with_query
+from .streaming import LATE
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -15,6 +18,12 @@ if TYPE_CHECKING:
 NORMAL = 1000
 #: How long the other half of a closing handshake is waited for, in seconds.
 PARTING = 1.0
+#: Bytes that a message may have, with all its fragments and the pings between them.
+MAX_MESSAGE = 16 << 20
+#: A timeout of 0 would mean that a socket does not wait at all, and fails instead.
+_LEAST = 0.001
+#: Bytes of the answer to a handshake, also of one that says what is wrong.
+MAX_HEAD = 64 * 1024
 
 
 class Socket:
@@ -31,33 +40,50 @@ class Socket:
         #: Why it was closed: a code of RFC 6455 and gafferd's words.
         self.code, self.reason = 0, ""
         self._socket = _connect(transport, with_query(path, query or {}))
+        self._meter = self._socket.sock.meter
+        self._meter.begin(MAX_MESSAGE)
 
     def receive(self, timeout: float | None = None) -> str | bytes | None:
         """Return the next message; None once the websocket is closed.
 
-        :param timeout: seconds to wait; None waits for ever.
+        :param timeout: seconds to wait, below 0 what is left of a time that is over; None waits for ever.
         :raises Quiet: nothing came in that time. :raises Disconnected: the connection is lost.
         """
         if self.code:
             return None
         import websocket
 
-        self._socket.settimeout(timeout)
+        if timeout is not None and timeout < -LATE:
+            raise self._quiet(0.0)  # who has a time of their own is not kept by messages that are not for them
+        self._socket.settimeout(None if timeout is None else max(timeout, _LEAST))
+        # What was read of a message counts on: who waits again and again does not let it grow for ever.
+        self._meter.until(None if timeout is None else time.monotonic() + max(timeout, LATE))
         try:
             kind, frame = self._socket.recv_data_frame()
         except websocket.WebSocketTimeoutException:
-            raise Quiet(f"nothing came from {self.path} of {self._peer} at {self.uri} within {timeout:.3g} s") from None
+            raise self._quiet(timeout) from None
         except (websocket.WebSocketProtocolException, websocket.WebSocketPayloadException) as error:
             self._socket.shutdown()
             raise NotGafferd(
                 f"what answers {self.path} at {self.uri} is no websocket of {self._peer}: {error}"
             ) from None
+        except TooMuch:
+            self.code = self.code or 1009
+            self._socket.shutdown()
+            raise NotGafferd(
+                f"a message of {self.path} at {self.uri} is longer than {MAX_MESSAGE} bytes, or has no end"
+            ) from None
         except (websocket.WebSocketException, OSError) as error:
             raise self._lost(error) from None
+        self._meter.begin(MAX_MESSAGE)
         if kind == websocket.ABNF.OPCODE_CLOSE:
             self._closed(frame.data)
             return None
         return str(frame.data, "utf-8", "replace") if kind == websocket.ABNF.OPCODE_TEXT else bytes(frame.data)
+
+    def _quiet(self, timeout: float | None) -> Quiet:
+        within = max(timeout or 0.0, 0.0)
+        return Quiet(f"nothing came from {self.path} of {self._peer} at {self.uri} within {within:.3g} s")
 
     def _closed(self, data: bytes) -> None:
         self.code = int.from_bytes(data[:2], "big") if len(data) >= 2 else NORMAL
@@ -107,6 +133,8 @@ def _connect(transport: Transport, path: str) -> Any:
     """Return a socket of :mod:`websocket` after its handshake, on a connection of *transport*."""
     import websocket
 
+    from .transport import meter_of
+
     connection = transport.connected()
     address, headers = transport.address, transport.headers
     headers.pop("Accept")
@@ -116,6 +144,7 @@ def _connect(transport: Transport, path: str) -> Any:
     try:
         made.settimeout(transport.timeout)
         connection.sock.settimeout(transport.timeout)
+        meter_of(connection).begin(MAX_HEAD, transport.timeout)
         made.connect(
             f"ws://{host}:{port}{address.prefix}{path}",
             socket=connection.sock,
@@ -131,6 +160,11 @@ def _connect(transport: Transport, path: str) -> Any:
         raise NoAnswer(
             f"{transport.peer} at {transport.uri} did not answer GET {path} within {transport.timeout:g} s"
         ) from None
+    except TooMuch:
+        connection.close()
+        raise NotGafferd(
+            f"the answer to the websocket {path} from {transport.uri} is longer than {MAX_HEAD} bytes, or has no end"
+        ) from None
     except (websocket.WebSocketException, OSError, ValueError) as error:
         connection.close()
         raise Disconnected(f"no websocket at {path} of {transport.peer} at {transport.uri}: {error}") from None
@@ -141,7 +175,7 @@ def _refusal(transport: Transport, path: str, error: Any) -> Exception:
     """Return the error that gafferd answered the handshake with."""
     try:
         body = json.loads(error.resp_body or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     status = int(error.status_code or 0)
     if not isinstance(body, dict):

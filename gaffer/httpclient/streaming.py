@@ -11,7 +11,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Any, Mapping
 
-from .transport import MAX_BODY, Answer
+from .transport import Answer, read_body
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _PIECE = 65_536
 #: More bytes than the head of a chunk has.
 _MOST_HEAD = 1000
+#: Seconds after the end of the time that was given, in which what has come already is taken all the same.
+LATE = 0.25
+#: Bytes of an error.
+_MOST_ERROR = 1 << 20
 
 
 class Incoming:
@@ -95,7 +99,7 @@ class Body:
     def __init__(self, chunked: bool, length: int | None) -> None:
         self._chunked, self._left = chunked, 0 if chunked else length
         self._first = True
-        self._data = b""
+        self._data, self._at = b"", 0
         self.ended = not chunked and length == 0
 
     def feed(self, data: bytes) -> bytes:
@@ -107,30 +111,31 @@ class Body:
             if self._chunked or self._left is not None:
                 raise http.client.IncompleteRead(b"")
             self.ended = True
-        self._data += data
-        parts = []
-        while self._data and not self.ended and (self._left != 0 or self._begin()):
-            size = len(self._data) if self._left is None else self._left
-            part, self._data = self._data[:size], self._data[size:]
-            parts.append(part)
+        # Nothing is cut off from the front: small chunks would make a copy of the rest each.
+        self._data, self._at = self._data[self._at :] + data, 0
+        parts = bytearray()
+        while self._at < len(self._data) and not self.ended and (self._left != 0 or self._begin()):
+            end = len(self._data) if self._left is None else min(self._at + self._left, len(self._data))
+            parts += memoryview(self._data)[self._at : end]
             if self._left is not None:
-                self._left -= len(part)
+                self._left -= end - self._at
                 self.ended = self.ended or not (self._chunked or self._left)
-        return b"".join(parts)
+            self._at = end
+        return bytes(parts)
 
     def _begin(self) -> bool:
         """Begin a chunk, after the end of the one before; False if its head is not complete."""
-        start = 0 if self._first else 2
+        start = self._at + (0 if self._first else 2)
         end = self._data.find(b"\r\n", start)
         if end < 0:
-            if len(self._data) > _MOST_HEAD:
+            if len(self._data) - self._at > _MOST_HEAD:
                 raise http.client.HTTPException("that is no chunk")
             return False
         try:
             self._left = int(self._data[start:end].partition(b";")[0], 16)
         except ValueError:
             raise http.client.HTTPException("that is no chunk") from None
-        self._first, self._data = False, self._data[end + 2 :]
+        self._first, self._at = False, end + 2
         self.ended = not self._left
         return True
 
@@ -153,6 +158,7 @@ class Answering:
         self._connection.response_class = _Response
         with self._problems():
             self._connection.request("GET", transport.address.prefix + path, headers={**transport.headers, **headers})
+            self._meter = transport.begin(self._connection)
             response = self._connection.getresponse()
         assert isinstance(response, _Response)
         self._response = response
@@ -167,7 +173,7 @@ class Answering:
     def _refuse(self) -> None:
         try:
             with self._problems():
-                body = self._response.read(MAX_BODY)
+                body = read_body(self._meter, self._response, _MOST_ERROR)
         finally:
             self.close()
         answer = Answer(self._response.status, self._response.headers.get_content_type(), body)
@@ -185,6 +191,8 @@ class Answering:
         deadline = None if timeout is None else time.monotonic() + timeout
         incoming = self._response.incoming
         while not self._body.ended:
+            # A feed may go on for ever; what is kept of it is bounded by whoever reads.
+            self._meter.begin(_PIECE)
             with self._problems():
                 if not incoming.ready(self._patience(deadline)):
                     self._mind_the_silence()
@@ -193,6 +201,8 @@ class Answering:
             self._heard = time.monotonic()
             if data:
                 return data
+            if deadline is not None and time.monotonic() > deadline + LATE:
+                return None
         return b""
 
     def _patience(self, deadline: float | None) -> float | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Collection, Iterator, Mapping, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import BadRequest
+from ..metering import Meter, Metered, TooMuch
 from ..version import __version__
 from .errors import GAFFERD, Disconnected, NoAnswer, NotGafferd, WrongServer, connect_error, error_from_answer
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 MAX_IDLE = 8
 #: Longer answers are refused, in bytes.
 MAX_BODY = 64 * 1024 * 1024
+#: Bytes that may come until the head of an answer is complete.
+MAX_HEAD = 256 * 1024
+#: Bytes of a body that are read at once: a list of small chunks is larger than what they hold.
+_PIECE = 128 * 1024
 #: May be sent again when a kept connection turns out to be dead: they change nothing.
 _REPEATABLE = frozenset(("GET", "HEAD"))
 
@@ -103,7 +108,8 @@ class Transport:
     :param api_key: sent with every request.
     :param certfile: a client certificate (``https`` only), with *keyfile* its key.
     :param cacert: the authority that signed the server's certificate.
-    :param timeout: seconds to wait for the connection and for each part of the answer; None waits for ever.
+    :param timeout: seconds to wait for the connection, and for the whole answer, which has a second more for each
+        16 KiB of it; None waits for ever.
     :param peer: what it talks to, for sentences.
     :param served_by: uids whose programs may get what is sent, where the address is of this machine, without TLS, and
         the system tells whose program listens there; None trusts the address.
@@ -223,15 +229,28 @@ class Transport:
                 connection.request(method, self.address.prefix + path, raw, dict(headers))
             except (BrokenPipeError, ConnectionResetError):
                 pass  # a body that is too large is refused before it was read: the answer may be there
+            meter = self.begin(connection)
             response = connection.getresponse()
-            data = response.read(MAX_BODY + 1)
-        whole = response.isclosed()
+            data = read_body(meter, response)
+        # A body that is cut closes the response, too, with some of its length left.
+        whole = response.isclosed() and not response.length
         self._keep(connection, response, whole)
         if len(data) > MAX_BODY:
-            raise NotGafferd(f"the answer to {method} {path} from {self.uri} is longer than {MAX_BODY} bytes")
+            raise self._endless(method, path)
         if not whole:
             raise Disconnected(self._lost(method, path, "the answer was cut"))
         return Answer(response.status, response.headers.get_content_type(), data)
+
+    def begin(self, connection: http.client.HTTPConnection) -> Meter:
+        """Return the meter of the answer that is to come; it is for the head first, see :func:`read_body`."""
+        meter = meter_of(connection)
+        meter.begin(MAX_HEAD, self.timeout)
+        return meter
+
+    def _endless(self, method: str, path: str) -> NotGafferd:
+        return NotGafferd(
+            f"the answer to {method} {path} from {self.uri} is longer than {MAX_BODY} bytes, or has no end"
+        )
 
     @contextmanager
     def problems(self, connection: http.client.HTTPConnection, method: str, path: str) -> Iterator[None]:
@@ -244,6 +263,9 @@ class Transport:
         except TimeoutError:
             connection.close()
             raise NoAnswer(f"{self.peer} at {self.uri} did not answer {method} {path}{self._within()}") from None
+        except TooMuch:
+            connection.close()
+            raise self._endless(method, path) from None
         except (http.client.IncompleteRead, OSError) as error:
             connection.close()
             known = isinstance(error, (ConnectionError, http.client.IncompleteRead))
@@ -262,6 +284,7 @@ class Transport:
             connection.close()
             wrong = error if isinstance(error, OSError) else OSError(0, str(error))
             raise connect_error(self.uri, wrong, self.peer) from None
+        connection.sock = Metered(connection.sock, Meter())
 
         if self._served_by is not None and self.address.scheme != "https":
             try:
@@ -357,13 +380,32 @@ def untrusted_server(uri: str, uid: int | None) -> str:
     return f"the program at {uri} is that of account {name}, which is neither yours nor root; {remedy}"
 
 
+def meter_of(connection: http.client.HTTPConnection) -> Meter:
+    """Return the meter of a connection that is made."""
+    sock: Any = connection.sock
+    meter: Meter = sock.meter
+    return meter
+
+
+def read_body(meter: Meter, response: http.client.HTTPResponse, most: int = MAX_BODY) -> bytes:
+    """Return the body of an answer, or a byte more than it may have.
+
+    :raises TooMuch: its chunks have more bytes than that by far.
+    """
+    meter.allow(2 * most + MAX_HEAD)
+    data = bytearray()
+    while len(data) <= most and (piece := response.read(min(_PIECE, most + 1 - len(data)))):
+        data += piece
+    return bytes(data)
+
+
 def _decode(body: bytes) -> Any:
     """Return decoded JSON, or None if it is none; gafferd never answers ``null``."""
     import json  # late, like everything that "gafferctl ping" can do without
 
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

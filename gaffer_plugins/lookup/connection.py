@@ -10,6 +10,7 @@ from gevent import socket
 from gevent.lock import BoundedSemaphore
 
 from gaffer.errors import GafferError
+from gaffer.metering import Meter, Metered, TooMuch
 
 from .config import Config, Place
 
@@ -17,6 +18,10 @@ from .config import Config, Place
 GOING_AWAY = 1001
 #: What a lookupd closes a connection with that it does not let in.
 POLICY = 1008
+#: Bytes that may come until a handshake or an answer is complete, pings and fragments included.
+MAX_ANSWER = 65_536
+#: Characters of what a lookupd says that are shown.
+_SHOWN = 200
 _NO_KEY = "it does not let this node in: give a key with --lookupd-key that may write"
 
 
@@ -36,15 +41,18 @@ class Connection:
     def __init__(self, place: Place, config: Config, patience: float) -> None:
         from websocket import WebSocket, WebSocketException
 
-        self._errors: tuple[type[BaseException], ...] = (WebSocketException, OSError)
+        self._errors: tuple[type[BaseException], ...] = (WebSocketException, OSError, TooMuch)
         self._patience = patience
         self._last_id = 0
         self._key = config.key
         self._place = place
+        # The library reads for as long as there is something, and asks for as much as was announced.
+        self._meter = Meter(gevent.sleep)
+        self._meter.begin(MAX_ANSWER)
         sock: Any = None
         try:
             with gevent.Timeout(patience, LinkError(f"no connection within {patience:g} s")):
-                sock = _connect(place, config, patience)
+                sock = Metered(_connect(place, config, patience), self._meter)
                 self._websocket = WebSocket()
                 # The library's own locks are those of threads, and would stop the whole hub.
                 self._websocket.lock = BoundedSemaphore(1)
@@ -57,6 +65,7 @@ class Connection:
                 raise LinkError(_words(error)) from None
             raise
         sock.settimeout(None)
+        self._meter.begin(MAX_ANSWER)
 
     def next_id(self) -> int:
         """Return the number of the next message."""
@@ -83,14 +92,15 @@ class Connection:
             opcode, data = self._websocket.recv_data()
         except self._errors as error:
             raise LinkError(_words(error)) from None
+        self._meter.begin(MAX_ANSWER)
         if opcode == 8:
-            reason = data[2:].decode("utf-8", "replace")
+            reason = shown(data[2:].decode("utf-8", "replace"))
             if int.from_bytes(data[:2], "big") == POLICY and not self._key and "key" in reason:
                 raise LinkError(_NO_KEY)  # it waited for one to be the first message
             raise LinkError(f"it closed the connection{f': {reason}' if reason else ''}")
         try:
             answer = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise LinkError("its answer is not JSON; is it a lookupd?") from None
         if not isinstance(answer, dict):
             raise LinkError("its answer is no object; is it a lookupd?")
@@ -105,7 +115,7 @@ class Connection:
             self.send({"msgid": self.next_id(), **message})
             answer = self.receive()
         if not answer.get("ok"):
-            raise LinkError(str(answer.get("reason") or "it refused this node"))
+            raise LinkError(shown(answer.get("reason") or "it refused this node"))
         return answer
 
     def leave(self) -> None:
@@ -119,6 +129,12 @@ class Connection:
     def close(self) -> None:
         """End the connection."""
         self._websocket.shutdown()
+
+
+def shown(said: object) -> str:
+    """Return what a lookupd says, as it may stand in a log."""
+    text = str(said)
+    return "".join(sign if sign.isprintable() else "?" for sign in text[:_SHOWN])
 
 
 def _connect(place: Place, config: Config, patience: float) -> Any:
@@ -149,4 +165,4 @@ def _words(error: BaseException) -> str:
         return _NO_KEY
     if status is not None:
         return f"it answered with status {status}; is it a lookupd?"
-    return str(getattr(error, "strerror", None) or error) or type(error).__name__
+    return shown(getattr(error, "strerror", None) or error) or type(error).__name__

@@ -18,10 +18,11 @@ from gevent.event import Event
 from greenlet import GreenletExit
 
 from gaffer.errors import GafferError
+from gaffer.lograte import Bounded
 from gaffer.version import __version__
 
 from .config import Config, Place
-from .connection import Connection, LinkError
+from .connection import Connection, LinkError, shown
 from .desk import Desk, Told
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Link:
         self.place = place
         self._links = links
         self._jitter = jitter
+        self._log = Bounded(log)
         self._greenlet: gevent.Greenlet | None = None
         self._connection: Connection | None = None
         self._bell = Event()
@@ -148,7 +150,7 @@ class Link:
             except GreenletExit:
                 raise
             except BaseException as error:  # supervision goes on, and so do we
-                log.error("the link to %s failed: %r", self.place.text, error, exc_info=error)
+                self._log.write(logging.ERROR, "the link to %s failed: %r", self.place.text, error, exc_info=error)
                 self._lost(f"{type(error).__name__}: {error}")
             if time.monotonic() - began > GOOD:
                 self._failures = 0
@@ -161,10 +163,12 @@ class Link:
         return whole * (0.5 + self._jitter() / 2)
 
     def _lost(self, reason: str) -> None:
-        level = logging.DEBUG if reason == self._reason else logging.WARNING
         if self._registered:
             self._losses += 1
-        log.log(level, "lookupd %s: %s; trying again", self.place.text, reason)
+        if reason != self._reason:
+            self._log.write(logging.WARNING, "lookupd %s: %s; trying again", self.place.text, reason)
+        else:
+            log.debug("lookupd %s: %s; trying again", self.place.text, reason)
         self._registered, self._reason = False, reason
 
     def _talk(self) -> None:
@@ -190,7 +194,7 @@ class Link:
                 self._tell(connection, waiting)
                 if not self._told and not waiting and not self._registered:
                     self._registered, self._reason = True, ""
-                    log.info("registered with lookupd %s", self.place.text)
+                    self._log.write(logging.INFO, "registered with lookupd %s", self.place.text)
                 now = time.monotonic()
                 if now >= due:
                     _send(connection, waiting, self._told.ping())
@@ -226,7 +230,7 @@ class Link:
             while True:
                 answer = connection.receive()
                 if not waiting or answer.get("msgid") != waiting[0]["msgid"]:
-                    return LinkError(f"it answered message {str(answer.get('msgid'))[:40]}, which was not asked")
+                    return LinkError(f"it answered message {shown(answer.get('msgid'))[:40]}, which was not asked")
                 asked = waiting.popleft()
                 if not answer.get("ok"):
                     self._was_refused(asked, answer)
@@ -240,7 +244,8 @@ class Link:
         self._refused += 1
         sentence = "lookupd %s refused %s of %s: %s"
         if self._refused in (1, 10, 100) or self._refused % 1000 == 0:
-            log.error(sentence, self.place.text, asked["type"], asked.get("job_name", "-"), answer.get("reason"))
+            told = (self.place.text, asked["type"], asked.get("job_name", "-"), shown(answer.get("reason")))
+            self._log.write(logging.ERROR, sentence, *told)
         if asked["type"] == "REGISTER_JOB":
             self._told.forget(asked["job_name"])
 

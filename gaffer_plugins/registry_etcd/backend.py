@@ -11,9 +11,11 @@ import gevent
 from gevent.event import AsyncResult
 
 from gaffer.errors import BadRequest, TooLarge
+from gaffer.lograte import Bounded
 from gaffer.lookupd.backends import Backend, Refuse
 from gaffer.lookupd.records import Key, Record, load_record
 from gaffer.lookupd.registry import Registry
+from gaffer.web.turns import Turn
 
 from .client import PATIENCE, Entry, Etcd
 from .places import Place, make_spot, parse_key
@@ -43,6 +45,7 @@ class EtcdBackend(Backend):
         self._etcd = Etcd(place)
         #: Our name among the lookupds.
         self.id = secrets.token_hex(8)
+        self._log = Bounded(log)
         self._registry: Registry | None = None
         self._writer: Writer | None = None
         self._reader: gevent.Greenlet | None = None
@@ -113,17 +116,18 @@ class EtcdBackend(Backend):
             try:
                 self._follow_member(member)
             except Compacted:
-                continue
+                pass
             except Exception as error:
                 if not isinstance(error, EtcdError) and str(error) != self._reason:
-                    log.error("what etcd at %s says is not understood: %r", member.base_url, error, exc_info=error)
+                    sentence = "what etcd at %s says is not understood: %r"
+                    self._log.write(logging.ERROR, sentence, member.base_url, error, exc_info=error)
                 self._lost(str(error))
                 self._etcd.next(member)
             gevent.sleep(PAUSE)
 
     def _lost(self, reason: str) -> None:
         if not self._reason or not self._resyncs and not self._reason.startswith("etcd at"):
-            log.error("%s; answers are marked as stale, trying again", reason)
+            self._log.write(logging.ERROR, "%s; answers are marked as stale, trying again", reason)
         self._reason = reason
 
     def _follow_member(self, member: Any) -> None:
@@ -136,7 +140,7 @@ class EtcdBackend(Backend):
         watching = gevent.spawn(self._watch, member, revision + 1, failed)
         looking = gevent.spawn(self._look, member, failed)
         if self._reason and self._resyncs > 1:
-            log.info("etcd at %s answers; the registry is current", member.base_url)
+            self._log.write(logging.INFO, "etcd at %s answers; the registry is current", member.base_url)
         self._reason = ""
         try:
             failed.get()
@@ -145,8 +149,11 @@ class EtcdBackend(Backend):
 
     def _watch(self, member: Any, revision: int, failed: AsyncResult[None]) -> None:
         try:
+            turn = Turn()
             for entries in self._etcd.watch(member, self._place.prefix, revision):
+                turn.give_way()
                 for entry in entries:
+                    turn.give_way()
                     self._take(entry)
                     self._seen = max(self._seen, entry.revision)
         except Exception as error:
@@ -169,8 +176,12 @@ class EtcdBackend(Backend):
     def _take_all(self, entries: list[Entry]) -> None:
         """Take a whole state: what is not in it is gone."""
         assert self._registry is not None
-        there = {found for entry in entries if (found := self._take(entry)) is not None}
-        for key, holder in self._registry.held():
+        there, turn = set(), Turn()
+        for entry in entries:
+            turn.give_way()
+            there.add(self._take(entry))
+        for key, holder in list(self._registry.held()):
+            turn.give_way()
             if (key, holder) in there:
                 continue
             if holder != self.id:
@@ -201,5 +212,5 @@ class EtcdBackend(Backend):
         except (BadRequest, TooLarge) as error:
             self._refused += 1
             if self._refused in (1, 10, 100) or self._refused % 1000 == 0:
-                log.error("etcd: %s", error)
+                self._log.write(logging.ERROR, "etcd: %s", error)
             return None

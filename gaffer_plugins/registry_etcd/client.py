@@ -7,9 +7,11 @@ import json
 import ssl
 from typing import Any, Iterator, NamedTuple
 
+import gevent
 from gevent.lock import BoundedSemaphore
 
 from gaffer.errors import PluginError
+from gaffer.metering import Meter, TooMuch
 
 from .places import Place, Spot, read_password
 from .problems import Compacted, EtcdError, LeaseGone, LoginNeeded, explain
@@ -18,6 +20,8 @@ from .problems import Compacted, EtcdError, LeaseGone, LoginNeeded, explain
 PATIENCE = 1.5
 #: A line of a watch may have this many bytes; etcd's own limit for a value is below it.
 _LONGEST = 16 << 20
+#: Bytes of a watch that are read at once; a shorter chunk is not waited for.
+_PIECE = 65_536
 #: The header that says who we are.
 _TOKEN = "Authorization"
 
@@ -41,10 +45,13 @@ class Etcd:
             from etcd3gw.client import Etcd3Client
             from etcd3gw.exceptions import Etcd3Exception
             from requests import RequestException
+
+            from . import bounds
         except ImportError as error:
             sentence = f"etcd:// needs etcd3gw ({error}); install it: pip install 'gaffer[etcd]'"
             raise PluginError(sentence) from None
-        self._errors = (RequestException, Etcd3Exception, ValueError, KeyError)
+        self._errors = (RequestException, Etcd3Exception, TooMuch, ValueError, KeyError, RecursionError, OSError)
+        self._bounds = bounds
         self._members: list[Any] = []
         for host, port in place.members:
             member = Etcd3Client(
@@ -59,6 +66,8 @@ class Etcd:
             # A proxy of the environment is for the web, and has no business between machines.
             member.session.trust_env = False
             member.session.verify = place.cacert or _system_authorities()
+            for scheme in ("http://", "https://"):
+                member.session.mount(scheme, bounds.BoundedAdapter())
             self._members.append(member)
         self._chosen = 0
         self._answered = False
@@ -191,19 +200,22 @@ class Etcd:
         """
         request = {"create_request": _below(prefix) | {"start_revision": revision}}
         response: Any = None
+        meter = Meter(gevent.sleep)
+        meter.begin(self._bounds.MAX_LINE)
+        session = self._bounds.metered_copy(member.session, meter)
         try:
-            response = member.session.post(
-                member.get_url("/watch"), json=request, stream=True, timeout=(PATIENCE, None)
-            )
+            response = session.post(member.get_url("/watch"), json=request, stream=True, timeout=(PATIENCE, None))
             if response.status_code != 200:
                 raise EtcdError(f"etcd at {member.base_url} answered a watch with status {response.status_code}")
-            for line in _lines(response.iter_content(chunk_size=None)):
+            for line in _lines(response.iter_content(_PIECE)):
+                meter.begin(self._bounds.MAX_LINE)
                 yield _changes(json.loads(line), member.base_url)
         except self._errors as error:
             raise explain(member.base_url, error, self._answered) from None
         finally:
             if response is not None:
                 response.close()
+            session.close()
         raise EtcdError(f"etcd at {member.base_url} ended the watch")
 
 
@@ -214,12 +226,17 @@ def _system_authorities() -> str | bool:
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    rest = b""
+    rest = bytearray()
     for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
+        *lines, last = chunk.split(b"\n")
+        for line in lines:
+            rest += line
+            if rest.strip():
+                yield bytes(rest)
+            rest.clear()
+        rest += last
         if len(rest) > _LONGEST:
             raise ValueError("a line of the watch is too long")
-        yield from (line for line in lines if line.strip())
 
 
 def _changes(message: dict[str, Any], url: str) -> list[Entry]:

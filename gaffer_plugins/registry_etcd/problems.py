@@ -26,6 +26,8 @@ class LoginNeeded(EtcdError):
     """The member does not know who asks, or not any more."""
 
 
+#: Characters of what went wrong that are looked at.
+_LOOKED_AT = 10_000
 #: The sentence in an answer of etcd's that is an error.
 _SAID = re.compile(r'"error": ?"(?:etcdserver: )?([^"]{1,200})"')
 #: Parts of sentences of etcd that mean that a login, or another one, would help.
@@ -60,7 +62,7 @@ def explain(url: str, error: BaseException, before: bool = False) -> EtcdError:
     :param url: the member's.
     :param before: it has answered before, so that what is configured is right.
     """
-    detail = str(getattr(error, "detail_text", "") or error)
+    detail = str(getattr(error, "detail_text", "") or error)[:_LOOKED_AT]
     lowered = detail.lower()
     if "requested lease not found" in lowered:
         return LeaseGone("the lease has expired")

@@ -11,6 +11,7 @@ import gevent
 from gevent.event import AsyncResult, Event
 
 from gaffer.errors import Conflict
+from gaffer.lograte import Bounded
 from gaffer.lookupd.backends import Refuse
 from gaffer.lookupd.records import Key, NodeInfo, Record, taken
 
@@ -67,6 +68,7 @@ class Writer:
         self._tasks: dict[Key, None] = {}
         self._busy: set[Key] = set()
         self._bell = Event()
+        self._log = Bounded(log)
         self._greenlets = [gevent.spawn(self._work) for _ in range(WORKERS)]
         self.reason = ""
 
@@ -154,13 +156,15 @@ class Writer:
         except LeaseGone:
             slot.lease, slot.dirty = _NO_LEASE, True
             self._tasks[key] = None
+            if time.monotonic() - slot.kept < PAUSE:
+                pause = PAUSE  # it was granted just now: the next one may be as short
         except EtcdError as error:
             self._tell(str(error))
             self._decide(slot, None)
             self._tasks[key] = None
             pause = PAUSE
         except Exception as error:  # the other nodes are to be written all the same
-            log.error("node %s cannot be written to etcd: %r", key.name, error, exc_info=error)
+            self._log.write(logging.ERROR, "node %s cannot be written to etcd: %r", key.name, error, exc_info=error)
         finally:
             self._busy.discard(key)
             if key in self._tasks:
@@ -169,9 +173,10 @@ class Writer:
 
     def _tell(self, reason: str) -> None:
         if reason and not self.reason:
-            log.error("%s; nodes that are connected here are not known to other lookupds, trying again", reason)
+            sentence = "%s; nodes that are connected here are not known to other lookupds, trying again"
+            self._log.write(logging.ERROR, sentence, reason)
         if self.reason and not reason:
-            log.info("etcd takes what is written again")
+            self._log.write(logging.INFO, "etcd takes what is written again")
         self.reason = reason
 
     def _lose(self, key: Key, slot: Slot, record: Record) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping
 import gevent
 from gevent import monkey, socket
 
+from gaffer.metering import Meter, Metered, TooMuch
+
 from .outcome import Answer, Undelivered
 from .urls import PORTS, Target
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 #: Bytes of an answer's body that are read to keep the connection; nobody looks at them.
 MAX_ANSWER = 65_536
+#: Bytes that an answer may have in all: status lines, headers, chunks, trailers.
+MAX_BYTES = 262_144
+#: Seconds that are spent on the rest of an answer whose status is known.
+REST = 1.0
 
 
 class Connection(http.client.HTTPConnection):
@@ -34,6 +40,7 @@ class Connection(http.client.HTTPConnection):
         super().__init__(target.host, target.port)
         self.default_port = PORTS[target.scheme]  # with this port, the Host header names none
         self.trust = trust
+        self.meter = Meter(gevent.sleep)
         self._tls, self._limit = target.scheme == "https", timeout
 
     def connect(self) -> None:
@@ -49,7 +56,7 @@ class Connection(http.client.HTTPConnection):
             except BaseException:
                 sock.close()
                 raise
-        self.sock = sock
+        self.sock = Metered(sock, self.meter)
 
     def acknowledge(self) -> None:
         """Acknowledge what comes at once.
@@ -106,7 +113,7 @@ class Client:
         try:
             with limit(self.tuning.timeout, f"no answer within {self.tuning.timeout:g} s"):
                 self._send(headers, body, answers)
-        except (Undelivered, OSError, http.client.HTTPException) as error:
+        except (Undelivered, TooMuch, OSError, http.client.HTTPException) as error:
             self.close()
             # What goes wrong behind the status changes nothing: the receiver has the event.
             if not answers:
@@ -133,11 +140,13 @@ class Client:
     def _exchange(self, connection: Connection, headers: Mapping[str, str], body: bytes, answers: list[Answer]) -> None:
         connection.request("POST", self.target.path, body, dict(headers))
         connection.acknowledge()
+        connection.meter.begin(MAX_BYTES)
         response = connection.getresponse()
         get = response.headers.get
         answers.append(Answer(response.status, get("Retry-After", ""), get("Location", "")))
         try:
-            response.read(MAX_ANSWER)
+            with limit(REST, "the answer does not end"):
+                response.read(MAX_ANSWER)
             if not response.isclosed() or response.will_close:
                 self.close()
         finally:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from .config import Tuning
 
 
+#: Characters of a header that are looked at and shown.
+MOST_SHOWN = 500
+
+
 class Undelivered(Exception):
     """There was no answer; the sentence says why."""
 
@@ -50,14 +54,14 @@ def judge(answer: Answer, now: float) -> Verdict:
     if status == 429 or status >= 500:
         return Verdict(f"answered {status}", again=True, asked=seconds_of(answer.retry_after, now))
     if 300 <= status < 400:
-        where = f" to {redact(answer.location)}" if answer.location else ""
+        where = f" to {redact(answer.location[:MOST_SHOWN])}" if answer.location else ""
         return Verdict(f"answered {status}, a redirection{where}; give the final URL")
     return Verdict(f"answered {status}")
 
 
 def seconds_of(retry_after: str, now: float) -> float:
     """Return the seconds that a ``Retry-After`` asks for, 0 if it asks for nothing sensible."""
-    text = retry_after.strip()
+    text = retry_after[:MOST_SHOWN].strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
     from email.utils import parsedate_to_datetime  # late: it takes longer than all of this module

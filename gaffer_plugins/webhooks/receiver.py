@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 import gevent
 from gevent.event import Event
 
+from gaffer.lograte import Bounded
 from gaffer.version import __version__
 
 from .outcome import Undelivered, Verdict, backoff, judge
@@ -119,6 +120,8 @@ class Receiver:
 
     def __init__(self, number: int, target: Target, shared: Shared) -> None:
         self.number, self.target, self.shared = number, target, shared
+        # What a receiver answers, and how often it changes its mind, is its own affair; our log is not.
+        self._log = Bounded(log)
         self.patterns: list[str] = []
         self.sent = self.retries = self.failed = self.lost = 0
         self.last_sent: float | None = None
@@ -148,7 +151,9 @@ class Receiver:
             self.lost += 1
             self.gap += 1
             if _worth_a_line(self.lost):
-                log.error("webhook %s is too slow: %d events dropped", self.target.shown, self.lost)
+                self._log.write(
+                    logging.ERROR, "webhook %s is too slow: %d events dropped", self.target.shown, self.lost
+                )
             return False
         self._queue.append(delivery)
         self._more.set()
@@ -259,7 +264,7 @@ class Receiver:
             except Undelivered as error:
                 return Verdict(str(error), again=True)
             except Exception as error:
-                log.error("webhook %s: unexpected %r", self.target.shown, error, exc_info=error)
+                self._log.write(logging.ERROR, "webhook %s: unexpected %r", self.target.shown, error, exc_info=error)
                 return Verdict(f"unexpected {type(error).__name__}")
         verdict = judge(answer, time.time())
         if not verdict.reason:
@@ -298,7 +303,7 @@ class Receiver:
         self.sent += 1
         self.last_sent = time.time()
         if self._row:
-            log.info("webhook %s takes events again", self.target.shown)
+            self._log.write(logging.INFO, "webhook %s takes events again", self.target.shown)
         self._row = 0
 
     def _failed(self, delivery: Delivery, verdict: Verdict) -> None:
@@ -310,13 +315,14 @@ class Receiver:
             "reason": verdict.reason,
         }
         if self._row == 1:
-            log.warning("webhook %s: %s", self.target.shown, verdict.reason)
+            self._log.write(logging.WARNING, "webhook %s: %s", self.target.shown, verdict.reason)
 
     def _give_up(self, delivery: Delivery, verdict: Verdict) -> None:
         self.failed += 1
         self.gap += 1
         if _worth_a_line(self.failed):
-            log.error(
+            self._log.write(
+                logging.ERROR,
                 "webhook %s: '%s' given up after %d attempts; %d so far",
                 *(self.target.shown, delivery.event, delivery.attempts, self.failed),
             )

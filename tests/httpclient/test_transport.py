@@ -288,6 +288,7 @@ def test_idle_connections_are_bounded(serving):
     for connection in connections:
         transport._connect(connection)
         connection.request("GET", "/ping")
+        transport.begin(connection)
         response = connection.getresponse()
         response.read()
         transport._keep(connection, response, whole=True)

@@ -1,0 +1,112 @@
+"""Servers that gafferd, gaffer_lookupd and the command lines talk to, and that never end their answer."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Callable, Mapping
+
+import pytest
+
+from gaffer_plugins.lookup.config import Config as LookupConfig
+from gaffer_plugins.lookup.config import parse_place
+from gaffer_plugins.lookup.connection import Connection, LinkError
+from gaffer_plugins.webhooks.client import Client
+from gaffer_plugins.webhooks.config import check_tuning
+from gaffer_plugins.webhooks.outcome import Undelivered
+from gaffer_plugins.webhooks.trust import Trust
+from gaffer_plugins.webhooks.urls import parse_url
+from tests.programs.gafferd import Gafferd
+from tests.security import attack, flooding
+from tests.security.flooding import ANSWERS, FRAMES, LINKS, MANNERS, Flood
+from tests.security.under_attack import Figures, gafferd, listening, under_attack
+
+#: What buffers of the system take of an endless answer before anybody reads it, twice.
+BUFFERS = 16 << 20
+
+
+def attacked(make: Callable[[list[int]], Gafferd], floods: Mapping[str, Flood], manner: str) -> Figures:
+    """Return the figures of a program that talks to all these servers at once.
+
+    :param make: returns it, given their ports.
+    """
+    sockets = [listening() for _ in floods]
+    try:
+        program = make([sock.getsockname()[1] for sock in sockets])
+        pairs = list(zip(sockets, floods.values()))
+        return under_attack(program, lambda _port: flooding.serve(pairs, manner), seconds=4.0, early=True)
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def check(figures: Figures) -> None:
+    figures.check()
+    assert figures.memory < 150 << 20, f"{figures.memory >> 20} MiB"
+    assert len(figures.log.splitlines()) < 200, figures.log[-4000:]
+    assert "Traceback" not in figures.log, figures.log[-4000:]
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+@attack(
+    "a server that gafferd talks to",
+    "a webhook receiver's answer without an end: status line, 100 Continue, headers, body, chunks, trailers; fast or "
+    "byte by byte",
+    "the attempt ends at 256 KiB or at its timeout, the delivery is tried again later; a few lines in the log",
+)
+def test_webhook_receivers(tmp_path: Path, manner: str) -> None:
+    def make(ports: list[int]) -> Gafferd:
+        urls = ", ".join(f"http://127.0.0.1:{port}/" for port in ports)
+        return gafferd(tmp_path, sections=f"[webhooks]\n. = {urls}\n[plugin:webhooks]\nbackoff = 0.1\n")
+
+    check(attacked(make, ANSWERS, manner))
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+@attack(
+    "a server that gafferd talks to",
+    "a lookupd's answer without an end: the head of the handshake, pings, fragments, messages, one frame of 8 GiB; "
+    "fast or byte by byte",
+    "the link is cut at 64 KiB without an answer, or after 10 seconds, and tried again later",
+)
+def test_lookupds(tmp_path: Path, manner: str) -> None:
+    def make(ports: list[int]) -> Gafferd:
+        addresses = ", ".join(f"http://127.0.0.1:{port}" for port in ports)
+        return gafferd(tmp_path, f"lookupd_address = {addresses}")
+
+    check(attacked(make, ANSWERS | LINKS, manner))
+
+
+# -- each kind by itself ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+@pytest.mark.parametrize("name", ANSWERS)
+def test_post_of_a_webhook_ends(name: str, manner: str) -> None:
+    with flooding.Server(ANSWERS[name], manner) as server:
+        tuning = check_tuning({"timeout": 1.0})
+        client = Client(parse_url(f"http://127.0.0.1:{server.port}/"), tuning, Trust(None))
+        began = time.monotonic()
+        with contextlib.suppress(Undelivered):  # one whose status is known is delivered
+            client.post({}, b"{}")
+        client.close()
+        assert time.monotonic() - began < 5.0
+        assert server.sent < BUFFERS
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+@pytest.mark.parametrize("name", [*ANSWERS, *FRAMES])
+def test_question_to_a_lookupd_ends(name: str, manner: str) -> None:
+    flood = (ANSWERS | FRAMES)[name]
+    with flooding.Server(flood, manner) as server:
+        began = time.monotonic()
+        with pytest.raises(LinkError):
+            config = LookupConfig([], None, {}, None, None, None, None, None, [])
+            connection = Connection(parse_place(f"http://127.0.0.1:{server.port}"), config, 1.0)
+            try:
+                connection.ask({"type": "PING"})
+            finally:
+                connection.close()
+        assert time.monotonic() - began < 5.0
+        assert server.sent < BUFFERS
