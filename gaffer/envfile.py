@@ -38,10 +38,11 @@ def read_env_file(path: str, *users: int) -> dict[str, str]:
     :raises InvalidConfig: it cannot be read, is no file, too large, not UTF-8 or holds a NUL.
     """
     try:
-        values = _values(_bindings(_read(path, *users)))
+        values = _values(_bindings(_read(path)))
+        check_read(path, *users)
     except _WrongLine as error:
         raise InvalidConfig(f"env_file {path}:{error.line}: {error}") from error
-    except InvalidConfig as error:
+    except (InvalidConfig, SharedFile) as error:
         raise InvalidConfig(f"env_file {path!r}: {error}") from error
     for key, value in values.items():
         if "\0" in key + (value or ""):
@@ -60,7 +61,8 @@ class Variable(NamedTuple):
 def read_env_lines(path: str) -> tuple[dict[str, Variable], list[Problem]]:
     """Return the variables of a dotenv file with their lines, those of wrong lines left out, and all that is wrong.
 
-    Stricter than :func:`read_env_file`: a line that means nothing is a problem, and so is a name without a value.
+    Stricter than :func:`read_env_file`: a line that means nothing is a problem, and so is a name without a value. Who
+    may change the file is not looked at: ``gaffer`` runs what the person who calls it points at.
     """
     try:
         bindings = _bindings(_read(path))
@@ -110,18 +112,15 @@ def _short(text: str) -> str:
     return repr(shown if shown == line else f"{shown}...")
 
 
-def _read(path: str, *users: int) -> str:
+def _read(path: str) -> str:
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):  # reading a pipe would hold up everything
             raise InvalidConfig("not a regular file")
         if found.st_size > MAX_SIZE:
             raise InvalidConfig(f"larger than {MAX_SIZE} bytes")
-        check_read(path, *users)
         with open(path, encoding="utf-8-sig", newline="") as stream:
             return stream.read()
-    except SharedFile as error:
-        raise InvalidConfig(str(error)) from error
     except OSError as error:
         raise InvalidConfig(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

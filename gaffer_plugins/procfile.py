@@ -12,6 +12,7 @@ from gaffer.fields import Bool, Int, Kind, OptionalText, TextList
 from gaffer.jobconfig import JobConfig, JobFields
 from gaffer.procapp import read_application
 from gaffer.settings import Options, Section, Settings
+from gaffer.trusted_files import SharedFile, check_read
 
 KIND = "procfile"
 
@@ -92,10 +93,15 @@ def _read_section(section: Section, fields: JobFields, found: _Found) -> None:
     port = values.pop("port", None)
     folder = os.path.dirname(section.file)
     file, root = (os.path.join(folder, values[key]) if values.get(key) else None for key in ("path", "root"))
+    procfile, root = find_procfile(file, root)
+    envs = [os.path.join(folder, path) for path in values.get("env_file", ())]
     try:
+        for path in (procfile, os.path.join(root, ".env"), *envs):
+            check_read(path)
         application = read_application(
-            *find_procfile(file, root),
-            [os.path.join(folder, path) for path in values.get("env_file", ())],
+            procfile,
+            root,
+            envs,
             name=section.name,
             concurrency=values.get("concurrency", ()),
             port=port or None,
@@ -104,6 +110,9 @@ def _read_section(section: Section, fields: JobFields, found: _Found) -> None:
             # What gafferd itself was started with says nothing about applications.
             environ={},
         )
+    except SharedFile as error:
+        found.problems.append(section.problem(str(error)))
+        return
     except ConfigError as error:
         found.problems.extend(_placed(section, problem) for problem in error.problems)
         return

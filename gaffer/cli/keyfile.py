@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import BadRequest, GafferError
 from ..root_socket import ROOT_SOCKET
-from ..trusted_files import open_file
+from ..trusted_files import open_file, place
 
 #: Where it is, below the home folder.
 PLACE = "~/.gaffer/keys.json"
@@ -72,15 +72,16 @@ class KeyFile:
         folder = os.path.dirname(self.path)
         try:
             os.makedirs(folder, 0o700, exist_ok=True)
-            # Whole or not at all, and private from its first byte on (mkstemp makes it so).
-            descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".keys")
-            try:
-                with os.fdopen(descriptor, "w") as file:
-                    json.dump(found, file, indent=1)
-                os.replace(temporary, self.path)
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            with place(self.path) as at:
+                # Whole or not at all, and private from its first byte on (mkstemp makes it so).
+                descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(at), prefix=".keys")
+                try:
+                    with os.fdopen(descriptor, "w") as file:
+                        json.dump(found, file, indent=1)
+                    os.replace(temporary, at)
+                except BaseException:
+                    os.unlink(temporary)
+                    raise
         except OSError as error:
             raise GafferError(f"{self.path} cannot be written: {error.strerror}") from error
 

@@ -151,6 +151,22 @@ def test_writable_env_file_is_refused(folder: Path) -> None:
     assert done.returncode == 2 and f"chmod go-w {folder}/x.env" in done.stderr
 
 
+@attack(
+    "another account of the machine",
+    "a line added to a Procfile, or to its ``.env``, that is writable by all and named by root's configuration",
+    "``--check`` ends with status 2 and names the chmod",
+)
+@pytest.mark.parametrize("name", ["Procfile", ".env"])
+def test_writable_procfile_is_refused(folder: Path, name: str) -> None:
+    (folder / "g.ini").write_text("[procfile:app]\npath = Procfile\n")
+    (folder / "Procfile").write_text("web: sleep 9\n")
+    (folder / ".env").write_text("A=1\n")
+    assert check(folder, "g.ini").returncode == 0
+    (folder / name).chmod(0o666)
+    done = check(folder, "g.ini")
+    assert done.returncode == 2 and f"chmod go-w {folder / name}" in done.stderr
+
+
 def test_the_user_of_a_job_may_own_its_env_file(theirs: Path) -> None:
     (theirs / "x.env").write_text("A=1\n")
     os.chown(theirs / "x.env", STRANGER, STRANGER)

@@ -1,0 +1,183 @@
+"""Every place of the code that opens, makes, locks or changes a file: each is checked, or says why it need not be."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Iterator
+
+ROOT = Path(__file__).parents[2]
+#: The module that checks and opens; everybody else calls it.
+TRUSTED = "gaffer/trusted_files.py"
+_CALLS = {
+    "chmod", "chown", "fchmod", "fchown", "lchown", "flock", "lockf", "mkdir", "makedirs", "mkstemp", "mkdtemp",
+    "NamedTemporaryFile", "TemporaryDirectory", "read_text", "read_bytes", "write_text", "write_bytes", "touch",
+    "load_cert_chain", "load_verify_locations", "create_default_context", "FileHandler", "WatchedFileHandler",
+    "symlink", "mkfifo", "unlink", "rmtree",
+}  # fmt: skip
+_OF_MODULES = {"os": {"open", "rename", "replace", "remove", "rmdir", "link"}, "sqlite3": {"connect"}, "io": {"open"}}
+
+#: Why a place need not go through it.
+_REASONS: dict[str, tuple[str, ...]] = {
+    "an environment in memory": (
+        "gaffer/_fdexec.py read_environment open",
+        "gaffer/spawn.py _unnamed_file open",
+    ),
+    "by a name from place(), or in a folder that is open": (
+        "gaffer/addresses.py UnixListener.close unlink",
+        "gaffer/addresses.py _bind_at os.open",
+        "gaffer/addresses.py _make_way unlink",
+        "gaffer/cli/keyfile.py KeyFile.put mkstemp",
+        "gaffer/cli/keyfile.py KeyFile.put os.replace",
+        "gaffer/cli/keyfile.py KeyFile.put unlink",
+        "gaffer/daemon/leftovers.py Leftovers._write unlink",
+        "gaffer/daemon/leftovers.py Leftovers.forget unlink",
+        "gaffer/pidfile.py Pidfile.rename os.rename",
+        "gaffer/pidfile.py Pidfile.unlink unlink",
+        "gaffer/pluginfolders.py _gather os.rename",
+        "gaffer/pluginfolders.py _gather os.rmdir",
+        "gaffer/pluginfolders.py _open_staging mkdir",
+        "gaffer/pluginfolders.py _open_staging os.open",
+        "gaffer/pluginfolders.py _rename os.rename",
+        "gaffer_plugins/logfiles/rotation.py _gzip os.open",
+        "gaffer_plugins/logfiles/rotation.py _gzip unlink",
+        "gaffer_plugins/logfiles/rotation.py _replace os.rename",
+        "gaffer_plugins/logfiles/rotation.py _replace unlink",
+        "gaffer_plugins/logfiles/rotation.py _source os.open",
+        "gaffer_plugins/logfiles/rotation.py compress unlink",
+        "gaffer_plugins/logfiles/rotation.py shift os.rename",
+        "gaffer_plugins/logfiles/rotation.py shift unlink",
+        "gaffer_plugins/logfiles/rotation.py trim unlink",
+    ),
+    "an open descriptor": (
+        "gaffer/addresses.py _bind_at chmod",
+        "gaffer/addresses.py _bind_at chown",
+        "gaffer/addresses.py _bind_at fchmod",
+        "gaffer/cli/export.py write_file fchmod",
+        "gaffer/pidfile.py Pidfile.create fchmod",
+        "gaffer/pluginfolders.py _open_staging fchmod",
+        "gaffer/pluginfolders.py _open_staging fchown",
+        "gaffer_plugins/audit/writer.py Writer.open fchmod",
+        "gaffer_plugins/auth/store.py make_private fchmod",
+    ),
+    "the null device": (
+        "gaffer/background/detach.py Starter.ready os.open",
+        "gaffer/background/limits.py hold_standard_streams os.open",
+        "gaffer/cli/program.py _drop_output os.open",
+        "gaffer/cli/program.py run open",
+        "gaffer/util.py daemonize os.open",
+    ),
+    "standard output, no file": (
+        "gaffer/cli/apptalk.py recv write_bytes",
+        "gaffer/cli/attaching.py Attached._take write_bytes",
+        "gaffer/cli/logs.py _show_raw write_bytes",
+    ),
+    "a command that a person runs, on the file that they name": (
+        "gaffer/cli/completing.py types read_text",
+        "gaffer/cli/export.py write_file makedirs",
+        "gaffer/cli/export.py write_file mkstemp",
+        "gaffer/cli/export.py write_file open",
+        "gaffer/cli/export.py write_file os.replace",
+        "gaffer/cli/export.py write_file unlink",
+        "gaffer/cli/jobs.py _read open",
+        "gaffer/httpclient/transport.py Transport._context create_default_context",
+        "gaffer/httpclient/transport.py Transport._context load_cert_chain",
+        "gaffer/procapp.py _read_types read_text",
+        "gaffer/procfile.py Procfile.parse read_text",
+        "gaffer/procfile.py read_text open",
+    ),
+    "~/.gaffer, of who runs the command": ("gaffer/cli/keyfile.py KeyFile.put makedirs",),
+    "the kernel's own file": (
+        "gaffer/daemon/leftovers.py _is_orphan open",
+        "gaffer/sweep.py _between_programs open",
+        "gaffer/sweep.py _environment os.open",
+        "gaffer/sweep.py _group open",
+        "gaffer/sweep.py children open",
+        "gaffer_plugins/stats/proc.py _read os.open",
+    ),
+    "the method of a pidfile": (
+        "gaffer/daemon/service.py Service.run unlink",
+        "gaffer/lookupd/service.py Service.run unlink",
+    ),
+    "check_read() in the same function, or in the one that calls it": (
+        "gaffer/envfile.py _read open",
+        "gaffer/inifile.py _text open",
+        "gaffer/settings.py _unreadable open",
+        "gaffer/web/tls.py tls_context load_cert_chain",
+        "gaffer/web/tls.py tls_context load_verify_locations",
+        "gaffer_plugins/auth/store.py make_private makedirs",
+        "gaffer_plugins/registry_etcd/places.py check_files load_cert_chain",
+        "gaffer_plugins/registry_etcd/places.py check_files load_verify_locations",
+        "gaffer_plugins/webhooks/config.py _read open",
+    ),
+    "checked with the configuration, before anything connects": (
+        "gaffer_plugins/lookup/connection.py _connect create_default_context",
+        "gaffer_plugins/lookup/connection.py _connect load_cert_chain",
+        "gaffer_plugins/registry_etcd/places.py read_password open",
+        "gaffer_plugins/webhooks/trust.py _tls_context load_verify_locations",
+    ),
+    "make_private() has checked its folder": ("gaffer_plugins/auth/store.py Store.__init__ sqlite3.connect",),
+    "a pipe of our own": (
+        "gaffer/foreground/_guard.py read_all open",
+        "gaffer/foreground/guard.py Guard.__init__ open",
+    ),
+    "a file with a new name": ("gaffer/pidfile.py Pidfile.create mkstemp",),
+    "the folder below /run, where only root writes": (
+        "gaffer/root_socket.py make_folder chmod",
+        "gaffer/root_socket.py make_folder mkdir",
+    ),
+    "a function of that name, which opens no file": (
+        "gaffer/web/knock.py _knocked open",
+        "gaffer/web/knock.py answer open",
+    ),
+    "a file of gaffer's own package": ("gaffer/web/sockjs/pages.py _library read_bytes",),
+    "no link is followed, and static files only are in it": (
+        "gaffer/pluginfolders.py move_site os.open",
+        "gaffer_plugins/sites.py _open_root os.open",
+        "gaffer_plugins/sites.py open_inside os.open",
+    ),
+    "the last byte is read, to see whether it ends a line": ("gaffer_plugins/logfiles/file.py ends_a_line os.open",),
+}
+REASONS = {place: reason for reason, places in _REASONS.items() for place in places}
+
+
+def _name(call: ast.Call) -> str:
+    """Return the function's name if it is one of those that touch files."""
+    function = call.func
+    if isinstance(function, ast.Name):
+        return function.id if function.id == "open" or function.id in _CALLS else ""
+    if not isinstance(function, ast.Attribute):
+        return ""
+    module = function.value.id if isinstance(function.value, ast.Name) else ""
+    if function.attr in _OF_MODULES.get(module, ()):
+        return f"{module}.{function.attr}"
+    return function.attr if function.attr in _CALLS else ""
+
+
+def _places(tree: ast.AST, inside: str = "") -> Iterator[tuple[str, str]]:
+    """Yield function and call of every place."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Call) and _name(node):
+            yield inside or "<module>", _name(node)
+        own = node.name if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else ""
+        yield from _places(node, f"{inside}.{own}".strip(".") if own else inside)
+
+
+def found() -> set[str]:
+    """Return ``FILE FUNCTION CALL`` of every place."""
+    places = set()
+    for folder in ("gaffer", "gaffer_plugins"):
+        for path in (ROOT / folder).rglob("*.py"):
+            file = str(path.relative_to(ROOT))
+            if file != TRUSTED:
+                places |= {f"{file} {function} {call}" for function, call in _places(ast.parse(path.read_text()))}
+    return places
+
+
+def test_every_place_that_touches_files_is_known() -> None:
+    new = sorted(found() - REASONS.keys())
+    assert not new, f"open it through gaffer.trusted_files, or add it to REASONS with the reason: {new}"
+
+
+def test_no_reason_outlives_its_place() -> None:
+    assert not REASONS.keys() - found()
