@@ -123,7 +123,7 @@ class Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Wait for something, then for our turn to work on it."""
-        size: int = self._sock.recv_into(buffer)
+        """Wait for our turn, then for something; not afterwards, where an interruption would lose what has come."""
         self._turn.give_way()
+        size: int = self._sock.recv_into(buffer)
         return size

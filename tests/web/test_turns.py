@@ -1,0 +1,75 @@
+"""Slices of time: they belong to the loop, and are shared by all who give way."""
+
+from __future__ import annotations
+
+import time
+
+import gevent
+from gevent import socket as green
+
+from gaffer.web.turns import SLICE, Reader, Turn
+from tests.webtools import in_thread
+
+
+def _work(done: list[int], number: int) -> None:
+    turn = Turn()
+    while True:
+        turn.give_way()
+        done[number] += 1
+        end = time.monotonic() + 0.0002
+        while time.monotonic() < end:
+            pass
+
+
+def test_busy_greenlets_leave_time_to_timers_and_share_the_rest() -> None:
+    done = [0] * 50
+    workers = [gevent.spawn(_work, done, number) for number in range(50)]
+    rounds = 0
+    try:
+        with gevent.Timeout(20):
+            while min(done) < 10:
+                gevent.sleep(1e-6)
+                rounds += 1
+    finally:
+        gevent.killall(workers)
+    # Each round has room for a slice and what went on when it was over; without accounts it would be fifty of them.
+    assert rounds > sum(done) * 0.0002 / SLICE / 10
+    assert max(done) < 20 * min(done)
+
+
+def test_one_that_is_killed_while_it_waits_holds_up_nobody() -> None:
+    done = [0] * 4
+    workers = [gevent.spawn(_work, done, number) for number in range(4)]
+    gevent.sleep(0.01)
+    workers[1].kill()
+    before = list(done)
+    with gevent.Timeout(20):
+        while any(done[number] < before[number] + 3 for number in (0, 2, 3)):
+            gevent.sleep(0.001)
+    gevent.killall(workers)
+    assert done[1] == before[1]
+
+
+def test_what_was_received_is_not_lost_by_who_is_interrupted() -> None:
+    ours, theirs = green.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"abc")
+        try:
+            Reader(ours, _Interrupted()).readinto(bytearray(10))
+        except gevent.Timeout:
+            pass
+        assert ours.recv(10) == b"abc"
+
+
+class _Interrupted(Turn):
+    def give_way(self) -> None:
+        raise gevent.Timeout
+
+
+def test_each_thread_has_a_loop_and_rounds_of_its_own() -> None:
+    assert in_thread(lambda: Turn()._rounds) is not Turn()._rounds
+
+
+def test_they_keep_no_loop_from_ending() -> None:
+    Turn().give_way()
+    assert gevent.get_hub().join(timeout=5)
