@@ -9,7 +9,7 @@ in what counts, and of nothing else.
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+from typing import Any, Iterable, Iterator
 
 from ..errors import NotFound, TooLarge
 from ..hub import Hub
@@ -180,16 +180,18 @@ class Registry:
             {"name": name, "pids": sorted(record.jobs[name]), "node_info": record.info.shown()} for record in records
         ]
 
-    def state(self) -> list[dict[str, Any]]:
-        """Return the events that tell somebody who knows nothing what is there."""
-        told = []
+    def state(self) -> Iterator[dict[str, Any]]:
+        """Yield the events that tell somebody who knows nothing what is there.
+
+        Others may change it between two of them: each node is told as it is when its turn comes.
+        """
         for key in sorted(self.nodes):
-            record = self.nodes[key]
-            told.append({"event": "add_node", **message(record.info)})
-            for name, pids in sorted(record.jobs.items()):
-                told.append({"event": "add_job", **message(record.info, name)})
-                told += [{"event": "add_process", **message(record.info, name, pid)} for pid in sorted(pids)]
-        return told
+            record = self.nodes.get(key)
+            if record is not None:
+                yield {"event": "add_node", **message(record.info)}
+                for name, pids in sorted((name, sorted(pids)) for name, pids in record.jobs.items()):
+                    yield {"event": "add_job", **message(record.info, name)}
+                    yield from ({"event": "add_process", **message(record.info, name, pid)} for pid in pids)
 
 
 def message(info: NodeInfo, name: str | None = None, pid: int | None = None) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from typing import Any, Callable, Mapping
+from itertools import islice
+from typing import Any, Callable, Iterator, Mapping
 
 import gevent
 
@@ -21,6 +22,10 @@ from .registry import Registry
 from .sessions import Session, Sessions
 
 log = logging.getLogger("gaffer_lookupd")
+
+
+#: Messages about what is there already that a watcher is sent at once; others have their turn between.
+SOME = 500
 
 
 class _Silent(BaseException):
@@ -80,7 +85,7 @@ class Watch:
         self._registry = registry
         self._identity: Identity | None = None
         self._follower: Follower = registry.hub.follow(".")
-        self._first = [*registry.state(), {"event": "ready"}] if state else []
+        self._first: Iterator[dict[str, Any]] | None = self._state() if state else None
 
     @property
     def wake(self) -> Callable[[], None] | None:
@@ -90,14 +95,20 @@ class Watch:
     def wake(self, wake: Callable[[], None] | None) -> None:
         self._follower.wake = wake
 
+    def _state(self) -> Iterator[dict[str, Any]]:
+        yield from self._registry.state()
+        yield {"event": "ready"}
+
     def take(self) -> list[str]:
-        """Return messages, each of them JSON."""
-        messages: list[dict[str, Any]] = self._first
-        self._first = []
+        """Return messages, each of them JSON; what is there already comes in pieces, and changes after it."""
+        if self._first is not None:
+            some = [encode_json(message).decode() for message in islice(self._first, SOME)]
+            if len(some) < SOME:
+                self._first = None
+            if some:
+                return some
         lost, events = self._follower.take()
-        if lost:
-            messages = [*messages, {"event": "gap", "lost": lost}]
-        texts = [encode_json(message).decode() for message in messages]
+        texts = [encode_json({"event": "gap", "lost": lost}).decode()] if lost else []
         for event in events:
             if event.encoded is None:
                 event.encoded = encode_json(event.message)
@@ -110,8 +121,9 @@ class Watch:
             said = json.loads(text)
         except (ValueError, RecursionError):
             return
-        if isinstance(said, dict) and said.get("event") == "STATE":
-            self._first = [*self._registry.state(), {"event": "ready"}]
+        # One that is on its way already answers whoever asks again.
+        if isinstance(said, dict) and said.get("event") == "STATE" and self._first is None:
+            self._first = self._state()
             if self.wake is not None:
                 self.wake()
 

@@ -128,10 +128,10 @@ def test_nonsense_is_answered(desk, text):
 def test_what_cannot_be_is_refused_and_changes_nothing(desk, said, errno, words):
     node = desk.connect().identify()
     node.say("REGISTER_JOB", job_name="web", pids=[1])
-    before, kept = desk.registry.state(), len(desk.backend.calls)
+    before, kept = list(desk.registry.state()), len(desk.backend.calls)
     got, reason = node.refused(**said)
     assert got == errno and words in reason
-    assert desk.registry.state() == before and len(desk.backend.calls) == kept
+    assert list(desk.registry.state()) == before and len(desk.backend.calls) == kept
 
 
 @pytest.mark.parametrize("type", ["PING", "REGISTER_JOB", "UNREGISTER_JOB", "REGISTER_PROCESS", "UNREGISTER_PROCESS"])
