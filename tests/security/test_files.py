@@ -319,3 +319,27 @@ def test_foreign_link_on_the_way_is_not_followed(folder: Path, theirs: Path, opt
     done = run(folder, *more, "-c", "g.ini")
     assert done.returncode in (1, 2) and str(theirs) in done.stderr, done.stderr
     assert os.listdir(victim) == []
+
+
+def test_an_ordinary_account_may_share_with_its_group(folder: Path, theirs: Path) -> None:
+    """A checkout with mode 0775 works; what everybody may write is refused for others than root, too."""
+    ini = theirs / "g.ini"
+    ini.touch()
+    theirs.chmod(0o775)
+    ini.chmod(0o664)
+    as_stranger(lambda: check_read(str(ini)))
+    ini.chmod(0o666)
+
+    def refuses() -> None:
+        with pytest.raises(SharedFile, match="run programs as you through gafferd"):
+            check_read(str(ini))
+
+    as_stranger(refuses)
+    ini.chmod(0o664)
+    theirs.chmod(0o777)
+
+    def refuses_folder() -> None:
+        with pytest.raises(SharedFile, match=f"{theirs} can be written"):
+            check_read(str(ini))
+
+    as_stranger(refuses_folder)
