@@ -19,8 +19,8 @@ from gaffer_plugins.webhooks.trust import Trust
 from gaffer_plugins.webhooks.urls import parse_url
 from tests.programs.gafferd import Gafferd
 from tests.security import attack, flooding
-from tests.security.flooding import ANSWERS, FRAMES, LINKS, MANNERS, Flood
-from tests.security.under_attack import Figures, gafferd, listening, under_attack
+from tests.security.flooding import ANSWERS, ENDLESS, FRAMES, LINKS, MANNERS, WATCHES, Flood
+from tests.security.under_attack import Figures, gafferd, listening, lookupd, under_attack
 
 #: What buffers of the system take of an endless answer before anybody reads it, twice.
 BUFFERS = 16 << 20
@@ -76,6 +76,23 @@ def test_lookupds(tmp_path: Path, manner: str) -> None:
         return gafferd(tmp_path, f"lookupd_address = {addresses}")
 
     check(attacked(make, ANSWERS | LINKS, manner))
+
+
+@pytest.mark.parametrize("name", ["trailers", "headers", "watch: changes"])
+@attack(
+    "a server that gafferd talks to",
+    "an etcd's answer to gaffer_lookupd without an end, or lines and changes of a watch; as fast as it is taken",
+    "the member counts as failed at 64 MiB (a line of a watch: 32 MiB) or when it takes too long, the next is asked",
+)
+def test_etcd(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("etcd3gw")
+    flood = WATCHES[name[7:]] if name.startswith("watch: ") else ANSWERS[name]
+    figures = attacked(
+        lambda ports: lookupd(tmp_path, f"--registry etcd://127.0.0.1:{ports[0]}"), {name: flood}, ENDLESS
+    )
+    figures.check()
+    assert figures.memory < 400 << 20, f"{figures.memory >> 20} MiB"
+    assert len(figures.log.splitlines()) < 200, figures.log[-4000:]
 
 
 # -- each kind by itself ------------------------------------------------------------------------
