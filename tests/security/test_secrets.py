@@ -116,7 +116,7 @@ def doubling(lines: int) -> str:
 @attack(
     "a holder of a key",
     "an ``env_file`` whose lines double themselves by ``${VARIABLE}``, up to gigabytes",
-    "the start fails: the message names the file, the line and the limit, 1 MiB of values; nothing of that size is made",
+    "the start fails, naming the file, the line and the limit of 1 MiB of values; nothing of that size is made",
 )
 def test_env_file_that_doubles_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "big.env").write_text(doubling(40))
