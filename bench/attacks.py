@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Callable, Iterator
 
-from tests.programs.gafferd import Gafferd
-from tests.security.floods import FLOODS, SINK, endless, endless_for_lookupd, many
-from tests.security.under_attack import Attack, Figures, gafferd, lookupd, under_attack
+from tests.kit.floods import FLOODS, SINK, endless, endless_for_lookupd, many
+from tests.kit.gafferd import Gafferd
+from tests.kit.under_attack import Attack, Figures, gafferd, lookupd, under_attack
 
 #: What must hold, in milliseconds and, for TERM, in seconds.
 PING, RESTART, TERM = 100.0, 50.0, 5.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import gaffer
-from gaffer.identity import LOCAL, Credentials, Resource
+from gaffer.commands.identity import LOCAL, Credentials, Resource
 from gaffer_plugins.auth import AuthPlugin
 
 TIMES = 2001

@@ -24,8 +24,8 @@ sys.path.insert(0, str(HERE.parent / "docs" / "_ext"))
 
 import gaffer_tables as tables  # noqa: E402
 
-from gaffer.cli.gaffer import make_program as make_gaffer  # noqa: E402
-from gaffer.cli.gafferctl import make_program as make_gafferctl  # noqa: E402
+from gaffer.cli.app.gaffer import make_program as make_gaffer  # noqa: E402
+from gaffer.cli.ctl.gafferctl import make_program as make_gafferctl  # noqa: E402
 from gaffer.daemon.commandline import make_parser as make_gafferd  # noqa: E402
 from gaffer.lookupd.options import make_options as lookupd_options  # noqa: E402
 from gaffer.lookupd.program import make_parser as make_lookupd  # noqa: E402

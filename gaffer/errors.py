@@ -2,7 +2,7 @@
 
 An error is one sentence for the person who has to act on it: what went wrong,
 where, and what to do. ``code`` and ``status`` are what HTTP answers
-(CONTRACT §4); the sentence travels unchanged to gafferctl and to logs.
+(docs/http-api.rst); the sentence travels unchanged to gafferctl and to logs.
 """
 
 from __future__ import annotations

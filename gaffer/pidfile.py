@@ -14,7 +14,7 @@ import stat
 import tempfile
 
 from .errors import Conflict, GafferError
-from .trusted_files import LockHeld, close_lock, is_at, lock_path, open_file, open_lock, place
+from .security.trusted_files import LockHeld, close_lock, is_at, lock_path, open_file, open_lock, place
 
 _NUMBER = re.compile(rb"\s*(\d{0,10})\s*\Z")
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Callable
 import gevent
 
 from .errors import Conflict
-from .signals import Signals
+from .service.signals import Signals
 
 if TYPE_CHECKING:
-    from .manager import Manager
+    from .manager.manager import Manager
 
 __all__ = ["BaseSigHandler", "SigHandler"]
 

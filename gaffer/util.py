@@ -7,9 +7,9 @@ import socket
 import string
 from typing import Any, Callable, Mapping
 
-from .addresses import bind_sockets, is_ipv6, parse_address
-from .fields import Account, parse_signal
-from .names import parse_job_name
+from .config.addresses import bind_sockets, is_ipv6, parse_address
+from .config.fields import Account, parse_signal
+from .config.names import parse_job_name
 
 __all__ = [
     "bind_sockets",

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from gaffer import hookimpl
-from gaffer.errors import BadRequest, ConfigError, InvalidConfig, Problem, nearest
-from gaffer.fields import Environment, Words
-from gaffer.jobconfig import JobConfig, JobFields
-from gaffer.loading import check_variables
-from gaffer.names import JobName, parse_job_name
-from gaffer.settings import Section, Settings, Value
+from gaffer import JobConfig, hookimpl
+from gaffer.api import (
+    BadRequest,
+    ConfigError,
+    Environment,
+    InvalidConfig,
+    JobFields,
+    JobName,
+    Problem,
+    Section,
+    Settings,
+    Value,
+    Words,
+    check_variables,
+    nearest,
+    parse_job_name,
+)
 
 
 @hookimpl

@@ -5,14 +5,25 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from gaffer import hookimpl
-from gaffer.appname import find_procfile
-from gaffer.errors import ConfigError, Problem, nearest
-from gaffer.fields import Bool, Int, Kind, OptionalText, TextList
-from gaffer.jobconfig import JobConfig, JobFields
-from gaffer.procapp import read_application
-from gaffer.settings import Options, Section, Settings
-from gaffer.trusted_files import SharedFile, check_read
+from gaffer import JobConfig, hookimpl
+from gaffer.api import (
+    Bool,
+    ConfigError,
+    Int,
+    JobFields,
+    Kind,
+    OptionalText,
+    Options,
+    Problem,
+    Section,
+    Settings,
+    SharedFile,
+    TextList,
+    check_read,
+    find_procfile,
+    nearest,
+    read_application,
+)
 
 KIND = "procfile"
 

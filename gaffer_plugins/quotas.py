@@ -9,14 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Iterable
 
 from gaffer import Plugin, Veto, hookimpl
-from gaffer.fields import Int
-from gaffer.names import parse_job_name
+from gaffer.api import Int, parse_job_name
 
 if TYPE_CHECKING:
-    from gaffer.job import Job
-    from gaffer.jobconfig import JobConfig
-    from gaffer.manager import Manager
-    from gaffer.options import Options
+    from gaffer import JobConfig, Manager
+    from gaffer.api import Job, Options
 
 __all__ = ["QuotasPlugin"]
 

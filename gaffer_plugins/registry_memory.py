@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaffer import Plugin, hookimpl
-from gaffer.version import __version__
+from gaffer import Plugin, __version__, hookimpl
 
 if TYPE_CHECKING:
-    from gaffer.lookupd.backends import Backend
+    from gaffer.api.lookup import Backend
 
 __all__ = ["MemoryRegistry"]
 
@@ -25,6 +24,6 @@ class MemoryRegistry(Plugin):
         """Return the registry that keeps nothing."""
         if url.rstrip("/:") != "memory":
             return None
-        from gaffer.lookupd.backends import Backend
+        from gaffer.api.lookup import Backend
 
         return Backend()

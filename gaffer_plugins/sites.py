@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator
 from urllib.parse import quote
 
 from gaffer import Plugin, Site, hookimpl
-from gaffer.errors import Forbidden, NotFound, nearest
-from gaffer.web.routes import Route
+from gaffer.api import Forbidden, NotFound, nearest
+from gaffer.api.web import Route
 
 if TYPE_CHECKING:
-    from gaffer.identity import Identity
-    from gaffer.manager import Manager
+    from gaffer import Identity, Manager
 
 __all__ = ["SitesPlugin"]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaffer.trusted_files import Walk, place
+from gaffer.security.trusted_files import Walk, place
 from gaffer_plugins.logfiles.file import File, Policy, open_log
 
 OTHER = 12345

@@ -11,9 +11,9 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, NamedTuple
 
-from gaffer import initext
+from gaffer.config.ini_writer import can_name_variable, ini_command, ini_section, ini_value
+from gaffer.config.names import clean_name
 from gaffer.errors import GafferError
-from gaffer.names import clean_name
 
 _HEADER = re.compile(r"\[(.+)\]")
 _KEY = re.compile(r"([^\s=:;#\[][^=:]*?)\s*[=:]")
@@ -183,16 +183,16 @@ class Job:
         """Return its sections as text. Variables whose names an ini file cannot hold are set by ``env``."""
         name = ":".join(clean_name(part) for part in (self.session, self.name) if part)
         texts = dict(self.settings)
-        awkward = [shlex.quote(f"{key}={text}") for key, text in self.env.items() if not initext.can_name_variable(key)]
+        awkward = [shlex.quote(f"{key}={text}") for key, text in self.env.items() if not can_name_variable(key)]
         if awkward and texts.get("shell") == "true":
             del texts["shell"]
             texts["cmd"] = f"/bin/sh -c {shlex.quote(texts['cmd'])}"
         if awkward:
             texts["cmd"] = " ".join(["/usr/bin/env", *awkward, texts["cmd"]])
-        env = {key: initext.value(key, text) for key, text in self.env.items() if initext.can_name_variable(key)}
+        env = {key: ini_value(key, text) for key, text in self.env.items() if can_name_variable(key)}
         commands = {"cmd", "args"}
-        shown = {key: (initext.command if key in commands else initext.value)(key, text) for key, text in texts.items()}
-        return [initext.section(f"process:{name}", shown), *([initext.section(f"env:{name}", env)] if env else [])]
+        shown = {key: (ini_command if key in commands else ini_value)(key, text) for key, text in texts.items()}
+        return [ini_section(f"process:{name}", shown), *([ini_section(f"env:{name}", env)] if env else [])]
 
 
 def write(own: dict[str, str], jobs: list[Job]) -> str:
@@ -200,7 +200,7 @@ def write(own: dict[str, str], jobs: list[Job]) -> str:
 
     :param own: the options of ``[gaffer]``.
     """
-    parts = [initext.section("gaffer", {key: initext.value(key, text) for key, text in own.items()})] if own else []
+    parts = [ini_section("gaffer", {key: ini_value(key, text) for key, text in own.items()})] if own else []
     return "\n".join([*parts, *(part for job in jobs for part in job.sections())])
 
 

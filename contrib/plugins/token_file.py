@@ -23,7 +23,7 @@ import hmac
 import os
 
 import gaffer
-from gaffer.errors import GafferError, Problem
+from gaffer.api import GafferError, Problem
 
 
 class TokenFile(gaffer.Plugin):

@@ -22,7 +22,7 @@ A browser is its account, too: over TCP, requests without a key must call gaffer
 import pwd
 
 import gaffer
-from gaffer.errors import Problem
+from gaffer.api import Problem
 
 
 class UnixPeers(gaffer.Plugin):

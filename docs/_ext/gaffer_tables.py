@@ -15,22 +15,24 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 import gaffer
-from gaffer import hookspecs, topics
+from gaffer import hookspecs
+from gaffer.config.fields import Field
+from gaffer.config.jobconfig import JobFields
+from gaffer.config.options import ENDPOINT_FIELDS, Option, Options
 from gaffer.daemon.commandline import make_parser
-from gaffer.fields import Field
-from gaffer.jobconfig import JobFields
+from gaffer.events import patterns
 from gaffer.lookupd.options import make_options as lookupd_options
 from gaffer.lookupd.program import make_parser as lookupd_parser
-from gaffer.options import ENDPOINT_FIELDS, Option, Options
-from gaffer.web.channel import COMMANDS
-from gaffer.web.routes import UNDECLARED, Route, check_routes
+from gaffer.web.live.channel_session import COMMANDS
+from gaffer.web.requests.routes import UNDECLARED, Route, check_routes
 
 #: Columns of the help texts of command lines.
 WIDTH = 92
 #: The tests whose ``@attack`` says what the security page shows.
 ATTACKS = Path(__file__).parents[2] / "tests" / "security"
-#: Where a page explains what docstrings call a section of the contract.
-PAGES = {"2": "configuration", "3": "configuration", "4": "http-api", "6": "channel", "7": "events", "8": "security"}
+
+#: Where the commands of a command line are listed.
+CLI_MODULES = {"gaffer": "gaffer.cli.app.gaffer", "gafferctl": "gaffer.cli.ctl.gafferctl"}
 
 KINDS = {
     "SETUP": "called when the plugin is registered",
@@ -42,10 +44,8 @@ KINDS = {
 
 
 def linked(text: str) -> str:
-    """Return *text* in the words of our pages: with links to them in place of sections of the contract."""
-    text = text.replace("the seeds'", "gaffer 0.5's").replace("the seeds", "gaffer 0.5")
-    text = re.sub(r"CONTRACT §(\d+)", lambda found: f":doc:`{PAGES.get(found[1], 'overview')}`", text)
-    return re.sub(r"DESIGN §[\d.]+", ":doc:`design`", text)
+    """Return *text* with links to our pages in place of their paths."""
+    return re.sub(r"docs/([a-z-]+)\.rst", r":doc:`\1`", text)
 
 
 def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]], widths: str = "auto", name: str = "") -> str:
@@ -269,7 +269,7 @@ def event_table() -> str:
     """Return the table of events."""
     rows = [
         (code(event.name), sentence(event.meaning) + ".", ", ".join(map(code, event.fields)) or "—")
-        for event in topics.EVENTS
+        for event in patterns.EVENTS
     ]
     return table(("event", "meaning", "more in its message"), rows, "18 42 40", "events")
 
@@ -391,7 +391,7 @@ def command_help(context: Any, name: str) -> str:
 def _client(program: str) -> Any:
     import click
 
-    module = import_module(f"gaffer.cli.{program}")
+    module = import_module(CLI_MODULES[program])
     return click.Context(module.make_program(), info_name=program, **_SIZE)
 
 

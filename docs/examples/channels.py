@@ -2,7 +2,7 @@
 
 import sys
 
-from gaffer.errors import NotFound
+from gaffer.api import NotFound
 from gaffer.httpclient import Server
 
 

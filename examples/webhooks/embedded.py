@@ -6,7 +6,7 @@ WEBHOOK_SECRET=... python embedded.py http://127.0.0.1:8080/
 import os
 import sys
 
-from gaffer.manager import Manager
+from gaffer import Manager
 from gaffer.webhooks import WebHooks
 
 url = sys.argv[1]

@@ -18,7 +18,7 @@ def main() -> NoReturn:
     interrupt = _end_by_interrupts()
     if sys.argv[1:] == ["start"] and not any(name.startswith("GAFFER_") for name in os.environ):
         _start()
-    from .gaffer import main as parse_and_run
+    from .app.gaffer import main as parse_and_run
 
     signal.signal(signal.SIGINT, interrupt)
     parse_and_run()
@@ -27,7 +27,7 @@ def main() -> NoReturn:
 def gafferctl() -> NoReturn:
     """Run gafferctl and end the process."""
     interrupt = _end_by_interrupts()
-    from .gafferctl import main as parse_and_run
+    from .ctl.gafferctl import main as parse_and_run
 
     signal.signal(signal.SIGINT, interrupt)
     parse_and_run()
@@ -48,7 +48,7 @@ def _start() -> None:
     """Run the Procfile of this folder and end the process; return if it cannot be, for a sentence that says why."""
     from ..errors import GafferError
     from ..foreground.ports import first_taken
-    from ..procapp import read_application
+    from ..procfile.application import read_application
 
     try:
         application = read_application()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from ..config.settings import Section, Settings
 from ..errors import PluginError, Problem, described
-from ..manager import Manager
-from ..settings import Section, Settings
+from ..manager.manager import Manager
 
 log = logging.getLogger("gafferd")
 

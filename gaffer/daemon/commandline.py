@@ -10,8 +10,8 @@ import argparse
 import os
 from typing import Any, NamedTuple, Sequence
 
-from ..fields import Bool
-from ..options import Option, Options
+from ..config.fields import Bool
+from ..config.options import Option, Options
 from ..version import __version__
 
 

@@ -7,13 +7,13 @@ from typing import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run gafferd and return its exit status (CONTRACT §1).
+    """Run gafferd and return its exit status (docs/command-line.rst).
 
     :param argv: the command line without the program's name; by default this process'.
     """
     try:
-        from ..background.ending import keep_status
-        from ..background.patching import patch
+        from ..service.exit_signals import keep_status
+        from ..service.monkey_patch import patch
 
         keep_status()
         patch()

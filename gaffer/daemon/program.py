@@ -11,15 +11,15 @@ from __future__ import annotations
 import os
 from typing import Any, Sequence
 
-from ..background.detach import Starter, detach
-from ..background.limits import hold_standard_streams
-from ..background.logs import Log
-from ..background.outcome import DONE, status_of
+from ..config.options import Options
+from ..config.settings import Settings, find_config, read_settings, read_shared_flag
 from ..errors import ConfigError, GafferError, PluginError, Problem
-from ..hooks import Hooks
-from ..options import Options
-from ..plugins import PluginSet
-from ..settings import Settings, find_config, read_settings, read_shared_flag
+from ..plugins.calling import Hooks
+from ..plugins.registry import PluginSet
+from ..service.daemonize import Starter, detach
+from ..service.exit_codes import DONE, status_of
+from ..service.logging import Log
+from ..service.rlimits import hold_standard_streams
 from . import commandline
 
 

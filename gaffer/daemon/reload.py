@@ -7,9 +7,9 @@ from typing import Any, Callable
 
 from gevent.lock import BoundedSemaphore
 
+from ..config.settings import Settings
 from ..errors import ConfigError, GafferError, Unavailable
-from ..manager import Manager
-from ..settings import Settings
+from ..manager.manager import Manager
 from .checks import find_problems
 
 log = logging.getLogger("gafferd")

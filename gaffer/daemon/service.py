@@ -10,21 +10,21 @@ from typing import Any, Callable
 import gevent
 from gevent.event import Event
 
-from .. import posixspawn
-from ..background.detach import Starter
-from ..background.limits import inherit_nothing, raise_file_limit
-from ..background.logs import Log, log_failures
+from ..config.settings import Settings
 from ..errors import ConfigError, GafferError
-from ..manager import Manager
+from ..manager.manager import Manager
 from ..pidfile import Pidfile
-from ..plugins import PluginSet
-from ..settings import Settings
-from ..signals import STOP, Signals
-from ..sweep import Family
+from ..plugins.registry import PluginSet
+from ..process import posix_spawn
+from ..process.proc_scan import Family
+from ..service.daemonize import Starter
+from ..service.logging import Log, log_failures
+from ..service.rlimits import inherit_nothing, raise_file_limit
+from ..service.signals import STOP, Signals
 from ..version import __version__
 from .checks import find_problems, warn_of_unused
-from .leftovers import Leftovers
-from .orphans import GRACE, PAUSE, Orphans, become_subreaper
+from .reaper import GRACE, PAUSE, Orphans, become_subreaper
+from .recovery import Leftovers
 from .reload import Reload
 
 log = logging.getLogger("gafferd")
@@ -75,7 +75,7 @@ class Service:
 
         :raises GafferError: we could not start; nothing is left running.
         """
-        if not posixspawn.allow():
+        if not posix_spawn.allow():
             inherit_nothing()
         if become_subreaper():
             self.manager.engine.stops.find = Family(self._known).survivors

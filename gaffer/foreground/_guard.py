@@ -24,7 +24,7 @@ def main() -> None:
     for group in groups:
         kill(os.killpg, group)
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    from gaffer.sweep import strays
+    from gaffer.process.proc_scan import strays
 
     for _ in range(TRIES):
         found = strays(node)

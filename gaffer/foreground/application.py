@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, Callable, Sequence
 
-from ..background.limits import hold_standard_streams, raise_file_limit
+from ..config.jobconfig import JobConfig
 from ..console_output import RunConsole
-from ..jobconfig import JobConfig
-from ..manager import Manager
-from ..signals import Signals
+from ..manager.manager import Manager
+from ..service.rlimits import hold_standard_streams, raise_file_limit
+from ..service.signals import Signals
 from .ending import Ending, process_names
 from .guard import Guard
 from .lifeline import Lifeline

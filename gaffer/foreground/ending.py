@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable
 
 from ..hookspecs.markers import hookimpl
-from ..policy import Decision, Done
+from ..supervisor.restart_policy import Decision, Done
 
 if TYPE_CHECKING:
-    from ..exits import ExitStatus
-    from ..job import Job
-    from ..manager import Manager
-    from ..process import Process
+    from ..manager.manager import Manager
+    from ..process.exit_status import ExitStatus
+    from ..process.process import Process
+    from ..supervisor.job import Job
 
 #: The exit code for a process that could not even be started.
 _NOT_STARTED = 1

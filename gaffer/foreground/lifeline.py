@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SpawnError
 from ..hookspecs.markers import hookimpl
-from ..spawn import check_executable, find_program, identity
+from ..process.spawn import check_executable, find_program, identity
 from .guard import Guard
 
 if TYPE_CHECKING:
-    from ..jobconfig import JobConfig
-    from ..manager import Manager
-    from ..process import Process
-    from ..spawn import SpawnPlan
+    from ..config.jobconfig import JobConfig
+    from ..manager.manager import Manager
+    from ..process.process import Process
+    from ..process.spawn import SpawnPlan
 
 
 class Lifeline:

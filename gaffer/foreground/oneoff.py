@@ -13,12 +13,12 @@ import subprocess
 import sys
 from typing import Callable, Sequence
 
+from ..config.jobconfig import JobConfig
 from ..errors import SpawnError
-from ..jobconfig import JobConfig
-from ..procapp import Application
-from ..procfile import job_settings
-from ..spawn import SpawnPlan, command, copy_variables, failure, identity, job_environment
-from ..sweep import VARIABLE
+from ..process.proc_scan import VARIABLE
+from ..process.spawn import SpawnPlan, command, copy_variables, failure, identity, job_environment
+from ..procfile.application import Application
+from ..procfile.parser import job_settings
 
 #: What a command is called in the environment: PS is ``run.1``.
 NAME = "run"

@@ -11,8 +11,8 @@ from ..errors import Unavailable
 from ..hookspecs.markers import hookimpl
 
 if TYPE_CHECKING:
-    from ..manager import Manager
-    from ..process import Process
+    from ..manager.manager import Manager
+    from ..process.process import Process
 
 _CHUNK = 65_536
 #: How long a process that does not read its input holds up the others, in seconds.

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ..hookspecs.markers import hookimpl
 
 if TYPE_CHECKING:
-    from ..manager import Manager
+    from ..manager.manager import Manager
 
 #: A terminal that does not know its size, and the least that a process gets, in columns.
 _USUAL, _LEAST = (24, 80), 20

@@ -7,12 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple
 
 from ..errors import BadRequest, Unavailable, nearest
+from ..events.unpatched import native
 from ..hookspecs.markers import hookimpl
-from ..native import native
 
 if TYPE_CHECKING:
-    from ..jobconfig import JobConfig
-    from ..manager import Manager
+    from ..config.jobconfig import JobConfig
+    from ..manager.manager import Manager
 
 #: Changes are taken together until none came for the second, at most for the first, in milliseconds.
 _LONGEST, _QUIET = 1000, 100

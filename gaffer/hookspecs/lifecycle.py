@@ -9,10 +9,10 @@ from .markers import hookspec
 if TYPE_CHECKING:
     import pluggy
 
+    from ..config.jobconfig import JobConfig, JobFields
+    from ..config.settings import Options, Settings
     from ..errors import Problem
-    from ..jobconfig import JobConfig, JobFields
-    from ..manager import Manager
-    from ..settings import Options, Settings
+    from ..manager.manager import Manager
 
 
 @hookspec(historic=True)

@@ -8,7 +8,7 @@ from .markers import hookspec
 
 if TYPE_CHECKING:
     from ..lookupd.backends import Backend
-    from ..manager import Manager
+    from ..manager.manager import Manager
 
 
 @hookspec

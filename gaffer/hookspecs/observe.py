@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from .markers import hookspec
 
 if TYPE_CHECKING:
-    from ..identity import Identity
-    from ..job import Job
-    from ..manager import Manager
-    from ..process import Process
-    from ..streams import Sink
+    from ..commands.identity import Identity
+    from ..manager.manager import Manager
+    from ..process.process import Process
+    from ..process.streams import Sink
+    from ..supervisor.job import Job
 
 
 @hookspec
 def gaffer_event(event: dict[str, Any]) -> None:
-    """[TELL] Every event, as the JSON-ready mapping of CONTRACT §7.
+    """[TELL] Every event, as the JSON-ready mapping of docs/events.rst.
 
     When: once an event, in order; ``event["event"]`` is its name.
     May: keep it; each plugin must treat it as read-only.
@@ -86,7 +86,7 @@ def gaffer_command_run(
 
 @hookspec(firstresult=True)
 def gaffer_sample(manager: Manager, processes: list[Process]) -> dict[int, dict[str, Any]] | None:
-    """[ASK1] Measure processes: the statistics of CONTRACT §4.
+    """[ASK1] Measure processes: the statistics of docs/http-api.rst.
 
     When: somebody asks for statistics.
     May: take a few milliseconds for hundreds of processes.

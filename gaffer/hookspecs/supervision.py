@@ -9,11 +9,11 @@ from .markers import hookspec
 if TYPE_CHECKING:
     from signal import Signals
 
-    from ..job import Job
-    from ..jobconfig import JobConfig
-    from ..policy import Decision, History
-    from ..process import ExitStatus, Process
-    from ..spawn import SpawnPlan
+    from ..config.jobconfig import JobConfig
+    from ..process.process import ExitStatus, Process
+    from ..process.spawn import SpawnPlan
+    from ..supervisor.job import Job
+    from ..supervisor.restart_policy import Decision, History
 
 
 @hookspec
@@ -321,7 +321,7 @@ def gaffer_restart_decision(
     When: after ``exit`` or ``spawn_failed``; both ``process`` and ``status``
     are None for a failed start. Stops that gaffer caused are not asked about.
     May: wait; it holds up this copy only.
-    Returns: :class:`gaffer.policy.Now`, ``After(seconds)``, ``GiveUp(reason)``
+    Returns: :class:`gaffer.supervisor.restart_policy.Now`, ``After(seconds)``, ``GiveUp(reason)``
     or None for the built-in policy.
     On exception: the built-in policy decides; logged.
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 from .markers import hookspec
 
 if TYPE_CHECKING:
-    from ..identity import Credentials, Identity, Resource
-    from ..manager import Manager
-    from ..plugins import Site
-    from ..web.routes import Route
+    from ..commands.identity import Credentials, Identity, Resource
+    from ..manager.manager import Manager
+    from ..plugins.registry import Site
+    from ..web.requests.routes import Route
 
 
 @hookspec(firstresult=True)

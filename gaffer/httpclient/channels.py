@@ -1,4 +1,4 @@
-"""Talking with one process over a websocket: bytes both ways (CONTRACT §6)."""
+"""Talking with one process over a websocket: bytes both ways (docs/channel.rst)."""
 
 from __future__ import annotations
 

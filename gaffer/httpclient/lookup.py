@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from ..names import check_name, parse_job_name
+from ..config.names import check_name, parse_job_name
 from .errors import LOOKUPD, CannotConnect, Disconnected, NotGafferd
 from .transport import Transport
 

@@ -1,4 +1,4 @@
-"""The manager over a websocket: subscriptions and commands in JSON (CONTRACT §6)."""
+"""The manager over a websocket: subscriptions and commands in JSON (docs/channel.rst)."""
 
 from __future__ import annotations
 

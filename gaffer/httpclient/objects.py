@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 from urllib.parse import quote
 
+from ..config.names import JobName
 from ..errors import BadRequest
-from ..names import JobName
-from ..topics import ALL, normalise
+from ..events.patterns import ALL, normalise
 
 if TYPE_CHECKING:
     from .channels import Plain, ProcessChannel
@@ -147,7 +147,7 @@ class Job(_Logged):
         self._transport.request("POST", f"{self._path}/signal", {"signal": _signal(signum)})
 
     def stats(self) -> dict[str, Any]:
-        """Return the statistics of all processes and their totals (CONTRACT §4)."""
+        """Return the statistics of all processes and their totals (docs/http-api.rst)."""
         return self._transport.object("GET", f"{self._path}/stats")
 
     def follow_stats(self, interval: float = 1.0, *, timeout: float | None = None) -> Feed[dict[str, Any]]:
@@ -195,7 +195,7 @@ class Process(_Logged):
         return self._transport.object("GET", f"/{self.pid}")
 
     def stats(self) -> dict[str, Any]:
-        """Return the statistics of the process (CONTRACT §4)."""
+        """Return the statistics of the process (docs/http-api.rst)."""
         return dict(self._transport.value("GET", f"/{self.pid}/stats", "stats"))
 
     def signal(self, signum: int | str) -> None:

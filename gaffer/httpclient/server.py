@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Collection, Mapping
 
+from ..config.names import JobName, check_name, parse_job_name
 from ..errors import BadRequest
-from ..names import JobName, check_name, parse_job_name
 from .errors import CannotConnect
 from .objects import Job, Process, event_path
 from .transport import Transport
 
 if TYPE_CHECKING:
-    from ..jobconfig import JobConfig
+    from ..config.jobconfig import JobConfig
     from .accounts import Accounts
     from .feeds import Feed, ServerEvent
     from .manager import ManagerChannel
@@ -136,7 +136,7 @@ class Server:
     ) -> Job:
         """Add a job.
 
-        :param config: the settings of CONTRACT §2.
+        :param config: the settings of docs/configuration.rst.
         :param sessionid: the session of a bare name.
         :param start: overrides the setting of that name.
         :raises Conflict: a job of that name exists.

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..metering import TooMuch
+from ..security.metered_socket import TooMuch
 from .errors import Disconnected, NoAnswer, NotGafferd, Quiet, error_from_answer
 from .feeds import with_query
 from .streaming import LATE

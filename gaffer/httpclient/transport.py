@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Collection, Iterator, Mapping, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import BadRequest
-from ..metering import Meter, Metered, TooMuch
+from ..security.metered_socket import Meter, Metered, TooMuch
 from ..version import __version__
 from .errors import GAFFERD, Disconnected, NoAnswer, NotGafferd, WrongServer, connect_error, error_from_answer
 
@@ -298,7 +298,7 @@ class Transport:
 
         :raises WrongServer: naming its account.
         """
-        from .. import peer_credentials
+        from ..security import peer_credentials
 
         try:
             local = peer_credentials.is_same_machine(sock)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..fields import Seconds, Text
-from ..options import CORE_OPTIONS, Option, Options
+from ..config.fields import Seconds, Text
+from ..config.options import CORE_OPTIONS, Option, Options
 
 PROGRAM = "GAFFER_LOOKUPD_"
 DEFAULT_BIND = "127.0.0.1:5010"

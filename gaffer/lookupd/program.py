@@ -6,14 +6,14 @@ import argparse
 import os
 from typing import Any, Sequence
 
-from ..background.detach import Starter, detach
-from ..background.limits import hold_standard_streams
-from ..background.logs import Log
-from ..background.outcome import DONE, status_of
+from ..config.fields import Bool
+from ..config.options import Option, Options
+from ..config.settings import Settings, read_settings, read_shared_flag
 from ..errors import ConfigError
-from ..fields import Bool
-from ..options import Option, Options
-from ..settings import Settings, read_settings, read_shared_flag
+from ..service.daemonize import Starter, detach
+from ..service.exit_codes import DONE, status_of
+from ..service.logging import Log
+from ..service.rlimits import hold_standard_streams
 from ..version import __version__
 from .options import LEAST_PING, make_options
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Iterable, Mapping, NamedTuple
 
+from ..config.names import parse_job_name
 from ..errors import BadRequest, Conflict, TooLarge
-from ..names import parse_job_name
 
 #: Bytes that the names and pids of one node may have in all: it has to fit into one value of a registry.
 MOST_BYTES = 1_000_000

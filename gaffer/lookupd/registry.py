@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Iterable, Iterator
 
 from ..errors import NotFound, TooLarge
-from ..hub import Hub
+from ..events.event_log import Hub
 from .records import Key, NodeInfo, Record
 
 #: Nodes that are known at most.

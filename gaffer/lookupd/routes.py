@@ -1,22 +1,22 @@
-"""The URLs of a lookupd (CONTRACT §9)."""
+"""The URLs of a lookupd (docs/topologies.rst)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Iterable
 
-from ..commands import Arg
+from ..commands.schemas import STRING
+from ..commands.table import Arg
+from ..config.names import check_name, parse_job_name
 from ..errors import BadRequest, NotFound
-from ..names import check_name, parse_job_name
-from ..schemas import STRING
 from ..version import __version__
-from ..web.routes import Route
+from ..web.requests.routes import Route
 from ..web.sockjs import routes as sockjs
 
 if TYPE_CHECKING:
-    from ..web.replies import Reply
-    from ..web.request import Request
-    from .sessions import Sessions
+    from ..web.requests.replies import Reply
+    from ..web.requests.request import Request
+    from .node_protocol import Sessions
 
 _WATCH = "/lookup"
 _SOCKET: dict[str, Any] = {"method": "GET", "status": 101, "also": (426,), "tag": "lookup", "first_message": True}
@@ -77,7 +77,7 @@ def _sockjs(sessions: Sessions, origins: Iterable[str]) -> list[Route]:
     """Return the routes of ``/lookup`` for browsers without websockets."""
 
     def make(request: Request) -> Any:
-        from ..web.gate import ACCESS
+        from ..web.requests.authentication import ACCESS
         from .sockets import LateWatch, Watch
 
         if request.environ.get(ACCESS) is None or request.identity is not None:
@@ -165,8 +165,8 @@ class Answers:
 
     def node(self, request: Request) -> Reply:
         """``/ws``."""
-        from ..web.knock import answer
-        from .sessions import MOST_TEXT
+        from ..web.websocket.late_auth import answer
+        from .node_protocol import MOST_TEXT
         from .sockets import serve_node
 
         def open_() -> Any:
@@ -182,7 +182,7 @@ class Answers:
             from ..web.sockjs.pages import greeting
 
             return greeting()
-        from ..web.knock import answer
+        from ..web.websocket.late_auth import answer
         from .sockets import serve_watcher
 
         state = request.query.get("state") in ("1", "true")

@@ -10,30 +10,30 @@ from typing import Any, Callable, Mapping, cast
 import gevent
 from gevent.event import Event
 
-from ..access import Access
-from ..background.detach import Starter
-from ..background.limits import inherit_nothing, raise_file_limit
-from ..background.logs import Log, log_failures
+from ..commands.authorization import Access
+from ..config.settings import Settings, read_settings
 from ..errors import ConfigError, PluginError, Problem
-from ..hooks import Hooks, named_call
 from ..pidfile import Pidfile
-from ..plugins import PluginSet
-from ..settings import Settings, read_settings
-from ..signals import STOP, Signals
+from ..plugins.calling import Hooks, named_call
+from ..plugins.registry import PluginSet
+from ..service.daemonize import Starter
+from ..service.logging import Log, log_failures
+from ..service.rlimits import inherit_nothing, raise_file_limit
+from ..service.signals import STOP, Signals
 from ..util import setproctitle_
 from ..version import __version__
-from ..web.app import App
-from ..web.connection import Limits
-from ..web.endpoints import Bound, bind_all, host_names, make_rules, renewed, wrong_rules
-from ..web.guard import Guard
-from ..web.routes import check_routes
-from ..web.server import Server
+from ..web.application import App
+from ..web.requests.access_guard import Guard
+from ..web.requests.routes import check_routes
+from ..web.server.connection import ConnectionLimits
+from ..web.server.endpoints import Bound, bind_all, host_names, make_rules, renewed, wrong_rules
+from ..web.server.server import Server
 from .backends import Backend
+from .event_printer import Printer
+from .node_protocol import Sessions
 from .options import DEFAULT_PORT, make_options
 from .registry import Registry
 from .routes import routes
-from .sessions import Sessions
-from .telling import Printer
 
 log = logging.getLogger("gaffer_lookupd")
 
@@ -126,7 +126,7 @@ class Service:
         bound = bind_all(self.settings.endpoints, DEFAULT_PORT)
         server = Server(
             self.application(),
-            Limits(connections=MOST_CONNECTIONS, per_peer=MOST_CONNECTIONS, websockets=MOST_CONNECTIONS),
+            ConnectionLimits(connections=MOST_CONNECTIONS, per_peer=MOST_CONNECTIONS, websockets=MOST_CONNECTIONS),
         )
         self._bound, self._server = bound, server
         for sock, tls, policy, _ in bound:
@@ -154,7 +154,7 @@ class Service:
         return Guard(app, rules._replace(hosts=(*rules.hosts, *names)), program=NAME)
 
     def _ready(self, bound: list[Bound]) -> None:
-        from ..addresses import format_address
+        from ..config.addresses import format_address
 
         where = ", ".join(format_address(sock.getsockname()) for sock, *_ in bound)
         log.info("gaffer_lookupd %s is ready at %s; process id %d", __version__, where, os.getpid())

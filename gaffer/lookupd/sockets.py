@@ -10,16 +10,16 @@ from typing import Any, Callable, Iterator, Mapping
 
 import gevent
 
+from ..commands.identity import Identity
 from ..errors import GafferError, Unauthorized
-from ..hub import Follower
-from ..identity import Identity
-from ..web.gate import ACCESS, REQUIRED, late_key
-from ..web.knock import NO_KEY, PATIENCE, key_in
-from ..web.pump import converse
-from ..web.replies import encode_json
-from ..web.websocket import GOING_AWAY, POLICY, WebSocket
+from ..events.event_log import Follower
+from ..web.requests.authentication import ACCESS, REQUIRED, late_key
+from ..web.requests.replies import encode_json
+from ..web.websocket.duplex import converse
+from ..web.websocket.late_auth import NO_KEY, PATIENCE, key_in
+from ..web.websocket.websocket import GOING_AWAY, POLICY_VIOLATION, WebSocket
+from .node_protocol import Session, Sessions
 from .registry import Registry
-from .sessions import Session, Sessions
 
 log = logging.getLogger("gaffer_lookupd")
 
@@ -69,12 +69,12 @@ def _hear_one(websocket: WebSocket, session: Session, sessions: Sessions, begun:
     who = session.record.info.name if session.record is not None else "a connection"
     log.warning("%s was %s and is given up" if known else "%s %s and is given up", who, reason)
     session.leave()  # now: whoever is silent may not read, either, and closing takes a while
-    websocket.close(POLICY, reason)
+    websocket.close(POLICY_VIOLATION, reason)
     return False
 
 
 class Watch:
-    """What one watcher is to be sent; see :class:`gaffer.web.pump.Tap`.
+    """What one watcher is to be sent; see :class:`gaffer.web.websocket.duplex.Tap`.
 
     :param state: begin with what is there already.
     """

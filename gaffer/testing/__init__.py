@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator
 import pytest
 
 if TYPE_CHECKING:
-    from ..manager import Manager
+    from ..manager.manager import Manager
     from .fakes import FakeClock as FakeClock
     from .fakes import FakeProcess as FakeProcess
     from .fakes import FakeSpawner as FakeSpawner
@@ -80,7 +80,7 @@ def gaffer_manager(gaffer_spawner: FakeSpawner) -> Iterator[Callable[..., Manage
     The options are those of :class:`gaffer.Manager`. They are not started; those
     that are running at the end of the test are stopped.
     """
-    from ..manager import Manager
+    from ..manager.manager import Manager
 
     made: list[Manager] = []
 

@@ -8,16 +8,16 @@ from typing import Any, Callable, Iterable
 
 import gevent
 
-from ..alone import Alone
-from ..child import Child
+from ..config.jobconfig import JobConfig
 from ..errors import SpawnError, Unavailable
-from ..jobconfig import JobConfig
-from ..manager import Manager
-from ..process import ExitStatus, Process
-from ..rings import RING_SIZE
-from ..spawn import SpawnPlan
-from ..streams import TAIL_SIZE, Duplex, Reader, Sink, Writer
-from ..sweep import Found
+from ..manager.manager import Manager
+from ..process.child import Child
+from ..process.proc_scan import Found
+from ..process.process import ExitStatus, Process
+from ..process.ring_buffer import RING_SIZE
+from ..process.spawn import SpawnPlan
+from ..process.standalone import Alone
+from ..process.streams import TAIL_SIZE, Duplex, Reader, Sink, Writer
 
 #: The kernel gives no such number (PID_MAX_LIMIT in proc(5)), so a signal that slips through reaches nobody.
 FIRST_OS_PID = 2**22

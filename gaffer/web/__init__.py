@@ -1,5 +1,5 @@
 """Kit for HTTP plugins and for lookupd: routes, the application, its guard and the server.
 
-Plugins need :class:`gaffer.web.routes.Route` only. :mod:`gaffer.web.app` imports bottle and
-:mod:`gaffer.web.server` imports gevent.pywsgi, so both are imported when they are first used.
+Plugins need :class:`gaffer.web.requests.routes.Route` only. :mod:`gaffer.web.application` imports bottle and
+:mod:`gaffer.web.server.server` imports gevent.pywsgi, so both are imported when they are first used.
 """

@@ -8,15 +8,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gaffer import Plugin, hookimpl
-from gaffer.errors import GafferError, PluginError
-from gaffer.fields import Bool, OptionalText
+from gaffer.api import Bool, GafferError, OptionalText, PluginError
 
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from gaffer import Identity
-    from gaffer.manager import Manager
-    from gaffer.options import Options
+    from gaffer import Identity, Manager
+    from gaffer.api import Options
 
 __all__ = ["AuditPlugin"]
 

@@ -10,7 +10,7 @@ import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
 
-from gaffer.trusted_files import open_file
+from gaffer.api import open_file
 
 #: Bytes that may wait for the disk; lines beyond are dropped and counted.
 LIMIT = 4 << 20

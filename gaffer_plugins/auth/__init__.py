@@ -1,4 +1,4 @@
-"""Keys and users (CONTRACT §8): who has which key, what it allows, and the HTTP routes to change that.
+"""Keys and users (docs/security.rst): who has which key, what it allows, and the HTTP routes to change that.
 
 :mod:`.store` is the database, which knows nothing of greenlets; :mod:`.keyring` is what is known of it at the moment,
 so that a request costs no look into it; :mod:`.service` are the operations, and :mod:`.routes` their URLs.

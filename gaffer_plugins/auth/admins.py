@@ -7,8 +7,7 @@ import os
 import sys
 import time
 
-from gaffer.errors import BadRequest, ConfigError, Problem
-from gaffer.identity import ADMIN
+from gaffer.api import ADMIN, BadRequest, ConfigError, Problem
 
 from .passwords import check_password
 from .service import check_username

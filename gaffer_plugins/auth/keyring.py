@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from gaffer.errors import GafferError
-from gaffer.identity import Identity
+from gaffer import Identity
+from gaffer.api import GafferError
 
 from .store import Key, Store
 from .tokens import Token, is_same, parse_token

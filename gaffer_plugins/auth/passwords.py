@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from gevent.lock import BoundedSemaphore
 
-from gaffer.errors import BadRequest, TooManyRequests, Unavailable
+from gaffer.api import BadRequest, TooManyRequests, Unavailable
 
 from .turns import in_turn
 

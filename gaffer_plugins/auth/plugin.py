@@ -6,16 +6,13 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from gaffer import Plugin, hookimpl
-from gaffer.fields import Bool, OptionalText, Seconds
-from gaffer.identity import Credentials, Identity, Permissions, Resource
-from gaffer.version import __version__
+from gaffer import Credentials, Identity, Permissions, Plugin, __version__, hookimpl
+from gaffer.api import Bool, OptionalText, Resource, Seconds
 
 if TYPE_CHECKING:
-    from gaffer.manager import Manager
-    from gaffer.options import Options
-    from gaffer.settings import Settings
-    from gaffer.web.routes import Route
+    from gaffer import Manager
+    from gaffer.api import Options, Settings
+    from gaffer.api.web import Route
 
     from .service import Service
 
@@ -26,7 +23,7 @@ _THIRTY_DAYS = 30 * 86_400.0
 
 
 class AuthPlugin(Plugin):
-    """Keys and users (CONTRACT §8).
+    """Keys and users (docs/security.rst).
 
     :param database: its file; by default what the settings say.
     """

@@ -7,17 +7,30 @@ import binascii
 import json
 from typing import TYPE_CHECKING, Any, Callable
 
-from gaffer.commands import Arg
-from gaffer.errors import BadRequest, TooLarge, Unauthorized
-from gaffer.identity import LOCAL, MOST_TARGETS, Identity
-from gaffer.schemas import BOOLEAN, OBJECT, OK, PLAIN_NAME, SECONDS, STRING, TIME, Schema, listed, or_null, returns
-from gaffer.web.routes import UNSEEN, Route
+from gaffer import Identity
+from gaffer.api import LOCAL, MOST_TARGETS, BadRequest, TooLarge, Unauthorized
+from gaffer.api.web import (
+    BOOLEAN,
+    OBJECT,
+    OK,
+    PLAIN_NAME,
+    SECONDS,
+    STRING,
+    TIME,
+    UNSEEN,
+    Arg,
+    Route,
+    Schema,
+    listed,
+    or_null,
+    returns,
+)
 
 from .passwords import LONGEST, SHORTEST
 from .service import LONGEST_LABEL, LONGEST_LIFE
 
 if TYPE_CHECKING:
-    from gaffer.web.request import Request
+    from gaffer.api.web import Request
 
     from .service import Service
 

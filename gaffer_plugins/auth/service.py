@@ -6,10 +6,9 @@ import re
 import time
 from typing import Any
 
-from gaffer.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthorized
-from gaffer.identity import ADMIN, Identity, Permissions
-from gaffer.web.guard import is_loopback
-from gaffer.web.routes import UNSEEN
+from gaffer import Identity, Permissions
+from gaffer.api import ADMIN, BadRequest, Conflict, Forbidden, NotFound, Unauthorized
+from gaffer.api.web import UNSEEN, is_loopback
 
 from .keyring import Keyring, Known
 from .passwords import Passwords, Throttle, check_password

@@ -18,9 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping
 
-from gaffer.errors import Conflict, GafferError, NotFound, Unavailable
-from gaffer.identity import ADMIN, Permissions
-from gaffer.trusted_files import check_read, open_file
+from gaffer import Permissions
+from gaffer.api import ADMIN, Conflict, GafferError, NotFound, Unavailable, check_read, open_file
 
 SCHEMA = 1
 #: Keys and users that one database may hold: more are a mistake, or an attack.

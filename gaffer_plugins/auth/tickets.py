@@ -7,8 +7,8 @@ import time
 from collections import OrderedDict
 from typing import Callable
 
-from gaffer.errors import Conflict
-from gaffer.identity import Identity
+from gaffer import Identity
+from gaffer.api import Conflict
 
 #: How long a ticket is valid, in seconds.
 LIFE = 60.0

@@ -6,14 +6,14 @@ import sys
 from typing import IO, TYPE_CHECKING, Any, Iterable
 
 from gaffer import hookimpl
-from gaffer.errors import BadRequest, nearest
+from gaffer.api import BadRequest, nearest
 
 from .printer import COLORS, Painter, Printer, escape_codes, output_lines
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from gaffer.job import Job
-    from gaffer.manager import Manager
+    from gaffer import Manager
+    from gaffer.api import Job
 
 _REVERSE, _RESET = "\x1b[7m", "\x1b[0m"
 
@@ -49,7 +49,7 @@ class ConsoleOutput:
     def start(self, loop: Any, manager: Manager) -> None:
         """Begin to print what happens in *manager*.
 
-        :param loop: accepted for the seeds' sake.
+        :param loop: accepted as in gaffer 0.5.
         """
         stream = self._stream or sys.stdout
         painter = Painter.for_stream(stream, None if self.colorize else False)

@@ -13,9 +13,7 @@ from .printer import MAX_WIDTH, Painter, character_start, clean
 from .writer import PatientWriter, Source
 
 if TYPE_CHECKING:
-    from gaffer.exits import ExitStatus
-    from gaffer.job import Job
-    from gaffer.process import Process
+    from gaffer.api import ExitStatus, Job, Process
 
 #: A longer line without its end is printed in pieces, in bytes.
 MAX_LINE = 262_144

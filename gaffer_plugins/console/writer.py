@@ -9,7 +9,7 @@ from typing import IO, Any, Callable, Protocol
 import gevent
 from gevent.event import Event
 
-from gaffer.native import native
+from gaffer.api import native
 
 log = logging.getLogger("gaffer.console")
 

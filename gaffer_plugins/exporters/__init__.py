@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gaffer.exporting import Exporter
+from gaffer.api import Exporter
 
 from . import compose, runit, supervisord, systemd
 from .own import export_ini, export_json

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from gaffer.exporting import Application, Export, ExportJob, File
+from gaffer.api import Application, Export, ExportJob, File
 
 _RESTART = {"always": "always", "on-failure": "on-failure", "never": "no"}
 #: What JSON leaves as it is and YAML does not allow, or takes for a line break.

@@ -5,8 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gaffer import initext
-from gaffer.exporting import Application, Export, ExportJob, File, command_line, job_name, with_variables
+from gaffer.api import (
+    Application,
+    Export,
+    ExportJob,
+    File,
+    can_name_variable,
+    command_line,
+    ini_command,
+    ini_section,
+    ini_value,
+    job_name,
+    with_variables,
+)
 
 #: Written first, in this order.
 _FIRST = ("cmd", "args", "cwd", "numprocesses")
@@ -38,16 +49,16 @@ def export_ini(app: Application) -> Export:
         name = f"{app.name}:{job.name}"
         env = settings.pop("env", {})
         _move_awkward(job, settings, env)
-        sections.append(initext.section(f"process:{name}", {key: _text(key, settings[key]) for key in settings}))
+        sections.append(ini_section(f"process:{name}", {key: _text(key, settings[key]) for key in settings}))
         if env:
-            texts = {key: initext.value(key, text) for key, text in env.items()}
-            sections.append(initext.section(f"env:{name}", texts))
+            texts = {key: ini_value(key, text) for key, text in env.items()}
+            sections.append(ini_section(f"env:{name}", texts))
     return Export([File(f"{app.name}.ini", "\n".join(sections))])
 
 
 def _move_awkward(job: ExportJob, settings: dict[str, Any], env: dict[str, str]) -> None:
     """Let ``env`` set the variables whose names an ini file cannot hold."""
-    awkward = {key: env.pop(key) for key in list(env) if not initext.can_name_variable(key)}
+    awkward = {key: env.pop(key) for key in list(env) if not can_name_variable(key)}
     if awkward:
         settings["cmd"] = command_line(with_variables(job.argv(env), awkward))
         settings.pop("args", None)
@@ -56,11 +67,11 @@ def _move_awkward(job: ExportJob, settings: dict[str, Any], env: dict[str, str])
 
 def _text(key: str, value: Any) -> str:
     if key in ("cmd", "args"):
-        return initext.command(key, value if isinstance(value, str) else command_line(value))
+        return ini_command(key, value if isinstance(value, str) else command_line(value))
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
         return ", ".join(map(str, value.values()))
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return initext.value(key, str(value))
+    return ini_value(key, str(value))

@@ -7,7 +7,7 @@ import re
 import shlex
 from typing import Mapping
 
-from gaffer.exporting import Application, Export, ExportJob, File
+from gaffer.api import Application, Export, ExportJob, File
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _LOG = """\

@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from typing import Mapping
 
-from gaffer.errors import InvalidConfig
-from gaffer.exporting import Application, Export, ExportJob, File, with_variables
+from gaffer.api import Application, Export, ExportJob, File, InvalidConfig, with_variables
 
 _VARIABLE = re.compile(r"[A-Za-z0-9_/.+():-]+\Z")
 #: Where the ini parser takes the rest of the line for a comment.

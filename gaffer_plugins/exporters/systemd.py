@@ -10,8 +10,7 @@ import os
 import re
 from typing import Mapping
 
-from gaffer.errors import InvalidConfig
-from gaffer.exporting import Application, Export, ExportJob, File
+from gaffer.api import Application, Export, ExportJob, File, InvalidConfig
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

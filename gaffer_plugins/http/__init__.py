@@ -12,20 +12,13 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 import gevent
 
-from gaffer import Plugin, hookimpl
-from gaffer.errors import GafferError, PluginError, Problem
-from gaffer.hooks import named_call
-from gaffer.version import __version__
+from gaffer import Plugin, __version__, hookimpl
+from gaffer.api import GafferError, PluginError, Problem, named_call
 
 if TYPE_CHECKING:
-    from gaffer.manager import Manager
-    from gaffer.options import Options
-    from gaffer.settings import Endpoint, Settings
-    from gaffer.web.endpoints import Bound
-    from gaffer.web.guard import Guard
-    from gaffer.web.routes import Route
-    from gaffer.web.rules import Rules
-    from gaffer.web.server import Server
+    from gaffer import Manager
+    from gaffer.api import Endpoint, Options, Settings
+    from gaffer.api.web import Bound, Guard, Route, Rules, Server
 
 __all__ = ["HttpPlugin"]
 
@@ -38,9 +31,9 @@ _SAID = {"host": "HTTP_HOST", "origin": "HTTP_ORIGIN"}
 
 
 class HttpPlugin(Plugin):
-    """The HTTP API (CONTRACT §4, §5, §8).
+    """The HTTP API (docs/http-api.rst, docs/security.rst).
 
-    :param endpoints: where to listen: addresses, or :class:`gaffer.settings.Endpoint`. By default what the settings
+    :param endpoints: where to listen: addresses, or :class:`gaffer.config.settings.Endpoint`. By default what the settings
         say, and 127.0.0.1:5000 without any.
     :param rules: who may come; by default what the settings say, and without any only our own user and root.
     """
@@ -73,7 +66,7 @@ class HttpPlugin(Plugin):
     @hookimpl
     def gaffer_check_config(self, settings: Settings) -> list[Problem]:
         """Find hosts and origins that cannot be meant, and certificates that cannot be used."""
-        from gaffer.web.endpoints import wrong_certificates, wrong_rules
+        from gaffer.api.web import wrong_certificates, wrong_rules
 
         return [*wrong_rules(settings), *wrong_certificates(settings)]
 
@@ -82,7 +75,7 @@ class HttpPlugin(Plugin):
     @hookimpl
     def gaffer_manager_start(self, manager: Manager) -> None:
         """Put the routes together and bind every address: whatever is wrong with them stops the start."""
-        from gaffer.web.endpoints import bind_all, bind_for_root, check_reach, make_endpoints, make_rules
+        from gaffer.api.web import bind_all, bind_for_root, check_reach, make_endpoints, make_rules
 
         settings = manager.settings
         given, asked = self._given
@@ -108,10 +101,7 @@ class HttpPlugin(Plugin):
 
     def _serve(self, manager: Manager) -> None:
         # Late, because the first process need not wait for bottle and pywsgi.
-        from gaffer.web.app import App
-        from gaffer.web.gate import origin_of
-        from gaffer.web.guard import Guard
-        from gaffer.web.server import Server
+        from gaffer.api.web import App, Guard, Server, origin_of
 
         from . import limits
 
@@ -134,7 +124,7 @@ class HttpPlugin(Plugin):
         log.info("listening on %s", ", ".join(self.urls))
 
     def _rules(self, settings: Settings | None) -> Rules:
-        from gaffer.web.endpoints import host_names, make_rules
+        from gaffer.api.web import host_names, make_rules
 
         # Whether keys are needed stays as it was at the start: two places that disagree would be an open door.
         rules = make_rules(settings, self._given[1])._replace(keys=self._keys)
@@ -143,7 +133,7 @@ class HttpPlugin(Plugin):
     @hookimpl
     def gaffer_config_reloaded(self, manager: Manager) -> None:
         """Take over who may come, and certificates that were renewed."""
-        from gaffer.web.endpoints import renewed
+        from gaffer.api.web import renewed
 
         if self._guard is not None:
             self._guard.rules = self._rules(manager.settings)
@@ -197,7 +187,7 @@ class HttpPlugin(Plugin):
     @property
     def urls(self) -> list[str]:
         """Where it listens: ``http://127.0.0.1:5000``, ``https://…``, ``unix:/path``; with real ports for port 0."""
-        from gaffer.addresses import UNIX, format_address
+        from gaffer.api import UNIX, format_address
 
         texts = [(format_address(sock.getsockname()), tls) for sock, tls, *_ in self._bound]
         return [text if text.startswith(UNIX) else f"http{'s' if tls else ''}://{text}" for text, tls in texts]
@@ -218,7 +208,7 @@ def collect_routes(manager: Manager) -> list[Route]:
 
     :raises PluginError: naming the plugins whose routes are wrong or clash.
     """
-    from gaffer.web.routes import check_routes
+    from gaffer.api.web import check_routes
 
     commands = {command.name: command for command in manager.commands}
     offers = [

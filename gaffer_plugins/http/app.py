@@ -7,17 +7,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping
 
 from gaffer import hookimpl
-from gaffer.errors import BadRequest
-from gaffer.settings import Endpoint
+from gaffer.api import BadRequest, Endpoint
+from gaffer.api.web import Route
 from gaffer.util import is_ssl, parse_ssl_options
-from gaffer.web.routes import Route
 
 from . import HttpPlugin
 
 if TYPE_CHECKING:
-    from gaffer.manager import Manager
-    from gaffer.web.request import Request
-    from gaffer.web.rules import Rules
+    from gaffer import Manager
+    from gaffer.api.web import Request, Rules
 
 #: Methods that a handler of a program's own answers, with who may use them.
 _METHODS = {"GET": "read", "POST": "manage", "PUT": "manage", "PATCH": "manage", "DELETE": "manage"}
@@ -57,7 +55,7 @@ class HttpHandler(HttpPlugin):
 
     :param endpoints: where to listen; 127.0.0.1:5000 without any.
     :param handlers: more URLs, ``(path, what answers)``. A WSGI application answers everything below its path. A
-        function of one argument, the :class:`gaffer.web.request.Request`, answers the path itself with JSON data,
+        function of one argument, the :class:`gaffer.web.requests.request.Request`, answers the path itself with JSON data,
         ``str``, ``bytes`` or None; parameters of the path, ``/hello/<name>``, are its further arguments.
     :param rules: who may come; by default only our own user and root.
     """

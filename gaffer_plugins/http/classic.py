@@ -1,22 +1,17 @@
-"""The routes of gaffer 0.4 (CONTRACT §5), answered by the same commands as the jobs API; names are short here."""
+"""The routes of gaffer 0.4 (docs/http-api.rst), answered by the same commands as the jobs API; names are short here."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from gaffer.catalogue import JOB as NAME
-from gaffer.commands import Arg
-from gaffer.errors import BadRequest
-from gaffer.fields import Bool
-from gaffer.names import parse_job_name
-from gaffer.schemas import BOOLEAN, COUNT, PIDS, SHORT_NAME, STRING, listed, refer, returns
-from gaffer.web.feedargs import LIVE
-from gaffer.web.routes import Route
+from gaffer.api import BadRequest, Bool, parse_job_name
+from gaffer.api.web import BOOLEAN, COUNT, LIVE, PIDS, SHORT_NAME, STRING, Arg, Route, listed, refer, returns
+from gaffer.api.web import JOB as NAME
 
 from .jobsapi import in_session, job_settings, started
 
 if TYPE_CHECKING:
-    from gaffer.web.request import Request
+    from gaffer.api.web import Request
 
 TAG = "Classic"
 JOBS = "/processes"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Callable
 
-from gaffer.schemas import OBJECT, STRING
-from gaffer.web.routes import Route
+from gaffer.api.web import OBJECT, STRING, Route
 
 from .jobsapi import NODE
 
 if TYPE_CHECKING:
-    from gaffer.manager import Manager
+    from gaffer import Manager
 
 _HTML = "text/html; charset=utf-8"
 
@@ -54,8 +53,7 @@ class Description:
     @cached_property
     def document(self) -> dict[str, Any]:
         """The OpenAPI document."""
-        from gaffer.schemas import definitions
-        from gaffer.web.openapi import Source, describe
+        from gaffer.api.web import Source, definitions, describe
 
         manager = self._manager
         source = Source(manager.commands.get, definitions(manager.job_fields), manager.access.strict)
@@ -63,26 +61,25 @@ class Description:
 
     @cached_property
     def _json(self) -> bytes:
-        from gaffer.web.replies import encode_json
+        from gaffer.api.web import encode_json
 
         return encode_json(self.document)
 
     @cached_property
     def _page(self) -> bytes:
-        from gaffer.web.page import render
+        from gaffer.api.web import render
 
         return render(self.document).encode()
 
     def json(self, request: Any) -> Any:
         """Answer with the document."""
-        from gaffer.web.replies import reply
+        from gaffer.api.web import reply
 
         return reply(self._json, "application/json")
 
     def page(self, request: Any) -> Any:
         """Answer with the page."""
-        from gaffer.web.page import POLICY
-        from gaffer.web.replies import reply
+        from gaffer.api.web import CONTENT_SECURITY_POLICY, reply
 
-        policy = [("Content-Security-Policy", POLICY), ("Referrer-Policy", "no-referrer")]
+        policy = [("Content-Security-Policy", CONTENT_SECURITY_POLICY), ("Referrer-Policy", "no-referrer")]
         return reply(self._page, _HTML, extra=policy)

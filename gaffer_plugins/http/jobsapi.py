@@ -1,16 +1,14 @@
-"""The jobs API of CONTRACT §4: which URL is which command, with which arguments and which status."""
+"""The jobs API of docs/http-api.rst: which URL is which command, with which arguments and which status."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gaffer.errors import BadRequest
-from gaffer.names import check_name, parse_job_name
-from gaffer.web.feedargs import LIVE
-from gaffer.web.routes import Route
+from gaffer.api import BadRequest, check_name, parse_job_name
+from gaffer.api.web import LIVE, Route
 
 if TYPE_CHECKING:
-    from gaffer.web.request import Request
+    from gaffer.api.web import Request
 
 TAG = "Jobs"
 NODE = "Node"

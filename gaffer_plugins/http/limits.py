@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from gaffer.fields import Int
+from gaffer.api import Int
 
 if TYPE_CHECKING:
-    from gaffer.options import Options
-    from gaffer.settings import Settings
-    from gaffer.web.connection import Limits
+    from gaffer.api import Options, Settings
+    from gaffer.api.web import ConnectionLimits
 
 _ANY = Int(1, 100_000)
 _SECONDS = Int(1, 86_400)
 
 
 class Row(NamedTuple):
-    """One option; *limit* is the field of :class:`gaffer.web.connection.Limits` that it sets."""
+    """One option; *limit* is the field of :class:`gaffer.web.server.connection.Limits` that it sets."""
 
     option: str
     limit: str
@@ -84,8 +83,8 @@ def read(settings: Settings | None, row: Row) -> int:
     return int(settings.get(row.option))
 
 
-def make_limits(settings: Settings | None) -> Limits:
+def make_limits(settings: Settings | None) -> ConnectionLimits:
     """Return the limits of the server."""
-    from gaffer.web.connection import Limits
+    from gaffer.api.web import ConnectionLimits
 
-    return Limits(**{row.limit: read(settings, row) for row in ROWS})
+    return ConnectionLimits(**{row.limit: read(settings, row) for row in ROWS})

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gaffer import Plugin, hookimpl
-from gaffer.fields import Bool, Int
-from gaffer.version import __version__
+from gaffer import Plugin, __version__, hookimpl
+from gaffer.api import Bool, Int
 
 from .kinds import FileName, OptionalSize, Size
 
 if TYPE_CHECKING:
-    from gaffer.job import Job
-    from gaffer.jobconfig import JobConfig, JobFields
-    from gaffer.manager import Manager
-    from gaffer.options import Options
-    from gaffer.spawn import SpawnPlan
+    from gaffer import JobConfig, Manager
+    from gaffer.api import Job, JobFields, Options, SpawnPlan
 
     from .files import LogFiles
 

@@ -13,7 +13,7 @@ from typing import Any, Callable, NamedTuple
 
 from gevent.monkey import get_original
 
-from gaffer import trusted_files
+from gaffer.api import trusted_files
 
 from . import rotation
 

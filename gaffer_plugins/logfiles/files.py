@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.event import Event
 
-from gaffer import trusted_files
+from gaffer.api import trusted_files
 
 from . import rotation
 from .file import File, Policy
@@ -20,8 +20,7 @@ from .lines import Lines
 from .pool import Pool, make_lock
 
 if TYPE_CHECKING:
-    from gaffer.job import Job
-    from gaffer.spawn import SpawnPlan
+    from gaffer.api import Job, SpawnPlan
 
 log = logging.getLogger("gaffer.logfiles")
 

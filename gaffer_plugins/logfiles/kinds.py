@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gaffer.errors import nearest
-from gaffer.fields import Int, OptionalText
+from gaffer.api import Int, OptionalText, nearest
 
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "KB": 1 << 10, "M": 1 << 20, "MB": 1 << 20, "G": 1 << 30, "GB": 1 << 30}
 _SIZE = re.compile(r"([0-9]{1,15})\s*([KMG]?B?)\Z")

@@ -1,4 +1,4 @@
-"""Tells lookupds what runs here (CONTRACT §9): this node, its jobs and their processes."""
+"""Tells lookupds what runs here (docs/topologies.rst): this node, its jobs and their processes."""
 
 from .plugin import LookupPlugin
 

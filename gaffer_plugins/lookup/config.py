@@ -6,12 +6,10 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from gaffer.errors import BadRequest, Problem, nearest
-from gaffer.fields import Field, OptionalText
-from gaffer.trusted_files import SharedFile, check_read
+from gaffer.api import BadRequest, Field, OptionalText, Problem, SharedFile, check_read, nearest
 
 if TYPE_CHECKING:
-    from gaffer.settings import Section, Settings
+    from gaffer.api import Section, Settings
 
 DEFAULT_PORT = 5010
 SCHEMES = {"http": False, "ws": False, "https": True, "wss": True}

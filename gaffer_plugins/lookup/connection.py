@@ -9,8 +9,7 @@ import gevent
 from gevent import socket
 from gevent.lock import BoundedSemaphore
 
-from gaffer.errors import GafferError
-from gaffer.metering import Meter, Metered, TooMuch
+from gaffer.api import GafferError, Meter, Metered, TooMuch
 
 from .config import Config, Place
 

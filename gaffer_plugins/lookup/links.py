@@ -17,16 +17,15 @@ import gevent
 from gevent.event import Event
 from greenlet import GreenletExit
 
-from gaffer.errors import GafferError
-from gaffer.lograte import Bounded
-from gaffer.version import __version__
+from gaffer import __version__
+from gaffer.api import Bounded, GafferError
 
 from .config import Config, Place
 from .connection import Connection, LinkError, shown
-from .desk import Desk, Told
+from .state import Desk, Told
 
 if TYPE_CHECKING:
-    from gaffer.manager import Manager
+    from gaffer import Manager
 
 log = logging.getLogger("gaffer.lookup")
 

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gaffer import Plugin, hookimpl
-from gaffer.errors import BadRequest
-from gaffer.fields import OptionalText, TextList
-from gaffer.version import __version__
+from gaffer import Plugin, __version__, hookimpl
+from gaffer.api import BadRequest, OptionalText, TextList
 
 if TYPE_CHECKING:
-    from gaffer.errors import Problem
-    from gaffer.job import Job
-    from gaffer.manager import Manager
-    from gaffer.options import Options
-    from gaffer.process import Process
-    from gaffer.settings import Settings
+    from gaffer import Manager
+    from gaffer.api import Job, Options, Problem, Process, Settings
 
     from .links import Links
 

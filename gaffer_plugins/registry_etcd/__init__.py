@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaffer import Plugin, hookimpl
-from gaffer.version import __version__
+from gaffer import Plugin, __version__, hookimpl
 
 if TYPE_CHECKING:
-    from gaffer.lookupd.backends import Backend
+    from gaffer.api.lookup import Backend
 
 __all__ = ["EtcdRegistry"]
 
@@ -27,7 +26,7 @@ class EtcdRegistry(Plugin):
             return None
         # Late: the client is needed by lookupds only, and only by some.
         from .backend import EtcdBackend
-        from .places import check_files, read_url
+        from .key_layout import check_files, read_url
 
         place = read_url(url)
         check_files(place)

@@ -10,15 +10,12 @@ from typing import Any
 import gevent
 from gevent.event import AsyncResult
 
-from gaffer.errors import BadRequest, TooLarge
-from gaffer.lograte import Bounded
-from gaffer.lookupd.backends import Backend, Refuse
-from gaffer.lookupd.records import Key, Record, load_record
-from gaffer.lookupd.registry import Registry
-from gaffer.web.turns import Turn
+from gaffer.api import BadRequest, Bounded, TooLarge
+from gaffer.api.lookup import Backend, Key, Record, Refuse, Registry, load_record
+from gaffer.api.web import Turn
 
 from .client import PATIENCE, Entry, Etcd
-from .places import Place, make_spot, parse_key
+from .key_layout import Place, make_spot, parse_key
 from .problems import Compacted, EtcdError
 from .writer import Writer
 

@@ -14,7 +14,7 @@ from urllib3 import PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from gaffer.metering import Meter, Metered
+from gaffer.api import Meter, Metered
 
 #: Bytes of an answer; the whole registry is one.
 MAX_ANSWER = 64 << 20

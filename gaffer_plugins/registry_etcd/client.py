@@ -10,10 +10,9 @@ from typing import Any, Iterator, NamedTuple
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from gaffer.errors import PluginError
-from gaffer.metering import Meter, TooMuch
+from gaffer.api import Meter, PluginError, TooMuch
 
-from .places import Place, Spot, read_password
+from .key_layout import Place, Spot, read_password
 from .problems import Compacted, EtcdError, LeaseGone, LoginNeeded, explain
 
 #: Seconds that a member has for an answer.

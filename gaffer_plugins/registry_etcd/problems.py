@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gaffer.errors import GafferError
+from gaffer.api import GafferError
 
 
 class EtcdError(GafferError):

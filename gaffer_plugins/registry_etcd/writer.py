@@ -10,13 +10,11 @@ from typing import Any, Callable
 import gevent
 from gevent.event import AsyncResult, Event
 
-from gaffer.errors import Conflict
-from gaffer.lograte import Bounded
-from gaffer.lookupd.backends import Refuse
-from gaffer.lookupd.records import Key, NodeInfo, Record, taken
+from gaffer.api import Bounded, Conflict
+from gaffer.api.lookup import Key, NodeInfo, Record, Refuse, taken
 
 from .client import Etcd
-from .places import Spot
+from .key_layout import Spot
 from .problems import EtcdError, LeaseGone
 
 log = logging.getLogger("gaffer_lookupd")

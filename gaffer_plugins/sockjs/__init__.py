@@ -1,4 +1,4 @@
-"""``/channel`` over SockJS (CONTRACT §6): the protocol of :mod:`gaffer.web.channel` for every browser and proxy.
+"""``/channel`` over SockJS (docs/channel.rst): the protocol of :mod:`gaffer.web.live.channel_session` for every browser and proxy.
 
 The websocket without SockJS' frames, ``/channel/websocket``, is the plugin ``websocket``'s.
 """
@@ -7,23 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gaffer import Plugin, hookimpl
-from gaffer.fields import Bool, Int, OptionalText, Seconds
-from gaffer.version import __version__
-from gaffer.web.sockjs import WAITING, Limits
+from gaffer import Plugin, __version__, hookimpl
+from gaffer.api import Bool, Int, OptionalText, Seconds
+from gaffer.api.web import WAITING, SockJSLimits
 
 if TYPE_CHECKING:
-    from gaffer.manager import Manager
-    from gaffer.options import Options
-    from gaffer.settings import Settings
-    from gaffer.web.request import Request
-    from gaffer.web.routes import Route
-    from gaffer.web.sockjs.routes import Late
+    from gaffer import Manager
+    from gaffer.api import Options, Settings
+    from gaffer.api.web import Late, Request, Route
 
 __all__ = ["SockjsPlugin"]
 
 PREFIX = "/channel"
-_USUAL = Limits()
+_USUAL = SockJSLimits()
 
 
 class SockjsPlugin(Plugin):
@@ -78,15 +74,13 @@ class SockjsPlugin(Plugin):
     @hookimpl
     def gaffer_routes(self, manager: Manager) -> list[Route]:
         """Return the routes; what they need is imported by the first of them that is used."""
-        from gaffer.web.sockjs.routes import late, routes
+        from gaffer.api.web import late, routes
 
         settings = manager.settings
         waiting = _option(settings, "sockjs_waiting", WAITING)
 
         def make(request: Request) -> Any:
-            from gaffer.web.board import board_of
-            from gaffer.web.channel import Session
-            from gaffer.web.gate import ACCESS, IDENTITY, ORIGIN, REQUIRED, origin_of
+            from gaffer.api.web import ACCESS, IDENTITY, ORIGIN, REQUIRED, Session, board_of, origin_of
 
             kept = (ACCESS, IDENTITY, REQUIRED)
             # The session waits for the key itself, if none came; the request does not live as long as it.
@@ -110,9 +104,9 @@ class SockjsPlugin(Plugin):
             self._service.close()
 
 
-def limits(settings: Settings | None) -> Limits:
+def limits(settings: Settings | None) -> SockJSLimits:
     """Return what the settings say."""
-    return Limits(
+    return SockJSLimits(
         heartbeat=_option(settings, "sockjs_heartbeat", _USUAL.heartbeat),
         timeout=_option(settings, "sockjs_timeout", _USUAL.timeout),
         response=_option(settings, "sockjs_response_limit", _USUAL.response),
@@ -125,7 +119,7 @@ def limits(settings: Settings | None) -> Limits:
 
 def _origins(settings: Settings | None) -> list[str]:
     """Return the origins whose pages may use the API; they were checked when the settings were."""
-    from gaffer.web.rules import check_origin
+    from gaffer.api.web import check_origin
 
     return [check_origin(origin) for origin in _option(settings, "allowed_origins", ())]
 

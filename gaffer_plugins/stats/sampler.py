@@ -1,4 +1,4 @@
-"""Statistics of processes as CONTRACT §4 shows them, from one look at the process table."""
+"""Statistics of processes as docs/http-api.rst shows them, from one look at the process table."""
 
 from __future__ import annotations
 

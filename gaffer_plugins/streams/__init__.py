@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gaffer import Plugin, hookimpl
-from gaffer.fields import Int
-from gaffer.rings import GROWN_SIZE, GROWN_TOTAL, RING_SIZE
-from gaffer.version import __version__
+from gaffer import Plugin, __version__, hookimpl
+from gaffer.api import GROWN_SIZE, GROWN_TOTAL, RING_SIZE, Int
 
 if TYPE_CHECKING:
-    from gaffer.manager import Manager
-    from gaffer.options import Options
-    from gaffer.web.routes import Route
+    from gaffer import Manager
+    from gaffer.api import Options
+    from gaffer.api.web import Route
 
 __all__ = ["StreamsPlugin"]
 
@@ -28,7 +26,7 @@ _MIB = 1 << 20
 
 
 class StreamsPlugin(Plugin):
-    """Output, input and events over HTTP (CONTRACT §5)."""
+    """Output, input and events over HTTP (docs/http-api.rst)."""
 
     name = "streams"
     version = __version__

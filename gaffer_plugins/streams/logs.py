@@ -12,18 +12,13 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, NamedTuple
 
-from gaffer.errors import BadRequest, IONotRedirected, NotFound
-from gaffer.names import JobName, parse_job_name
-from gaffer.web.feedargs import LINES
-from gaffer.web.replies import COMMON, Reply, encode_json
-from gaffer.web.sources import Item
-from gaffer.web.turns import Turn
+from gaffer.api import BadRequest, IONotRedirected, JobName, NotFound, parse_job_name
+from gaffer.api.web import COMMON, LINES, Item, Reply, Turn, encode_json
 
 if TYPE_CHECKING:
-    from gaffer.manager import Manager
-    from gaffer.process import Process
-    from gaffer.rings import Cursor, Ring
-    from gaffer.web.request import Request
+    from gaffer import Manager
+    from gaffer.api import Cursor, Process, Ring
+    from gaffer.api.web import Request
 
 #: Lines that are shown unless it is said how many.
 USUAL = 1000
@@ -283,7 +278,7 @@ def wanted_label(request: Request, there: list[str], what: str) -> str | None:
 
 
 def _show(manager: Manager, request: Request, job: JobName, wanted: Wanted) -> Reply:
-    from gaffer.web.feeds import Wish, follow, read_count, read_wish
+    from gaffer.api.web import Wish, follow, read_count, read_wish
 
     from .routes import flag
 

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gaffer.commands import Arg
-from gaffer.errors import BadRequest, MethodNotAllowed
-from gaffer.fields import Bool
-from gaffer.schemas import BOOLEAN, COUNT, LABEL, OK, STRING, Schema
-from gaffer.web.feedargs import EVENT_STREAM, FEED, HEARTBEAT, LINES
-from gaffer.web.routes import Route
+from gaffer.api import BadRequest, Bool, MethodNotAllowed
+from gaffer.api.web import BOOLEAN, COUNT, EVENT_STREAM, FEED, HEARTBEAT, LABEL, LINES, OK, STRING, Arg, Route, Schema
 
 if TYPE_CHECKING:
-    from gaffer.manager import Manager
-    from gaffer.rings import Ring
-    from gaffer.web.feeds import Wish
-    from gaffer.web.replies import Reply
-    from gaffer.web.request import Request
-    from gaffer.web.sources import Ids
+    from gaffer import Manager
+    from gaffer.api import Ring
+    from gaffer.api.web import Ids, Reply, Request, Wish
 
 TAG = "Live"
 BYTES = "application/octet-stream"
@@ -124,8 +117,7 @@ class Live:
 
     def read(self, request: Request, pid: int, label: str) -> Reply:
         """Follow one output of a process, which may have ended a while ago."""
-        from gaffer.web.feeds import follow, read_wish
-        from gaffer.web.sources import Output, ids_of
+        from gaffer.api.web import Output, follow, ids_of, read_wish
 
         if label in STDIN:
             raise MethodNotAllowed(f"{label} is written, not read: POST to it", ["OPTIONS", "POST"])
@@ -147,8 +139,7 @@ class Live:
 
     def watch(self, request: Request, **parts: str) -> Reply:
         """Follow the events that the path selects."""
-        from gaffer.web.feeds import follow, read_wish
-        from gaffer.web.sources import Events, ids_of
+        from gaffer.api.web import Events, follow, ids_of, read_wish
 
         wish, ids, hub = read_wish(request), ids_of(self._manager), self._manager.hub
         since = None
@@ -178,7 +169,7 @@ def first(ring: Ring, wish: Wish, ids: Ids) -> int:
     Unless it is said, that is the end; of what has ended, the beginning; and for a longpoll the newest item, so that
     a question can be followed by its answer.
     """
-    from gaffer.web.sources import begin
+    from gaffer.api.web import begin
 
     asked = begin(ring, ids, wish.since, wish.tail)
     if asked is not None:

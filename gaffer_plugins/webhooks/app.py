@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Iterable, Mapping
 import gevent
 
 from gaffer import hookimpl
-from gaffer.topics import ALL
+from gaffer.api import ALL
 
 from .config import Hook, check_tuning, make_hook, make_hooks
 from .dispatcher import Dispatcher
 
 if TYPE_CHECKING:
-    from gaffer.manager import Manager
+    from gaffer import Manager
 
 
 class WebHooks:
@@ -44,7 +44,7 @@ class WebHooks:
     def start(self, loop: Any, manager: Manager) -> None:
         """Begin to hear the events of *manager*.
 
-        :param loop: accepted for the seeds' sake.
+        :param loop: accepted as in gaffer 0.5.
         """
         self._manager = manager
         self._dispatcher.configure(self._hooks)

@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 import click
 
-from gaffer.cli.output import View, output_option, print_lines, show
-from gaffer.cli.program import Program, command
+from gaffer.api.cli import Program, View, command, output_option, print_lines, show
 
 COLUMNS = ("ID", "URL", "EVENTS", "STATE", "PENDING", "SENT", "RETRIES", "FAILED", "LOST", "LAST ERROR")
 DEAD_COLUMNS = ("ID", "TIME", "URL", "EVENT", "ATTEMPTS", "REASON")

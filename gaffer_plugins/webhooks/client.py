@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping
 import gevent
 from gevent import monkey, socket
 
-from gaffer.metering import Meter, Metered, TooMuch
+from gaffer.api import Meter, Metered, TooMuch
 
 from .outcome import Answer, Undelivered
 from .urls import PORTS, Target

@@ -6,18 +6,26 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, NamedTuple
 
-from gaffer.errors import BadRequest, Problem, nearest
-from gaffer.fields import Field, Int, OptionalText, Seconds
-from gaffer.secretnames import withhold
-from gaffer.topics import normalise
-from gaffer.trusted_files import SharedFile, check_read
+from gaffer.api import (
+    BadRequest,
+    Field,
+    Int,
+    OptionalText,
+    Problem,
+    Seconds,
+    SharedFile,
+    check_read,
+    nearest,
+    normalise,
+    withhold,
+)
 
 from . import patterns
 from .signing import make_key
 from .urls import Target, parse_url
 
 if TYPE_CHECKING:
-    from gaffer.settings import Section, Settings
+    from gaffer.api import Section, Settings
 
 #: A pattern and where the events that it selects are posted.
 Hook = tuple[str, Target]

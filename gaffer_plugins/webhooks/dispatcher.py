@@ -11,8 +11,7 @@ from typing import Any, Iterable, Mapping
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from gaffer.errors import NotFound, Unavailable
-from gaffer.topics import ancestors
+from gaffer.api import NotFound, Unavailable, ancestors
 
 from .config import Hook, Tuning
 from .receiver import DeadLetter, Delivery, Receiver, Shared

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gaffer.errors import nearest
-from gaffer.topics import ALL, EVENTS, normalise
+from gaffer.api import ALL, EVENTS, nearest, normalise
 
 _NAMES = tuple(event.name for event in EVENTS)
 #: Those that ``proc.<name>`` and ``proc.<pid>`` have.

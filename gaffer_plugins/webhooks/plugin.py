@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Iterable
 
-from gaffer import Plugin, hookimpl
-from gaffer.version import __version__
+from gaffer import Plugin, __version__, hookimpl
 
 if TYPE_CHECKING:
-    from gaffer.errors import Problem
-    from gaffer.manager import Manager
-    from gaffer.settings import Settings
-    from gaffer.web.routes import Route
+    from gaffer import Manager
+    from gaffer.api import Problem, Settings
+    from gaffer.api.web import Route
 
     from .dispatcher import Dispatcher
 
@@ -63,7 +61,7 @@ class WebhooksPlugin(Plugin):
     def _configure(self, manager: Manager) -> None:
         if self._dispatcher is None and not self._given and not is_set(manager.settings):
             return  # as most daemons do, and their first process need not wait for what follows
-        from gaffer.errors import ConfigError
+        from gaffer.api import ConfigError
 
         from .config import make_hooks, read_config
         from .dispatcher import Dispatcher

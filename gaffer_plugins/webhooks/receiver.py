@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 import gevent
 from gevent.event import Event
 
-from gaffer.lograte import Bounded
-from gaffer.version import __version__
+from gaffer import __version__
+from gaffer.api import Bounded
 
 from .outcome import Undelivered, Verdict, backoff, judge
 from .signing import sign

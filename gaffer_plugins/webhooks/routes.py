@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from gaffer.commands import Arg
-from gaffer.errors import NotFound
-from gaffer.schemas import BOOLEAN, COUNT, OBJECT, OK, SECONDS, STRING, TIME, Schema, listed, or_null, returns
-from gaffer.web.routes import Route
+from gaffer.api import NotFound
+from gaffer.api.web import (
+    BOOLEAN,
+    COUNT,
+    OBJECT,
+    OK,
+    SECONDS,
+    STRING,
+    TIME,
+    Arg,
+    Route,
+    Schema,
+    listed,
+    or_null,
+    returns,
+)
 
 if TYPE_CHECKING:
     from .dispatcher import Dispatcher

@@ -7,7 +7,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from gaffer.redact import HIDDEN
+from gaffer.api import HIDDEN
 
 PORTS = {"http": 80, "https": 443}
 

@@ -1,15 +1,14 @@
-"""Processes and the manager over websockets (CONTRACT §6): ``/wstreams``, ``/PID/channel``, ``/channel/websocket``."""
+"""Processes and the manager over websockets (docs/channel.rst): ``/wstreams``, ``/PID/channel``, ``/channel/websocket``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaffer import Plugin, hookimpl
-from gaffer.version import __version__
+from gaffer import Plugin, __version__, hookimpl
 
 if TYPE_CHECKING:
-    from gaffer.manager import Manager
-    from gaffer.web.routes import Route
+    from gaffer import Manager
+    from gaffer.api.web import Route
 
 __all__ = ["WebsocketPlugin"]
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Callable
 
-from gaffer.errors import BadRequest, Forbidden, GafferError, NotFound, Unauthorized
-from gaffer.web.pump import converse
-from gaffer.web.websocket import WebSocket
+from gaffer.api import BadRequest, Forbidden, GafferError, NotFound, Unauthorized
+from gaffer.api.web import WebSocket, converse
 
 from .frames import ERROR, MESSAGE, RESPONSE, encode, parse
 
 if TYPE_CHECKING:
-    from gaffer.hub import Hub
-    from gaffer.process import Process
-    from gaffer.streams import Writer
+    from gaffer.api import Hub, Process, Writer
 
 #: How long a writer waits for a process that does not read, in seconds.
 PATIENCE = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gaffer.errors import BadRequest
+from gaffer.api import BadRequest
 
 MESSAGE, RESPONSE, ERROR = "message", "response", "error"
 _HEAD = re.compile(rb"V1 (message|response|error) ([!-~]{1,64})\Z")

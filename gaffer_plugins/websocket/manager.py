@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from gaffer.web.channel import Session
-from gaffer.web.pump import converse
-from gaffer.web.websocket import WebSocket
+from gaffer.api.web import Session, WebSocket, converse
 
 
 def talk(websocket: WebSocket, session: Session) -> None:

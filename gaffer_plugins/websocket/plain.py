@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from gaffer.errors import GafferError, Unavailable
-from gaffer.web.pump import converse
-from gaffer.web.websocket import LATER, POLICY, WebSocket
+from gaffer.api import GafferError, Unavailable
+from gaffer.api.web import POLICY_VIOLATION, TRY_AGAIN_LATER, WebSocket, converse
 
 from .framed import PATIENCE
 
 if TYPE_CHECKING:
-    from gaffer.process import Process
+    from gaffer.api import Process
 
 
 def talk(websocket: WebSocket, source: Any, process: Process, check_write: Callable[[], None] = lambda: None) -> None:
@@ -24,7 +23,7 @@ def talk(websocket: WebSocket, source: Any, process: Process, check_write: Calla
         for item in items:
             if item.lost:
                 # There is no way to say so but to end: bytes that are not there must not look as if nothing was.
-                websocket.close(LATER, f"gap: {item.lost} bytes were lost, you are too slow")
+                websocket.close(TRY_AGAIN_LATER, f"gap: {item.lost} bytes were lost, you are too slow")
                 return
             websocket.send(item.data)
 
@@ -34,6 +33,6 @@ def talk(websocket: WebSocket, source: Any, process: Process, check_write: Calla
             check_write()
             process.writer(None).deliver(data, PATIENCE)
         except GafferError as error:
-            websocket.close(LATER if isinstance(error, Unavailable) else POLICY, str(error))
+            websocket.close(TRY_AGAIN_LATER if isinstance(error, Unavailable) else POLICY_VIOLATION, str(error))
 
     converse(websocket, source, send, hear, f"process {process.pid} has exited")

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from gaffer.commands import Arg
-from gaffer.errors import BadRequest, Forbidden, IONotRedirected, NotFound
-from gaffer.identity import of_job
-from gaffer.schemas import LABEL, Schema
-from gaffer.web.feedargs import SINCE, TAIL
-from gaffer.web.routes import Route
+from gaffer.api import BadRequest, Forbidden, IONotRedirected, NotFound, of_job
+from gaffer.api.web import LABEL, SINCE, TAIL, Arg, Route, Schema
 
 if TYPE_CHECKING:
-    from gaffer.manager import Manager
-    from gaffer.process import Process
-    from gaffer.web.replies import Reply
-    from gaffer.web.request import Request
+    from gaffer import Manager
+    from gaffer.api import Process
+    from gaffer.api.web import Reply, Request
 
 TAG = "Live"
 READ, WRITE, BOTH = 1, 2, 3
@@ -77,8 +72,7 @@ class Sockets:
 
     def plain(self, request: Request, pid: int) -> Reply:
         """``/wstreams/PID``."""
-        from gaffer.web.knock import answer
-        from gaffer.web.websocket import check
+        from gaffer.api.web import answer, check
 
         from .plain import talk
 
@@ -96,8 +90,7 @@ class Sockets:
 
     def channel(self, request: Request, pid: int, stream: str = "") -> Reply:
         """``/PID/channel[/STREAM]``."""
-        from gaffer.web.knock import answer
-        from gaffer.web.websocket import check
+        from gaffer.api.web import answer, check
 
         check(request.environ)
         return answer(request, lambda: self._open(request, pid, stream))
@@ -125,9 +118,7 @@ class Sockets:
 
     def manager_channel(self, request: Request) -> Reply:
         """``/channel/websocket``."""
-        from gaffer.web.board import board_of
-        from gaffer.web.channel import Session
-        from gaffer.web.websocket import accept
+        from gaffer.api.web import Session, accept, board_of
 
         from .manager import talk
 
@@ -139,8 +130,7 @@ class Sockets:
 
     def _place(self, request: Request, process: Process, label: str | None) -> int | None:
         """Return the position that the request asks for."""
-        from gaffer.web.feeds import read_count
-        from gaffer.web.sources import begin, ids_of
+        from gaffer.api.web import begin, ids_of, read_count
 
         tail = read_count(request.query.get("tail"), "tail")
         if label is None:
@@ -148,7 +138,7 @@ class Sockets:
         return begin(process.reader(label).ring, ids_of(self._manager), request.query.get("since"), tail)
 
     def _source(self, process: Process, label: str | None, place: int | None) -> Any:
-        from gaffer.web.sources import Output, ids_of
+        from gaffer.api.web import Output, ids_of
 
         from .framed import Exit
 

@@ -3,9 +3,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gaffer.cli.gafferctl import make_program
-from gaffer.cli.program import Program, run
-from tests.httpclient.double import Double, Serving
+from gaffer.cli.core.program import Program, run
+from gaffer.cli.ctl.gafferctl import make_program
+from tests.kit.api_double import Double, Serving
 
 
 class Ended(NamedTuple):

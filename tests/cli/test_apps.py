@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from gaffer.cli import export
-from gaffer.cli.appscale import Scaling, parse
-from gaffer.cli.appviews import clock
-from gaffer.cli.gaffer import make_program
-from gaffer.cli.program import run
+from gaffer.cli.app import export
+from gaffer.cli.app.gaffer import make_program
+from gaffer.cli.app.scaling import Scaling, parse
+from gaffer.cli.app.views import clock
+from gaffer.cli.core.program import run
 from gaffer.errors import BadRequest
-from gaffer.exporting import File
-from gaffer.procapp import read_application
+from gaffer.procfile.application import read_application
+from gaffer.procfile.export import File
 
 #: Its setup.py names the same module.
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "exporter"

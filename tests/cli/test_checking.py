@@ -7,8 +7,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from gaffer.cli.gaffer import SECTIONS, make_program
-from gaffer.cli.program import run
+from gaffer.cli.app.gaffer import SECTIONS, make_program
+from gaffer.cli.core.program import run
 
 
 @pytest.fixture
@@ -96,9 +96,9 @@ def test_a_folder_can_be_elsewhere(gaffer, tmp_path):
 def test_neither_client_nor_engine_is_imported(tmp_path):
     (tmp_path / "Procfile").write_text("clock: tick\n")
     code = (
-        "import sys\nfrom gaffer.cli.gaffer import main\n"
+        "import sys\nfrom gaffer.cli.app.gaffer import main\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "sys.exit(' '.join({'gevent', 'gaffer.httpclient', 'gaffer.engine', 'http.client'} & sys.modules.keys()) or 0)"
+        "sys.exit(' '.join({'gevent', 'gaffer.httpclient', 'gaffer.supervisor.engine', 'http.client'} & sys.modules.keys()) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code, "-d", tmp_path, "check"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gaffer.cli.keyfile import KeyFile, address_of, key_for
+from gaffer.cli.accounts.keyfile import KeyFile, address_of, key_for
 from gaffer.errors import BadRequest, GafferError
 
 

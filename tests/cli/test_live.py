@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from gaffer.cli.live import MAX_WIDTH, Painter, merge
-from gaffer.cli.logs import tamed
-from gaffer.cli.terminal import parse_key
-from gaffer.cli.watching import is_shown, line, spelled
+from gaffer.cli.core.streaming import MAX_WIDTH, Painter, merge
+from gaffer.cli.core.terminal import parse_key
+from gaffer.cli.ctl.logs import tamed
+from gaffer.cli.ctl.watching import is_shown, line, spelled
 from gaffer.errors import BadRequest
 
 PLAIN = Painter(False)

@@ -1,4 +1,4 @@
-"""gaffer.cli.lookupwatch: several lookupds watched as one; gaffer.cli.fanout: what belongs to whom."""
+"""gaffer.cli.cluster.lookupwatch: several lookupds watched as one; gaffer.cli.core.fanout: what belongs to whom."""
 
 import contextlib
 import threading
@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from gaffer.cli import lookupwatch
-from gaffer.cli.fanout import take_on
-from gaffer.cli.lookupwatch import Merger, follow
+from gaffer.cli.cluster import lookupwatch
+from gaffer.cli.cluster.lookupwatch import Merger, follow
+from gaffer.cli.core.fanout import take_on
 
 
 def event(kind, node="n", name=None, pid=None):

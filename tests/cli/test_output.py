@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from gaffer.cli.output import Lines, View, cell, colored, duration, print_details, printable, show, state_color
+from gaffer.cli.core.output import Lines, View, cell, colored, duration, print_details, printable, show, state_color
 
 
 @pytest.mark.parametrize(

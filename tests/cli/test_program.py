@@ -9,8 +9,8 @@ import click
 import pytest
 
 from gaffer import __version__
-from gaffer.cli.gafferctl import SECTIONS, make_program
-from gaffer.cli.program import exit_code
+from gaffer.cli.core.program import exit_code
+from gaffer.cli.ctl.gafferctl import SECTIONS, make_program
 from gaffer.errors import (
     BadRequest,
     Conflict,
@@ -77,9 +77,9 @@ program()
 @pytest.mark.parametrize(
     "module, program, command",
     [
-        ("gaffer.cli.gaffer", "main", "--version"),
+        ("gaffer.cli.app.gaffer", "main", "--version"),
         ("gaffer.foreground.ports", "main", "start"),
-        ("gaffer.cli.gafferctl", "gafferctl", "ping"),
+        ("gaffer.cli.ctl.gafferctl", "gafferctl", "ping"),
     ],
 )
 def test_an_interrupt_while_modules_are_imported_shows_no_traceback(module, program, command, tmp_path):
@@ -289,7 +289,7 @@ def test_a_program_of_click():
 
 
 def gafferctl(*args: str, **settings) -> subprocess.CompletedProcess:
-    code = "from gaffer.cli.gafferctl import main; main()"
+    code = "from gaffer.cli.ctl.gafferctl import main; main()"
     return subprocess.run([sys.executable, *settings.pop("flags", ()), "-c", code, *args], **settings)
 
 
@@ -331,7 +331,7 @@ FULL = "cannot write the output: No space left on device; make room, or write it
     ],
 )
 def test_output_that_cannot_be_written(serving, words, code, sentence):
-    program = "from gaffer.cli.gafferctl import main; main()"
+    program = "from gaffer.cli.ctl.gafferctl import main; main()"
     line = f'"$0" -c "{program}" --connect {serving.uri} {words}'
     ended = subprocess.run(["sh", "-c", line, sys.executable], stderr=subprocess.PIPE, text=True, timeout=20)
     assert (ended.returncode, ended.stderr) == (code, sentence)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gaffer.cli.waiting import (
+from gaffer.cli.ctl.waiting import (
     Outcome,
     exit_text,
     has_started,
@@ -14,8 +14,8 @@ from gaffer.cli.waiting import (
     trouble,
     watch,
 )
+from gaffer.config.names import JobName
 from gaffer.errors import NotFound
-from gaffer.names import JobName
 
 WEB, DB = JobName("default", "web"), JobName("default", "db")
 

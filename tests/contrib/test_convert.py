@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import gaffer
-from gaffer.inifile import parse_text
-from gaffer.settings import Options, Settings, read_settings
+from gaffer.config.ini_reader import parse_text
+from gaffer.config.settings import Options, Settings, read_settings
 from gaffer_plugins import inijobs
 from gaffer_plugins.logfiles import LogfilesPlugin
 

@@ -83,8 +83,8 @@ def test_every_option_has_its_place_in_the_page(made, program):
 
 
 START = {
-    "gaffer": "from gaffer.cli.gaffer import main; main()",
-    "gafferctl": "from gaffer.cli.gafferctl import main; main()",
+    "gaffer": "from gaffer.cli.app.gaffer import main; main()",
+    "gafferctl": "from gaffer.cli.ctl.gafferctl import main; main()",
     "gafferd": "import sys; from gaffer.daemon.main import main; sys.exit(main())",
     "gaffer_lookupd": "import sys; from gaffer.lookupd.main import main; sys.exit(main())",
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs.gafferd import PATIENCE, Gafferd, eventually, run
+from tests.kit.gafferd import PATIENCE, Gafferd, eventually, run
 
 PLUGINS = Path(__file__).parents[2] / "contrib" / "plugins"
 JOBS = "[process:web]\ncmd = sleep 1000\n[process:back:db]\ncmd = sleep 1000\n"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from gaffer.inifile import parse_text
-from gaffer.options import Options
-from gaffer.settings import Settings
-from tests.programs.gafferd import Gafferd, eventually
-from tests.programs.tools import needs
+from gaffer.config.ini_reader import parse_text
+from gaffer.config.options import Options
+from gaffer.config.settings import Settings
+from tests.kit.gafferd import Gafferd, eventually
+from tests.kit.needed_programs import needs
 
 CONTRIB = Path(__file__).parents[2] / "contrib"
 NGINX = CONTRIB / "nginx" / "gafferd.conf"

@@ -10,12 +10,12 @@ import pytest
 from gevent.event import Event
 
 from gaffer import JobConfig, Manager, Plugin, hookimpl
+from gaffer.config.ini_reader import parse_text
+from gaffer.config.options import Options
+from gaffer.config.settings import Settings
 from gaffer.daemon.checks import find_problems, warn_of_unused
 from gaffer.daemon.reload import Reload
 from gaffer.errors import ConfigError, Problem
-from gaffer.inifile import parse_text
-from gaffer.options import Options
-from gaffer.settings import Settings
 
 
 def settings(text: str = "", **overrides: Any) -> Settings:

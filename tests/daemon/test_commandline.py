@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gaffer.config.fields import Bool, Int
+from gaffer.config.options import Options
 from gaffer.daemon.commandline import parse, parse_early
-from gaffer.fields import Bool, Int
-from gaffer.options import Options
 
 PLUGINS = Options()
 PLUGINS.add("speed", Int(), 1, "100% of it", flags=("--speed",))

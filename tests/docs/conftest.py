@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from .reading import DOCS
+from ..kit.pages import DOCS
 
 sys.path.insert(0, str(DOCS / "_ext"))
 

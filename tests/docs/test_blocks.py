@@ -11,13 +11,13 @@ import sys
 import gaffer_tables as tables
 import pytest
 
-from gaffer.cli.gaffer import make_program as gaffer_program
-from gaffer.cli.gafferctl import make_program
+from gaffer.cli.app.gaffer import make_program as gaffer_program
+from gaffer.cli.ctl.gafferctl import make_program
 from gaffer.daemon import commandline
 from gaffer.lookupd.options import make_options as lookupd_options
 from gaffer.lookupd.program import make_parser as lookupd_parser
 
-from .reading import DOCS, PAGES, ROOT, all_blocks, code_blocks, without_slowness
+from ..kit.pages import DOCS, PAGES, ROOT, all_blocks, code_blocks, without_slowness
 
 #: Tested by test_console.py, or nothing that could be wrong.
 OTHERS = {"console", "text"}
@@ -60,7 +60,7 @@ def test_json_is_json(block):
 
 
 def test_the_job_in_json_is_a_job():
-    from gaffer.jobconfig import JobConfig
+    from gaffer.config.jobconfig import JobConfig
 
     (block,) = (block for block in all_blocks("json") if block.page == "configuration.rst")
     assert JobConfig.from_dict(json.loads(block.text)).flapping.retry_in == 7.0

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from .reading import PAGES
+from ..kit.pages import PAGES
 
 #: The only places outside that pages may lead to; nobody looks whether they are there.
 OUTSIDE = {"www.gevent.org", "pluggy.readthedocs.io"}

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from tests.programs.tour import Step, steps
+from tests.kit.readme_tour import Step, steps
 
-from .reading import PAGES, Terminal, code_blocks, tidied
+from ..kit.pages import PAGES, Terminal, code_blocks, tidied
 
 #: Begins with gafferd's start; the others find one that runs.
 FROM_THE_START = "getting-started.rst"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gaffer import announce, topics
+from gaffer.events import patterns
+from gaffer.manager import notifier
 from gaffer.testing import HookRecorder, settle
 
 
@@ -26,20 +27,20 @@ def all_messages(gaffer_manager, gaffer_spawner):
 
 
 def test_every_message_has_the_fields_of_the_table(gaffer_manager, gaffer_spawner):
-    table = {event.name: event for event in topics.EVENTS}
+    table = {event.name: event for event in patterns.EVENTS}
     messages = all_messages(gaffer_manager, gaffer_spawner)
     assert {message["event"] for message in messages} == set(table)
     for message in messages:
-        assert sorted(message) == sorted((*topics.COMMON_FIELDS, *table[message["event"]].fields)), message["event"]
+        assert sorted(message) == sorted((*patterns.COMMON_FIELDS, *table[message["event"]].fields)), message["event"]
 
 
 def test_the_page_names_the_events_of_the_classic_family():
-    from .reading import DOCS
+    from ..kit.pages import DOCS
 
     page = (DOCS / "events.rst").read_text("utf-8")
     row = page.partition("``proc.JOB.spawn``")[2].partition("``proc.PID.spawn``")[0]
-    assert {event for event in table_names() if f"``{event}``" in row} == set(announce._CLASSIC)
+    assert {event for event in table_names() if f"``{event}``" in row} == set(notifier._CLASSIC)
 
 
 def table_names():
-    return [event.name for event in topics.EVENTS]
+    return [event.name for event in patterns.EVENTS]

@@ -11,17 +11,17 @@ import gevent
 import pytest
 
 import gaffer
-from gaffer.cli.gafferctl import make_program
+from gaffer.cli.ctl.gafferctl import make_program
+from gaffer.config.options import Options
+from gaffer.config.settings import read_settings
 from gaffer.daemon.service import Service
 from gaffer.errors import ConfigError
-from gaffer.options import Options
-from gaffer.plugins import PluginSet
-from gaffer.settings import read_settings
+from gaffer.plugins.registry import PluginSet
 from gaffer_plugins import inijobs
 from gaffer_plugins.http import HttpPlugin
-from tests.webtools import request, wait_until
+from tests.kit.web import request, wait_until
 
-from .reading import DOCS, PATIENCE, Terminal, without_slowness
+from ..kit.pages import DOCS, PATIENCE, Terminal, without_slowness
 
 EXAMPLES = DOCS / "examples"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gaffer_plugins.exporters import compose
 
-from .tools import AWKWARD, ENVIRONMENTS, TEXTS, VARIABLES, application, job, only_text
+from ..kit.exports import AWKWARD, ENVIRONMENTS, TEXTS, VARIABLES, application, job, only_text
 
 yaml = pytest.importorskip("yaml")
 try:  # The one of the tests' environment: a distribution's may be of version 1, which knows no 'name'.

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from gaffer.config.ini_reader import parse_text
+from gaffer.config.jobconfig import JobConfig, JobFields
+from gaffer.config.settings import Options, Settings
 from gaffer.errors import InvalidConfig
-from gaffer.inifile import parse_text
-from gaffer.jobconfig import JobConfig, JobFields
-from gaffer.settings import Options, Settings
 from gaffer_plugins import inijobs
 from gaffer_plugins.exporters import own
 
-from .tools import AWKWARD, TEXTS, VARIABLES, application, job, only_text
+from ..kit.exports import AWKWARD, TEXTS, VARIABLES, application, job, only_text
 
 
 def read(text):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gaffer_plugins.exporters import runit
 
-from .tools import AWKWARD, ENVIRONMENTS, application, job
+from ..kit.exports import AWKWARD, ENVIRONMENTS, application, job
 
 RUNSVDIR = shutil.which("runsvdir")
 #: chpst itself needs runit; what it is given can be seen without.

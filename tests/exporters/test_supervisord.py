@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gaffer.errors import InvalidConfig
 from gaffer_plugins.exporters import supervisord
-from tests.programs.gafferd import eventually
+from tests.kit.gafferd import eventually
 
-from .tools import AWKWARD, TEXTS, VARIABLES, application, job, only_text
+from ..kit.exports import AWKWARD, TEXTS, VARIABLES, application, job, only_text
 
 #: What a line of an ini file can hold at all.
 ONE_LINE = AWKWARD | TEXTS.filter(lambda text: not set(text) & set("\r\n"))

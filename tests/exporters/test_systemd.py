@@ -12,7 +12,7 @@ from hypothesis import given
 from gaffer.errors import InvalidConfig
 from gaffer_plugins.exporters import systemd
 
-from .tools import AWKWARD, TEXTS, application, job
+from ..kit.exports import AWKWARD, TEXTS, application, job
 
 ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="there is no systemd-analyze")

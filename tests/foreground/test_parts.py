@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gaffer.config.jobconfig import JobConfig
 from gaffer.errors import BadRequest
-from gaffer.exits import ExitStatus
 from gaffer.foreground.ending import Ending, process_name, process_names
 from gaffer.foreground.lifeline import can_start, death_signal_prefix
 from gaffer.foreground.oneoff import one_off
 from gaffer.foreground.ports import first_taken, is_taken
 from gaffer.foreground.watch import affected, read_pattern, translate
-from gaffer.jobconfig import JobConfig
-from gaffer.policy import Done
-from gaffer.procapp import read_application
-from gaffer.spawn import SpawnPlan, find_program
+from gaffer.process.exit_status import ExitStatus
+from gaffer.process.spawn import SpawnPlan, find_program
+from gaffer.procfile.application import read_application
+from gaffer.supervisor.restart_policy import Done
 
 # -- patterns
 

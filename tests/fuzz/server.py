@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.programs.gafferd import Gafferd
+from tests.kit.gafferd import Gafferd
 
 #: A gafferd that waits less than usual.
 OPTIONS = "http_head_timeout = 1\nhttp_body_timeout = 1\nhttp_idle_timeout = 2\n"

@@ -11,23 +11,26 @@ import tempfile
 from types import SimpleNamespace
 from typing import Any, Callable, NamedTuple
 
-from gaffer import cmdline, envfile, inifile, names, procfile, redact, topics
-from gaffer.addresses import parse_address
+from gaffer.config import command_template, dotenv, ini_reader, names
+from gaffer.config.addresses import parse_address
+from gaffer.config.jobconfig import JobConfig
 from gaffer.errors import GafferError
-from gaffer.jobconfig import JobConfig
+from gaffer.events import patterns
 from gaffer.lookupd.backends import Backend
+from gaffer.lookupd.node_protocol import Session, Sessions
 from gaffer.lookupd.records import load_record
 from gaffer.lookupd.registry import Registry
-from gaffer.lookupd.sessions import Session, Sessions
-from gaffer.web import channel
-from gaffer.web.gate import credentials_of
-from gaffer.web.handler import Body
-from gaffer.web.head import HeadError, parse_head
-from gaffer.web.knock import key_in
-from gaffer.web.request import parse_json, read_body
-from gaffer.web.rules import check_origin, clean_host
+from gaffer.procfile import parser
+from gaffer.security import redact
+from gaffer.web.live import channel_session
+from gaffer.web.requests.access_rules import check_origin, clean_host
+from gaffer.web.requests.authentication import credentials_of
+from gaffer.web.requests.request import parse_json, read_body
+from gaffer.web.server.handler import Body
+from gaffer.web.server.request_head import HeadError, parse_head
 from gaffer.web.sockjs import frames as sockjs
-from gaffer.web.websocket import WebSocket
+from gaffer.web.websocket.late_auth import key_in
+from gaffer.web.websocket.websocket import WebSocket
 from gaffer_plugins.auth.routes import basic
 from gaffer_plugins.websocket import frames
 
@@ -123,7 +126,7 @@ def channel_message(data: bytes) -> None:
     """A message of ``/channel``."""
     text = _text(data)
     key_in(text)
-    channel.parse(text)
+    channel_session.parse(text)
 
 
 def sockjs_payload(data: bytes) -> None:
@@ -171,27 +174,27 @@ def job_name(data: bytes) -> None:
 
 def topic(data: bytes) -> None:
     """The pattern of an event."""
-    topics.matches(topics.normalise(_text(data)), "proc.web.spawn")
+    patterns.matches(patterns.normalise(_text(data)), "proc.web.spawn")
 
 
 def command_line(data: bytes) -> None:
     """A command."""
-    made = cmdline.make_template(_text(data))
+    made = command_template.make_template(_text(data))
     made.variables()
 
 
 def ini(data: bytes) -> None:
     """A configuration."""
-    for section in inifile.parse_text(_text(data)).sections:
+    for section in ini_reader.parse_text(_text(data)).sections:
         assert all(isinstance(value.text, str) for value in section.items.values())
 
 
 def a_procfile(data: bytes) -> None:
     """A Procfile."""
-    for name, command in procfile.parse_text(_text(data)).items():
+    for name, command in parser.parse_text(_text(data)).items():
         assert name and command
-        procfile.needs_shell(command)
-        procfile.words(command)
+        parser.needs_shell(command)
+        parser.words(command)
 
 
 def env_file(data: bytes) -> None:
@@ -199,7 +202,7 @@ def env_file(data: bytes) -> None:
     with tempfile.NamedTemporaryFile(prefix="gaffer-fuzz-") as file:
         file.write(data)
         file.flush()
-        for key, value in envfile.read_env_file(file.name).items():
+        for key, value in dotenv.read_env_file(file.name).items():
             assert key and "=" not in key and "\0" not in key + value
 
 

@@ -16,20 +16,20 @@ import pytest
 
 import gaffer
 from gaffer import hookspecs
+from gaffer.config.fields import OptionalText
+from gaffer.config.jobconfig import JobConfig
+from gaffer.config.options import Options
+from gaffer.config.settings import read_settings
 from gaffer.daemon.service import Service
 from gaffer.errors import Problem
-from gaffer.fields import OptionalText
-from gaffer.jobconfig import JobConfig
-from gaffer.options import Options
-from gaffer.plugins import PluginSet
-from gaffer.policy import GiveUp
-from gaffer.settings import read_settings
+from gaffer.plugins.registry import PluginSet
+from gaffer.supervisor.restart_policy import GiveUp
 from gaffer.testing import settle
-from gaffer.web.routes import Route
+from gaffer.web.requests.routes import Route
 from gaffer_plugins import inijobs
 from gaffer_plugins.http import HttpPlugin
 from gaffer_plugins.sites import SitesPlugin
-from tests.webtools import request, wait_until
+from tests.kit.web import request, wait_until
 
 TESTS = Path(__file__).parents[1]
 HOOKS = {

@@ -1,7 +1,7 @@
 """Before something happens to a job.
 
 One test a hook, named after it: when, with what, what an answer does, what a failure does. Those of HTTP are in
-``tests/plugins``, and the order of all in ``tests/test_hook_transcript.py``.
+``tests/plugins``, and the order of all in ``tests/hooks/test_transcript.py``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Decisions, and watching.
 
 One test a hook, named after it: when, with what, what an answer does, what a failure does. Those of HTTP are in
-``tests/plugins``, and the order of all in ``tests/test_hook_transcript.py``.
+``tests/plugins``, and the order of all in ``tests/hooks/test_transcript.py``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import signal
 import pytest
 
 from gaffer.errors import PluginError
-from gaffer.policy import After, Done, GiveUp, Now
-from gaffer.process import ExitStatus
+from gaffer.process.process import ExitStatus
+from gaffer.supervisor.restart_policy import After, Done, GiveUp, Now
 from gaffer.testing import settle
 
 from .conftest import Plugin, Told

@@ -1,7 +1,7 @@
 """Set-up and the life of a manager.
 
 One test a hook, named after it: when, with what, what an answer does, what a failure does. Those of HTTP are in
-``tests/plugins``, and the order of all in ``tests/test_hook_transcript.py``.
+``tests/plugins``, and the order of all in ``tests/hooks/test_transcript.py``.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 import gaffer
+from gaffer.config.fields import Bool, Int
+from gaffer.config.jobconfig import JobConfig
+from gaffer.config.options import Options
+from gaffer.config.settings import Settings
 from gaffer.daemon.checks import find_problems
 from gaffer.daemon.service import Service
 from gaffer.errors import Conflict, InvalidConfig, PluginError, Problem
-from gaffer.fields import Bool, Int
-from gaffer.jobconfig import JobConfig
-from gaffer.options import Options
-from gaffer.plugins import PluginSet
-from gaffer.settings import Settings
+from gaffer.plugins.registry import PluginSet
 
 from .conftest import Plugin, Told
 

@@ -1,7 +1,7 @@
 """What plugins are told of jobs and processes.
 
 One test a hook, named after it: when, with what, what an answer does, what a failure does. Those of HTTP are in
-``tests/plugins``, and the order of all in ``tests/test_hook_transcript.py``.
+``tests/plugins``, and the order of all in ``tests/hooks/test_transcript.py``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import signal
 
 import pytest
 
+from gaffer.commands.identity import ADMIN, Identity
 from gaffer.errors import BadRequest
-from gaffer.identity import ADMIN, Identity
-from gaffer.policy import After
-from gaffer.process import ExitStatus
+from gaffer.process.process import ExitStatus
+from gaffer.supervisor.restart_policy import After
 from gaffer.testing import settle
 
 

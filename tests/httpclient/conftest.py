@@ -4,7 +4,7 @@ import pytest
 
 from gaffer.httpclient import Server
 
-from .double import Serving
+from ..kit.api_double import Serving
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from gaffer.errors import BadRequest
 from gaffer.httpclient import CannotConnect, Server
 
-from .double import Serving
+from ..kit.api_double import Serving
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import gaffer
 from gaffer.errors import BadRequest, Forbidden, GafferError, IONotRedirected, NotFound, Unavailable
 from gaffer.http_handler import HttpEndpoint, HttpHandler
 from gaffer.httpclient import Disconnected, Missing, NotGafferd, Quiet, Server
-from tests.webtools import in_thread, wait_until
+from tests.kit.web import in_thread, wait_until
 
 EVERY = bytes(range(256))
 #: How long a client waits for what will come, in seconds.
@@ -406,7 +406,7 @@ def test_the_end_of_a_topic(cat):
 
 @outside
 def test_an_old_gafferd_has_no_websockets(tmp_path):
-    from .double import Serving
+    from ..kit.api_double import Serving
 
     with Serving() as serving, Server(serving.uri) as server:
         with pytest.raises(NotFound):

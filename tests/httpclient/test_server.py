@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
+from gaffer.config.jobconfig import JobConfig
 from gaffer.errors import BadRequest, Conflict, InvalidConfig, NotFound
 from gaffer.httpclient import Job, Process, Server
-from gaffer.jobconfig import JobConfig
 
 
 def last(serving):

@@ -21,7 +21,7 @@ from gaffer.errors import (
 from gaffer.httpclient import CannotConnect, Disconnected, NoAnswer, NotGafferd, Server
 from gaffer.httpclient.transport import Address, Transport, parse_uri
 
-from .double import Serving
+from ..kit.api_double import Serving
 
 
 @pytest.mark.parametrize(

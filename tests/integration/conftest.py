@@ -12,7 +12,7 @@ import pytest
 
 import gaffer
 
-from .tools import PATIENCE, Watch, belongings, eventually, zombies
+from ..kit.manager import PATIENCE, Watch, belongings, eventually, zombies
 
 #: A test that takes longer hangs; the hub still runs, so that this can say where.
 TOO_LONG = 90.0

@@ -13,7 +13,7 @@ import pytest
 import gaffer
 from gaffer.errors import Conflict, GafferError, NotFound, Unavailable
 
-from .tools import alive, belongings, eventually
+from ..kit.manager import alive, belongings, eventually
 
 NAMES = ("a", "b", "c")
 COMMANDS = (

@@ -1,4 +1,4 @@
-"""What must stay flat however long it goes on: descriptors, memory, zombies, tables (CONTRACT §11)."""
+"""What must stay flat however long it goes on: descriptors, memory, zombies, tables (docs/upgrading.rst)."""
 
 import gc
 import os
@@ -10,11 +10,11 @@ import textwrap
 import pytest
 
 import gaffer
-from gaffer.job import Copy, Job
-from gaffer.process import Process
+from gaffer.process.process import Process
+from gaffer.supervisor.job import Copy, Job
 
+from ..kit.manager import eventually, settle, zombies
 from .conftest import descriptors
-from .tools import eventually, settle, zombies
 
 
 def load(manager, cmd="sleep 1000", name="web", **settings):

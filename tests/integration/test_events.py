@@ -1,4 +1,4 @@
-"""Events of real processes: their names, order and messages, and subscribers that cannot keep up (CONTRACT §7)."""
+"""Events of real processes: their names, order and messages, and subscribers that cannot keep up (docs/events.rst)."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from gevent.event import Event
 
 import gaffer
 
-from .tools import eventually, settle
+from ..kit.manager import eventually, settle
 
 
 def load(manager, cmd="sleep 1000", name="web", **settings):

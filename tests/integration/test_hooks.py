@@ -9,9 +9,9 @@ from gevent.event import Event
 
 import gaffer
 from gaffer.errors import Conflict, InvalidConfig, PluginError
-from gaffer.policy import After, GiveUp, Now
+from gaffer.supervisor.restart_policy import After, GiveUp, Now
 
-from .tools import alive, belongings, eventually, output, pass_deadlines, proc, said, settle
+from ..kit.manager import alive, belongings, eventually, output, pass_deadlines, proc, said, settle
 
 DEAF = "sh -c 'trap \"\" TERM; echo ready; while :; do sleep 0.02; done'"
 
@@ -466,7 +466,7 @@ def test_a_hook_that_asks_for_its_own_job_again_and_again_does_not_hang(make_man
 
 
 def test_two_managers_in_one_program_know_nothing_of_each_other(make_manager):
-    from .tools import Watch
+    from ..kit.manager import Watch
 
     watches = [Watch(), Watch()]
     first = make_manager(watches[0], plugin(before_spawn=lambda plan: plan.env.update(WHOSE="first")))

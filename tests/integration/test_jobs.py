@@ -1,4 +1,4 @@
-"""Starting, stopping, scaling and replacing real processes: what CONTRACT §2 and §10 say of jobs."""
+"""Starting, stopping, scaling and replacing real processes."""
 
 import gevent
 import pytest
@@ -7,7 +7,7 @@ from gevent.event import Event
 import gaffer
 from gaffer.errors import BadRequest, Conflict, InvalidConfig, NotFound, Unavailable
 
-from .tools import alive, eventually, os_pids, output, proc, said, settle
+from ..kit.manager import alive, eventually, os_pids, output, proc, said, settle
 
 SLEEP = "sleep 1000"
 #: Ignores TERM.
@@ -641,7 +641,7 @@ def test_a_commit_that_a_stop_overtakes_is_told(make_manager, watch):
 
 
 def test_others_have_their_turn_while_a_large_job_is_stopped(manager, monkeypatch):
-    monkeypatch.setattr("gaffer.engine.SLICE", 0.0)
+    monkeypatch.setattr("gaffer.supervisor.engine.SLICE", 0.0)
     manager.load(job(numprocesses=40))
     eventually(lambda: len(manager.running) == 40)
     turns, seen, begin = [], [], manager.engine.stops.begin

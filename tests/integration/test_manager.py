@@ -1,4 +1,4 @@
-"""What programs call a manager for beside jobs: channels, monitors, pids, and the seeds' other names."""
+"""What programs call a manager for beside jobs: channels, monitors, pids, and gaffer 0.5's names."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 
 import gaffer
 from gaffer.errors import BadRequest, Conflict, NotFound, Unavailable
-from gaffer.process import Process
+from gaffer.process.process import Process
 
-from .tools import eventually
+from ..kit.manager import eventually
 
 
 @pytest.fixture

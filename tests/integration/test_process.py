@@ -19,9 +19,9 @@ from gaffer.errors import (
     SpawnError,
     Unavailable,
 )
-from gaffer.process import Process, ProcessConfig, ProcessWatcher, get_process_stats
+from gaffer.process.process import Process, ProcessConfig, ProcessWatcher, get_process_stats
 
-from .tools import alive, eventually
+from ..kit.manager import alive, eventually
 
 ECHO = "sh -c 'while read line; do echo got $line; done'"
 

@@ -1,4 +1,4 @@
-"""What follows an exit: the restart setting, backoff, flapping, and exits that do not count (CONTRACT §2)."""
+"""What follows an exit: the restart setting, backoff, flapping, and exits that do not count (docs/configuration.rst)."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import pytest
 
 import gaffer
 
-from .tools import alive, eventually, pass_deadlines, said, settle
+from ..kit.manager import alive, eventually, pass_deadlines, said, settle
 
 
 def job(cmd, **settings):
@@ -59,8 +59,8 @@ def test_a_replacement_is_started_before_the_end_is_told(manager, watch, monkeyp
 
 def test_an_exit_is_told_though_kill_comes_while_the_rest_of_the_group_goes(manager, watch, monkeypatch):
     lingers = [True]
-    monkeypatch.setattr("gaffer.engine.LAST_GLANCE", 1e9)
-    monkeypatch.setattr("gaffer.engine.group_left", lambda *args: lingers[0])
+    monkeypatch.setattr("gaffer.supervisor.engine.LAST_GLANCE", 1e9)
+    monkeypatch.setattr("gaffer.supervisor.engine.group_left", lambda *args: lingers[0])
     manager.load(job("sleep 1000", graceful_timeout=0.0))
     found = one(manager, watch, 1)
     os.kill(found.os_pid, signal.SIGKILL)

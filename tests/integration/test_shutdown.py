@@ -1,4 +1,4 @@
-"""The end of a manager: order, patience, threads, callbacks, detached processes (CONTRACT §2, §10)."""
+"""The end of a manager: order, patience, threads, callbacks, detached processes (docs/configuration.rst, docs/python.rst)."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from gevent.event import Event
 import gaffer
 from gaffer.errors import Conflict, ReentrantCall, Unavailable
 
-from .tools import alive, belongings, eventually, os_pids, read_pids, said, settle
+from ..kit.manager import alive, belongings, eventually, os_pids, read_pids, said, settle
 
 DEAF = "sh -c 'trap \"\" TERM; echo ready; while :; do sleep 0.05; done'"
 

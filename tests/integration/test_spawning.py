@@ -1,4 +1,4 @@
-"""How processes are started: who they are, what they find, and what is said when it does not work (CONTRACT §2)."""
+"""How processes are started: who they are, what they find, and what is said when it does not work (docs/configuration.rst)."""
 
 import errno
 import os
@@ -14,18 +14,18 @@ import gevent
 import pytest
 
 import gaffer
-from gaffer import posixspawn
 from gaffer.errors import InvalidConfig
+from gaffer.process import posix_spawn
 
-from ..masks import signals
-from .tools import alive, eventually, output, pass_deadlines, proc, run, said, settle
+from ..kit.manager import alive, eventually, output, pass_deadlines, proc, run, said, settle
+from ..kit.signal_masks import signals
 
 
 @pytest.fixture(params=["popen", "posix_spawn"], autouse=True)
 def way(request, monkeypatch):
     """Everything here is so whichever way a process is started."""
-    monkeypatch.setattr(posixspawn, "_close_range", None)
-    if request.param == "posix_spawn" and not posixspawn.allow():
+    monkeypatch.setattr(posix_spawn, "_close_range", None)
+    if request.param == "posix_spawn" and not posix_spawn.allow():
         pytest.skip("this system cannot mark all descriptors at once (close_range(2))")
     return request.param
 
@@ -52,13 +52,13 @@ def failure(manager, watch, name="web"):
 
 # -- the two ways ----------------------------------------------------------------------------
 def test_the_fast_way_is_taken_where_it_can_be(manager, watch, way, monkeypatch, tmp_path):
-    taken, start = [], posixspawn.start
+    taken, start = [], posix_spawn.start
 
     def counting(program, *args):
         taken.append(start(program, *args))
         return taken[-1]
 
-    monkeypatch.setattr(posixspawn, "start", counting)
+    monkeypatch.setattr(posix_spawn, "start", counting)
     fast = way == "posix_spawn"
     load(manager, "sleep 1000", "by-path")
     assert taken == ([process(manager, "by-path").os_pid] if fast else [])
@@ -386,7 +386,7 @@ def test_children_get_the_limit_of_files_that_was_there_before(manager, watch, s
 @pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
 def test_a_child_that_asks_at_once_sees_its_own_limit(manager, watch, streams, monkeypatch):
     """It is not set from outside, which is too late for one in five."""
-    monkeypatch.setattr("gaffer.spawn.limit_files", lambda *args: None)
+    monkeypatch.setattr("gaffer.process.spawn.limit_files", lambda *args: None)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     manager.engine.file_limit = (512, hard)
     assert run(manager, watch, "sh -c 'ulimit -Sn'", custom_streams=streams).lines == ["512"]

@@ -1,4 +1,4 @@
-"""Output and input of real processes: always drained, never lost, never waited for (CONTRACT §2, §5)."""
+"""Output and input of real processes: always drained, never lost, never waited for (docs/configuration.rst, docs/http-api.rst)."""
 
 import os
 
@@ -8,8 +8,8 @@ from gevent.event import Event
 import gaffer
 from gaffer.errors import Forbidden, InvalidConfig, NotFound, Unavailable
 
-from ..masks import signals
-from .tools import alive, eventually, output, pass_deadlines, proc, run, said, settle
+from ..kit.manager import alive, eventually, output, pass_deadlines, proc, run, said, settle
+from ..kit.signal_masks import signals
 
 MEGABYTE = 1_048_576
 #: Writes ten megabytes as fast as it can, then a word on its other output.
@@ -206,7 +206,7 @@ def test_a_stream_whose_sink_is_full_is_read_later(make_manager, watch):
 
 
 def test_a_sink_that_is_full_for_ever_holds_nobody_up_for_ever(make_manager, watch, monkeypatch):
-    monkeypatch.setattr("gaffer.streams.LONGEST_PAUSE", 0.001)
+    monkeypatch.setattr("gaffer.process.streams.LONGEST_PAUSE", 0.001)
     slow = Slow()
     manager = make_manager(watch, slow)
     load(manager, f"sh -c '{FLOOD}'", redirect_output=["out"])

@@ -6,7 +6,7 @@ import sys
 
 import gaffer
 
-from .tools import eventually, output, settle
+from ..kit.manager import eventually, output, settle
 
 
 def load(manager, cmd, name="web", **settings):

@@ -1,4 +1,4 @@
-"""Stopping means the whole tree: groups, sessions, daemons, and what ignores signals (CONTRACT §2)."""
+"""Stopping means the whole tree: groups, sessions, daemons, and what ignores signals (docs/configuration.rst)."""
 
 import os
 import shlex
@@ -10,10 +10,10 @@ import time
 import pytest
 
 import gaffer
-from gaffer import sweep
-from gaffer.sweep import survivors
+from gaffer.process import proc_scan
+from gaffer.process.proc_scan import survivors
 
-from .tools import alive, eventually, look, read_pids, said
+from ..kit.manager import alive, eventually, look, read_pids, said
 
 #: Writes its os_pid down, then sleeps.
 NOTED = 'sh -c "echo \\$\\$ >> pids; exec sleep 1000"'
@@ -379,9 +379,9 @@ def test_who_is_executing_a_program_is_unclear_and_looked_at_again(manager, watc
             return b""
         return read(os_pid)
 
-    read, between = sweep._environment, sweep._between_programs
-    monkeypatch.setattr(sweep, "_environment", environment)
-    monkeypatch.setattr(sweep, "_between_programs", lambda os_pid: os_pid == daemon or between(os_pid))
+    read, between = proc_scan._environment, proc_scan._between_programs
+    monkeypatch.setattr(proc_scan, "_environment", environment)
+    monkeypatch.setattr(proc_scan, "_between_programs", lambda os_pid: os_pid == daemon or between(os_pid))
     stop(manager, watch)
     assert looks and not alive(daemon)
 
@@ -395,10 +395,10 @@ def test_group_members_are_found_by_group(monkeypatch):
         member.wait()
 
 
-@pytest.mark.parametrize("look_around", [lambda: survivors({"node.1": 1}), lambda: sweep.strays("node")])
+@pytest.mark.parametrize("look_around", [lambda: survivors({"node.1": 1}), lambda: proc_scan.strays("node")])
 def test_what_is_unclear_is_nobodys(monkeypatch, look_around):
     """Whoever takes what was found for its own must not hit a stranger that just executes a program."""
-    monkeypatch.setattr(sweep, "_environment", lambda os_pid: b"")
-    monkeypatch.setattr(sweep, "_between_programs", lambda os_pid: True)
+    monkeypatch.setattr(proc_scan, "_environment", lambda os_pid: b"")
+    monkeypatch.setattr(proc_scan, "_between_programs", lambda os_pid: True)
     found = look_around()
     assert found == {} and found.unclear

@@ -9,10 +9,10 @@ import pytest
 
 import gaffer
 from gaffer_plugins.http import HttpPlugin
-from tests.apischema import described
-from tests.webtools import Answer, request, wait_until
+from tests.kit.api_schema import described
+from tests.kit.web import Answer, request, wait_until
 
-from .hooktools import Inbox
+from ..kit.webhook_receiver import Inbox
 
 _NOTHING = object()
 
@@ -65,7 +65,7 @@ def api(start_api):
 
 @pytest.fixture
 def inbox():
-    """Return a function that makes a receiver of webhooks, see :class:`tests.plugins.hooktools.Inbox`."""
+    """Return a function that makes a receiver of webhooks, see :class:`tests.kit.webhook_receiver.Inbox`."""
     made = []
 
     def make(*script: Any, **options: Any) -> Inbox:

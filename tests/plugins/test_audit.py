@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import pytest
 
 import gaffer
+from gaffer.config.options import Options
+from gaffer.config.settings import read_settings
 from gaffer.errors import PluginError
-from gaffer.options import Options
-from gaffer.settings import read_settings
 from gaffer_plugins.audit import AuditPlugin, is_read
 from gaffer_plugins.audit.writer import Writer
 from gaffer_plugins.http import HttpPlugin
-from tests.webtools import parse, talk, wait_until
+from tests.kit.web import parse, talk, wait_until
 
 
 class Doorman:
@@ -127,7 +127,7 @@ def test_handlers_of_plugins_are_recorded(start_api, tmp_path, path):
     class Hello:
         @gaffer.hookimpl
         def gaffer_routes(self):
-            from gaffer.web.routes import Route
+            from gaffer.web.requests.routes import Route
 
             def answer(request, name):
                 if name == "wrong":

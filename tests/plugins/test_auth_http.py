@@ -10,14 +10,14 @@ import gevent.pool
 import pytest
 
 import gaffer
+from gaffer.commands.identity import LOCAL, Identity, Permissions
 from gaffer.errors import TooManyRequests, Unauthorized
-from gaffer.identity import LOCAL, Identity, Permissions
 from gaffer_plugins.auth import passwords, service
-from tests.apischema import described
-from tests.web.wstools import CLOSE, TEXT
-from tests.webtools import connect, wait_until
+from tests.kit.api_schema import described
+from tests.kit.web import connect, wait_until
+from tests.kit.websocket_client import CLOSE, TEXT
 
-from .authtools import Locked, encoded, id_of
+from ..kit.accounts import Locked, encoded, id_of
 
 PASSWORD = "correct horse"
 #: Fast to work out: what is tested is not how slow it is.

@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gaffer.access import TARGETS
+from gaffer.commands.authorization import TARGETS
 from gaffer.errors import Conflict
-from gaffer.web.app import App
-from gaffer.web.channel import COMMANDS as CHANNEL
-from gaffer.web.routes import PERMISSIONS
+from gaffer.web.application import App
+from gaffer.web.live.channel_session import COMMANDS as CHANNEL
+from gaffer.web.requests.routes import PERMISSIONS
 from gaffer_plugins.http import collect_routes
-from tests.test_commands import ARGS
-from tests.web.wstools import CLOSE, PING, PONG, frame
-from tests.webtools import call
+from tests.commands.test_table import ARGS
+from tests.kit.web import call
+from tests.kit.websocket_client import CLOSE, PING, PONG, frame
 
-from .authtools import Locked
+from ..kit.accounts import Locked
 
 RAN = "it ran"
 #: What contains what: a permission everything before it, a scope the narrower ones.

@@ -15,8 +15,8 @@ from gevent.lock import BoundedSemaphore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gaffer.commands.identity import NODE, Identity, Permissions
 from gaffer.errors import Conflict, GafferError, NotFound, TooManyRequests, Unavailable
-from gaffer.identity import NODE, Identity, Permissions
 from gaffer_plugins.auth import keyring as keyrings
 from gaffer_plugins.auth import store as stores
 from gaffer_plugins.auth import turns
@@ -26,9 +26,9 @@ from gaffer_plugins.auth.store import Key, Store, User
 from gaffer_plugins.auth.tickets import LIFE, MOST_OF_ONE, Tickets
 from gaffer_plugins.auth.tokens import Token, is_same, new_token, parse_token
 from gaffer_plugins.auth.turns import in_turn
-from tests.webtools import wait_until
+from tests.kit.web import wait_until
 
-from .authtools import Clock
+from ..kit.accounts import Clock
 
 
 @pytest.fixture

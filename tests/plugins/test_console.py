@@ -10,8 +10,8 @@ import pytest
 from gevent.event import Event
 
 from gaffer import JobConfig, Manager
-from gaffer.hooks import Hooks
-from gaffer.plugins import PluginSet
+from gaffer.plugins.calling import Hooks
+from gaffer.plugins.registry import PluginSet
 from gaffer_plugins.console import ConsolePlugin
 from gaffer_plugins.console.printer import COLORS, MAX_LINE, OutputLines, Painter, Printer, clean, describe
 from gaffer_plugins.console.writer import Writer

@@ -8,7 +8,7 @@ import pytest
 import gaffer
 from gaffer.console_output import Color, ConsoleOutput, status_bar
 from gaffer.errors import BadRequest
-from tests.webtools import wait_until
+from tests.kit.web import wait_until
 
 
 class Terminal(io.StringIO):

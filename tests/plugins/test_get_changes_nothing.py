@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 import gaffer
-from gaffer.identity import LOCAL
+from gaffer.commands.identity import LOCAL
 from gaffer_plugins.auth import AuthPlugin
 from gaffer_plugins.http import HttpPlugin
-from tests.test_commands import ARGS
-from tests.web.wstools import HANDSHAKE
-from tests.webtools import connect, wait_until
+from tests.commands.test_table import ARGS
+from tests.kit.web import connect, wait_until
+from tests.kit.websocket_client import HANDSHAKE
 
 #: Parts of what is shown that go on by themselves.
 _MOVING = ("uptime", "uptimes", "last_used")

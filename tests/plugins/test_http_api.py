@@ -1,12 +1,12 @@
-"""The jobs API of CONTRACT §4: jobs, lists and the node, with real processes behind them."""
+"""The jobs API of docs/http-api.rst: jobs, lists and the node, with real processes behind them."""
 
 from __future__ import annotations
 
 import pytest
 
 from gaffer.version import __version__
-from tests.plugins.httptools import OK, SLEEP, alive, info, load, wait_running
-from tests.webtools import request, wait_until
+from tests.kit.jobs_api import OK, SLEEP, alive, info, load, wait_running
+from tests.kit.web import request, wait_until
 
 # -- lists --------------------------------------------------------------------------------------
 

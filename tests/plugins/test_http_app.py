@@ -4,12 +4,12 @@ import bottle
 import pytest
 
 import gaffer
-from gaffer.addresses import parse_address
+from gaffer.config.addresses import parse_address
 from gaffer.errors import BadRequest, PluginError
 from gaffer.http_handler import HttpEndpoint, HttpHandler
-from gaffer.web.rules import Rules
+from gaffer.web.requests.access_rules import Rules
+from tests.kit.web import in_thread, parse, request, talk, wait_until
 from tests.web.test_tls import certificates, fetch  # noqa: F401
-from tests.webtools import in_thread, parse, request, talk, wait_until
 
 LOCAL = "http://127.0.0.1:0"
 

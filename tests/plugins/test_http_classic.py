@@ -1,12 +1,12 @@
-"""The routes of gaffer 0.4 (CONTRACT §5), with real processes behind them. Every answer is as described."""
+"""The routes of gaffer 0.4 (docs/http-api.rst), with real processes behind them. Every answer is as described."""
 
 from __future__ import annotations
 
 import pytest
 
 from gaffer_plugins import stats
-from tests.plugins.httptools import OK, SLEEP, alive, info, load, wait_running
-from tests.webtools import parse, talk, wait_until
+from tests.kit.jobs_api import OK, SLEEP, alive, info, load, wait_running
+from tests.kit.web import parse, talk, wait_until
 
 
 def add(api, name="web", **settings):

@@ -6,16 +6,16 @@ import jsonschema
 import pytest
 
 import gaffer
+from gaffer.commands.identity import Identity
+from gaffer.config.fields import Text
 from gaffer.errors import Veto
-from gaffer.fields import Text
-from gaffer.identity import Identity
-from gaffer.web.routes import Route
-from gaffer.web.rules import Rules
+from gaffer.web.requests.access_rules import Rules
+from gaffer.web.requests.routes import Route
 from gaffer_plugins import sites, stats
 from gaffer_plugins.http import HttpPlugin
-from tests.apischema import Described, described
-from tests.plugins.httptools import SLEEP, load, wait_running
-from tests.webtools import request, wait_until
+from tests.kit.api_schema import Described, described
+from tests.kit.jobs_api import SLEEP, load, wait_running
+from tests.kit.web import request, wait_until
 
 JOB = "/jobs/{session}/{job}"
 NEW = {"name": "new", "cmd": SLEEP, "start": False}

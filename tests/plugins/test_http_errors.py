@@ -8,10 +8,10 @@ import re
 import pytest
 
 import gaffer
-from gaffer.web.rules import Rules
+from gaffer.web.requests.access_rules import Rules
 from gaffer_plugins.http import HttpPlugin, classic, jobsapi
+from tests.kit.web import parse, talk
 from tests.plugins.conftest import Api
-from tests.webtools import parse, talk
 
 ROUTES = [*jobsapi.ROUTES, *classic.ROUTES]
 PAGE = "https://ui.example"

@@ -13,13 +13,13 @@ import pytest
 from gevent.event import Event
 
 import gaffer
+from gaffer.config.options import Options
+from gaffer.config.settings import read_settings
 from gaffer.errors import ConfigError, GafferError, PluginError
-from gaffer.options import Options
-from gaffer.settings import read_settings
-from gaffer.web.routes import Route
-from gaffer.web.rules import Rules
+from gaffer.web.requests.access_rules import Rules
+from gaffer.web.requests.routes import Route
 from gaffer_plugins.http import HttpPlugin
-from tests.webtools import connect, everything, in_thread, parse, request, talk, wait_until
+from tests.kit.web import connect, everything, in_thread, parse, request, talk, wait_until
 
 PING = b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -251,7 +251,7 @@ def test_bottle_and_the_server_are_imported_only_when_a_process_runs():
     code = """
 import sys, time
 import gaffer, gevent
-from gaffer import engine
+from gaffer.supervisor import engine
 from gaffer_plugins.http import HttpPlugin
 engine.SLICE = 60.0
 class Watch:

@@ -8,14 +8,14 @@ import gevent
 import pytest
 
 import gaffer
-from gaffer.options import Options
-from gaffer.settings import read_settings
-from gaffer.web.connection import Limits
-from gaffer.web.routes import Route
+from gaffer.config.options import Options
+from gaffer.config.settings import read_settings
+from gaffer.web.requests.routes import Route
+from gaffer.web.server.connection import ConnectionLimits
 from gaffer_plugins.http import HttpPlugin
 from gaffer_plugins.http.limits import MAX_BODY, ROWS, declare, make_limits, read
-from tests.web.apps import post
-from tests.webtools import connect, everything, parse, request, wait_until
+from tests.kit.web import connect, everything, parse, request, wait_until
+from tests.kit.web_app import post
 
 
 def settings(tmp_path, text):
@@ -28,8 +28,8 @@ def settings(tmp_path, text):
 
 
 def test_every_limit_has_an_option_with_the_same_default():
-    assert {row.limit for row in ROWS} == {field.name for field in dataclasses.fields(Limits)}
-    assert make_limits(None) == Limits()
+    assert {row.limit for row in ROWS} == {field.name for field in dataclasses.fields(ConnectionLimits)}
+    assert make_limits(None) == ConnectionLimits()
     assert read(None, MAX_BODY) == 1 << 20
 
 
@@ -37,7 +37,7 @@ def test_every_limit_has_an_option_with_the_same_default():
 def test_an_option_sets_its_limit(row, tmp_path):
     wanted = row.default + 1
     found = make_limits(settings(tmp_path, f"{row.option} = {wanted}\n"))
-    assert found == dataclasses.replace(Limits(), **{row.limit: wanted})
+    assert found == dataclasses.replace(ConnectionLimits(), **{row.limit: wanted})
 
 
 def test_a_command_that_does_not_end_is_waited_for_so_long(start_api, tmp_path):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import gaffer
 from gaffer_plugins.http import HttpPlugin
 from gaffer_plugins.http.jobsapi import ROUTES
+from tests.kit.web import parse, talk
 from tests.plugins.conftest import Api
-from tests.webtools import parse, talk
 
 HEAD = b"Host: localhost\r\nConnection: close\r\n"
 

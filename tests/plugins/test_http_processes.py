@@ -1,4 +1,4 @@
-"""The jobs API of CONTRACT §4: numbers, states, signals and processes."""
+"""The jobs API of docs/http-api.rst: numbers, states, signals and processes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from tests.plugins.httptools import OK, alive, info, load, wait_running
-from tests.webtools import parse, talk, wait_until
+from tests.kit.jobs_api import OK, alive, info, load, wait_running
+from tests.kit.web import parse, talk, wait_until
 
 # -- numbers ------------------------------------------------------------------------------------
 

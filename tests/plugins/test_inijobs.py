@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from gaffer.config.fields import Flapping, Int
+from gaffer.config.ini_reader import parse_text
+from gaffer.config.jobconfig import JobConfig, JobFields
+from gaffer.config.settings import Options, Settings, read_settings
 from gaffer.errors import ConfigError
-from gaffer.fields import Flapping, Int
-from gaffer.inifile import parse_text
-from gaffer.jobconfig import JobConfig, JobFields
-from gaffer.settings import Options, Settings, read_settings
 from gaffer_plugins import inijobs
 
 

@@ -16,12 +16,12 @@ import gevent
 import pytest
 
 import gaffer
+from gaffer.config.options import Options
+from gaffer.config.settings import read_settings
 from gaffer.errors import InvalidConfig
-from gaffer.options import Options
-from gaffer.settings import read_settings
 from gaffer_plugins.logfiles import LogfilesPlugin, files
 from gaffer_plugins.logfiles import file as file_module
-from tests.webtools import wait_until
+from tests.kit.web import wait_until
 
 PYTHON = shlex.quote(sys.executable)
 

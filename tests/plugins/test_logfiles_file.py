@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaffer.fields import Field
+from gaffer.config.fields import Field
 from gaffer_plugins.logfiles import rotation
 from gaffer_plugins.logfiles.file import SLACK, File, Policy, open_log
 from gaffer_plugins.logfiles.kinds import FileName, OptionalSize, Size

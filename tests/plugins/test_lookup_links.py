@@ -9,15 +9,15 @@ from types import SimpleNamespace
 import gevent
 import pytest
 
-from gaffer.web.guard import Guard
-from gaffer.web.rules import Rules
-from gaffer.web.websocket import accept
+from gaffer.web.requests.access_guard import Guard
+from gaffer.web.requests.access_rules import Rules
+from gaffer.web.websocket.websocket import accept
 from gaffer_plugins.lookup import links
 from gaffer_plugins.lookup.config import Config, parse_place
-from gaffer_plugins.lookup.desk import Desk
 from gaffer_plugins.lookup.links import Link
-from tests.web.apps import app
-from tests.webtools import served, wait_until
+from gaffer_plugins.lookup.state import Desk
+from tests.kit.web import served, wait_until
+from tests.kit.web_app import app
 
 
 class Lookupd:

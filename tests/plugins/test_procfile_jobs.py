@@ -7,9 +7,9 @@ import os
 import pytest
 
 import gaffer
+from gaffer.config.jobconfig import JobFields
+from gaffer.config.settings import Options, read_settings
 from gaffer.errors import ConfigError, InvalidConfig
-from gaffer.jobconfig import JobFields
-from gaffer.settings import Options, read_settings
 from gaffer.testing import settle
 from gaffer_plugins import inijobs, procfile
 

@@ -6,11 +6,11 @@ import gevent
 import pytest
 
 import gaffer
-from gaffer.options import Options
-from gaffer.settings import read_settings
+from gaffer.config.options import Options
+from gaffer.config.settings import read_settings
 from gaffer_plugins import inijobs
 from gaffer_plugins.quotas import OPTIONS, QuotasPlugin
-from tests.webtools import wait_until
+from tests.kit.web import wait_until
 
 SLEEP = {"cmd": "sleep 1000", "start": False}
 

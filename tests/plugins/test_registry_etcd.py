@@ -7,7 +7,7 @@ import pytest
 from gaffer.errors import BadRequest, ConfigError
 from gaffer.lookupd.records import Key
 from gaffer_plugins.registry_etcd.client import _changes, _lines
-from gaffer_plugins.registry_etcd.places import PREFIX, Place, check_files, make_spot, parse_key, read_url
+from gaffer_plugins.registry_etcd.key_layout import PREFIX, Place, check_files, make_spot, parse_key, read_url
 from gaffer_plugins.registry_etcd.problems import Compacted, EtcdError, LeaseGone, LoginNeeded, explain
 
 

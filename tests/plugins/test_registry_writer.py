@@ -6,7 +6,7 @@ import pytest
 from gaffer.errors import Conflict
 from gaffer.lookupd.records import Key, NodeInfo, Record
 from gaffer_plugins.registry_etcd import writer as module
-from gaffer_plugins.registry_etcd.places import PREFIX, make_spot
+from gaffer_plugins.registry_etcd.key_layout import PREFIX, make_spot
 from gaffer_plugins.registry_etcd.problems import EtcdError, LeaseGone
 from gaffer_plugins.registry_etcd.writer import Writer
 

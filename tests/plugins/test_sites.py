@@ -10,16 +10,16 @@ import pytest
 from gevent import socket as green
 
 import gaffer
-from gaffer.access import Access
-from gaffer.hooks import Hooks
-from gaffer.identity import Identity, Permissions
-from gaffer.plugins import PluginSet, Site
-from gaffer.web.app import App
-from gaffer.web.routes import check_routes
+from gaffer.commands.authorization import Access
+from gaffer.commands.identity import Identity, Permissions
+from gaffer.plugins.calling import Hooks
+from gaffer.plugins.registry import PluginSet, Site
+from gaffer.web.application import App
+from gaffer.web.requests.routes import check_routes
 from gaffer_plugins.sites import Passes, SitesPlugin, content_type, open_inside
 
-from ..test_plugins import module, write
-from ..webtools import call, served
+from ..hooks.test_registry import module, write
+from ..kit.web import call, served
 
 
 @pytest.fixture

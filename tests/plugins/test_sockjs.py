@@ -9,21 +9,21 @@ import gevent
 import pytest
 
 import gaffer
-from gaffer.hub import WAITING
-from gaffer.identity import Identity, Permissions
-from gaffer.options import Options
-from gaffer.settings import read_settings
-from gaffer.web.rules import Rules
+from gaffer.commands.identity import Identity, Permissions
+from gaffer.config.options import Options
+from gaffer.config.settings import read_settings
+from gaffer.events.event_log import WAITING
+from gaffer.web.requests.access_rules import Rules
 from gaffer_plugins.http import HttpPlugin
 from gaffer_plugins.sockjs import SockjsPlugin, limits
 from gaffer_plugins.stats import StatsPlugin
 from gaffer_plugins.streams import StreamsPlugin
 from gaffer_plugins.websocket import WebsocketPlugin
-from tests.test_access import Keys
-from tests.web.feedtools import Reader
+from tests.commands.test_authorization import Keys
+from tests.kit.feed_client import Reader
+from tests.kit.web import connect, everything, parse, request, talk, wait_until
+from tests.kit.websocket_client import BINARY, TEXT, Client, Frame, frame
 from tests.web.sockjs.services import session
-from tests.web.wstools import BINARY, TEXT, Client, Frame, frame
-from tests.webtools import connect, everything, parse, request, talk, wait_until
 
 
 class Live:

@@ -12,15 +12,15 @@ import pytest
 from gevent.queue import Queue
 
 from gaffer import JobConfig, Manager
-from gaffer.hooks import Hooks
-from gaffer.plugins import PluginSet
+from gaffer.plugins.calling import Hooks
+from gaffer.plugins.registry import PluginSet
 from gaffer_plugins.stats import StatsPlugin
 from gaffer_plugins.stats.portable import Portable
 from gaffer_plugins.stats.proc import Proc
 from gaffer_plugins.stats.sampler import Row, Sampler
 
-from ..test_plugins import write
-from ..webtools import wait_until
+from ..hooks.test_registry import write
+from ..kit.web import wait_until
 
 FIELDS = {
     "pid",

@@ -15,8 +15,8 @@ import gaffer
 from gaffer.errors import BadRequest
 from gaffer_plugins.streams import StreamsPlugin
 from gaffer_plugins.streams.logs import MAX_LINE, Line, Lines, as_json, as_text, read_since
-from tests.web.feedtools import Reader
-from tests.webtools import wait_until
+from tests.kit.feed_client import Reader
+from tests.kit.web import wait_until
 
 LOGS = "/jobs/default/web/logs"
 

@@ -1,4 +1,4 @@
-"""``/streams``, ``/watch`` and stats as feeds, over real processes; the errors of CONTRACT §5."""
+"""``/streams``, ``/watch`` and stats as feeds, over real processes; the errors of docs/http-api.rst."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 import gaffer
 from gaffer_plugins.stats import StatsPlugin
 from gaffer_plugins.streams import StreamsPlugin
-from tests.web.feedtools import Reader
-from tests.webtools import parse, talk, wait_until
+from tests.kit.feed_client import Reader
+from tests.kit.web import parse, talk, wait_until
 
 EVERY = bytes(range(256))
 

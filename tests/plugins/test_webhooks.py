@@ -11,13 +11,13 @@ import pytest
 
 import gaffer
 from gaffer.errors import ConfigError, NotFound, Unavailable
-from gaffer.plugins import PluginSet
+from gaffer.plugins.registry import PluginSet
 from gaffer_plugins.webhooks import WebhooksPlugin
 from gaffer_plugins.webhooks.config import check_tuning, make_hook
 from gaffer_plugins.webhooks.dispatcher import Dispatcher
-from tests.webtools import wait_until
+from tests.kit.web import wait_until
 
-from .hooktools import HANG, closed_port, complaints, settings
+from ..kit.webhook_receiver import HANG, closed_port, complaints, settings
 
 SLEEP = "sleep 1000"
 

@@ -1,4 +1,4 @@
-"""``gaffer.webhooks.WebHooks``: the seeds' application, in programs that are not monkey-patched."""
+"""``gaffer.webhooks.WebHooks``: gaffer 0.5's application, in programs that are not monkey-patched."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 
 import gaffer
 from gaffer.errors import BadRequest
-from gaffer.manager import Manager
+from gaffer.manager.manager import Manager
 from gaffer.webhooks import WebHooks
-from tests.webtools import in_thread, wait_until
+from tests.kit.web import in_thread, wait_until
 
-from .hooktools import CLOSE, HANG, closed_port, complaints
+from ..kit.webhook_receiver import CLOSE, HANG, closed_port, complaints
 
 SLEEP = "sleep 1000"
 

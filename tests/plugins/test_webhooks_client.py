@@ -14,9 +14,9 @@ from gaffer_plugins.webhooks.config import check_tuning
 from gaffer_plugins.webhooks.outcome import Answer, Undelivered
 from gaffer_plugins.webhooks.trust import Trust
 from gaffer_plugins.webhooks.urls import PORTS, parse_url
-from tests.webtools import wait_until
+from tests.kit.web import wait_until
 
-from .hooktools import CLOSE, HANG, closed_port, make_certificates, server_tls
+from ..kit.webhook_receiver import CLOSE, HANG, closed_port, make_certificates, server_tls
 
 BODY = b'{"event": "create"}'
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer import announce
 from gaffer.errors import BadRequest
+from gaffer.manager import notifier
 from gaffer_plugins.webhooks import WebhooksPlugin, patterns
 from gaffer_plugins.webhooks.config import FIELDS, Tuning, check_tuning, read_config
 from gaffer_plugins.webhooks.plugin import is_set
 from gaffer_plugins.webhooks.urls import parse_url, redact
 
-from .hooktools import settings
+from ..kit.webhook_receiver import settings
 
 SECRET = "0123456789abcdef"
 
@@ -125,7 +125,7 @@ class TestPatterns:
         assert patterns.problem_of(pattern).startswith(said)
 
     def test_the_classic_family_is_the_managers(self):
-        assert set(patterns.OF_PROC) == announce._CLASSIC
+        assert set(patterns.OF_PROC) == notifier._CLASSIC
 
 
 class TestConfig:

@@ -11,11 +11,11 @@ import jsonschema
 import pytest
 
 import gaffer
-from gaffer.cli.gafferctl import make_program
-from gaffer.cli.program import run
+from gaffer.cli.core.program import run
+from gaffer.cli.ctl.gafferctl import make_program
 from gaffer_plugins.webhooks import WebhooksPlugin
 from gaffer_plugins.webhooks.routes import make_routes
-from tests.webtools import in_thread, wait_until
+from tests.kit.web import in_thread, wait_until
 
 SLEEP = "sleep 1000"
 

@@ -11,9 +11,9 @@ from gevent.lock import BoundedSemaphore
 
 from gaffer_plugins.webhooks import receiver as module
 from gaffer_plugins.webhooks.outcome import Answer, Undelivered
-from tests.webtools import wait_until
+from tests.kit.web import wait_until
 
-from .hookbench import Bench
+from ..kit.webhook_queue import Bench
 
 REFUSED = Undelivered("Connection refused")
 

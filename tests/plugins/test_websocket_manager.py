@@ -9,8 +9,8 @@ import pytest
 from gaffer_plugins.stats import StatsPlugin
 from gaffer_plugins.streams import StreamsPlugin
 from gaffer_plugins.websocket import WebsocketPlugin
-from tests.web.wstools import BINARY, PING, PONG, TEXT, Client, Frame, frame
-from tests.webtools import wait_until
+from tests.kit.web import wait_until
+from tests.kit.websocket_client import BINARY, PING, PONG, TEXT, Client, Frame, frame
 
 
 @pytest.fixture

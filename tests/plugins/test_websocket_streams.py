@@ -1,4 +1,4 @@
-"""``/wstreams/PID`` and ``/PID/channel`` over real processes: frames, modes, errors, ends (CONTRACT §6)."""
+"""``/wstreams/PID`` and ``/PID/channel`` over real processes: frames, modes, errors, ends (docs/channel.rst)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gaffer.errors import BadRequest
 from gaffer_plugins.streams import StreamsPlugin
 from gaffer_plugins.websocket import WebsocketPlugin, framed, plain
 from gaffer_plugins.websocket.frames import Frame, encode, parse
-from tests.web.wstools import BINARY, CLOSE, TEXT, Client, frame
-from tests.webtools import request, wait_until
+from tests.kit.web import request, wait_until
+from tests.kit.websocket_client import BINARY, CLOSE, TEXT, Client, frame
 
 EVERY = bytes(range(256))
 

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from .gafferd import COMMAND, PATIENCE, Gafferd, environment, run
+from ..kit.gafferd import COMMAND, PATIENCE, Gafferd, environment, run
 
 PASSWORD = "correct horse"
 

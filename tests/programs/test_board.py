@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.docs.reading import ROOT
+from tests.kit.pages import ROOT
 
+from ..kit.gafferd import Gafferd
 from . import browser as chromium
-from .gafferd import Gafferd
 from .test_auth import PASSWORD, ask
 from .test_auth import gafferd as run_gafferd
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .gafferd import PATIENCE, Gafferd, eventually, run
+from ..kit.gafferd import PATIENCE, Gafferd, eventually, run
 
 #: An account that is neither ours nor root's.
 STRANGER = 65534

@@ -18,8 +18,8 @@ import pytest
 
 from gaffer.httpclient import Server
 
-from .gafferd import PATIENCE, Gafferd, environment, eventually
-from .terminal import Terminal
+from ..kit.gafferd import PATIENCE, Gafferd, environment, eventually
+from ..kit.terminal import Terminal
 
 GAFFERCTL = [str(Path(sys.executable).parent / "gafferctl")]
 #: Says something, and then whatever it is told; its parts end at once when they are told to.

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from ..kit.gafferd import Gafferd
 from .fuzzing import JOBS
-from .gafferd import Gafferd
 from .test_auth import ask, gafferd
 
 pytest.importorskip("schemathesis", reason="needs Python 3.11 or later")

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from ..masks import signals
-from .gafferd import PATIENCE, environment, eventually, processes
+from ..kit.gafferd import PATIENCE, environment, eventually, processes
+from ..kit.signal_masks import signals
 
 #: The installed program, beside the interpreter; from there even when it is not in PATH.
 GAFFER = str(Path(sys.executable).with_name("gaffer"))

@@ -12,10 +12,10 @@ from typing import Any, Callable, Iterator, NamedTuple
 
 import pytest
 
-from .gafferd import PATIENCE, Gafferd, environment, eventually, free_port
-from .gafferd import run as run_gafferd
+from ..kit.gafferd import PATIENCE, Gafferd, environment, eventually, free_port
+from ..kit.gafferd import run as run_gafferd
 
-GAFFER = [sys.executable, "-c", "from gaffer.cli.gaffer import main; main()"]
+GAFFER = [sys.executable, "-c", "from gaffer.cli.app.gaffer import main; main()"]
 PROCFILE = "dummy: sleep 1000\ndummy1: sleep 1001\n"
 
 
@@ -215,7 +215,7 @@ def test_systemd_reads_what_export_writes(call: Call, app: Any) -> None:
 def test_neither_gevent_nor_bottle_is_imported(app: Any) -> None:
     """That is what makes ps and scale answer at once."""
     code = (
-        "import sys, gaffer.cli.gaffer as program\n"
+        "import sys, gaffer.cli.app.gaffer as program\n"
         "group = program.make_program()\n"
         "for section in program.SECTIONS.values():\n"
         "    for name in section:\n"
@@ -243,7 +243,7 @@ def test_gafferd_loads_a_procfile_and_reloads_what_changed(tmp_path: Any) -> Non
 
 
 def test_ps_and_scale_import_little() -> None:
-    code = "import sys, gaffer.cli.gaffer, gaffer.cli.appviews, gaffer.cli.appscale\n"
-    code += "print(sorted({'gaffer.jobconfig', 'gaffer.procapp', 'dotenv', 'configparser'} & set(sys.modules)))\n"
+    code = "import sys, gaffer.cli.app.gaffer, gaffer.cli.app.views, gaffer.cli.app.scaling\n"
+    code += "print(sorted({'gaffer.config.jobconfig', 'gaffer.procfile.application', 'dotenv', 'configparser'} & set(sys.modules)))\n"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert (ended.stdout, ended.stderr) == ("[]\n", "")

@@ -11,8 +11,8 @@ from typing import Any, Iterator
 
 import pytest
 
-from .gafferd import PATIENCE, Gafferd, environment, eventually
-from .terminal import Terminal
+from ..kit.gafferd import PATIENCE, Gafferd, environment, eventually
+from ..kit.terminal import Terminal
 
 GAFFER = [str(Path(sys.executable).parent / "gaffer")]
 PROCFILE = """\

@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import pytest
 
-from gaffer.cli.gafferctl import make_program
-from gaffer.cli.program import run
+from gaffer.cli.core.program import run
+from gaffer.cli.ctl.gafferctl import make_program
 
 GAFFERD = [sys.executable, "-m", "gaffer.daemon.main"]
-GAFFERCTL = [sys.executable, "-c", "from gaffer.cli.gafferctl import main; main()"]
+GAFFERCTL = [sys.executable, "-c", "from gaffer.cli.ctl.gafferctl import main; main()"]
 #: Lives until it is told to end, in one process.
 SLEEPER = "sleep 1000"
 

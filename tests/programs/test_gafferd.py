@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ..masks import signals
-from .gafferd import COMMAND, PATIENCE, Gafferd, environment, eventually, free_port, processes, run
+from ..kit.gafferd import COMMAND, PATIENCE, Gafferd, environment, eventually, free_port, processes, run
+from ..kit.signal_masks import signals
 
 SLEEPER = "[job:{0}]\ncmd = sleep 1000\n"
 BROKEN = "[gaffer]\nbindd = x\n[job:web]\ncmd = touch started\nnumproceses = 2\n[env:wob]\nx = 1\n"
@@ -160,7 +160,7 @@ class TestStart:
     def test_options_of_plugins(self, tmp_path: Path) -> None:
         (tmp_path / "plugins").mkdir()
         (tmp_path / "plugins/quick.py").write_text(
-            "import gaffer\nfrom gaffer.fields import Int\n"
+            "import gaffer\nfrom gaffer.config.fields import Int\n"
             "@gaffer.hookimpl\ndef gaffer_add_options(options):\n"
             "    options.add('speed', Int(), 1, 'how fast', flags=('--speed',))\n"
             "@gaffer.hookimpl\ndef gaffer_load_jobs(settings):\n"

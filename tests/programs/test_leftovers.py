@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gaffer.daemon.leftovers import Leftovers
+from gaffer.daemon.recovery import Leftovers
 
-from .gafferd import PATIENCE, Gafferd, environment, eventually, processes, run
+from ..kit.gafferd import PATIENCE, Gafferd, environment, eventually, processes, run
 
 OPTIONS = "pidfile = g.pid\norphans = stop\n"
 #: One with a child that has left its group; one that shall live on.

@@ -15,11 +15,11 @@ import time
 import gevent
 import pytest
 
-from tests.web.feedtools import Reader
-from tests.web.wstools import BINARY, CLOSE, HANDSHAKE, TEXT, Client, frame
-from tests.webtools import parse, request, talk
+from tests.kit.feed_client import Reader
+from tests.kit.web import parse, request, talk
+from tests.kit.websocket_client import BINARY, CLOSE, HANDSHAKE, TEXT, Client, frame
 
-from .gafferd import Gafferd, eventually
+from ..kit.gafferd import Gafferd, eventually
 
 JOBS = f"""
 [process:echo]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .gafferd import PATIENCE, Gafferd, environment
+from ..kit.gafferd import PATIENCE, Gafferd, environment
 from .test_auth import PASSWORD, gafferd
 from .test_endpoints import make_certificate
 

@@ -20,15 +20,15 @@ import pytest
 from gaffer.errors import NotFound, Unauthorized
 from gaffer.httpclient import Cluster, Disconnected, LookupServer
 from gaffer.httpclient.sockets import Socket
-from tests.docs.reading import DOCS, code_blocks, tidied
+from tests.kit.pages import DOCS, code_blocks, tidied
 
-from .gafferd import eventually, free_port
-from .lookupd import COMMAND, Lookupd, Talker, make_node, pause, resume, run
+from ..kit.gafferd import eventually, free_port
+from ..kit.lookupd import COMMAND, Lookupd, Talker, make_node, pause, resume, run
+from ..kit.readme_tour import Step, steps
 from .test_endpoints import make_certificate
-from .tour import Step, steps
 
-CTL = [sys.executable, "-c", "from gaffer.cli.gafferctl import main; main()"]
-GAFFER = [sys.executable, "-c", "from gaffer.cli.gaffer import main; main()"]
+CTL = [sys.executable, "-c", "from gaffer.cli.ctl.gafferctl import main; main()"]
+GAFFER = [sys.executable, "-c", "from gaffer.cli.app.gaffer import main; main()"]
 
 
 def command(*args: str) -> subprocess.CompletedProcess[str]:

@@ -17,9 +17,9 @@ import pytest
 from gaffer.errors import GafferError, NotFound
 from gaffer.httpclient import LookupServer
 
-from .etcd import Etcd
-from .gafferd import PATIENCE, Gafferd, eventually
-from .lookupd import Lookupd, make_node, pause, resume
+from ..kit.etcd import Etcd
+from ..kit.gafferd import PATIENCE, Gafferd, eventually
+from ..kit.lookupd import Lookupd, make_node, pause, resume
 
 #: How long answers may be delayed by whatever dies, in seconds.
 LIMIT = 5.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from .etcd import Etcd
-from .gafferd import eventually
-from .lookupd import Lookupd, Talker, refused, run
+from ..kit.etcd import Etcd
+from ..kit.gafferd import eventually
+from ..kit.lookupd import Lookupd, Talker, refused, run
 
 
 def stale(lookupd: Lookupd) -> str:

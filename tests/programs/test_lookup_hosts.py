@@ -15,10 +15,10 @@ import pytest
 
 from gaffer.httpclient import LookupServer
 
-from .gafferd import COMMAND, PATIENCE, environment, eventually
-from .lookupd import COMMAND as LOOKUPD
-from .lookupd import Talker
-from .tools import needs
+from ..kit.gafferd import COMMAND, PATIENCE, environment, eventually
+from ..kit.lookupd import COMMAND as LOOKUPD
+from ..kit.lookupd import Talker
+from ..kit.needed_programs import needs
 
 
 def ip(*words: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from .etcd import Etcd
-from .gafferd import eventually
-from .lookupd import Lookupd, Talker, make_node, refused
+from ..kit.etcd import Etcd
+from ..kit.gafferd import eventually
+from ..kit.lookupd import Lookupd, Talker, make_node, refused
 
 TAKEN = "a node n at http://10.0.0.1:5000 is connected already"
 

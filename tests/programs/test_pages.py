@@ -8,8 +8,8 @@ from typing import Any, Iterator
 
 import pytest
 
-from .gafferd import Gafferd, eventually
-from .tools import needs
+from ..kit.gafferd import Gafferd, eventually
+from ..kit.needed_programs import needs
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it is in the extra 'test'")
 

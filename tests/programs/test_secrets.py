@@ -11,7 +11,7 @@ from typing import Any, Iterator
 
 import pytest
 
-from .gafferd import Gafferd, eventually
+from ..kit.gafferd import Gafferd, eventually
 
 SECRET = "sesame-4711-planted"
 FROM_FILE = "sesame-0815-in-a-file"

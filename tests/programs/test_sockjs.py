@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ..kit.gafferd import Gafferd
 from . import browser as chromium
-from .gafferd import Gafferd
 
 #: What the clients can do in this browser; XDR is old Internet Explorer's.
 TRANSPORTS = (

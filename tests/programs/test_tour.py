@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .tour import README, Step, blocks
+from ..kit.readme_tour import README, Step, blocks
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="the tour needs curl")

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.hooktools import complaints
+from tests.kit.webhook_receiver import complaints
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "webhooks"
 GAFFERD = [sys.executable, "-m", "gaffer.daemon.main"]
-GAFFERCTL = [sys.executable, "-c", "from gaffer.cli.gafferctl import main; main()"]
+GAFFERCTL = [sys.executable, "-c", "from gaffer.cli.ctl.gafferctl import main; main()"]
 PATIENCE = 30.0
 SECRET = "whsec_bm90IHRoaXMgb25lLCBtYWtlIHlvdXIgb3duIQ=="
 

@@ -16,7 +16,7 @@ import threading
 import time
 from typing import Any, Iterable, Iterator, NamedTuple
 
-from tests.security.under_attack import listening
+from tests.kit.under_attack import listening
 
 #: Whether a server sends as fast as it can, or a byte at a time.
 ENDLESS, DRIPPING = "endless", "dripping"

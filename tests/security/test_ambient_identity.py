@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.programs.gafferd import PATIENCE, Gafferd, free_port
+from tests.kit.gafferd import PATIENCE, Gafferd, free_port
+from tests.kit.web import parse
 from tests.security import attack
-from tests.webtools import parse
 
 PLUGINS = Path(__file__).parents[2] / "contrib" / "plugins"
 JOB = json.dumps({"name": "evil", "cmd": "sleep 600"}).encode()

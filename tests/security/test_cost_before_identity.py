@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from gaffer.errors import BadRequest, nearest
-from gaffer.web.app import App
-from gaffer.web.request import MAX_VALUES, MOST_OF_NOBODY, has_too_many_values, parse_json
-from gaffer.web.routes import Route
-from tests.programs.gafferd import PATIENCE, Gafferd, eventually, gafferd_with_key
+from gaffer.web.application import App
+from gaffer.web.requests.request import MAX_VALUES, MOST_OF_NOBODY, has_too_many_values, parse_json
+from gaffer.web.requests.routes import Route
+from tests.kit.gafferd import PATIENCE, Gafferd, eventually, gafferd_with_key
+from tests.kit.under_attack import connect, gafferd, masked, upgrade
+from tests.kit.web import connect as green_connect
+from tests.kit.web import everything, in_thread, request, served, wait_until
 from tests.security import attack
-from tests.security.under_attack import connect, gafferd, masked, upgrade
 from tests.web.test_tls import certificates, fetch, tls  # noqa: F401
-from tests.webtools import connect as green_connect
-from tests.webtools import everything, in_thread, request, served, wait_until
 
 
 def ask(node: Gafferd, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, Any]:

@@ -14,11 +14,12 @@ from typing import Callable, Iterator
 
 import pytest
 
-from gaffer import addresses, trusted_files
-from gaffer.addresses import Access, BindError, bind_sockets
+from gaffer.config import addresses
+from gaffer.config.addresses import Access, BindError, bind_sockets
 from gaffer.pidfile import Pidfile
-from gaffer.trusted_files import SharedFile, check_read
-from tests.programs.gafferd import PATIENCE, run
+from gaffer.security import trusted_files
+from gaffer.security.trusted_files import SharedFile, check_read
+from tests.kit.gafferd import PATIENCE, run
 from tests.security import attack
 
 STRANGER = 65534

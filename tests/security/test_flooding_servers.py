@@ -17,10 +17,10 @@ from gaffer_plugins.webhooks.config import check_tuning
 from gaffer_plugins.webhooks.outcome import Undelivered
 from gaffer_plugins.webhooks.trust import Trust
 from gaffer_plugins.webhooks.urls import parse_url
-from tests.programs.gafferd import Gafferd
+from tests.kit.gafferd import Gafferd
+from tests.kit.under_attack import Figures, gafferd, listening, lookupd, under_attack
 from tests.security import attack, flooding
 from tests.security.flooding import ANSWERS, ENDLESS, FRAMES, LINKS, MANNERS, WATCHES, Flood
-from tests.security.under_attack import Figures, gafferd, listening, lookupd, under_attack
 
 #: What buffers of the system take of an endless answer before anybody reads it, twice.
 BUFFERS = 16 << 20

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ..programs.gafferd import Gafferd
+from ..kit.gafferd import Gafferd
 from . import attack
 
 #: Every kind of answer of type text/html.

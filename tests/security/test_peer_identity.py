@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gaffer import peer_credentials
-from tests.programs.gafferd import PATIENCE, Gafferd, eventually
+from gaffer.security import peer_credentials
+from tests.kit.gafferd import PATIENCE, Gafferd, eventually
 from tests.security import attack
 
 pytestmark = [

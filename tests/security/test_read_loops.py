@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.floods import FLOODS, SINK, endless, endless_for_lookupd, many
+from tests.kit.under_attack import connect, gafferd, lookupd, under_attack
 from tests.security import attack
-from tests.security.floods import FLOODS, SINK, endless, endless_for_lookupd, many
-from tests.security.under_attack import connect, gafferd, lookupd, under_attack
 
 _QUICK = "http_head_timeout = 1\nhttp_body_timeout = 1\nhttp_idle_timeout = 1\n"
 

@@ -12,7 +12,7 @@ from typing import Iterator
 
 import pytest
 
-from tests.programs.gafferd import COMMAND, PATIENCE, environment, eventually
+from tests.kit.gafferd import COMMAND, PATIENCE, environment, eventually
 from tests.security import attack
 
 SOCKET = "/run/gaffer/gafferd.sock"
@@ -194,7 +194,7 @@ def test_key_that_root_kept_for_the_port_is_found_for_the_socket(machine: Machin
     made = machine.run(*COMMAND, "--create-admin-user", "--username", "ann", GAFFERD_PASSWORD="correct horse")
     assert made.returncode == 0, made
     machine.gafferd("--require-key")
-    login = f"{sys.executable} -c 'from gaffer.cli.gaffer import main; main()'"
+    login = f"{sys.executable} -c 'from gaffer.cli.app.gaffer import main; main()'"
     machine.sh(f"echo correct horse | {login} -g http://127.0.0.1:5000 login ann")
     assert machine.cli("gafferctl", "sessions").returncode == 0
     assert machine.cli("gaffer", "logout").returncode == 0

@@ -13,13 +13,13 @@ from typing import Iterator
 
 import pytest
 
-from gaffer import envfile
-from gaffer.cmdline import make_template
-from gaffer.envfile import MAX_EXPANDED, read_env_file, read_env_lines
+from gaffer.config import dotenv as envfile
+from gaffer.config.command_template import make_template
+from gaffer.config.dotenv import MAX_EXPANDED, read_env_file, read_env_lines
 from gaffer.errors import InvalidConfig
-from gaffer.secretnames import inherited
+from gaffer.security.secret_names import inherited
 
-from ..programs.gafferd import Gafferd, environment, eventually
+from ..kit.gafferd import Gafferd, environment, eventually
 from . import attack
 
 SECRET = "sesame-of-gafferd"

@@ -15,7 +15,7 @@ from typing import Any, Iterator
 
 import pytest
 
-from tests.programs.gafferd import PATIENCE, environment
+from tests.kit.gafferd import PATIENCE, environment
 from tests.security import attack
 
 pytestmark = [

@@ -11,9 +11,9 @@ from gevent import monkey
 from gevent.event import Event
 
 from gaffer.errors import BadRequest, Conflict, InvalidConfig, MethodNotAllowed
-from gaffer.web.app import App
-from gaffer.web.routes import Route
-from tests.webtools import call
+from gaffer.web.application import App
+from gaffer.web.requests.routes import Route
+from tests.kit.web import call
 
 
 def app(*routes, **options):

@@ -8,8 +8,8 @@ import gevent
 import pytest
 
 from gaffer.errors import BadRequest, NotFound, Unavailable
-from gaffer.web.board import USUAL, Board, board_of, read_interval
-from tests.webtools import wait_until
+from gaffer.web.live.stats_board import USUAL, Board, board_of, read_interval
+from tests.kit.web import wait_until
 
 
 class Meter:

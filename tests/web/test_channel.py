@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.hub import WAITING
+from gaffer.events.event_log import WAITING
 from gaffer.testing import HookRecorder, settle
-from gaffer.web import channel
-from gaffer.web.board import Board
-from gaffer.web.channel import COMMANDS, MOST_TOPICS, Session
-from tests.webtools import wait_until
+from gaffer.web.live import channel_session
+from gaffer.web.live.channel_session import COMMANDS, MOST_TOPICS, Session
+from gaffer.web.live.stats_board import Board
+from tests.kit.web import wait_until
 
 
 @pytest.fixture
@@ -314,7 +314,7 @@ def test_one_client_follows_only_so_many_topics(session):
 
 
 def test_nobody_is_served_last_for_ever(manager, session, monkeypatch):
-    monkeypatch.setattr(channel, "BATCH", 1000)
+    monkeypatch.setattr(channel_session, "BATCH", 1000)
     subscribe(session, "STREAM:1.out")
     subscribe(session, "STREAM:1.err")
     seen = []
@@ -478,7 +478,7 @@ def test_the_transport_is_woken(manager, session):
 
 
 def test_who_does_not_read_the_answers_is_not_heard(session, monkeypatch):
-    monkeypatch.setattr(channel, "MOST_WAITING", 1000)
+    monkeypatch.setattr(channel_session, "MOST_WAITING", 1000)
 
     def ask():
         for _ in range(100):
@@ -495,7 +495,7 @@ def test_who_does_not_read_the_answers_is_not_heard(session, monkeypatch):
 
 
 def test_one_that_is_closed_while_it_waits_goes_on(session, monkeypatch):
-    monkeypatch.setattr(channel, "MOST_WAITING", 10)
+    monkeypatch.setattr(channel_session, "MOST_WAITING", 10)
     session.hear("x")
     waiting = gevent.spawn(session.hear, "x")
     gevent.sleep(0)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.web.encoders import MAX_LINE, EventStream, Json, Plain
-from gaffer.web.sources import Item
-from tests.web.feedtools import events
+from gaffer.web.live.encoders import MAX_LINE, EventStream, Json, Plain
+from gaffer.web.live.sources import Item
+from tests.kit.feed_client import events
 
 
 def stream(*parts):

@@ -10,15 +10,15 @@ import gevent
 import pytest
 
 from gaffer.errors import BadRequest
-from gaffer.hub import Hub
-from gaffer.rings import Ring, RingLimits
-from gaffer.web import encoders
-from gaffer.web.feeds import HEARTBEAT, Wish, follow, read_count, read_wish
-from gaffer.web.request import Request
-from gaffer.web.sources import Events, Ids, Output
-from tests.web.apps import HELLO, app
-from tests.web.feedtools import Reader, Sse
-from tests.webtools import connect, everything, parse, request, served, talk, wait_until
+from gaffer.events.event_log import Hub
+from gaffer.process.ring_buffer import Ring, RingLimits
+from gaffer.web.live import encoders
+from gaffer.web.live.feeds import HEARTBEAT, Wish, follow, read_count, read_wish
+from gaffer.web.live.sources import Events, Ids, Output
+from gaffer.web.requests.request import Request
+from tests.kit.feed_client import Reader, Sse
+from tests.kit.web import connect, everything, parse, request, served, talk, wait_until
+from tests.kit.web_app import HELLO, app
 
 IDS = Ids("ab")
 

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from gaffer.catalogue import COMMANDS, Arg
-from gaffer.jobconfig import CORE
-from gaffer.schemas import definitions
-from gaffer.web.openapi import Source, describe
-from gaffer.web.routes import Route
+from gaffer.commands.catalogue import COMMANDS, Arg
+from gaffer.commands.schemas import definitions
+from gaffer.config.jobconfig import CORE
+from gaffer.web.openapi.openapi import Source, describe
+from gaffer.web.requests.routes import Route
 
 SOURCE = Source({command.name: command for command in COMMANDS}.__getitem__, definitions(CORE))
 

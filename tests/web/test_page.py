@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from gaffer.catalogue import COMMANDS, Arg
-from gaffer.jobconfig import CORE
-from gaffer.schemas import definitions
-from gaffer.web.openapi import Source, describe
-from gaffer.web.page import POLICY, render
-from gaffer.web.routes import Route
+from gaffer.commands.catalogue import COMMANDS, Arg
+from gaffer.commands.schemas import definitions
+from gaffer.config.jobconfig import CORE
+from gaffer.web.openapi.openapi import Source, describe
+from gaffer.web.openapi.page import CONTENT_SECURITY_POLICY, render
+from gaffer.web.requests.routes import Route
 from gaffer_plugins.http import classic, jobsapi
 
 SOURCE = Source({command.name: command for command in COMMANDS}.__getitem__, definitions(CORE))
@@ -83,7 +83,7 @@ def test_nothing_comes_from_elsewhere_and_nothing_runs(page):
 def test_the_policy_allows_the_page_its_own_style_and_no_more(document):
     (style,) = re.findall("<style>(.*)</style>", render(document), re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert f"style-src 'sha256-{digest}'" in POLICY and "default-src 'none'" in POLICY
+    assert f"style-src 'sha256-{digest}'" in CONTENT_SECURITY_POLICY and "default-src 'none'" in CONTENT_SECURITY_POLICY
 
 
 def test_what_plugins_say_is_text():

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from gaffer.errors import PluginError
-from gaffer.web.routes import Route, check_routes
+from gaffer.web.requests.routes import Route, check_routes
 
 
 def handler(request):
@@ -76,5 +76,5 @@ def test_parameters():
 
 
 def test_importing_routes_loads_no_server():
-    code = "import sys, gaffer.web.routes; sys.exit(bool({'bottle', 'gevent', 'ssl'} & set(sys.modules)))"
+    code = "import sys, gaffer.web.requests.routes; sys.exit(bool({'bottle', 'gevent', 'ssl'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -12,8 +12,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from tests.web.apps import HELLO, answers, app, post
-from tests.webtools import connect, everything, parse, request, served, talk, wait_until
+from tests.kit.web import connect, everything, parse, request, served, talk, wait_until
+from tests.kit.web_app import HELLO, answers, app, post
 
 # -- plain requests -----------------------------------------------------------------------------
 

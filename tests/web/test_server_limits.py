@@ -11,10 +11,10 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from gaffer.addresses import bind_sockets
-from gaffer.web.server import Server
-from tests.web.apps import HELLO, answers, app
-from tests.webtools import connect, everything, in_thread, parse, request, served, wait_until
+from gaffer.config.addresses import bind_sockets
+from gaffer.web.server.server import Server
+from tests.kit.web import connect, everything, in_thread, parse, request, served, wait_until
+from tests.kit.web_app import HELLO, answers, app
 
 # -- time ---------------------------------------------------------------------------------------
 
@@ -184,11 +184,11 @@ def test_it_serves_in_a_patched_process(tmp_path):
 from gevent import monkey
 monkey.patch_all(subprocess=False, os=False, signal=False)
 import http.client, os, socket
-from gaffer.addresses import bind_sockets
-from gaffer.web.app import App
-from gaffer.web.guard import Guard
-from gaffer.web.routes import Route
-from gaffer.web.server import Server
+from gaffer.config.addresses import bind_sockets
+from gaffer.web.application import App
+from gaffer.web.requests.access_guard import Guard
+from gaffer.web.requests.routes import Route
+from gaffer.web.server.server import Server
 server = Server(Guard(App([Route("GET", "/", handler=lambda request: {{"a": 1}}, permission=None)])))
 for bind in ("127.0.0.1:0", "unix:{tmp_path}/s"):
     (sock,) = bind_sockets(bind, allows_unix_socket=True)

@@ -10,10 +10,10 @@ import sys
 
 import pytest
 
-from gaffer.web.app import App
-from gaffer.web.routes import Route
-from gaffer.web.tls import TlsError, tls_context
-from tests.webtools import connect, everything, in_thread, served, talk, wait_until
+from gaffer.web.application import App
+from gaffer.web.requests.routes import Route
+from gaffer.web.server.tls import TlsError, tls_context
+from tests.kit.web import connect, everything, in_thread, served, talk, wait_until
 
 
 def app():
@@ -138,5 +138,5 @@ def test_certificates_can_be_renewed_while_connections_are_open(certificates):
 
 
 def test_ssl_is_imported_only_for_tls():
-    code = "import sys, gaffer.web.server, gaffer.web.app, gaffer.web.guard; sys.exit('gevent.ssl' in sys.modules)"
+    code = "import sys, gaffer.web.server, gaffer.web.application, gaffer.web.requests.access_guard; sys.exit('gevent.ssl' in sys.modules)"
     assert in_thread(subprocess.run, [sys.executable, "-c", code]).returncode == 0

@@ -7,8 +7,8 @@ import time
 import gevent
 from gevent import socket as green
 
-from gaffer.web.turns import SLICE, Reader, Turn
-from tests.webtools import in_thread
+from gaffer.web.server.time_slice import SLICE, Reader, Turn
+from tests.kit.web import in_thread
 
 
 def _work(done: list[int], number: int) -> None:

@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaffer.errors import Forbidden
-from gaffer.web import websocket
-from gaffer.web.guard import Guard
-from gaffer.web.rules import Rules
-from gaffer.web.websocket import Closed, accept, unmask
-from tests.web.apps import HELLO, app
-from tests.web.wstools import BINARY, CLOSE, CONTINUATION, HANDSHAKE, PING, PONG, TEXT, Client, Frame, frame
-from tests.webtools import connect, parse, request, served, talk, wait_until
+from gaffer.web.requests.access_guard import Guard
+from gaffer.web.requests.access_rules import Rules
+from gaffer.web.websocket import websocket
+from gaffer.web.websocket.websocket import Closed, accept, unmask
+from tests.kit.web import connect, parse, request, served, talk, wait_until
+from tests.kit.web_app import HELLO, app
+from tests.kit.websocket_client import BINARY, CLOSE, CONTINUATION, HANDSHAKE, PING, PONG, TEXT, Client, Frame, frame
 
 LIMIT = 1000
 

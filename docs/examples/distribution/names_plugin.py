@@ -1,7 +1,7 @@
 """The server's half: tells how many letters the names of all jobs have."""
 
 import gaffer
-from gaffer.web.routes import Route
+from gaffer.api.web import Route
 
 
 @gaffer.hookimpl

@@ -1,6 +1,6 @@
 """A format of its own for gaffer export: what runs, a line for each process."""
 
-from gaffer.exporting import Export, Exporter, File
+from gaffer.api import Export, Exporter, File
 
 
 def export(app):

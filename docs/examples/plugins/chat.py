@@ -3,7 +3,7 @@
 from collections import deque
 
 import gaffer
-from gaffer.web.sockjs.routes import late, routes
+from gaffer.api.web import late, routes
 
 
 class Chat(gaffer.Plugin):

@@ -3,8 +3,7 @@
 import gevent
 
 import gaffer
-from gaffer.errors import NotFound
-from gaffer.fields import Seconds
+from gaffer.api import NotFound, Seconds
 
 
 class Deadline(gaffer.Plugin):

@@ -4,7 +4,7 @@ The option ``most_processes`` stands in section ``[gaffer]``, or in the environm
 """
 
 import gaffer
-from gaffer.fields import Int
+from gaffer.api import Int
 
 
 class Limits(gaffer.Plugin):

@@ -1,7 +1,7 @@
 """Reads a section of its own, ``[plugin:mailer]``, and finds mistakes in it before anything is started."""
 
 import gaffer
-from gaffer.errors import Problem
+from gaffer.api import Problem
 
 
 class Mailer(gaffer.Plugin):

@@ -1,7 +1,7 @@
 """Two routes: one answers by itself, the other by a command that gaffer has."""
 
 import gaffer
-from gaffer.web.routes import Route
+from gaffer.api.web import Route
 
 
 @gaffer.hookimpl

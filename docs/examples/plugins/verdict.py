@@ -1,7 +1,7 @@
 """Decides what follows a process that ended by itself."""
 
 import gaffer
-from gaffer.policy import After, GiveUp
+from gaffer.api import After, GiveUp
 
 EX_TEMPFAIL, EX_CONFIG = 75, 78
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 WAITING = 1 << 20
 
 
-class Limits(NamedTuple):
+class SockJSLimits(NamedTuple):
     """How a service behaves.
 
     :param heartbeat: seconds of silence after which the client is sent a sign of life.

@@ -7,7 +7,7 @@ import re
 from typing import Iterable
 
 from ...errors import GafferError
-from ..request import has_too_many_values
+from ..requests.request import has_too_many_values
 
 OPEN = "o"
 HEARTBEAT = "h"

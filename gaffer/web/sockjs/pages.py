@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Iterable
 
 from ...errors import NotFound
-from ..replies import Reply, encode_json
-from ..request import Request
-from . import Limits
+from ..requests.replies import Reply, encode_json
+from ..requests.request import Request
+from . import SockJSLimits
 
 #: What no cache may keep, in the words of the protocol.
 UNCACHED = ("Cache-Control", "no-store, no-cache, no-transform, must-revalidate, max-age=0")
@@ -46,7 +46,7 @@ def greeting() -> Reply:
     return Reply("200 OK", headers, (_GREETING,))
 
 
-def info(limits: Limits) -> bytes:
+def info(limits: SockJSLimits) -> bytes:
     """Return what a client asks for first: which transports there are, and some randomness for its ids."""
     return encode_json(
         {

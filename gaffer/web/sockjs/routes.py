@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable
 
-from ...commands import Arg
-from ...schemas import BOOLEAN, COUNT, STRING, Schema, listed, returns
-from ..request import Request
-from ..routes import Route
-from . import Limits
+from ...commands.schemas import BOOLEAN, COUNT, STRING, Schema, listed, returns
+from ...commands.table import Arg
+from ..requests.request import Request
+from ..requests.routes import Route
+from . import SockJSLimits
 
 #: What may stand between ``iframe`` and ``.html``.
 VERSION = "^-[A-Za-z0-9._+-]{0,64}$"
@@ -67,7 +67,7 @@ class Late:
 
 
 def late(
-    make: Callable[[Request], Any], limits: Limits | None = None, origins: Callable[[], Iterable[str]] = tuple
+    make: Callable[[Request], Any], limits: SockJSLimits | None = None, origins: Callable[[], Iterable[str]] = tuple
 ) -> Late:
     """Return a service that is made when the first request for it comes.
 

@@ -10,11 +10,11 @@ from urllib.parse import parse_qs
 import gevent
 
 from ...errors import BadRequest, Forbidden, GafferError, NotFound
-from ..pump import converse
-from ..replies import Reply
-from ..request import Request
-from ..websocket import POLICY, UpgradeRequired, WebSocket, accept, check
-from . import Limits, frames, pages, transports
+from ..requests.replies import Reply
+from ..requests.request import Request
+from ..websocket.duplex import converse
+from ..websocket.websocket import POLICY_VIOLATION, UpgradeRequired, WebSocket, accept, check
+from . import SockJSLimits, frames, pages, transports
 from .routes import VERSION
 from .session import Occupied, Peer, Session, Sessions
 from .transports import Frames, Once, Receiving, Stream, Transport
@@ -31,11 +31,13 @@ class SockJS:
 
     :param make: makes the peer of each new session.
     :param origins: returns the web origins whose pages may use the service, beside its own: they may frame its iframe.
-        Other requests were let through, or not, by :class:`gaffer.web.guard.Guard`.
+        Other requests were let through, or not, by :class:`gaffer.web.requests.access_guard.Guard`.
     """
 
-    def __init__(self, make: Make, limits: Limits | None = None, origins: Callable[[], Iterable[str]] = tuple) -> None:
-        self.limits = limits or Limits()
+    def __init__(
+        self, make: Make, limits: SockJSLimits | None = None, origins: Callable[[], Iterable[str]] = tuple
+    ) -> None:
+        self.limits = limits or SockJSLimits()
         self._make = make
         self._origins = origins
         self.sessions = Sessions(self.limits, gevent.spawn_later)
@@ -176,7 +178,7 @@ class SockJS:
             try:
                 session.hear(frames.read(message, alone=True))
             except frames.Broken as error:
-                websocket.close(POLICY, str(error))
+                websocket.close(POLICY_VIOLATION, str(error))
 
         source = Frames(session)
         beat = (self.limits.heartbeat, frames.HEARTBEAT)
@@ -206,7 +208,7 @@ class SockJS:
 def check_site(request: Request) -> None:
     """Refuse what a page of somebody else's made its browser load as a script, a picture or a frame.
 
-    Such requests have no Origin, by which :class:`gaffer.web.guard.Guard` would know them.
+    Such requests have no Origin, by which :class:`gaffer.web.requests.access_guard.Guard` would know them.
 
     :raises Forbidden: the browser says that it is one.
     """

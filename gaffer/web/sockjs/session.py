@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Callable, Protocol
 from gevent.lock import BoundedSemaphore
 
 from ...errors import Conflict, Forbidden, NotFound, Unavailable
-from ..turns import Turn
-from . import Limits, frames
+from ..server.time_slice import Turn
+from . import SockJSLimits, frames
 
 if TYPE_CHECKING:
-    from ...identity import Identity
+    from ...commands.identity import Identity
 
 
 class Peer(Protocol):
@@ -211,7 +211,7 @@ class Session:
 class Sessions:
     """The sessions of a service that are not on websockets, by the id that their clients chose."""
 
-    def __init__(self, limits: Limits, after: After) -> None:
+    def __init__(self, limits: SockJSLimits, after: After) -> None:
         self._limits = limits
         self._after = after
         self._sessions: dict[str, Session] = {}

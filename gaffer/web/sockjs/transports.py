@@ -7,8 +7,8 @@ import re
 from typing import Any, Callable, Iterator, NamedTuple
 
 from ...errors import GafferError
-from ..feeds import Waiter
-from ..sources import Source
+from ..live.feeds import Waiter
+from ..live.sources import Source
 from . import frames
 from .session import Session
 

@@ -11,7 +11,7 @@ from typing import Any, Iterator
 
 import pytest
 
-from ..tools import needs
+from ...kit.needed_programs import needs
 
 HERE = Path(__file__).parent
 _FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]

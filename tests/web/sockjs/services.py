@@ -7,14 +7,14 @@ import os
 from contextlib import contextmanager
 from typing import Any, Iterator
 
-from gaffer.web.app import App
-from gaffer.web.guard import Guard
-from gaffer.web.routes import check_routes
-from gaffer.web.rules import Rules
-from gaffer.web.sockjs import Limits
+from gaffer.web.application import App
+from gaffer.web.requests.access_guard import Guard
+from gaffer.web.requests.access_rules import Rules
+from gaffer.web.requests.routes import check_routes
+from gaffer.web.sockjs import SockJSLimits
 from gaffer.web.sockjs.routes import late, routes
-from tests.web.feedtools import Reader
-from tests.webtools import Answer, connect, parse, served
+from tests.kit.feed_client import Reader
+from tests.kit.web import Answer, connect, parse, served
 
 FRIEND = "http://friend.example"
 _ids = itertools.count()
@@ -53,12 +53,15 @@ class Close(Echo):
 
 #: As the published tests have them: answers of ``/echo`` end after 4 KiB.
 SERVICES = {
-    "/echo": (Echo, Limits(response=4096)),
-    "/close": (Close, Limits()),
-    "/disabled_websocket_echo": (Echo, Limits(websocket=False)),
-    "/cookie_needed_echo": (Echo, Limits(cookies=True)),
-    "/lively_echo": (Echo, Limits(heartbeat=0.05)),
-    "/impatient_echo": (Echo, Limits(heartbeat=0.05, timeout=0.05, sessions=3, client="https://cdn.example/s.js")),
+    "/echo": (Echo, SockJSLimits(response=4096)),
+    "/close": (Close, SockJSLimits()),
+    "/disabled_websocket_echo": (Echo, SockJSLimits(websocket=False)),
+    "/cookie_needed_echo": (Echo, SockJSLimits(cookies=True)),
+    "/lively_echo": (Echo, SockJSLimits(heartbeat=0.05)),
+    "/impatient_echo": (
+        Echo,
+        SockJSLimits(heartbeat=0.05, timeout=0.05, sessions=3, client="https://cdn.example/s.js"),
+    ),
 }
 
 

@@ -11,9 +11,9 @@ import re
 
 import pytest
 
-from tests.web.feedtools import Reader
-from tests.web.wstools import CLOSE, TEXT, Client
-from tests.webtools import connect, everything, wait_until
+from tests.kit.feed_client import Reader
+from tests.kit.web import connect, everything, wait_until
+from tests.kit.websocket_client import CLOSE, TEXT, Client
 
 from .services import FRIEND, session, site
 

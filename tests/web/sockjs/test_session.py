@@ -5,9 +5,9 @@ from __future__ import annotations
 import gevent
 import pytest
 
+from gaffer.commands.identity import LOCAL, Identity
 from gaffer.errors import Forbidden, NotFound, Unavailable
-from gaffer.identity import LOCAL, Identity
-from gaffer.web.sockjs import Limits
+from gaffer.web.sockjs import SockJSLimits
 from gaffer.web.sockjs.session import Occupied, Session, Sessions
 
 CLOSED = 'c[3000,"Go away!"]'
@@ -208,7 +208,7 @@ def test_the_end_comes_in_the_middle_of_what_is_heard(made):
 
 def sessions(**limits):
     clock = Clock()
-    return Sessions(Limits(**limits), clock), clock
+    return Sessions(SockJSLimits(**limits), clock), clock
 
 
 def test_an_id_means_one_session():

@@ -1,0 +1,160 @@
+"""What plugins import to serve HTTP: routes, requests, feeds, websockets and SockJS.
+
+Names are imported when they are first used (PEP 562). ``docs/python.rst`` describes each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gaffer import lazy_names
+
+if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
+    from gaffer.commands.catalogue import JOB as JOB
+    from gaffer.commands.schemas import BOOLEAN as BOOLEAN
+    from gaffer.commands.schemas import COUNT as COUNT
+    from gaffer.commands.schemas import LABEL as LABEL
+    from gaffer.commands.schemas import OBJECT as OBJECT
+    from gaffer.commands.schemas import OK as OK
+    from gaffer.commands.schemas import PIDS as PIDS
+    from gaffer.commands.schemas import PLAIN_NAME as PLAIN_NAME
+    from gaffer.commands.schemas import SECONDS as SECONDS
+    from gaffer.commands.schemas import SHORT_NAME as SHORT_NAME
+    from gaffer.commands.schemas import STRING as STRING
+    from gaffer.commands.schemas import TIME as TIME
+    from gaffer.commands.schemas import Schema as Schema
+    from gaffer.commands.schemas import definitions as definitions
+    from gaffer.commands.schemas import listed as listed
+    from gaffer.commands.schemas import or_null as or_null
+    from gaffer.commands.schemas import refer as refer
+    from gaffer.commands.schemas import returns as returns
+    from gaffer.commands.table import Arg as Arg
+    from gaffer.web.application import App as App
+    from gaffer.web.live.channel_session import Session as Session
+    from gaffer.web.live.feed_parameters import EVENT_STREAM as EVENT_STREAM
+    from gaffer.web.live.feed_parameters import FEED as FEED
+    from gaffer.web.live.feed_parameters import HEARTBEAT as HEARTBEAT
+    from gaffer.web.live.feed_parameters import LINES as LINES
+    from gaffer.web.live.feed_parameters import LIVE as LIVE
+    from gaffer.web.live.feed_parameters import SINCE as SINCE
+    from gaffer.web.live.feed_parameters import TAIL as TAIL
+    from gaffer.web.live.feeds import Wish as Wish
+    from gaffer.web.live.feeds import follow as follow
+    from gaffer.web.live.feeds import read_count as read_count
+    from gaffer.web.live.feeds import read_wish as read_wish
+    from gaffer.web.live.sources import Events as Events
+    from gaffer.web.live.sources import Ids as Ids
+    from gaffer.web.live.sources import Item as Item
+    from gaffer.web.live.sources import Output as Output
+    from gaffer.web.live.sources import begin as begin
+    from gaffer.web.live.sources import ids_of as ids_of
+    from gaffer.web.live.stats_board import board_of as board_of
+    from gaffer.web.openapi.openapi import Source as Source
+    from gaffer.web.openapi.openapi import describe as describe
+    from gaffer.web.openapi.page import CONTENT_SECURITY_POLICY as CONTENT_SECURITY_POLICY
+    from gaffer.web.openapi.page import render as render
+    from gaffer.web.requests.access_guard import Guard as Guard
+    from gaffer.web.requests.access_guard import is_loopback as is_loopback
+    from gaffer.web.requests.access_rules import Rules as Rules
+    from gaffer.web.requests.access_rules import check_origin as check_origin
+    from gaffer.web.requests.authentication import ACCESS as ACCESS
+    from gaffer.web.requests.authentication import IDENTITY as IDENTITY
+    from gaffer.web.requests.authentication import ORIGIN as ORIGIN
+    from gaffer.web.requests.authentication import REQUIRED as REQUIRED
+    from gaffer.web.requests.authentication import origin_of as origin_of
+    from gaffer.web.requests.replies import COMMON as COMMON
+    from gaffer.web.requests.replies import Reply as Reply
+    from gaffer.web.requests.replies import encode_json as encode_json
+    from gaffer.web.requests.replies import reply as reply
+    from gaffer.web.requests.request import Request as Request
+    from gaffer.web.requests.routes import PERMISSIONS as PERMISSIONS
+    from gaffer.web.requests.routes import UNSEEN as UNSEEN
+    from gaffer.web.requests.routes import Route as Route
+    from gaffer.web.requests.routes import check_routes as check_routes
+    from gaffer.web.server.connection import ConnectionLimits as ConnectionLimits
+    from gaffer.web.server.endpoints import Bound as Bound
+    from gaffer.web.server.endpoints import bind_all as bind_all
+    from gaffer.web.server.endpoints import bind_for_root as bind_for_root
+    from gaffer.web.server.endpoints import check_reach as check_reach
+    from gaffer.web.server.endpoints import host_names as host_names
+    from gaffer.web.server.endpoints import make_endpoints as make_endpoints
+    from gaffer.web.server.endpoints import make_rules as make_rules
+    from gaffer.web.server.endpoints import renewed as renewed
+    from gaffer.web.server.endpoints import wrong_certificates as wrong_certificates
+    from gaffer.web.server.endpoints import wrong_rules as wrong_rules
+    from gaffer.web.server.server import Server as Server
+    from gaffer.web.server.time_slice import Turn as Turn
+    from gaffer.web.sockjs import WAITING as WAITING
+    from gaffer.web.sockjs import SockJSLimits as SockJSLimits
+    from gaffer.web.sockjs.routes import Late as Late
+    from gaffer.web.sockjs.routes import late as late
+    from gaffer.web.sockjs.routes import routes as routes
+    from gaffer.web.websocket.duplex import converse as converse
+    from gaffer.web.websocket.late_auth import answer as answer
+    from gaffer.web.websocket.websocket import POLICY_VIOLATION as POLICY_VIOLATION
+    from gaffer.web.websocket.websocket import TRY_AGAIN_LATER as TRY_AGAIN_LATER
+    from gaffer.web.websocket.websocket import WebSocket as WebSocket
+    from gaffer.web.websocket.websocket import accept as accept
+    from gaffer.web.websocket.websocket import check as check
+
+_MODULES = {
+    "commands.catalogue": ("JOB",),
+    "commands.schemas": (
+        "BOOLEAN",
+        "COUNT",
+        "LABEL",
+        "OBJECT",
+        "OK",
+        "PIDS",
+        "PLAIN_NAME",
+        "SECONDS",
+        "SHORT_NAME",
+        "STRING",
+        "Schema",
+        "TIME",
+        "definitions",
+        "listed",
+        "or_null",
+        "refer",
+        "returns",
+    ),
+    "commands.table": ("Arg",),
+    "web.application": ("App",),
+    "web.live.channel_session": ("Session",),
+    "web.live.feed_parameters": ("EVENT_STREAM", "FEED", "HEARTBEAT", "LINES", "LIVE", "SINCE", "TAIL"),
+    "web.live.feeds": ("Wish", "follow", "read_count", "read_wish"),
+    "web.live.sources": ("Events", "Ids", "Item", "Output", "begin", "ids_of"),
+    "web.live.stats_board": ("board_of",),
+    "web.openapi.openapi": ("Source", "describe"),
+    "web.openapi.page": ("CONTENT_SECURITY_POLICY", "render"),
+    "web.requests.access_guard": ("Guard", "is_loopback"),
+    "web.requests.access_rules": ("Rules", "check_origin"),
+    "web.requests.authentication": ("ACCESS", "IDENTITY", "ORIGIN", "REQUIRED", "origin_of"),
+    "web.requests.replies": ("COMMON", "Reply", "encode_json", "reply"),
+    "web.requests.request": ("Request",),
+    "web.requests.routes": ("PERMISSIONS", "Route", "UNSEEN", "check_routes"),
+    "web.server.connection": ("ConnectionLimits",),
+    "web.server.endpoints": (
+        "Bound",
+        "bind_all",
+        "bind_for_root",
+        "check_reach",
+        "host_names",
+        "make_endpoints",
+        "make_rules",
+        "renewed",
+        "wrong_certificates",
+        "wrong_rules",
+    ),
+    "web.server.server": ("Server",),
+    "web.server.time_slice": ("Turn",),
+    "web.sockjs": ("SockJSLimits", "WAITING"),
+    "web.sockjs.routes": ("Late", "late", "routes"),
+    "web.websocket.duplex": ("converse",),
+    "web.websocket.late_auth": ("answer",),
+    "web.websocket.websocket": ("POLICY_VIOLATION", "TRY_AGAIN_LATER", "WebSocket", "accept", "check"),
+}
+_NAMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [*_NAMES]
+__getattr__, __dir__ = lazy_names(__name__, _NAMES)

@@ -1,0 +1,111 @@
+"""``gaffer key``: the keys of a gafferd."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...errors import BadRequest
+from ..core.output import View, output_option, print_details, print_json, print_lines, show
+from ..core.program import Group
+from .keyfile import KeyFile, address_of
+from .login import ask, served_by, server_user_option
+from .permissions import permission_options, permissions_of, text_of
+
+if TYPE_CHECKING:
+    from ..app.context import Place
+
+COLUMNS = ("ID", "LABEL", "USER", "ALLOWS", "EXPIRES", "LAST USED")
+_DAY = 86_400.0
+
+
+@click.group("key", cls=Group)
+def key() -> None:
+    """Make, list and delete keys."""
+
+
+def day(when: float | None, never: str = "never") -> str:
+    """Return a time as a table shows it."""
+    return never if when is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
+
+
+@key.command("list")
+@output_option
+@click.pass_obj
+def list_keys(place: Place, output: str) -> None:
+    """List the keys that one may see: an admin all, others their own and those made with it."""
+    found = place.server.accounts.keys()
+    rows = [
+        (
+            one["id"],
+            one["label"],
+            one["user"],
+            text_of(one["permissions"]),
+            day(one["expires"]),
+            day(one["last_used"], "never"),
+        )
+        for one in found
+    ]
+    show(View(found, [one["id"] for one in found], COLUMNS, rows), output)
+
+
+@key.command("create")
+@click.argument("label", default="")
+@permission_options
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="How long it is valid; by default for ever.")
+@output_option
+@click.pass_obj
+def create(place: Place, /, label: str, days: float | None, output: str, **given: Any) -> None:
+    """Make a key, which is shown this once.
+
+    It allows what the options say, and no more than the key that makes it.
+    """
+    made = place.server.accounts.create_key(permissions_of(given), label, None if days is None else days * _DAY)
+    if output == "json":
+        print_json(made)
+    elif output == "name":
+        print_lines([made["id"]])
+    else:
+        print_lines([made["api_key"]])
+
+
+@key.command("show")
+@click.argument("id", default="self")
+@output_option
+@click.pass_obj
+def show_key(place: Place, id: str, output: str) -> None:
+    """Show one key; by default the one that asks."""
+    found = place.server.accounts.key(id)
+    if output == "json":
+        print_json(found)
+    elif output == "name":
+        print_lines([found["id"]])
+    else:
+        times = {name: day(found[name]) for name in ("created", "expires", "last_used")}
+        print_details({**found, **times, "permissions": text_of(found["permissions"])}.items())
+
+
+@key.command("delete")
+@click.argument("id")
+@click.pass_obj
+def delete(place: Place, id: str) -> None:
+    """Delete a key, and all that were made with it."""
+    print_lines(f"{one}: deleted" for one in place.server.accounts.delete_key(id))
+
+
+@key.command("save")
+@server_user_option
+@click.pass_obj
+def save(place: Place, server_user: str | None) -> None:
+    """Keep a key that somebody gave you, as 'login' keeps its own; it is asked for, or read from standard input."""
+    word = ask("Key").strip()
+    if not word.isascii() or not word.isprintable():
+        raise BadRequest("that is no key")
+    address = address_of(place.endpoint)
+    with place.connect(word, server_user) as server:
+        found = server.accounts.key()
+        entry = {"api_key": word, "id": found["id"], "user": found["user"], "expires": found["expires"]}
+        KeyFile().put(address, {**entry, **served_by(server)})
+    print_lines([f"the key {found['id']} is used at {address}; it allows: {text_of(found['permissions'])}"])

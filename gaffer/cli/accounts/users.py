@@ -1,0 +1,107 @@
+"""``gaffer user``: the users of a gafferd."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...errors import BadRequest
+from ..core.output import View, output_option, print_details, print_json, print_lines, show
+from ..core.program import Group
+from .keyfile import KeyFile, address_of
+from .keys import day
+from .login import ask
+from .permissions import FLAGS, permission_options, permissions_of, text_of
+
+if TYPE_CHECKING:
+    from ..app.context import Place
+
+COLUMNS = ("NAME", "KIND", "ALLOWS", "CREATED")
+_KINDS = {0: "admin", 1: "application"}
+
+
+@click.group("user", cls=Group)
+def user() -> None:
+    """Make, list and delete users."""
+
+
+@user.command("list")
+@output_option
+@click.pass_obj
+def list_users(place: Place, output: str) -> None:
+    """List the users."""
+    found = place.server.accounts.users()
+    rows = [
+        (one["username"], _KINDS[one["user_type"]], text_of(one["permissions"]), day(one["created"])) for one in found
+    ]
+    show(View(found, [one["username"] for one in found], COLUMNS, rows), output)
+
+
+@user.command("create")
+@click.argument("name")
+@permission_options
+@click.pass_obj
+def create(place: Place, /, name: str, **given: Any) -> None:
+    """Make a user, whose logins allow what the options say.
+
+    The password is asked for, or read from standard input.
+    """
+    admin = given["admin"]
+    wanted = {} if admin else permissions_of(given)
+    if admin and any(given[one] for one in given if one != "admin"):
+        raise BadRequest(f"--admin is everything; leave the others out: {', '.join(FLAGS[1:])}, manage, write, read")
+    with place.for_passwords() as server:
+        server.accounts.create_user(name, ask("Password", confirm=True), admin, wanted)
+    print_lines([f"{name}: created"])
+
+
+@user.command("show")
+@click.argument("name")
+@output_option
+@click.pass_obj
+def show_user(place: Place, name: str, output: str) -> None:
+    """Show one user."""
+    found = place.server.accounts.user(name)
+    if output == "json":
+        print_json(found)
+    elif output == "name":
+        print_lines([found["username"]])
+    else:
+        kind = _KINDS[found.pop("user_type")]
+        shown = {**found, "kind": kind, "created": day(found["created"]), "permissions": text_of(found["permissions"])}
+        print_details(shown.items())
+
+
+@user.command("delete")
+@click.argument("name")
+@click.pass_obj
+def delete(place: Place, name: str) -> None:
+    """Delete a user, and all keys of theirs."""
+    place.server.accounts.delete_user(name)
+    print_lines([f"{name}: deleted"])
+
+
+@user.command("password")
+@click.argument("name")
+@click.pass_obj
+def password(place: Place, name: str) -> None:
+    """Change a password; other logins of the user end.
+
+    Who changes their own is asked for the present one, too; from standard input it is read first.
+    """
+    entry = KeyFile().find(address_of(place.endpoint)) or {}
+    old = ask("Present password") if entry.get("user") == name else None
+    with place.for_passwords() as server:
+        server.accounts.set_password(name, ask("New password", confirm=True), old)
+    print_lines([f"{name}: password changed"])
+
+
+@user.command("permit")
+@click.argument("name")
+@permission_options
+@click.pass_obj
+def permit(place: Place, /, name: str, **given: Any) -> None:
+    """Change what a user's logins allow to what the options say; those that there are end."""
+    place.server.accounts.set_permissions(name, permissions_of(given))
+    print_lines([f"{name}: changed"])

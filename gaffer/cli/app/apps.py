@@ -1,0 +1,144 @@
+"""Applications on a gafferd: finding them and their types, and saying what to do when there are none."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Iterable, Sequence
+
+import click
+
+from ...config.names import JobName, parse_job_name
+from ...errors import NotFound, nearest
+from ...httpclient import Job, Process, Server
+from ..core.output import View, output_option, show, state_color
+from ..core.program import command
+from ..ctl.targets import ALL, is_pattern
+from ..ctl.waiting import look
+from .context import Place
+
+COLUMNS = ("NAME", "TYPES", "PROCESSES", "STATE")
+if TYPE_CHECKING:
+    from ...procfile.diff import Present
+
+#: What ``ps`` prints before ``: up for``, and a pid alone.
+_PID = re.compile(r"(?:.+\.)?([0-9]+)")
+#: Of the states of its jobs, an application is in the first of these.
+_STATES = ("failed", "flapping", "backoff", "stopping", "starting", "running", "stopped")
+
+
+class Remote:
+    """The application of a place on its gafferd; which jobs there are is asked once."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.server: Server = place.server
+        self._jobs: dict[str, list[JobName]] = {}
+
+    def jobs(self, app: str | None = None) -> list[JobName]:
+        """Return the jobs of an application, by default the place's own.
+
+        :raises NotFound: it is not loaded.
+        """
+        session = self.place.session(app)
+        try:
+            if session not in self._jobs:
+                self._jobs[session] = [parse_job_name(name) for name in self.server.jobs(session)]
+            return self._jobs[session]
+        except NotFound:
+            near = nearest(session, self.server.sessions())
+            remedy = near or "; load it with 'gaffer load', or see 'gaffer apps'"
+            raise NotFound(f"gafferd at {self.server.uri} has no application '{session}'{remedy}") from None
+
+    def infos(self, app: str | None = None) -> list[dict[str, Any]]:
+        """Return everything about the jobs of an application."""
+        return [info for name in self.jobs(app) if (info := look(self.server, name)) is not None]
+
+    def present(self, session: str) -> list[Present]:
+        """Return the jobs that a session has; none if there is no such session."""
+        try:
+            infos = self.infos(session)
+        except NotFound:
+            return []
+        from ...procfile.diff import Present
+
+        return [
+            Present(
+                parse_job_name(one["name"]),
+                one["config"],
+                one["max_processes"],
+                down="" if one["active"] else one["state"],
+            )
+            for one in infos
+        ]
+
+    def find(self, names: Sequence[str]) -> list[JobName]:
+        """Return the jobs that *names* mean, each once: types, ``APP.TYPE``, ``APP.*``; all types if there are none.
+
+        :raises NotFound: no such application or type.
+        """
+        found: dict[JobName, None] = {}
+        for name in names or ["*"]:
+            if name in ("*", ALL):
+                found.update(dict.fromkeys(self.jobs()))
+            elif is_pattern(name):
+                found.update(dict.fromkeys(self.jobs(name[:-2])))
+            else:
+                found[self._type(name)] = None
+        return list(found)
+
+    def _type(self, name: str) -> JobName:
+        job = parse_job_name(name, self.place.session())
+        known = self.jobs(job.session)
+        if job not in known:
+            types = [one.job for one in known]
+            near = nearest(job.job, types) or f"; it has {', '.join(types)}"
+            raise NotFound(f"application '{job.session}' has no process type '{job.job}'{near}")
+        return job
+
+    def target(self, name: str) -> Job | Process:
+        """Return the job or the process that a word means: a type, ``APP.TYPE``, a pid or ``TYPE.PID``."""
+        pid = self.pid(name)
+        return Job(self.server, self._type(name)) if pid is None else Process(self.server, pid)
+
+    def pid(self, name: str) -> int | None:
+        """Return the pid that a word means, None if it is none."""
+        match = _PID.fullmatch(name)
+        return int(match[1]) if match else None
+
+    def word(self, name: str) -> str:
+        """Return what gafferctl would call a type or process: its full name or its pid."""
+        pid = self.pid(name)
+        return self._type(name).full if pid is None else str(pid)
+
+
+@command("apps")
+@output_option
+@click.pass_obj
+def apps(place: Place, output: str) -> None:
+    """List the applications that gafferd has.
+
+    The session 'default' is among them if it has jobs.
+    """
+    server = place.server
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in map(parse_job_name, server.jobs()):
+        info = look(server, name)
+        if info is not None:
+            found.setdefault(name.session, []).append(info)
+    rows = [_row(name, infos) for name, infos in found.items()]
+    data = [dict(zip(("name", "types", "processes", "state"), _plain(name, infos))) for name, infos in found.items()]
+    show(View(data, list(found), COLUMNS, rows, {"STATE": state_color}), output)
+
+
+def _plain(name: str, infos: list[dict[str, Any]]) -> tuple[Any, ...]:
+    types = [parse_job_name(info["name"]).job for info in infos]
+    return name, types, sum(info["running"] for info in infos), _state(info["state"] for info in infos)
+
+
+def _row(name: str, infos: list[dict[str, Any]]) -> tuple[object, ...]:
+    _, types, processes, state = _plain(name, infos)
+    return name, ", ".join(types), f"{processes}/{sum(info['max_processes'] for info in infos)}", state
+
+
+def _state(states: Iterable[str]) -> str:
+    return min(states, key=_STATES.index)

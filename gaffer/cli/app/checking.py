@@ -1,0 +1,35 @@
+"""The command that says what is wrong with an application, or what it would run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ...procfile.application import Application, ProcessType
+from ..core.completing import types
+from ..core.output import View, output_option, show
+from ..core.program import command, port_options
+from .context import Place
+
+COLUMNS = ("NAME", "PROCESSES", "PORT", "RUN BY", "COMMAND")
+
+
+@command("check")
+@port_options
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=types)
+@output_option
+@click.pass_obj
+def check(
+    place: Place, concurrency: tuple[str, ...], port: int | None, no_port: bool, names: tuple[str, ...], output: str
+) -> None:
+    """Show what the Procfile runs, with ports; or every problem of it and of its environment files."""
+    application = place.application(concurrency=concurrency, port=port, ports=not no_port, only=names)
+    rows = [_row(application, one) for one in application.chosen]
+    data = {"name": application.name, "jobs": application.jobs()}
+    show(View(data, [one.name for one in application.chosen], COLUMNS, rows), output)
+
+
+def _row(application: Application, one: ProcessType) -> tuple[Any, ...]:
+    by = "shell" if application.settings(one).get("shell") else "gaffer"
+    return one.name, one.number, one.ports() or None, by, one.command

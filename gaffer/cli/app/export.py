@@ -1,0 +1,124 @@
+"""The command that exports an application to other supervisors; the formats come from plugins."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import click
+
+from ...config.jobconfig import JobConfig
+from ...errors import BadRequest, nearest
+from ...procfile.application import Application as Procfile
+from ...procfile.export import ENTRY_POINTS, Application, Export, Exporter, ExportJob, File
+from ..core.output import View, output_option, print_lines, show
+from ..core.program import command, complain, port_options
+from .context import Place
+
+COLUMNS = ("FORMAT", "MAKES", "FROM")
+
+
+def exporters() -> dict[str, tuple[Exporter, str]]:
+    """Return all formats by name, each with the plugin it comes from; a plugin that fails is named and left out."""
+    from importlib.metadata import entry_points
+
+    found: dict[str, tuple[Exporter, str]] = {}
+    for entry_point in sorted(
+        entry_points(group=ENTRY_POINTS), key=lambda one: (one.dist and one.dist.name) != "gaffer"
+    ):
+        try:
+            for exporter in entry_point.load().gaffer_exporters():
+                # Ours come first: nobody replaces them unseen.
+                found.setdefault(exporter.name, (exporter, entry_point.name))
+        except Exception as error:
+            complain(
+                "gaffer", f"the formats of plugin '{entry_point.name}' are missing: {type(error).__name__}: {error}"
+            )
+    return found
+
+
+@command("export")
+@click.option("--format", "form", metavar="FORMAT", default="ini", show_default=True, help="See --list.")
+@click.option("--out", metavar="PATH", help="The file, or the folder, to write; by default a single file is printed.")
+@click.option("--list", "listed", is_flag=True, help="List the formats.")
+@port_options
+@click.argument("name", required=False)
+@output_option
+@click.pass_obj
+def export(
+    place: Place,
+    form: str,
+    out: str | None,
+    listed: bool,
+    concurrency: tuple[str, ...],
+    port: int | None,
+    no_port: bool,
+    name: str | None,
+    output: str,
+) -> None:
+    """Export the application to other supervisors.
+
+    The formats are gafferd's own and those of others, see --list. NAME is what the application is called
+    there, by default what its folder is called. Files are readable for their owner only: they hold the
+    application's environment. What a format cannot express is said on stderr.
+    """
+    known = exporters()
+    if listed:
+        rows = [(name, one.help, plugin) for name, (one, plugin) in known.items()]
+        data = [{"name": name, "help": help, "plugin": plugin} for name, help, plugin in rows]
+        return show(View(data, list(known), COLUMNS, rows), output)
+    if form not in known:
+        remedy = nearest(form, known) or f"; there are {', '.join(known)}"
+        raise BadRequest(f"there is no format '{form}'{remedy}")
+    exporter = known[form][0]
+    if exporter.folder and out is None:
+        raise BadRequest(f"{form} makes several files; name a folder for them with --out DIR")
+    application = place.application(name=name, concurrency=concurrency, port=port, ports=not no_port)
+    made = exporter.export(as_export(application))
+    _write(made, exporter.folder, out)
+    for note in made.notes:
+        complain("gaffer", note)
+
+
+def as_export(application: Procfile) -> Application:
+    """Return an application as exporters get it: the jobs, and the environment of each process."""
+    jobs = tuple(ExportJob(config, tuple(_copies(config))) for config in application.configs())
+    return Application(application.name, os.path.abspath(application.root), jobs)
+
+
+def _copies(config: JobConfig) -> list[dict[str, str]]:
+    """Return the environment of each copy; ``env`` wins over what gaffer adds."""
+    found = []
+    for index in range(config.numprocesses):
+        own = {"PS": f"{config.job_name.job}.{index + 1}"}
+        if config.port is not None:
+            own["PORT"] = str(config.port + index)
+        found.append({**own, **config.env})
+    return found
+
+
+def _write(made: Export, folder: bool, out: str | None) -> None:
+    if out is None:
+        return click.echo(made.files[0].text, nl=False)
+    for file in made.files:
+        path = os.path.join(out, file.path) if folder or os.path.isdir(out) else out
+        try:
+            write_file(path, file)
+        except OSError as error:
+            raise BadRequest(f"cannot write {path}: {error.strerror}; choose another --out") from None
+        print_lines([f"{path}: written"])
+
+
+def write_file(path: str, file: File) -> None:
+    """Write a file whole or not at all, readable for its owner only."""
+    folder = os.path.dirname(path) or "."
+    os.makedirs(folder, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".gaffer-")
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="") as stream:
+            stream.write(file.text)
+            os.fchmod(descriptor, file.mode & 0o700)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,145 @@
+"""gaffer: run Procfile applications, here or on a gafferd.
+
+Only ``start`` and ``run`` import the engine and only commands that ask a gafferd the client.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, NoReturn
+
+import click
+
+from ..core.fanout import lookups_option
+from ..core.program import Program, run, version_option
+from .context import DEFAULT_SHOWN, Place, default_endpoint
+
+if TYPE_CHECKING:
+    from ...httpclient import Cluster, Node
+
+#: ``{title: {command: "module:attribute"}}``; one module for each group of commands.
+SECTIONS = {
+    "Here": {
+        "start": "app.foreground:start",
+        "run": "app.foreground:run",
+        "check": "app.checking:check",
+        "export": "app.export:export",
+    },
+    "On a gafferd": {
+        "load": "app.jobs:load",
+        "unload": "app.jobs:unload",
+        "reload": "app.control:reload",
+        "stop": "app.control:stop",
+        "kill": "app.control:kill",
+        "scale": "app.scaling:scale",
+    },
+    "What is going on there": {
+        "ps": "app.views:ps",
+        "info": "app.views:info",
+        "apps": "app.apps:apps",
+    },
+    "Talking to processes there": {
+        "logs": "app.talking:logs",
+        "send": "app.talking:send",
+        "recv": "app.talking:recv",
+        "attach": "app.talking:attach",
+    },
+    "Who may do what there": {
+        "login": "accounts.login:login",
+        "logout": "accounts.login:logout",
+        "user": "accounts.users:user",
+        "key": "accounts.keys:key",
+    },
+    "Many machines": {
+        "lookup": "cluster.lookup:lookup",
+    },
+}
+
+#: What ``start`` means for machines far away: there is no foreground.
+ELSEWHERE = {"start": "app.control:start"}
+ALIASES: dict[str, str] = {}
+EPILOG = "Every option can be set in the environment: --procfile as GAFFER_PROCFILE, and so on."
+
+
+def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], Place]]:
+    """Return the nodes that lookupds know, and what makes the place of one."""
+    from ...httpclient import Cluster
+
+    given = ctx.params
+    keys = {name: given[name] for name in ("api_key", "certfile", "keyfile", "cacert")}
+
+    def place(node: Node) -> Place:
+        return Place(given["procfile"], given["directory"], given["env"], node.origin, keys)
+
+    return Cluster(given["lookupd_address"], **keys), place
+
+
+def make_program() -> Program:
+    """Return gaffer as a click group; ``ctx.obj`` is a :class:`~gaffer.cli.app.context.Place`."""
+
+    @click.command(
+        "gaffer",
+        cls=Program,
+        sections=SECTIONS,
+        aliases=ALIASES,
+        epilog=EPILOG,
+        plugins=False,
+        everywhere=everywhere,
+        elsewhere=ELSEWHERE,
+    )
+    @click.option(
+        "-f", "--procfile", metavar="FILE", type=click.Path(), help="The Procfile; by default the one in the folder."
+    )
+    @click.option(
+        "-d",
+        "--directory",
+        metavar="DIR",
+        type=click.Path(),
+        help="The application's folder; by default the Procfile's.",
+    )
+    @click.option(
+        "-e",
+        "--env",
+        metavar="FILE",
+        type=click.Path(),
+        multiple=True,
+        help="A file of variables beside .env; a later one wins.",
+    )
+    @click.option(
+        "-g",
+        "--endpoint",
+        metavar="URL",
+        default=default_endpoint,
+        show_default=DEFAULT_SHOWN,
+        help="http:, https: or unix:.",
+    )
+    @click.option("--certfile", metavar="FILE", type=click.Path(), help="Certificate to show to gafferd.")
+    @click.option("--keyfile", metavar="FILE", type=click.Path(), help="Key of the certificate.")
+    @click.option("--cacert", metavar="FILE", type=click.Path(), help="Authority that signed gafferd's certificate.")
+    @click.option("--api-key", metavar="KEY", help="Better set as GAFFER_API_KEY; by default that of 'login'.")
+    @lookups_option
+    @version_option("gaffer")
+    @click.pass_context
+    def gaffer(
+        ctx: click.Context,
+        /,
+        procfile: str | None,
+        directory: str | None,
+        env: tuple[str, ...],
+        endpoint: str,
+        certfile: str | None,
+        keyfile: str | None,
+        cacert: str | None,
+        api_key: str | None,
+        **many: Any,
+    ) -> None:
+        """Run Procfile applications, here or on a gafferd."""
+        keys = {"api_key": api_key, "certfile": certfile, "keyfile": keyfile, "cacert": cacert}
+        ctx.obj = Place(procfile, directory, env, endpoint, keys)
+        ctx.call_on_close(ctx.obj.close)
+
+    return gaffer
+
+
+def main() -> NoReturn:
+    """Run gaffer and end the process."""
+    run(make_program())

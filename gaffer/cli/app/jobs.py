@@ -1,0 +1,89 @@
+"""Commands that put an application on a gafferd, bring it up to date there, and take it away."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from ...errors import BadRequest, GafferError
+from ...procfile.diff import Change, compare
+from ..core.output import print_lines
+from ..core.program import FAILED, command, complain, exit_code, port_options
+from .apps import Remote
+from .context import Place
+
+
+@command("load")
+@port_options
+@click.option("--nostart", is_flag=True, help="Load new types stopped.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.argument("name", required=False, metavar="[NAME|FILE]", type=click.Path())
+@click.pass_context
+def load(
+    ctx: click.Context,
+    concurrency: tuple[str, ...],
+    port: int | None,
+    no_port: bool,
+    nostart: bool,
+    dry_run: bool,
+    name: str | None,
+) -> None:
+    """Load the application, or bring it up to date there.
+
+    NAME is what it is called there, by default what its folder is called; FILE is another Procfile, or FOLDER/ another
+    application.
+
+    Of an application that is there already only what changed is touched: new types are loaded, changed ones updated,
+    those that the Procfile no longer has unloaded. Types that -c does not name keep the number they were scaled to,
+    and those that were stopped stay so.
+    """
+    place: Place = ctx.obj
+    if name is not None and os.path.isfile(name):
+        place.procfile, name = name, None
+    elif name is not None and os.sep in name:
+        if not os.path.isdir(name):
+            raise BadRequest(f"{name}: there is no such Procfile and no such folder; an application's name has no '/'")
+        place.directory, name = name, None
+    application = place.application(name=name, concurrency=concurrency, port=port, ports=not no_port)
+    given = {part.partition("=")[0].strip() for text in concurrency for part in text.split(",")}
+    remote = Remote(place)
+    good = True
+    for change in compare(application, remote.present(application.name), given):
+        if nostart and change.kind == "loaded":
+            change = change._replace(down="stopped")
+        try:
+            if not dry_run:
+                _carry_out(remote, change, nostart)
+        except GafferError as error:
+            if exit_code(error) != FAILED:
+                raise
+            complain(ctx.find_root().info_name, str(error))
+            good = False
+        else:
+            print_lines(change.lines(dry_run))
+    ctx.exit(0 if good else FAILED)
+
+
+def _carry_out(remote: Remote, change: Change, nostart: bool) -> None:
+    if change.kind == "loaded":
+        remote.server.load(change.settings, start=not nostart)
+    elif change.kind == "updated":
+        remote.server.update(change.settings)
+    elif change.kind == "unloaded":
+        remote.server.unload(change.name)
+
+
+@command("unload")
+@click.argument("name", required=False)
+@click.pass_obj
+def unload(place: Place, name: str | None) -> None:
+    """Stop the application and remove it from gafferd.
+
+    NAME is what it is called there, by default what its folder is called. Its processes get their time to end.
+    """
+    remote = Remote(place)
+    # Those that were started last are stopped first.
+    for job in reversed(remote.jobs(name)):
+        remote.server.unload(job)
+        print_lines([f"{job}: unloaded"])

@@ -1,0 +1,72 @@
+"""The command that scales the types of an application."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Sequence
+
+import click
+
+from ...config.names import JobName
+from ...errors import BadRequest
+from ...httpclient import Job
+from ..core.completing import scalings
+from ..core.program import command
+from ..ctl.jobs import DASHES
+from .apps import Remote
+from .context import Place
+
+#: The operation is the last one in the word: names may hold ``+`` and ``-`` themselves.
+_OPERATION = re.compile(r"(.+)([=+-][0-9]{1,9})")
+
+
+class Scaling(NamedTuple):
+    """``web=3``: a type and what is done with its number."""
+
+    type: str
+    operation: str
+
+
+def parse(words: Sequence[str], is_app: bool = False) -> tuple[str | None, list[Scaling]]:
+    """Return the application, if one is named, and what is to be scaled.
+
+    :param is_app: whether the first word is an application though it looks like an operation: ``shop-2``.
+    :raises BadRequest: a word has no operation, or nothing is to be scaled.
+    """
+    app = words[0] if words and (is_app or not _OPERATION.fullmatch(words[0])) else None
+    rest = words[1:] if app is not None else words
+    found = []
+    for word in rest:
+        match = _OPERATION.fullmatch(word)
+        if match is None or "=" in match[1]:
+            raise BadRequest(f"'{word}' is no operation; write TYPE=N, TYPE+N or TYPE-N, such as web=3 worker+1")
+        found.append(Scaling(match[1], match[2]))
+    if not found:
+        raise BadRequest("nothing to scale; write TYPE=N, TYPE+N or TYPE-N, such as 'gaffer scale web=3 worker+1'")
+    return app, found
+
+
+@command("scale", context_settings=DASHES)
+@click.argument("words", nargs=-1, required=True, metavar="[APP] TYPE=N|TYPE+N|TYPE-N...", shell_complete=scalings)
+@click.pass_obj
+def scale(place: Place, words: tuple[str, ...]) -> None:
+    """Change how many processes types have.
+
+    An unknown type changes nothing, not even the others. TYPE=N sets the number, TYPE+N adds to it and TYPE-N
+    takes away, never below 0. APP is what the application is called on gafferd, by default what its folder is
+    called.
+    """
+    remote = Remote(place)
+    app, wanted = parse(words, _means_app(remote, words))
+    prefix = f"{place.session(app)}." if app is not None else ""
+    jobs: list[JobName] = [remote.find([one.type if "." in one.type else prefix + one.type])[0] for one in wanted]
+    for job, (_, operation) in zip(jobs, wanted):
+        click.echo(f"Scaling {job.job} processes...", nl=False)
+        found = Job(remote.server, job)
+        number = found.scale(operation)
+        click.echo(f" done, now running {number}" if found.active else f" done, {number} wanted when it is started")
+
+
+def _means_app(remote: Remote, words: Sequence[str]) -> bool:
+    """Tell whether the first of several words is an application called like an operation."""
+    return len(words) > 1 and bool(_OPERATION.fullmatch(words[0])) and words[0] in remote.server.sessions()

@@ -1,0 +1,125 @@
+"""Commands that show an application on a gafferd: what runs, for how long, and what it uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ...config.names import parse_job_name
+from ...errors import GafferError
+from ...httpclient import Job, Process
+from ..core.completing import types
+from ..core.output import print_details, print_json, print_lines, state_color
+from ..core.program import command
+from ..ctl.status import details, shortened
+from ..ctl.waiting import trouble
+from .apps import Remote
+from .context import Place
+
+_OUTPUT = click.option(
+    "-o", "--output", type=click.Choice(["table", "json", "name"]), default="table", show_default=True
+)
+
+
+@command("ps")
+@click.argument("app", required=False)
+@_OUTPUT
+@click.pass_obj
+def ps(place: Place, app: str | None, output: str) -> None:
+    """Show the application's processes.
+
+    That is the command of each type, what its processes use together, and how long each is up. APP is what
+    the application is called on gafferd, by default what its folder is called.
+    """
+    remote = Remote(place)
+    found = [_measured(remote, info) for info in remote.infos(app)]
+    if output == "json":
+        return print_json(found)
+    for one in found:
+        print_lines(_names(one) if output == "name" else _lines(one))
+
+
+def _measured(remote: Remote, info: dict[str, Any]) -> dict[str, Any]:
+    """Return what is shown of a job; cpu and mem are None where no plugin measures."""
+    name = parse_job_name(info["name"])
+    try:
+        stats: dict[str, Any] = Job(remote.server, name).stats()
+    except GafferError as error:
+        if error.status not in (404, 503):
+            raise
+        stats = {}
+    return {
+        "name": name.full,
+        "type": name.job,
+        "command": _command(info["config"]),
+        "state": info["state"],
+        "reason": trouble(info) if info["state"] in ("backoff", "flapping", "failed") else None,
+        "cpu": stats.get("cpu"),
+        "mem": stats.get("mem"),
+        "processes": [{"pid": pid, "uptime": up} for pid, up in zip(info["processes"], info["uptimes"])],
+    }
+
+
+def _command(config: dict[str, Any]) -> str:
+    import shlex
+
+    args = config.get("args") or []
+    return " ".join([config["cmd"], *([args] if isinstance(args, str) else map(shlex.quote, args))])
+
+
+def _names(one: dict[str, Any]) -> list[str]:
+    return [f"{one['type']}.{process['pid']}" for process in one["processes"]]
+
+
+def _lines(one: dict[str, Any]) -> list[str]:
+    lines = [f"== {one['type']}: `{one['command']}'"]
+    if one["cpu"] is not None:
+        lines += [f"Total CPU: {one['cpu']:f} Total MEM: {one['mem']:.2f}"]
+    lines += ["", *(f"{one['type']}.{each['pid']}: up for {clock(each['uptime'])}" for each in one["processes"])]
+    if one["reason"] or not one["processes"]:
+        lines.append(f"{one['type']}: {one['state']}" + (f": {one['reason']}" if one["reason"] else ""))
+    return lines
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as ``0:00.44``, ``12:34.56`` or ``1:02:03``, and days in front: ``2d 1:02:03``."""
+    hundredths = int(seconds * 100)
+    minutes, rest = divmod(hundredths, 6000)
+    if minutes < 60:
+        return f"{minutes}:{rest // 100:02}.{rest % 100:02}"
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{f'{days}d ' if days else ''}{hours}:{minutes:02}:{rest // 100:02}"
+
+
+@command("info")
+@click.argument("target", required=False, metavar="[TYPE|PID]", shell_complete=types)
+@_OUTPUT
+@click.pass_obj
+def info(place: Place, target: str | None, output: str) -> None:
+    """Show everything about a type, a process or all types.
+
+    TYPE may be APP.TYPE too, or APP.* for another application; PID as ps shows it: web.3.
+    """
+    remote = Remote(place)
+    if target is not None and not target.endswith("*"):
+        found = remote.target(target)
+        shown = [shortened(found.info())]
+        process = isinstance(found, Process)
+    else:
+        shown = [shortened(remote.server.info(name)) for name in remote.find([target] if target else [])]
+        process = False
+    if output == "json":
+        return print_json(shown if target is None else shown[0])
+    for number, one in enumerate(shown):
+        if output == "name":
+            print_lines([one["pid"] if process else one["name"]])
+            continue
+        print_lines([""] if number else [])
+        pairs = list(one.items()) if process else [*details(one), *_settings(one)]
+        print_details(pairs, {"state": state_color})
+
+
+def _settings(one: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(key, value) for key, value in one["config"].items() if key not in ("name", "start")]

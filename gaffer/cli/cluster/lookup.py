@@ -1,0 +1,169 @@
+"""``gaffer lookup``: what lookupds know. Several are asked at once; what more than one of them knows counts once."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
+
+import click
+
+from ..core.output import View, complain, output_option, print_lines, show
+from ..core.program import Group
+
+if TYPE_CHECKING:
+    from ...httpclient import Cluster
+
+DEFAULT = "http://127.0.0.1:5010"
+NODES = ("NAME", "ORIGIN", "VERSION", "LABELS")
+JOBS = ("JOB", "NODES", "PROCESSES")
+SOURCES = ("JOB", "NODE", "ORIGIN", "PIDS")
+SESSIONS = ("SESSION", "JOBS")
+
+
+@click.group("lookup", cls=Group)
+def lookup() -> None:
+    """Ask lookupds which node runs what."""
+
+
+def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return the decorator that makes a function a command with ``-L``."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        where = click.option(
+            "-L",
+            "--lookupd-address",
+            metavar="URL",
+            multiple=True,
+            help=f"A gaffer_lookupd; may be repeated. [default: {DEFAULT}]",
+        )
+        return lookup.command(name)(where(click.pass_context(function)))
+
+    return decorate
+
+
+def make_cluster(ctx: click.Context, addresses: Sequence[str]) -> Cluster:
+    """Return what the command's, or else the program's, options mean."""
+    from ...httpclient import Cluster
+
+    given = ctx.find_root().params
+    keys = {name: given.get(name) for name in ("certfile", "keyfile", "cacert")}
+    found = addresses or given.get("lookupd_address") or (DEFAULT,)
+    return ctx.with_resource(Cluster(dict.fromkeys(found), given.get("api_key"), **keys))
+
+
+def _tell_problems(ctx: click.Context, cluster: Cluster) -> None:
+    """Say on stderr what is not as it should be, while there is an answer."""
+    program = ctx.find_root().info_name
+    for problem in cluster.problems:
+        complain(program, str(problem))
+    for one in cluster.lookups:
+        if one.stale:
+            seconds, reason = one.stale.get("seconds", 0), one.stale.get("reason", "")
+            complain(program, f"what {one.uri} says may be {seconds:.0f} s old: {reason}")
+
+
+@_command("nodes")
+@output_option
+def nodes(ctx: click.Context, lookupd_address: tuple[str, ...], output: str) -> None:
+    """List the nodes."""
+    cluster = make_cluster(ctx, lookupd_address)
+    found = cluster.nodes()
+    _tell_problems(ctx, cluster)
+    data = [{"name": one.name, "origin": one.origin, "version": one.version, "labels": one.labels} for one in found]
+    rows = [(one.name, one.origin, one.version, labels_text(one.labels)) for one in found]
+    show(View(data, [one.name for one in found], NODES, rows), output)
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """Return labels as they are configured: ``role=web, zone=a``."""
+    return ", ".join(f"{name}={value}" for name, value in sorted(labels.items()))
+
+
+@_command("jobs")
+@output_option
+def jobs(ctx: click.Context, lookupd_address: tuple[str, ...], output: str) -> None:
+    """List the jobs, and on how many nodes they are."""
+    cluster = make_cluster(ctx, lookupd_address)
+    found = cluster.jobs()
+    _tell_problems(ctx, cluster)
+    rows = [(job["name"], len(job["sources"]), _processes(job)) for job in found]
+    show(View(found, [job["name"] for job in found], JOBS, rows), output)
+
+
+def _processes(job: Mapping[str, Any]) -> int:
+    return sum(len(source["pids"]) for source in job["sources"])
+
+
+@_command("job")
+@click.argument("name")
+@output_option
+def job(ctx: click.Context, lookupd_address: tuple[str, ...], name: str, output: str) -> None:
+    """Show where a job is."""
+    from ...httpclient.cluster import merge_jobs
+
+    cluster = make_cluster(ctx, lookupd_address)
+    (found,) = merge_jobs(cluster.ask(lambda one: [one.find_job(name)]))
+    _tell_problems(ctx, cluster)
+    _show_sources(found, [found], output)
+
+
+@_command("sessions")
+@click.argument("node", required=False)
+@output_option
+def sessions(ctx: click.Context, lookupd_address: tuple[str, ...], node: str | None, output: str) -> None:
+    """List the sessions, or those of a node."""
+    cluster = make_cluster(ctx, lookupd_address)
+    merged: dict[str, set[str]] = {}
+    for answer in cluster.ask(lambda one: one.sessions(node)):
+        for session in answer:
+            merged.setdefault(session["sessionid"], set()).update(session["jobs"])
+    _tell_problems(ctx, cluster)
+    data = [{"sessionid": id, "jobs": sorted(merged[id])} for id in sorted(merged)]
+    rows = [(id, " ".join(name.partition(".")[2] for name in sorted(merged[id]))) for id in sorted(merged)]
+    show(View(data, sorted(merged), SESSIONS, rows), output)
+
+
+@_command("session")
+@click.argument("sessionid")
+@output_option
+def session(ctx: click.Context, lookupd_address: tuple[str, ...], sessionid: str, output: str) -> None:
+    """Show where the jobs of a session are."""
+    from ...httpclient.cluster import merge_jobs
+
+    cluster = make_cluster(ctx, lookupd_address)
+    found = merge_jobs(answer["jobs"] for answer in cluster.ask(lambda one: one.find_session(sessionid)))
+    _tell_problems(ctx, cluster)
+    _show_sources({"sessionid": sessionid, "jobs": found}, found, output)
+
+
+def _show_sources(data: Any, found: Sequence[Mapping[str, Any]], output: str) -> None:
+    sources = [source for job in found for source in job["sources"]]
+    names = list(dict.fromkeys(source["node_info"]["name"] for source in sources))
+    rows = [
+        (one["name"], one["node_info"]["name"], one["node_info"]["origin"], " ".join(map(str, one["pids"])))
+        for one in sources
+    ]
+    show(View(data, names, SOURCES, rows), output)
+
+
+@_command("watch")
+@click.option("--state", is_flag=True, help="Begin with what is there already.")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print an event.")
+def watch(ctx: click.Context, lookupd_address: tuple[str, ...], state: bool, output: str) -> None:
+    """Show what changes, until interrupted."""
+    from .lookupwatch import follow
+
+    cluster = make_cluster(ctx, lookupd_address)
+    program = ctx.find_root().info_name
+    for event in follow(cluster, state, lambda problem: complain(program, problem)):
+        print_lines([_event_text(event, output)])
+
+
+def _event_text(event: Mapping[str, Any], output: str) -> str:
+    if output == "json":
+        import json
+
+        return json.dumps(event, ensure_ascii=False)
+    info = event["node_info"]
+    words = [event["event"], info["name"], info["origin"], event.get("name"), event.get("pid")]
+    return " ".join([time.strftime("%H:%M:%S"), *(str(word) for word in words if word is not None)])

@@ -1,0 +1,29 @@
+"""What a shell offers behind the cursor, beside commands and options: the types of the Procfile here."""
+
+from __future__ import annotations
+
+import click
+
+from ...errors import GafferError
+from ...procfile.naming import find_procfile
+
+#: What can be done with a type's number, as ``gaffer scale`` takes it.
+_OPERATIONS = ("+1", "-1", "=1")
+
+
+def types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the types that begin so; none if the Procfile cannot be read."""
+    from ...procfile.parser import parse_text, read_text
+
+    given = ctx.find_root().params
+    path, _ = find_procfile(given.get("procfile"), given.get("directory"))
+    try:
+        found = parse_text(read_text(path), path)
+    except GafferError:
+        return []
+    return [name for name in found if name.startswith(incomplete)]
+
+
+def scalings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the types that begin so, with something that can be done to their number."""
+    return [f"{name}{operation}" for name in types(ctx, param, incomplete) for operation in _OPERATIONS]

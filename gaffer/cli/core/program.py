@@ -1,0 +1,321 @@
+"""A command line whose commands are imported when called, and how it ends.
+
+Exit codes: 0 done, 1 the operation failed, 2 wrong usage or configuration,
+3 gafferd cannot be reached, 4 not allowed, 130 interrupted. A failure is told in
+one line on stderr, never as a traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Callable, Mapping, NoReturn, Sequence, TypeVar
+
+import click
+
+from ...errors import ConfigError, GafferError, nearest
+from ...version import __version__
+from .output import complain as complain
+
+if TYPE_CHECKING:
+    from ...httpclient import Cluster, Node
+
+DONE, FAILED, USAGE, UNREACHABLE, NOT_ALLOWED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+#: What a shell reports for a program that SIGPIPE ended.
+BROKEN_PIPE = 141
+#: Why a file or disk takes no more output.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: Entry points whose ``gaffer_cli(cli)`` adds commands of plugins.
+ENTRY_POINTS = "gaffer.cli"
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Failed(GafferError):
+    """The operation did not work; the sentence is shown as it is."""
+
+    code = "failed"
+
+
+class Command(click.Command):
+    """A command whose options are also read from ``PROGRAM_<OPTION>``, without the command's name."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if parent is None:
+            return super().make_context(info_name, args, parent, **extra)
+        extra.setdefault("auto_envvar_prefix", parent.auto_envvar_prefix)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.NoSuchOption as error:
+            root, option = parent.find_root(), error.option_name
+            if not any(option in one.opts for one in root.command.params):
+                raise
+            words = f"{parent.command_path} {info_name}".removeprefix(f"{root.info_name} ")
+            sentence = f"{option} stands before the command: {root.info_name} {option} ... {words}"
+            raise click.UsageError(sentence, error.ctx) from None
+
+
+class Group(click.Group):
+    """A command with commands of its own; their options are read from ``PROGRAM_<OPTION>``, too."""
+
+    command_class = Command
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if parent is not None:
+            extra.setdefault("auto_envvar_prefix", parent.auto_envvar_prefix)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return the decorator that makes a function a command."""
+    return click.command(name, cls=Command, **settings)
+
+
+no_wait_option = click.option("--no-wait", is_flag=True, help="Return when gafferd has accepted the request.")
+
+
+class Seconds(click.FloatRange):
+    """Seconds from 0: unlike click's range it refuses nan, after which no wait would ever end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return *value* as a number.
+
+        :raises click.BadParameter: it is none, negative or nan.
+        """
+        seconds: float = super().convert(value, param, ctx)
+        if seconds != seconds:
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return seconds
+
+
+def timeout_option(help: str) -> Callable[[_F], _F]:
+    """Return the decorator that adds ``--timeout``, in seconds."""
+    return click.option("--timeout", type=Seconds(min=0), metavar="SECONDS", help=help)
+
+
+def port_options(function: _F) -> _F:
+    """Add what decides how many processes there are and what ports they get."""
+    for option in (
+        click.option("--no-port", is_flag=True, help="Set no PORT."),
+        click.option(
+            "-p", "--port", type=click.IntRange(1, 65_535), metavar="N", help="First PORT; by default PORT, or 5100."
+        ),
+        click.option(
+            "-c",
+            "--concurrency",
+            metavar="TYPE=N[,TYPE=N]...",
+            multiple=True,
+            help="How many processes of a type; all=N for the others. By default 1.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+class Program(click.Group):
+    """A program with commands in sections.
+
+    :param sections: ``{title: {command: "module:attribute"}}``; modules are
+        relative to this package and are imported when a command is called.
+    :param aliases: other names of commands, not listed in the help.
+    :param plugins: whether plugins add commands, as to any click group; ``ctx.obj`` must be the
+        :class:`~gaffer.httpclient.Server` then.
+    :param elsewhere: what some commands are with ``-L``, where they mean something else.
+    :param everywhere: makes of a context with ``-L`` the cluster, and what makes a node's ``ctx.obj``.
+
+    ``-`` and ``_`` in a command's name are the same.
+    """
+
+    command_class = Command
+
+    def __init__(
+        self,
+        name: str,
+        sections: Mapping[str, Mapping[str, str]],
+        aliases: Mapping[str, str] | None = None,
+        plugins: bool = True,
+        everywhere: Callable[[click.Context], tuple[Cluster, Callable[[Node], Any]]] | None = None,
+        elsewhere: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(name, context_settings={"help_option_names": ["-h", "--help"]}, **settings)
+        self.sections = sections
+        self._everywhere = everywhere
+        self._elsewhere = elsewhere or {}
+        self._spellings = {_spelling(known): known for section in sections.values() for known in section}
+        self._spellings.update({_spelling(alias): known for alias, known in (aliases or {}).items()})
+        self._plugins_asked = not plugins
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        known = self._spellings.get(_spelling(cmd_name))
+        if known is not None:
+            return self._import(known)
+        self.ask_plugins()
+        return super().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self.ask_plugins()
+        return [*(known for section in self.sections.values() for known in section), *self._added()]
+
+    def _added(self) -> list[str]:
+        """Return the names of plugins' commands; they cannot replace ours."""
+        return sorted(name for name in self.commands if _spelling(name) not in self._spellings)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        wanted = args[0]
+        if not wanted.startswith("-") and self.get_command(ctx, wanted) is None:
+            ctx.fail(f"No such command '{wanted}'{nearest(wanted, self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+    def far(self, name: str) -> click.Command | None:
+        """Return what the command *name* is with ``-L``; None if it is the same."""
+        target = self._elsewhere.get(name)
+        return None if target is None else _load(target)
+
+    def _import(self, known: str) -> click.Command:
+        return _load(next(section[known] for section in self.sections.values() if known in section))
+
+    def ask_plugins(self) -> None:
+        """Let plugins add their commands, once; one that fails is named and left out."""
+        if self._plugins_asked:
+            return
+        self._plugins_asked = True
+        from importlib.metadata import entry_points
+
+        for entry_point in sorted(entry_points(group=ENTRY_POINTS), key=lambda one: one.name):
+            try:
+                entry_point.load().gaffer_cli(cli=self)
+            except Exception as error:
+                complain(self.name, f"the commands of plugin '{entry_point.name}' are missing: {_described(error)}")
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = formatter.width - 6 - max(map(len, self.list_commands(ctx)))
+        for title, names in [*self.sections.items(), ("Plugins", self._added())]:
+            found = [(name, self.get_command(ctx, name)) for name in names]
+            if found:
+                with formatter.section(title):
+                    formatter.write_dl([(name, one.get_short_help_str(width)) for name, one in found if one])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = self._invoke_everywhere(ctx) if self._is_meant_for_many(ctx) else super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            # Whatever is left in the buffer must not raise again when Python ends.
+            _drop_output()
+            ctx.exit(BROKEN_PIPE)
+
+    def _is_meant_for_many(self, ctx: click.Context) -> bool:
+        if self._everywhere is None or _words(ctx)[:1] == ["lookup"]:
+            return False
+        on = ctx.params.get("on") or any(word == "--on" or word.startswith("--on=") for word in _words(ctx))
+        if not ctx.params.get("lookupd_address"):
+            if ctx.params.get("on"):
+                ctx.fail("--on needs a lookupd that knows the nodes: -L URL")
+            return False
+        # Whoever has set lookupds once and for all in the environment may still mean the one gafferd.
+        source = ctx.get_parameter_source("lookupd_address")
+        return bool(on) or source is not click.core.ParameterSource.ENVIRONMENT
+
+    def _invoke_everywhere(self, ctx: click.Context) -> Any:
+        from .fanout import run_everywhere
+
+        assert self._everywhere is not None
+        cluster, make = self._everywhere(ctx)
+        with cluster:
+            ctx.exit(run_everywhere(self, ctx, _words(ctx), make, cluster))
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _load(target: str) -> click.Command:
+    """Return the command at ``module:attribute`` below :mod:`gaffer.cli`."""
+    module, _, attribute = target.partition(":")
+    found: click.Command = getattr(import_module(f"gaffer.cli.{module}"), attribute)
+    return found
+
+
+def _words(ctx: click.Context) -> list[str]:
+    """Return the command and its words, which click keeps in two lists, one of them under two names."""
+    return [*(getattr(ctx, "_protected_args", None) or getattr(ctx, "protected_args", [])), *ctx.args]
+
+
+def _spelling(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def version_option(program: str) -> Callable[[_F], _F]:
+    """Return the decorator that adds ``--version``."""
+    return click.version_option(
+        __version__, prog_name=program, message="%(prog)s %(version)s", allow_from_autoenv=False
+    )
+
+
+def exit_code(error: GafferError) -> int:
+    """Return what a program ends with because of *error*."""
+    from ...httpclient import CannotConnect
+
+    if isinstance(error, CannotConnect):
+        return UNREACHABLE
+    if error.status in (401, 403):
+        return NOT_ALLOWED
+    return USAGE if error.code in ("bad_request", "invalid_config") else FAILED
+
+
+def run(program: Program, args: Sequence[str] | None = None) -> NoReturn:
+    """Run *program* and end the process with its exit code.
+
+    :param args: the command line without the program's name; by default the process's own.
+    """
+    if sys.stdout is None:  # a shell's >&- closes it
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(_outcome(program, args))
+
+
+def _outcome(program: Program, args: Sequence[str] | None) -> int:
+    prefix = str(program.name).upper()
+    try:
+        code = program.main(args, prog_name=program.name, standalone_mode=False, auto_envvar_prefix=prefix)
+        return code if isinstance(code, int) else DONE
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except ConfigError as error:
+        for problem in error.problems:
+            complain(None if problem.file else program.name, str(problem))
+        return USAGE
+    except GafferError as error:
+        complain(program.name, str(error))
+        return exit_code(error)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            _drop_output()
+            complain(program.name, f"cannot write the output: {error.strerror}; make room, or write it elsewhere")
+            return FAILED
+        complain(program.name, f"a defect of {program.name} itself, please report it: {_described(error)}")
+        return FAILED
+
+
+def _described(error: BaseException) -> str:
+    """Name an unexpected exception and the place it comes from, in one line."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace is not None else ""
+    return f"{type(error).__name__}: {error}{place}"

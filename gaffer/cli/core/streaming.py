@@ -1,0 +1,143 @@
+"""What commands need that go on: colours that stay with a name, several feeds at once, and a reader that leaves."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Sequence, TypeVar
+
+import click
+
+from .output import colored
+from .program import BROKEN_PIPE
+
+if TYPE_CHECKING:
+    from ...httpclient.feeds import Feed
+
+T = TypeVar("T")
+
+_PLAIN = ("cyan", "yellow", "green", "magenta", "blue", "red")
+#: In the order in which names get them.
+COLORS = (*_PLAIN, *(f"bright_{color}" for color in _PLAIN))
+#: Names are aligned up to this width.
+MAX_WIDTH = 32
+#: Items that may wait while others are printed; then the feeds wait, too, and gafferd counts what they miss.
+MOST_WAITING = 1000
+
+colorize_option = click.option(
+    "--colorize/--no-colorize", default=None, help="Colours; by default on terminals, unless NO_COLOR is set."
+)
+
+
+class Painter:
+    """Gives each name a colour of its own, and a column as wide as the longest name so far.
+
+    :param colorize: whether there are colours; by default on terminals that want them.
+    """
+
+    def __init__(self, colorize: bool | None = None) -> None:
+        self.on = colored() if colorize is None else colorize
+        self._colors: dict[str, str] = {}
+        self._width = 0
+
+    def aligned(self, name: str) -> str:
+        """Return *name*, as wide as the column."""
+        self._width = min(MAX_WIDTH, max(self._width, len(name)))
+        return name.ljust(self._width)
+
+    def paint(self, name: str, text: str) -> str:
+        """Return *text* in the colour of *name*."""
+        if not self.on:
+            return text
+        color = self._colors.setdefault(name, COLORS[len(self._colors) % len(COLORS)])
+        return click.style(text, fg=color)
+
+
+def write(text: str) -> None:
+    """Print *text*, at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def write_bytes(data: bytes, stream: Any = None) -> None:
+    """Print bytes as they are, at once."""
+    stream = stream or sys.stdout
+    stream.flush()
+    stream.buffer.write(data)
+    stream.buffer.flush()
+
+
+def end_with_reader() -> None:
+    """End the program as soon as nobody reads what it prints: ``| head`` has enough, though nothing more comes."""
+    try:
+        descriptor = sys.stdout.fileno()
+        mode = os.fstat(descriptor).st_mode
+    except (OSError, ValueError):
+        return
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        _watch_reader(descriptor)
+
+
+def _watch_reader(descriptor: int) -> None:
+    import select
+    import signal
+    import threading
+
+    def leave(*_: Any) -> None:
+        raise click.exceptions.Exit(BROKEN_PIPE)
+
+    def wait() -> None:
+        poll = select.poll()
+        poll.register(descriptor, 0)  # a pipe without a reader is an error, which is always reported
+        poll.poll()
+        signal.pthread_kill(main, signal.SIGPIPE)
+
+    main = threading.get_ident()
+    signal.signal(signal.SIGPIPE, leave)
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def merge(feeds: Sequence[Feed[T]]) -> Iterator[list[tuple[int, T]]]:
+    """Yield what several feeds have, each time all that there is; end when all have ended.
+
+    Items come with the number of their feed. Errors of a feed are raised.
+    """
+    if len(feeds) == 1:
+        for item in feeds[0]:
+            yield [(0, item)]
+        return
+    import queue
+    import threading
+
+    waiting: queue.Queue[tuple[int, T | None, BaseException | None]] = queue.Queue(MOST_WAITING)
+    for number, feed in enumerate(feeds):
+        threading.Thread(target=_pour, args=(number, feed, waiting), daemon=True).start()
+    running = len(feeds)
+    while running:
+        found = [waiting.get(), *_all_there(waiting)]
+        yield [(number, item) for number, item, _ in found if item is not None]
+        running -= sum(item is None for _, item, _ in found)
+        for _, _, error in found:
+            if error is not None:
+                raise error
+
+
+def _pour(number: int, feed: Feed[T], waiting: Any) -> None:
+    try:
+        for item in feed:
+            waiting.put((number, item, None))
+        waiting.put((number, None, None))
+    except BaseException as error:
+        waiting.put((number, None, error))
+
+
+def _all_there(waiting: Any) -> Iterator[Any]:
+    for _ in range(waiting.qsize()):
+        yield waiting.get()
+
+
+def close_all(feeds: Iterable[Feed[T]]) -> None:
+    """Close feeds."""
+    for feed in feeds:
+        feed.close()

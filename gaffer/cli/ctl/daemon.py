@@ -1,0 +1,111 @@
+"""Commands about gafferd itself."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Iterable, Iterator, Mapping
+
+import click
+
+from ...config.names import parse_job_name
+from ...httpclient import Server
+from ..core.output import View, cell, duration, output_option, print_details, print_json, print_lines, show
+from ..core.program import FAILED, Failed, command, no_wait_option, timeout_option
+
+PLUGIN_COLUMNS = ("NAME", "VERSION", "STATE", "ORIGIN", "KIND", "HOOKS")
+#: Seconds between two looks whether gafferd still answers.
+PAUSE = 0.05
+
+
+@command("ping")
+@click.pass_obj
+def ping(server: Server) -> None:
+    """Print OK if gafferd answers."""
+    print_lines([server.transport.request("GET", "/ping").text.strip()])
+
+
+@command("version")
+@click.pass_obj
+def version(server: Server) -> None:
+    """Print gafferd's version."""
+    print_lines([server.version()])
+
+
+@command("plugins")
+@output_option
+@click.pass_obj
+def plugins(server: Server, output: str) -> None:
+    """List gafferd's plugins."""
+    found = server.plugins()
+    rows = [
+        (one["name"], one.get("version"), one.get("state"), one.get("origin"), one.get("kind"), len(one["hooks"]))
+        for one in found
+    ]
+    show(View(found, [one["name"] for one in found], PLUGIN_COLUMNS, rows), output)
+
+
+@command("health")
+@output_option
+@click.pass_context
+def health(ctx: click.Context, output: str) -> None:
+    """Show whether gafferd and its plugins are well.
+
+    The exit code is 1 if not.
+    """
+    found = ctx.obj.health()
+    if output == "json":
+        print_json(found)
+    elif output == "name":
+        print_lines(_short(found["troubled"]))
+    else:
+        print_details(_health_details(found))
+    if not found["ok"]:
+        ctx.exit(FAILED)
+
+
+def _health_details(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for key, value in found.items():
+        if key == "plugins":
+            continue
+        yield key, duration(value) if key == "uptime" else " ".join(_short(value)) if key == "troubled" else value
+    for plugin, report in found["plugins"].items():
+        words = (f"{key} {cell(value)}" for key, value in report.items() if value not in (None, [], {}))
+        yield f"plugin {plugin}", ", ".join(words)
+
+
+@command("reload-config")
+@output_option
+@click.pass_obj
+def reload_config(server: Server, output: str) -> None:
+    """Make gafferd read its configuration again.
+
+    Only what changed is touched; a configuration with problems changes nothing.
+    """
+    changes = {kind: _short(names) for kind, names in server.reload_config().items() if isinstance(names, list)}
+    if output == "table":
+        print_details((kind, " ".join(names)) for kind, names in changes.items())
+    elif output == "json":
+        print_json(changes)
+    else:
+        print_lines(name for kind, names in changes.items() if kind != "unchanged" for name in names)
+
+
+def _short(names: Iterable[str]) -> list[str]:
+    return [parse_job_name(name).short for name in names]
+
+
+@command("shutdown")
+@no_wait_option
+@timeout_option("How long to wait; by default until it is done.")
+@click.pass_obj
+def shutdown(server: Server, no_wait: bool, timeout: float | None) -> None:
+    """Stop all jobs and end gafferd; wait for its end."""
+    server.shutdown()
+    if no_wait:
+        return print_lines(["gafferd: shutdown requested"])
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while server.ping():
+        if deadline is not None and time.monotonic() >= deadline:
+            raise Failed(f"gafferd at {server.uri} still answers after {timeout:g} s; it goes on stopping")
+        time.sleep(PAUSE)
+    print_lines(["gafferd: stopped"])

@@ -1,0 +1,54 @@
+"""Which jobs the names on a command line mean."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from ...config.names import JobName, check_name, parse_job_name
+from ...errors import BadRequest, Conflict
+from ...httpclient import Process, Server
+
+ALL = "all"
+
+
+def find_jobs(server: Server, names: Sequence[str]) -> list[JobName]:
+    """Return the jobs that *names* mean, each once, in order.
+
+    :param names: job names in any spelling, ``SESSION.*``, or ``all``.
+    :raises BadRequest: a name that no job can have.
+    :raises NotFound: a session without jobs. Single jobs are not looked up.
+    """
+    found: dict[JobName, None] = {}
+    for name in names:
+        found.update(dict.fromkeys(_expand(server, name)))
+    return list(found)
+
+
+def is_pattern(name: str) -> bool:
+    """Tell whether *name* means any number of jobs."""
+    return name == ALL or name[-2:] in (".*", ":*", "/*")
+
+
+def _expand(server: Server, name: str) -> list[JobName]:
+    if name == ALL:
+        return [parse_job_name(job) for job in server.jobs()]
+    if is_pattern(name):
+        return [parse_job_name(job) for job in server.jobs(check_name(name[:-2], "session name"))]
+    return [parse_job_name(name)]
+
+
+def find_processes(server: Server, target: str, every: bool = False) -> list[Process]:
+    """Return the process that *target* means: a pid, or a job that has one.
+
+    :param every: take all processes of a job that has several.
+    :raises Conflict: the job has none. :raises BadRequest: it has several.
+    """
+    if target.isdigit():
+        return [Process(server, int(target))]
+    name = parse_job_name(target)
+    pids = server.pids(name)
+    if not pids:
+        raise Conflict(f"{name} has no process; 'gafferctl start {name}' starts it")
+    if len(pids) > 1 and not every:
+        raise BadRequest(f"{name} has {len(pids)} processes; give the pid of one: {', '.join(map(str, pids))}")
+    return [Process(server, pid) for pid in pids]

@@ -1,0 +1,167 @@
+"""Waiting for what was asked for: judges look at a job's info, a watch asks until all have judged."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Collection, Iterator, Mapping, NamedTuple
+
+from ...config.names import JobName
+from ...errors import NotFound
+from ...httpclient import Server
+
+#: Seconds between two looks: the first, the longest and how they grow.
+FIRST, LONGEST, GROWTH = 0.01, 0.2, 1.5
+#: Granted on top of the job's own settings when no timeout is given, in seconds.
+PATIENCE = 30.0
+
+Info = Mapping[str, Any]
+
+
+class Outcome(NamedTuple):
+    """How it ended for one job: whether as wanted, and in words."""
+
+    good: bool
+    text: str
+
+
+#: Looks at a job's info (None: there is no such job) and returns None to look again later.
+Judge = Callable[["Info | None"], "Outcome | None"]
+
+
+def has_started(old: Collection[int] = ()) -> Judge:
+    """Return the judge of a start: every process lived ``min_uptime``, or the job is in trouble.
+
+    :param old: pids that have to be gone, for a restart.
+    """
+
+    def judge(info: Info | None) -> Outcome | None:
+        if info is None:
+            return Outcome(False, "there is no such job any more")
+        # Committed processes are not replaced, so as many old pids may stay.
+        if len(set(old).intersection(info["processes"])) > info["running_out"]:
+            return None
+        if info["state"] in ("backoff", "flapping", "failed"):
+            return Outcome(False, f"{info['state']}: {trouble(info)}")
+        if info["state"] == "running":
+            return Outcome(True, f"running, {processes(info)}")
+        return _ended(info) if info["state"] == "stopped" else None
+
+    return judge
+
+
+def _ended(info: Info) -> Outcome:
+    """Judge a job that needs no process: none is wanted, it was stopped, or it ran to its end."""
+    if not info["max_processes"]:
+        return Outcome(True, "started, no processes wanted")
+    ending = info.get("last_exit")
+    if not ending:
+        return Outcome(False, "stopped meanwhile")
+    return Outcome(ending.get("exit_status") in _good_codes(info), f"ended with {exit_text(ending)}")
+
+
+def _good_codes(info: Info) -> Collection[int]:
+    return info["config"].get("exit_codes") or (0,)
+
+
+def has_stopped(info: Info | None) -> Outcome | None:
+    """Judge a stop: no process is left."""
+    if info is None:
+        return Outcome(True, "gone")
+    return Outcome(True, "stopped") if not info["running"] and info["state"] == "stopped" else None
+
+
+def is_running(info: Info | None) -> Outcome | None:
+    """Judge ``wait --for running``: all wanted processes live."""
+    if info is None:
+        return Outcome(False, "there is no such job")
+    if info["state"] == "failed":
+        return Outcome(False, f"failed: {trouble(info)}")
+    live = info["running"] - info["running_out"]
+    up = info["state"] in ("running", "starting") and live >= info["max_processes"] > 0
+    return Outcome(True, f"running, {processes(info)}") if up else None
+
+
+def is_ready(info: Info | None) -> Outcome | None:
+    """Judge ``wait --for ready``: all wanted processes live and did so for ``min_uptime``."""
+    outcome = is_running(info)
+    if outcome is None or not outcome.good or info is None or info["state"] == "running":
+        return outcome
+    return None
+
+
+def trouble(info: Info) -> str:
+    """Say why a job is in trouble: gafferd's reason, and the last line of stderr."""
+    words = [str(info["reason"])] if info.get("reason") else []
+    if not words and info.get("last_exit"):
+        words.append(f"ended with {exit_text(info['last_exit'])}")
+    if info.get("stderr"):
+        words.append(f"last line of stderr: {info['stderr'][-1]}")
+    return "; ".join(words) or "see 'gafferctl status'"
+
+
+def exit_text(ending: Info | None) -> str:
+    """Say how a process ended: ``code 3`` or ``signal KILL``."""
+    if not ending:
+        return "-"
+    number = ending.get("term_signal")
+    if not number:
+        return f"code {ending.get('exit_status')}"
+    from signal import Signals
+
+    return f"signal {Signals(number).name[3:]}" if number in iter(Signals) else f"signal {number}"
+
+
+def processes(info: Info) -> str:
+    """Say which processes a job has."""
+    pids = info["processes"]
+    word = "process" if len(pids) == 1 else "processes"
+    listed = f" (pid {', '.join(map(str, pids))})" if 0 < len(pids) < 10 else ""
+    return f"{len(pids)} {word}{listed}"
+
+
+def look(server: Server, name: JobName) -> dict[str, Any] | None:
+    """Return a job's info, None if there is no such job."""
+    try:
+        return server.info(name)
+    except NotFound:
+        return None
+
+
+def patience(info: Info) -> float:
+    """Return the seconds after which waiting for this job's start or stop makes no sense."""
+    config = info["config"]
+    return PATIENCE + float(config.get("graceful_timeout") or 0) + float(config.get("min_uptime") or 0)
+
+
+def watch(
+    server: Server,
+    judges: Mapping[JobName, Judge],
+    timeout: float | None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[tuple[JobName, Outcome]]:
+    """Yield each job with its outcome as soon as it is known.
+
+    :param timeout: seconds for all of them; None waits for ever.
+    """
+    waiting, pause = dict(judges), FIRST
+    deadline = None if timeout is None else clock() + timeout
+    while waiting:
+        for name, judge in list(waiting.items()):
+            info = look(server, name)
+            outcome = judge(info)
+            if outcome is None and deadline is not None and clock() >= deadline:
+                outcome = _too_late(info, timeout)
+            if outcome is not None:
+                del waiting[name]
+                yield name, outcome
+        if waiting:
+            left = pause if deadline is None else min(pause, max(deadline - clock(), 0))
+            sleep(left)
+            pause = min(pause * GROWTH, LONGEST)
+
+
+def _too_late(info: Info | None, timeout: float | None) -> Outcome:
+    if info is None:
+        return Outcome(False, "there is no such job")
+    return Outcome(False, f"still {info['state']} after {timeout:g} s, {processes(info)}")

@@ -1,0 +1,113 @@
+"""The command table: every operation with its arguments and permission.
+
+HTTP, sockets and command lines all enter here, so arguments are checked, permission
+is decided and errors get their code in one place. Nothing in here imports gevent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Iterator, Mapping
+
+from ..errors import BadRequest, NotFound, nearest
+from .catalogue import COMMANDS as _ROWS
+from .catalogue import Arg, Command
+from .live import LIVE
+from .schemas import OK, STRING, Schema, returns
+
+if TYPE_CHECKING:
+    from ..manager.manager import Manager
+    from .identity import Identity
+
+__all__ = ["COMMANDS", "OK", "STRING", "Arg", "Command", "CommandTable", "Schema", "check_args", "returns"]
+
+COMMANDS: tuple[Command, ...] = (*_ROWS, *LIVE)
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "object": (dict,),
+    "array": (list, tuple),
+    "null": (type(None),),
+}
+
+
+class CommandTable:
+    """The commands of one manager.
+
+    :param manager: what they operate on.
+    """
+
+    def __init__(self, manager: Manager, commands: tuple[Command, ...] = COMMANDS) -> None:
+        self._manager = manager
+        self._commands = {command.name: command for command in commands}
+
+    def __iter__(self) -> Iterator[Command]:
+        return iter(self._commands.values())
+
+    def get(self, name: str) -> Command:
+        """Return a command.
+
+        :raises NotFound: there is none of that name.
+        """
+        command = self._commands.get(name)
+        if command is None:
+            raise NotFound(f"no command {name!r}{nearest(name, self._commands)}")
+        return command
+
+    def run(
+        self, name: str, args: Mapping[str, Any] | None = None, identity: Identity | None = None, origin: str = ""
+    ) -> Any:
+        """Run a command; returns what can be shown as JSON.
+
+        :param args: arguments by name.
+        :param identity: who asks, as :meth:`gaffer.commands.authorization.Access.identify` says; None is nobody, where keys are needed.
+        :param origin: where from, for those who write it down; see ``gaffer_command_run``.
+        :raises GafferError: with the code that every transport shows.
+        """
+        command, args = self.get(name), args or {}
+        note = self._manager.access.note
+        try:
+            result = self._run(command, args, identity)
+        except Exception as error:
+            note(name, command.permission, args, identity, origin, error)
+            raise
+        note(name, command.permission, args, identity, origin)
+        return result
+
+    def _run(self, command: Command, args: Mapping[str, Any], identity: Identity | None) -> Any:
+        access = self._manager.access
+        if command.permission is not None and identity is None and access.strict:
+            access.check(None, command.permission)  # before anything is said about the arguments
+        given = check_args(command, args)
+        access.check_target(identity, command.permission, command.target, given)
+        result = command.run(self._manager, **given)
+        if command.show is None:
+            return result
+        view = access.view(identity)
+        return result if view is None else command.show(self._manager, result, view)
+
+
+def check_args(command: Command, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that were given, checked against the command's table.
+
+    :raises BadRequest: one is unknown, missing or of the wrong type.
+    """
+    known = {arg.name: arg for arg in command.args}
+    for key in args:
+        if key not in known:
+            raise BadRequest(f"{command.name} has no argument {str(key)[:100]!r}{nearest(str(key), known)}")
+    for arg in command.args:
+        if arg.required and args.get(arg.name) is None:
+            raise BadRequest(f"{command.name} needs {arg.name!r}: {arg.help}")
+    return {key: _typed(known[key], value) for key, value in args.items() if value is not None}
+
+
+def _typed(arg: Arg, value: Any) -> Any:
+    names = arg.schema.get("type", list(_TYPES))
+    names = [names] if isinstance(names, str) else names
+    accepted = tuple(one for name in names for one in _TYPES[name])
+    if not isinstance(value, accepted) or isinstance(value, bool) and "boolean" not in names:
+        raise BadRequest(f"{arg.name} must be {' or '.join(names)}, not {value!r}")
+    return value

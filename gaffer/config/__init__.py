@@ -1,0 +1,1 @@
+"""Configuration: job settings, options, files and addresses."""

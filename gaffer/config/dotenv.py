@@ -1,0 +1,186 @@
+"""dotenv files, read by python-dotenv: quotes, ``export``, comments and ``${VAR}``."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from collections import ChainMap
+from typing import TYPE_CHECKING, Iterable, Mapping, NamedTuple
+
+from ..errors import InvalidConfig, Problem
+from ..security.secret_names import inherited
+from ..security.trusted_files import SharedFile, check_read
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
+
+#: A larger file is refused: nobody means it.
+MAX_SIZE = 1_048_576
+#: So long may all values together be, ``${VAR}`` replaced; the kernel takes 2 MiB of arguments and environment at most.
+MAX_EXPANDED = 1_048_576
+#: Longer runs of blanks in a line are refused: python-dotenv takes the square of their length to look for a comment.
+MAX_BLANKS = 256
+
+#: A name with what is around it.
+_BEGINNING = re.compile(r"""(?:export\s+)?[^\s=:'"]{0,20}\s{0,9}[=:]?\s{0,9}['"]?""")
+_BLANKS = re.compile(rf"[^\S\r\n]{{{MAX_BLANKS + 1}}}")
+#: ``${NAME}`` and ``${NAME:-default}`` as python-dotenv has them, but in linear time: its own expression reads on to
+#: the end of the value from each ``${`` that is never closed.
+_VARIABLE = re.compile(r"\$\{((?:[^}:$]|\$(?!\{))*)(?::-((?:[^}$]|\$(?!\{))*))?\}")
+
+
+def read_env_file(path: str, *users: int) -> dict[str, str]:
+    """Return the variables of the dotenv file at *path*; names without ``=`` are left out.
+
+    :param users: accounts that may own and write it, such as the one that its job runs as.
+    :raises InvalidConfig: it cannot be read, is no file, too large, not UTF-8 or holds a NUL.
+    """
+    try:
+        values = _values(_bindings(_read(path)))
+        check_read(path, *users)
+    except _WrongLine as error:
+        raise InvalidConfig(f"env_file {path}:{error.line}: {error}") from error
+    except (InvalidConfig, SharedFile) as error:
+        raise InvalidConfig(f"env_file {path!r}: {error}") from error
+    for key, value in values.items():
+        if "\0" in key + (value or ""):
+            raise InvalidConfig(f"env_file {path!r} holds a NUL character in {key}")
+    return {key: value for key, value in values.items() if value is not None}
+
+
+class Variable(NamedTuple):
+    """A variable and where it was set."""
+
+    value: str
+    file: str
+    line: int
+
+
+def read_env_lines(path: str) -> tuple[dict[str, Variable], list[Problem]]:
+    """Return the variables of a dotenv file with their lines, those of wrong lines left out, and all that is wrong.
+
+    Stricter than :func:`read_env_file`: a line that means nothing is a problem, and so is a name without a value. Who
+    may change the file is not looked at: ``gaffer`` runs what the person who calls it points at.
+    """
+    try:
+        bindings = _bindings(_read(path))
+    except _WrongLine as error:
+        return {}, [Problem(path, error.line, str(error))]
+    except InvalidConfig as error:
+        return {}, [Problem(path, 0, str(error))]
+    lines: dict[str, int] = {}
+    problems: list[Problem] = []
+    right = []
+    for binding in bindings:
+        line = _line(binding)
+        sentence = _wrong(binding)
+        if sentence:
+            problems.append(Problem(path, line, sentence))
+            continue
+        right.append(binding)
+        if binding.key is not None:
+            lines[binding.key] = line
+    try:
+        values = _values(right)
+    except _WrongLine as error:
+        return {}, [*problems, Problem(path, error.line, str(error))]
+    return {name: Variable(values[name] or "", path, line) for name, line in lines.items()}, problems
+
+
+def _wrong(binding: Binding) -> str:
+    """Return what is wrong with a line, or ``""``."""
+    if binding.error:
+        return f"expected NAME=VALUE, not {_short(binding.original.string)}{_unclosed(binding.original.string)}"
+    if binding.key is not None and binding.value is None:
+        return f"{binding.key} has no value; write {binding.key}= for an empty one"
+    if "\0" in (binding.key or "") + (binding.value or ""):
+        return f"a NUL character in {binding.key}"
+    return ""
+
+
+def _unclosed(text: str) -> str:
+    opened = re.match(r"\s*(?:export\s+)?[^=\s]+\s*=\s*(['\"])", text)
+    return f"; the {opened[1]} is never closed" if opened and text.count(opened[1]) == 1 else ""
+
+
+def _short(text: str) -> str:
+    """Return what a line begins with: of what may be a value, nothing."""
+    line = text.strip().partition("\n")[0]
+    shown = line[: _BEGINNING.match(line).end()]  # type: ignore[union-attr]  # it always matches
+    return repr(shown if shown == line else f"{shown}...")
+
+
+def _read(path: str) -> str:
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would hold up everything
+            raise InvalidConfig("not a regular file")
+        if found.st_size > MAX_SIZE:
+            raise InvalidConfig(f"larger than {MAX_SIZE} bytes")
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            return stream.read()
+    except OSError as error:
+        raise InvalidConfig(f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidConfig(f"not UTF-8: {error.reason} at byte {error.start}") from error
+
+
+class _WrongLine(InvalidConfig):
+    """What is wrong with a line."""
+
+    def __init__(self, line: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.line = line
+
+
+def _bindings(text: str) -> list[Binding]:
+    from dotenv.parser import parse_stream
+
+    blanks = _BLANKS.search(text)
+    if blanks is not None:
+        line = text.count("\n", 0, blanks.start()) + 1
+        raise _WrongLine(line, f"more than {MAX_BLANKS} blanks in a row; leave out those that mean nothing")
+    return list(parse_stream(io.StringIO(text)))
+
+
+def _line(binding: Binding) -> int:
+    """Return the line where a binding begins, without the empty ones before it."""
+    written = binding.original.string
+    return binding.original.line + written[: len(written) - len(written.lstrip())].count("\n")
+
+
+def _values(bindings: Iterable[Binding]) -> dict[str, str | None]:
+    """Return the values, ``${VAR}`` taken from lines before and from our environment.
+
+    :raises _WrongLine: together they are longer than anybody means.
+    """
+    values: dict[str, str | None] = {}
+    env = ChainMap(values, dict[str, "str | None"](inherited()))
+    size = 0
+    for binding in bindings:
+        if binding.key is None:
+            continue
+        value = binding.value
+        if value is not None and (value := _expanded(value, env, MAX_EXPANDED - size)) is None:
+            sentence = f"with {binding.key}, the values are longer than {MAX_EXPANDED} characters in all"
+            raise _WrongLine(_line(binding), f"{sentence}; use fewer or shorter ${{VARIABLES}}")
+        size += len(value or "")
+        values[binding.key] = value
+    return values
+
+
+def _expanded(value: str, env: Mapping[str, str | None], room: int) -> str | None:
+    """Return *value* with its variables replaced; None if that is longer than *room*."""
+    parts: list[str] = []
+    last = 0
+    for found in _VARIABLE.finditer(value):
+        put = env.get(found[1], found[2] or "") or ""
+        parts += (value[last : found.start()], put)
+        room -= found.start() - last + len(put)
+        last = found.end()
+        if room < 0:
+            return None
+    parts.append(value[last:])
+    return "".join(parts) if len(parts[-1]) <= room else None

@@ -1,0 +1,13 @@
+"""The manager: jobs, processes and their events, as programs and plugins use them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import lazy_names
+
+if TYPE_CHECKING:
+    from .manager import Manager as Manager
+
+__all__ = ["Manager"]
+__getattr__, __dir__ = lazy_names(__name__, {"Manager": "manager.manager"})

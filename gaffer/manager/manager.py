@@ -1,0 +1,619 @@
+"""The manager: the public face of supervision (docs/python.rst).
+
+A manager keeps the processes of its jobs alive. Its methods post messages to the
+engine and wait for the answer, so they may be called from any greenlet, from
+other threads where it says so, and from hooks; never from a callback of the hub.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
+
+import gevent
+from gevent.event import AsyncResult, Event
+
+from ..config.fields import Environment, Kind, Seconds
+from ..config.jobconfig import JobConfig, JobFields
+from ..config.names import JobName, check_name, parse_job_name
+from ..errors import BadRequest, Conflict, GafferError, NotFound, PluginError, Unavailable, described
+from ..events.emitter import EventEmitter, thread_id
+from ..events.event_log import Hub
+from ..events.unpatched import native
+from ..plugins.calling import Hooks
+from ..plugins.registry import PluginSet
+from ..process.process import Process
+from ..process.ring_buffer import RingLimits
+from ..process.stats_monitor import Monitor
+from ..supervisor import messages
+from ..supervisor.engine import Engine
+from ..supervisor.job import Job
+from . import reports
+from .ended_processes import Past
+from .notifier import Announcer
+from .process_table import Processes
+from .reconcile import Configured, prepare
+from .shutdown import Shutdown
+
+if TYPE_CHECKING:
+    from ..commands.authorization import Access
+    from ..commands.table import CommandTable
+
+log = logging.getLogger("gaffer.manager")
+
+#: The most processes a job may be scaled to.
+MAX_PROCESSES = 100_000
+
+
+class Manager(Processes):
+    """Keeps the processes of jobs alive.
+
+    :param loop: gevent's hub loop; accepted as in gaffer 0.5.
+    :param apps: applications: objects with any of ``start(loop, manager)``, ``stop()``, ``restart()``.
+    :param plugins: plugins of any kind.
+    :param hookspecs: modules with hook specifications of your own.
+    :param builtin: names of gaffer's own plugins to load: ``("stats", "http")``.
+    :param settings: gafferd's settings; None when embedded.
+    :param plugin_set: a set of plugins made already; gafferd makes its own.
+    :param reaper: how ends of processes are noticed: ``pidfd``, or ``loop`` in a program that
+        uses child watchers of gevent's loop itself (they take every status).
+    :raises PluginError: a plugin cannot be used.
+    """
+
+    def __init__(
+        self,
+        loop: Any = None,
+        apps: Iterable[Any] = (),
+        plugins: Iterable[Any] = (),
+        hookspecs: Iterable[Any] = (),
+        builtin: Iterable[str] = (),
+        *,
+        settings: Any = None,
+        plugin_set: PluginSet | None = None,
+        reaper: str = "pidfd",
+    ) -> None:
+        self.loop = loop or gevent.get_hub().loop
+        self.settings = settings
+        self.node_id = os.urandom(6).hex()
+        self.plugins = plugin_set or PluginSet(hookspecs)
+        self.hooks = Hooks(self.plugins.pm)
+        self.job_fields = JobFields()
+        self.events = EventEmitter(self.loop)
+        #: Measures processes while somebody is subscribed.
+        self.statistics = Monitor(partial(reports.sample, self))
+        #: The same events for readers that take when they can: feeds and sockets.
+        self.hub = Hub()
+        #: How much output of processes is kept.
+        self.rings = RingLimits()
+        #: Processes that ended a while ago, for their output.
+        self.past = Past()
+        #: Processes that live, and those just ending, by pid.
+        self.running: dict[int, Process] = {}
+        self.state = "new"
+        #: Who may do what.
+        self._access: Access | None = None
+        self._commands: CommandTable | None = None
+        self.engine = Engine(
+            self.loop,
+            self.hooks,
+            Announcer(self),
+            self.node_id,
+            launch=partial(Process.launch, reaper=reaper, rings=self.rings),
+        )
+        self._jobs: dict[JobName, Job] = {}
+        #: Jobs that were unloaded and still have processes.
+        self._leaving: set[Job] = set()
+        self._channels = []
+        self._configured = Configured(self)
+        self._order = 0
+        self._thread = thread_id()
+        self._stopped = Event()
+        self._shutdown: Shutdown | None = None
+        self.apps: list[tuple[str, Any]] = []
+        #: How gafferd reads its configuration again; None when embedded, where :meth:`reload_config` does.
+        self.reader: Callable[[], dict[str, Any]] | None = None
+        self._made_at = time.monotonic()
+        if builtin:
+            self.plugins.load_entry_points(only=builtin)
+        for plugin in plugins:
+            self.plugins.add(plugin)
+        for app in apps:
+            self.plugins.add(app, app=True)
+        self.hooks.historic("gaffer_job_settings", fields=self.job_fields)
+
+    # -- life -----------------------------------------------------------------
+    @property
+    def active(self) -> bool:
+        """Whether it was started and is not stopping."""
+        return self.state == "running"
+
+    @property
+    def access(self) -> Access:
+        """Who asks and what they may do, for whoever serves others; imported when first asked for."""
+        if self._access is None:
+            from ..commands.authorization import Access
+
+            self._access = Access(self)
+        return self._access
+
+    @property
+    def commands(self) -> CommandTable:
+        """The table of all operations, for whoever offers them to others; imported when first asked for."""
+        if self._commands is None:
+            from ..commands.table import CommandTable
+
+            self._commands = CommandTable(self)
+        return self._commands
+
+    def start(self, apps: Iterable[Any] = (), applications: Iterable[Any] | None = None) -> None:
+        """Start: plugins get ready, jobs are loaded, processes start.
+
+        :param apps: more applications.
+        :param applications: gaffer 0.5's name for *apps*.
+        :raises Conflict: it was started before. :raises GafferError: a plugin refused; nothing runs.
+        """
+        if self.state != "new":
+            raise Conflict(f"the manager cannot be started: it is {self.state}")
+        for app in [*apps, *(applications or ())]:
+            self.plugins.add(app, app=True)
+        self.plugins.check_mandatory()
+        self.state = "starting"
+        self.engine.start()
+        try:
+            self.plugins.configure(self.settings)
+            self.apps = self.plugins.apps
+            self.hooks.ask_in_order("gaffer_manager_start", manager=self)
+            for name, app in self.apps:
+                _call_app(name, app, "start", self.loop, self)
+            self._configured.load()
+        except BaseException:
+            self.stop()
+            raise
+        if self.state != "starting":
+            return  # it was stopped meanwhile
+        self.state = "running"
+        self.engine.release()
+        self.hooks.tell("gaffer_ready", manager=self)
+
+    def run(self) -> None:
+        """Wait until the manager has stopped.
+
+        :raises RuntimeError: it was never started.
+        """
+        if self.state == "new":
+            raise RuntimeError("the manager is not started; call start() first")
+        self.wait_stopped()
+
+    def stop(self, callback: Callable[[Manager], Any] | None = None) -> None:
+        """Stop gracefully: every job in reverse order of its start, then apps and plugins. From any thread.
+
+        Waits until all is gone, unless *callback* is given, to be called then.
+        A second call while it stops waits with the first.
+        """
+        if self.state == "stopped":
+            if callback:
+                callback(self)
+            return
+        if thread_id() != self._thread:
+            self._from_thread(self.stop, callback)
+            return
+        if self._shutdown is None:
+            self.state = "stopping"
+            self._shutdown = Shutdown(self)
+            self._shutdown.start()
+        if callback is not None:
+            self._shutdown.callbacks.append(callback)
+        elif gevent.getcurrent() is not gevent.get_hub():
+            self.hooks.excuse(gevent.getcurrent())
+            self.events.excuse(gevent.getcurrent())
+            self._stopped.wait()
+
+    def halt(self) -> None:
+        """Stop at once: KILL for every process and all it started, and no waiting for applications that do not stop.
+
+        Does not wait itself; :meth:`run` does. From any thread.
+        """
+        if thread_id() != self._thread:
+            self.later(self.halt)
+            return
+        self.stop(lambda manager: None)
+        assert self._shutdown is not None
+        self._shutdown.hurry()
+
+    def restart(self, callback: Callable[[Manager], Any] | None = None) -> None:
+        """Replace the processes of every active job and call every app's ``restart``. From any thread.
+
+        :raises GafferError: an app failed to restart; all others, and the jobs, were restarted.
+        """
+        if thread_id() != self._thread:
+            self._from_thread(self.restart, callback)
+            return
+        for job in self._in_order():
+            if job.active:
+                self.engine.submit(job, messages.Restart())
+        errors: list[GafferError] = []
+        for name, app in self.apps:
+            try:
+                _call_app(name, app, "restart")
+            except GafferError as error:
+                errors.append(error)
+        if callback is not None:
+            callback(self)
+        if errors:
+            raise errors[0]
+
+    def wait_stopped(self, timeout: float | None = None) -> bool:
+        """Wait until it has stopped, at most *timeout* seconds; tells whether it has."""
+        # Without jobs nothing is left that could wake the loop, so gevent would end it; other threads still can.
+        awake = gevent.get_hub().loop.async_()
+        awake.start(lambda: None)
+        try:
+            return bool(self._stopped.wait(timeout))
+        finally:
+            awake.stop()
+            awake.close()
+
+    def __enter__(self) -> Manager:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def later(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call *function* in a greenlet of its own: the way to use the manager from a callback, or any thread."""
+        if thread_id() != self._thread:
+            self.loop.run_callback_threadsafe(gevent.spawn, function, *args)
+        else:
+            gevent.spawn(function, *args)
+
+    def wakeup(self) -> None:
+        """Make the loop look around, from any thread; kept as in gaffer 0.5."""
+        self.later(lambda: None)
+
+    def _from_thread(self, call: Callable[..., Any], callback: Callable[[Manager], Any] | None) -> None:
+        """Run *call* with *callback* in the manager's thread; without one, wait until it is done."""
+        if callback is not None:
+            self.later(call, callback)
+            return
+        done = native("threading", "Event")()
+        errors = []
+
+        def run() -> None:
+            try:
+                call(lambda manager: done.set())
+            except Exception as error:
+                errors.append(error)
+            finally:
+                if errors:
+                    done.set()
+
+        self.later(run)
+        # Two may call at once, and the manager's thread may end before it comes to the second.
+        while not done.wait(1.0) and self.state != "stopped":
+            pass
+        if errors:
+            raise errors[0]
+
+    # -- jobs -----------------------------------------------------------------
+    def load(
+        self,
+        config: JobConfig | Mapping[str, Any],
+        sessionid: str | None = None,
+        env: Mapping[str, str] | None = None,
+        start: bool | None = None,
+        *,
+        origin: str = "api",
+    ) -> Job:
+        """Load a job.
+
+        :param config: its settings.
+        :param sessionid: its session; by default what its name says.
+        :param env: more environment variables.
+        :param start: start it now; by default its own ``start`` setting.
+        :raises Conflict: it is loaded already, or a plugin refused.
+        :raises InvalidConfig: lists what is wrong.
+        """
+        self.engine.check_may_wait()
+        config = prepare(self, config, sessionid, env, origin)
+        self._refuse_if_stopping("loaded")
+        if config.job_name in self._jobs:
+            raise Conflict(f"job {config.job_name} exists already; update it, or unload it first")
+        self._order += 1
+        job = self._jobs[config.job_name] = Job(config, self._order)
+        job.blocked = self._is_leaving(job.name)
+        self.engine.observer.told(job, messages.Tell("create"), time.time())
+        if config.start if start is None else start:
+            self.engine.submit(job, messages.Start())
+        return job
+
+    def _refuse_if_stopping(self, what: str) -> None:
+        if self.state in ("stopping", "stopped"):
+            raise Unavailable(f"gaffer is stopping; no job can be {what}")
+
+    def _is_leaving(self, name: JobName) -> bool:
+        """Tell whether an unloaded job of that name still has processes: nothing starts beside them."""
+        return any(job.name == name for job in self._leaving)
+
+    def add_process(self, name: str, cmd: str, **settings: Any) -> Job:
+        """Load a job, under gaffer 0.5's name: ``add_process("web", "serve", numprocesses=2, start=False)``.
+
+        :param settings: any other setting of a job.
+        :raises Conflict: it is loaded already, or a plugin refused. :raises InvalidConfig: lists what is wrong.
+        """
+        return self.load({"name": name, "cmd": cmd, **settings})
+
+    def update(
+        self,
+        config: JobConfig | Mapping[str, Any],
+        sessionid: str | None = None,
+        env: Mapping[str, str] | None = None,
+        start: bool | None = None,
+        *,
+        origin: str = "api",
+    ) -> None:
+        """Give a job a new configuration; its number is reset, processes are replaced if it matters to them.
+
+        :param config: settings that a mapping leaves out get their defaults, except ``start``, which is kept.
+        :param start: True starts, False stops; by default the job stays up or down as it is.
+        :raises NotFound: no such job. :raises InvalidConfig: lists what is wrong.
+        """
+        self.engine.check_may_wait()
+        given = config
+        if not isinstance(config, JobConfig):
+            config = JobConfig.from_dict(config, self.job_fields)
+        job = self.job(config, sessionid)
+        if not isinstance(given, JobConfig) and "start" not in given:
+            config = config.replace(start=job.config.start)
+        config = prepare(self, config, sessionid, env, origin, previous=job.config)
+        if start:
+            self._refuse_if_stopping("started")
+        self.engine.submit(self.job(job.name), messages.Update(config.replace(name=job.name.full), start))
+
+    def unload(self, name_or_process: Any, sessionid: str | None = None) -> None:
+        """Remove a job; its processes are stopped.
+
+        :param name_or_process: its name or its configuration.
+        :raises NotFound: no such job. :raises Conflict: a plugin refused.
+        """
+        self.engine.check_may_wait()
+        job = self.job(name_or_process, sessionid)
+        self.hooks.ask("gaffer_before_unload", job=job)
+        if self._jobs.get(job.name) is job:
+            del self._jobs[job.name]
+            self._leaving.add(job)
+            self.engine.submit(job, messages.Unload())
+
+    def removed(self, job: Job) -> None:
+        """Called by the engine when nothing of an unloaded job is left."""
+        self._leaving.discard(job)
+        successor = self._jobs.get(job.name)
+        if successor is not None and successor.blocked and not self._is_leaving(job.name):
+            self.engine.unblock(successor)
+
+    def reload(self, name: Any, sessionid: str | None = None) -> None:
+        """Reset a job's number to the configured one and replace all its processes."""
+        self.engine.submit(self.job(name, sessionid), messages.Reload())
+
+    def start_job(self, name: Any) -> None:
+        """Start a job; one that failed or waits is tried at once."""
+        job = self.job(name)
+        self._refuse_if_stopping("started")
+        self.engine.submit(job, messages.Start())
+
+    def manage(self, name: Any) -> None:
+        """Bring a job that is wanted up to its number of processes now: copies that wait to be tried again are tried.
+
+        There is nothing else to do: a manager keeps every job at its number by itself.
+        """
+        if self.job(name).active:
+            self.start_job(name)
+
+    def stop_job(self, name: Any) -> None:
+        """Stop a job: all its processes, none comes back. Does not wait for their end."""
+        self.engine.submit(self.job(name), messages.Stop())
+
+    def restart_job(self, name: Any) -> None:
+        """Replace all processes of a job; a stopped one is started."""
+        job = self.job(name)
+        self._refuse_if_stopping("started")
+        self.engine.submit(job, messages.Restart())
+
+    def stopall(self, name: Any) -> None:
+        """Stop all processes of a job; they are replaced."""
+        self.engine.submit(self.job(name), messages.StopAll())
+
+    def scale(self, name: Any, n: int | str) -> int:
+        """Change the wanted number of processes; returns it.
+
+        :param n: ``2`` and ``"+2"`` add, ``-1`` and ``"-1"`` remove, ``"=3"`` sets. Never below 0.
+        """
+        job = self.job(name)
+        while True:
+            before = job.wanted
+            count = self._agreed(job, max(0, _scaled(before, n)))
+            if self.engine.submit(None, partial(self._scale, job, before, count)):
+                return count
+
+    def _agreed(self, job: Job, count: int) -> int:
+        """Return the number of processes that plugins agree to."""
+        answer = self.hooks.ask_first("gaffer_before_scale", job=job, count=count)
+        if answer is not None:
+            if isinstance(answer, bool) or not isinstance(answer, int):
+                raise PluginError(f"a plugin answered gaffer_before_scale with {answer!r}, which is no number")
+            count = max(0, answer)
+        if count > MAX_PROCESSES:
+            raise BadRequest(f"a job may have up to {MAX_PROCESSES} processes, not {count}")
+        return count
+
+    def _scale(self, job: Job, before: int, count: int) -> bool:
+        """Called in the engine: take the new number, unless somebody else changed the old one meanwhile."""
+        if job.wanted != before:
+            return False
+        self.engine.submit(job, messages.Scale(count))
+        return True
+
+    def commit(self, name: Any, graceful_timeout: float | None = None, env: Mapping[str, str] | None = None) -> int:
+        """Start one extra process that is not counted and not replaced; returns its pid.
+
+        :param graceful_timeout: seconds between the stop signal and KILL; by default (or 0) the job's.
+        :param env: more environment variables.
+        :raises Unavailable: it could not be started. :raises Conflict: a plugin refused.
+        :raises BadRequest: *env* or *graceful_timeout* cannot be.
+        """
+        job = self.job(name)
+        more: dict[str, str] = dict(_checked("env", Environment(), dict(env or {})))
+        patience = _checked("graceful_timeout", Seconds(), graceful_timeout or 0)
+        if not self.active:
+            raise Unavailable(f"gaffer is {self.state}; nothing can be committed")
+        pid, started = self.engine.next_pid(), AsyncResult()
+        job.asked.add(pid)
+        try:
+            self.hooks.ask("gaffer_before_commit", job=job)
+            self.engine.submit(job, messages.Commit(pid, more or None, patience or None, answer=started.set))
+            error = started.get()
+        finally:
+            job.asked.discard(pid)
+        if error is not None:
+            raise error if isinstance(error, Conflict) else Unavailable(str(error))
+        return pid
+
+    def get(self, name: Any) -> JobConfig:
+        """Return a job's configuration."""
+        return self.job(name).config
+
+    def jobs(self, sessionid: str | None = None) -> list[str]:
+        """Return the full names of all jobs, or of one session's.
+
+        :raises NotFound: no such session.
+        """
+        if sessionid is not None and check_name(sessionid, "session name") not in self.sessions:
+            raise NotFound(f"no session '{sessionid}'; 'gafferctl sessions' lists them")
+        return [name.full for name in sorted(self._jobs) if sessionid in (None, name.session)]
+
+    @property
+    def sessions(self) -> list[str]:
+        """The sessions that have jobs."""
+        return sorted({name.session for name in self._jobs})
+
+    def jobs_walk(self, callback: Callable[[Manager, str], Any], sessionid: str | None = None) -> None:
+        """Call ``callback(manager, full name)`` for every job."""
+        for name in self.jobs(sessionid):
+            callback(self, name)
+
+    def job(self, name: Any, sessionid: str | None = None) -> Job:
+        """Return a job by any spelling of its name, or by its configuration.
+
+        :raises NotFound: no such job.
+        """
+        if isinstance(name, JobConfig):
+            name = name.job_name
+        parsed = parse_job_name(name)
+        if sessionid is not None:
+            parsed = JobName(check_name(sessionid, "session name"), parsed.job)
+        job = self._jobs.get(parsed)
+        if job is None:
+            raise NotFound(f"no job '{parsed}'; 'gafferctl processes' lists them")
+        return job
+
+    def has_job(self, name: JobName) -> bool:
+        """Tell whether a job is loaded."""
+        return name in self._jobs
+
+    def info(self, name: Any) -> dict[str, Any]:
+        """Return a job with its state, as ``GET /jobs/S/J`` shows it."""
+        return reports.job_info(self.job(name), self.engine.clock())
+
+    # -- statistics, events, health ----------------------------------------------
+    def stats(self, name: Any) -> dict[str, Any]:
+        """Return the statistics of a job's processes with their sums (docs/http-api.rst).
+
+        :raises Unavailable: no plugin collects statistics.
+        """
+        return reports.job_stats(self, self.job(name))
+
+    def all_stats(self) -> list[dict[str, Any]]:
+        """Return the statistics of every job, all measured at once.
+
+        :raises Unavailable: no plugin collects statistics.
+        """
+        return reports.all_stats(self, [self._jobs[name] for name in sorted(self._jobs)])
+
+    def process_stats(self, pid: int) -> dict[str, Any]:
+        """Return the statistics of one process."""
+        return reports.process_stats(self, self.get_process(pid))
+
+    def health(self) -> dict[str, Any]:
+        """Return whether all is well, with the counters of every plugin."""
+        return reports.health(self)
+
+    def uptime(self) -> float:
+        """Return the seconds since the manager was made."""
+        return time.monotonic() - self._made_at
+
+    def reload_config(self, settings: Any = None) -> dict[str, list[str]]:
+        """Take a new configuration and touch only the jobs that it changes.
+
+        Jobs that did not come from the configuration stay as they are.
+
+        :param settings: gafferd's new settings; None asks the job sources again.
+        :returns: full names of jobs under ``loaded``, ``unloaded``, ``updated``, ``unchanged``.
+        :raises GafferError: a job cannot be loaded; everything stays as it was.
+        """
+        return self._configured.reload(settings)
+
+    # -- helpers ----------------------------------------------------------------
+    def _in_order(self) -> list[Job]:
+        """Return all jobs in start order."""
+        key = lambda job: (job.config.priority is None, job.config.priority or 0, job.order)  # noqa: E731
+        return sorted(self._jobs.values(), key=key)
+
+    def all_jobs(self) -> list[Job]:
+        """Return every job in start order, those that are leaving last."""
+        return [*self._in_order(), *self._leaving]
+
+    def finished(self) -> None:
+        """Called by the shutdown when everything is gone."""
+        self.state = "stopped"
+        self.events.close()
+        self.statistics.close()
+        self.close_channels()
+        self._stopped.set()
+
+
+def _call_app(name: str, app: Any, method: str, *args: Any) -> None:
+    """Call one of an application's methods, each of which is optional; what it raises gets its name."""
+    function = getattr(app, method, None)
+    if not callable(function):
+        return
+    try:
+        function(*args)
+    except GafferError:
+        raise
+    except (Exception, SystemExit) as error:
+        log.error("application %s failed to %s: %r", name, method, error, exc_info=error)
+        raise PluginError(f"application {name} failed to {method}: {described(error)}") from error
+
+
+def _scaled(current: int, n: Any) -> int:
+    """Return the new number for the operation *n* on *current*."""
+    if isinstance(n, bool) or not isinstance(n, (int, str)):
+        raise BadRequest(f"scale takes a number, '+N', '-N' or '=N', not {n!r}")
+    text = str(n).strip()
+    digits = text[1:] if text[:1] in ("+", "-", "=") else text
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 9:
+        raise BadRequest(f"scale takes a number, '+N', '-N' or '=N', not {n!r}")
+    if text[0] == "=":
+        return int(digits)
+    return current - int(digits) if text[0] == "-" else current + int(digits)
+
+
+def _checked(name: str, kind: Kind, value: Any) -> Any:
+    """Return the value of argument *name*, if it is of that kind."""
+    try:
+        return kind.check(value)
+    except ValueError as wrong:
+        raise BadRequest(f"{name}: {wrong}") from wrong

@@ -1,0 +1,135 @@
+"""How configurations become jobs: checking them, and taking over a changed set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Mapping
+
+from ..config.jobconfig import JobConfig, sort_by_priority
+from ..config.names import JobName, check_name
+from ..errors import Conflict, GafferError, InvalidConfig
+from ..process.spawn import job_environment
+
+if TYPE_CHECKING:
+    from .manager import Manager
+
+#: Set by the engine for every process, so a command may use them though no environment has them yet.
+OWN_VARIABLES = frozenset(("GAFFER_ID", "GAFFER_JOB", "GAFFER_INDEX", "GAFFER_DETACHED", "PS"))
+
+
+def prepare(
+    manager: Manager,
+    config: JobConfig | Mapping[str, Any],
+    sessionid: str | None = None,
+    env: Mapping[str, str] | None = None,
+    origin: str = "api",
+    previous: JobConfig | None = None,
+) -> JobConfig:
+    """Check a configuration, put it into its session and let plugins look at it.
+
+    :param previous: what it replaces.
+    :raises InvalidConfig: lists what is wrong. :raises Conflict: a plugin refused.
+    """
+    if not isinstance(config, JobConfig):
+        config = JobConfig.from_dict(config, manager.job_fields)
+    config = config.resolve(manager.job_fields)
+    changes: dict[str, Any] = {}
+    if sessionid is not None:
+        changes["name"] = JobName(check_name(sessionid, "session name"), config.job_name.job).full
+    if env:
+        changes["env"] = {**config.env, **env}
+    if changes:
+        config = config.replace(**changes)
+    if manager.hooks.implemented("gaffer_before_load"):
+        draft = config.to_dict()
+        manager.hooks.ask("gaffer_before_load", draft=draft, previous=previous, origin=origin)
+        handles = {"custom_channels": config.custom_channels} if config.custom_channels else {}
+        config = JobConfig.from_dict({**draft, **handles}, manager.job_fields)
+    check_variables(config)
+    return config
+
+
+def check_variables(config: JobConfig) -> None:
+    """Refuse a command that uses a variable its environment does not have (docs/configuration.rst).
+
+    :raises InvalidConfig: names the variable.
+    """
+    if config.template is None:
+        return
+    used = config.template.variables()
+    if not used and not config.env_file:
+        return
+    try:
+        env = job_environment(config)
+    except GafferError as error:
+        raise InvalidConfig(str(error)) from error
+    own = OWN_VARIABLES | ({"PORT"} if config.port is not None else set())
+    for name in sorted(used - env.keys() - own):
+        raise InvalidConfig(f"cmd: unknown variable ${name}; set it in env, or write $$ for a dollar")
+
+
+class Configured:
+    """The jobs that came from the configuration, to see what a reload changes."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+        self._configs: dict[JobName, JobConfig] = {}
+
+    def load(self) -> None:
+        """Load what the job sources bring, in the order of priority."""
+        self._configs = self._ask()
+        for config in sort_by_priority(self._configs.values()):
+            self._manager.load(config, origin="config")
+
+    def reload(self, settings: Any) -> dict[str, list[str]]:
+        """Ask the job sources again and touch only what changed; see :meth:`Manager.reload_config`."""
+        manager = self._manager
+        old, manager.settings = manager.settings, settings if settings is not None else manager.settings
+        try:
+            wanted = self._ask()
+            self._check(wanted)
+        except BaseException:
+            manager.settings = old
+            raise
+        report: dict[str, list[str]] = {"loaded": [], "unloaded": [], "updated": [], "unchanged": []}
+        for name in [name for name in self._configs if name not in wanted and manager.has_job(name)]:
+            manager.unload(name)
+            report["unloaded"].append(name.full)
+        for config in sort_by_priority(wanted.values()):
+            report[self._take_over(config)].append(config.job_name.full)
+        self._configs = wanted
+        manager.hooks.tell("gaffer_config_reloaded", manager=manager, old=old, new=manager.settings)
+        return report
+
+    def _ask(self) -> dict[JobName, JobConfig]:
+        manager = self._manager
+        found: dict[JobName, JobConfig] = {}
+        for configs in manager.hooks.ask("gaffer_load_jobs", settings=manager.settings, fields=manager.job_fields):
+            for config in configs:
+                if config.job_name in found:
+                    raise InvalidConfig(f"job {config.job_name} is configured twice")
+                found[config.job_name] = config
+        return found
+
+    def _check(self, wanted: Mapping[JobName, JobConfig]) -> None:
+        """Find everything that would fail before anything is touched."""
+        manager = self._manager
+        foreign = [name.short for name in wanted if manager.has_job(name) and name not in self._configs]
+        if foreign:
+            raise Conflict(f"job {', '.join(foreign)} of the configuration was loaded by hand; unload it first")
+        for name, config in wanted.items():
+            if self._configs.get(name) != config:
+                previous = manager.get(name) if manager.has_job(name) else None
+                prepare(manager, config, origin="reload", previous=previous)
+        for name in self._configs:
+            if name not in wanted and manager.has_job(name):
+                manager.hooks.ask("gaffer_before_unload", job=manager.job(name))
+
+    def _take_over(self, config: JobConfig) -> str:
+        name = config.job_name
+        if not self._manager.has_job(name):
+            self._manager.load(config, origin="reload")
+            return "loaded"
+        if self._configs.get(name) == config:
+            return "unchanged"
+        self._manager.update(config, origin="reload")
+        return "updated"

@@ -1,0 +1,137 @@
+"""The pipes of one start: made before it, handed to the process after it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import termios
+from typing import TYPE_CHECKING, Any
+
+from ..config.jobconfig import JobConfig
+from ..errors import SpawnError
+from .ring_buffer import RingLimits
+from .streams import TAIL_SIZE, Duplex, Reader, Sink, Writer, make_pipe
+
+if TYPE_CHECKING:
+    from .child import Child
+
+
+def set_window(terminal: int, rows: int, columns: int) -> None:
+    """Set the size of a terminal (ioctl_tty(2), TIOCSWINSZ)."""
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+class Pipes:
+    """The descriptors of one start, ours and theirs, so that none is ever left over."""
+
+    def __init__(self, config: JobConfig, sinks: dict[str, list[Sink]], window: tuple[int, int] = (24, 80)) -> None:
+        self.config = config
+        self.window = window
+        self.ours: dict[str, int] = {}
+        self.theirs: list[int] = []
+        self.duplexes: dict[str, int] = {}
+        self.stderr_label = ""
+        try:
+            stdin = self._input()
+            self.stdio = (stdin, *self._outputs(sinks))
+            self.extra = tuple(self._extra())
+        except OSError as error:
+            self.close_ours()
+            self.close_theirs()
+            raise SpawnError(f"cannot make pipes: {error.strerror}; raise the limit of open files") from error
+        except ValueError as error:
+            self.close_ours()
+            self.close_theirs()
+            raise SpawnError(f"a custom channel cannot be used: {error}") from error
+
+    def _input(self) -> int:
+        if not self.config.redirect_input:
+            return -1
+        theirs, ours = make_pipe()
+        self.ours["stdin"] = ours
+        self.theirs.append(theirs)
+        return theirs
+
+    def _outputs(self, sinks: dict[str, list[Sink]]) -> tuple[int, int]:
+        labels = self.config.redirect_output
+        if self.config.tty:
+            theirs = self._terminal(labels[0] if labels else "stdout")
+            return theirs, theirs
+        first = self._output(labels[0], True) if labels else self._output("stdout", True) if "stdout" in sinks else -1
+        if len(labels) > 1 and labels[1] == labels[0]:
+            self.stderr_label = labels[1]
+            return first, first
+        if len(labels) > 1:
+            self.stderr_label = labels[1]
+            return first, self._output(labels[1], True)
+        # stderr is read even when nobody redirects it: its tail explains failures. A
+        # detached process outlives us, and a pipe without a reader would kill it.
+        if self.config.detach and "stderr" not in sinks:
+            return first, -1
+        self.stderr_label = "stderr" if "stderr" not in labels else "2"
+        return first, self._output(self.stderr_label, self.stderr_label in sinks)
+
+    def _terminal(self, label: str) -> int:
+        ours, theirs = os.openpty()
+        self.ours[label] = ours
+        self.theirs.append(theirs)
+        self.stderr_label = label
+        set_window(theirs, *self.window)
+        attributes = termios.tcgetattr(theirs)
+        attributes[1] &= ~termios.ONLCR  # lines end as they were written
+        attributes[3] &= ~termios.ECHO
+        termios.tcsetattr(theirs, termios.TCSANOW, attributes)
+        return theirs
+
+    def _output(self, label: str, large: bool) -> int:
+        ours, theirs = make_pipe(large)
+        self.ours[label] = ours
+        self.theirs.append(theirs)
+        return theirs
+
+    def _extra(self) -> list[int]:
+        ends: list[int] = []
+        if self.config.custom_streams:
+            import socket  # late: most jobs have none
+        for label in self.config.custom_streams:
+            ours, theirs = socket.socketpair()
+            self.duplexes[label] = ours.detach()
+            ends.append(theirs.detach())
+            # gevent's sockets, which these are where a program is monkey-patched, do not block; the child's has to.
+            os.set_blocking(ends[-1], True)
+            self.theirs.append(ends[-1])
+        return ends + [fd if isinstance(fd, int) else fd.fileno() for fd in self.config.custom_channels]
+
+    def attach(self, process: Child, sinks: dict[str, list[Sink]], limits: RingLimits | None = None) -> None:
+        """Hand our ends to *process*.
+
+        :param limits: what redirected and custom streams keep; other output keeps little and never grows.
+        """
+        kept: dict[str, Any] = {"size": limits.size, "limits": limits} if limits is not None else {}
+        for label, fd in self.ours.items():
+            if label == "stdin":
+                process.stdin = Writer(process.loop, label, fd)
+                continue
+            redirected = label in self.config.redirect_output
+            extra = kept if redirected else {"size": TAIL_SIZE}
+            process.readers[label] = Reader(
+                process.loop, label, fd, sinks=sinks.get(label), exited=process.has_exited, **extra
+            )
+        process.stderr_label = self.stderr_label
+        if self.duplexes:
+            process.duplexes = {
+                label: Duplex(process.loop, label, fd, sinks=sinks.get(label), **kept)
+                for label, fd in self.duplexes.items()
+            }
+
+    def close_theirs(self) -> None:
+        for fd in self.theirs:
+            os.close(fd)
+        self.theirs.clear()
+
+    def close_ours(self) -> None:
+        for fd in [*self.ours.values(), *self.duplexes.values()]:
+            os.close(fd)
+        self.ours.clear()
+        self.duplexes.clear()

@@ -1,0 +1,118 @@
+"""What a process without a manager needs: a start, a stop for all of it, and somebody who hears of its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any, Callable
+
+import gevent
+
+from ..errors import NotFound
+from .proc_scan import VARIABLE, chain_id, strays
+from .ring_buffer import RingLimits
+from .spawn import SpawnPlan, command, copy_variables, job_environment
+from .stats_monitor import Figures, Monitor, measurer
+
+if TYPE_CHECKING:
+    from .process import Process
+
+#: Called with the process, its exit code as shells tell it, and the signal that ended it, else 0.
+ExitCallback = Callable[["Process", int, int], Any]
+#: Pauses between looks at what KILL was sent to, in seconds.
+_PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+
+
+class Alone:
+    """Owns one process that no manager runs. It is never restarted.
+
+    When the process ends, what is left of its group is killed; after a stop, so is whatever it
+    started, in other sessions too.
+
+    :param on_exit_cb: called in a greenlet of its own when the process has ended.
+    """
+
+    def __init__(self, process: Process, on_exit_cb: ExitCallback | None = None) -> None:
+        self._process = process
+        self._on_exit_cb = on_exit_cb
+        self._node_id = os.urandom(6).hex()
+        self._deadline: gevent.Greenlet | None = None
+        self._statistics: Monitor | None = None
+
+    def start(self) -> None:
+        """Start the process.
+
+        :raises SpawnError: one sentence with the system's reason, or what is missing.
+        """
+        process, config = self._process, self._process.config
+        env = {VARIABLE: chain_id(os.environ.get(VARIABLE), f"{self._node_id}.{process.pid}")}
+        env.update(job_environment(config))
+        env.update(copy_variables(config, process.index))
+        env.update(process.env_extra or {})
+        plan = SpawnPlan(command(config, env), env, config.cwd, process.index, process.pid)
+        process.start(plan, rings=RingLimits())
+
+    # -- its end --------------------------------------------------------------------
+    def stop_process(self, pid: int) -> None:
+        """Ask the process to stop; after the graceful timeout it is killed. Does not wait."""
+        process, config = self._process, self._process.config
+        if self._deadline is not None:
+            return
+        seconds = config.graceful_timeout if process.graceful_timeout is None else process.graceful_timeout
+        if seconds > 0:
+            process.signal_group(config.stop_signal)
+            process.signal_group(signal.SIGCONT)  # a stopped process acts on no other signal
+        self._deadline = gevent.spawn_later(seconds, process.signal_group, signal.SIGKILL)
+
+    def exited(self, process: Process) -> None:
+        """Called by the loop: nothing is done here."""
+        gevent.spawn(self._finish)
+
+    def _finish(self) -> None:
+        process, stopped = self._process, self._deadline is not None
+        if stopped or not process.config.detach:
+            # The dead leader is not waited for yet, so its group id cannot belong to anybody else.
+            process.signal_group(signal.SIGKILL)
+        status = process.collect()
+        if status is None:
+            process.watch()
+            return
+        if self._deadline is not None:
+            self._deadline.kill()
+            self._end_strays()
+        process.close()
+        if self._on_exit_cb is not None:
+            self._on_exit_cb(process, status.exit_code, status.signal or 0)
+
+    def _end_strays(self) -> None:
+        for pause in _PAUSES:
+            gevent.sleep(pause)
+            left = [os_pid for found in strays(self._node_id).values() for os_pid in found]
+            if not left:
+                return
+            for os_pid in left:
+                try:
+                    os.kill(os_pid, signal.SIGKILL)
+                except OSError:
+                    pass  # it has gone meanwhile, or changed to another user
+
+    def signalled(self, process: Process, signum: int) -> None:
+        """Somebody sent a signal through gaffer; nobody else has to know."""
+
+    # -- its statistics -------------------------------------------------------------
+    @property
+    def statistics(self) -> Monitor:
+        """Measures the process while somebody is subscribed."""
+        if self._statistics is None:
+            self._statistics = Monitor(measurer())
+        return self._statistics
+
+    def process_stats(self, pid: int) -> Figures:
+        """Return the statistics of the process.
+
+        :raises NotFound: it has exited, or is not started.
+        """
+        found = self.statistics.measure(self._process)
+        if found is None:
+            raise NotFound(f"process {pid} of {self._process.name} does not run")
+        return found

@@ -1,0 +1,427 @@
+"""Pipes of processes: always drained into bounded rings, written without waiting.
+
+A child never blocks because nobody reads it: whatever arrives is read at once
+and kept in a ring of the latest bytes; older ones are dropped and counted. A
+reader is a position in that ring, so nothing is copied per reader. Bytes never
+pass through hooks; plugins get them by opening a sink.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import time
+from collections import deque
+from contextlib import suppress
+from typing import Any, Callable, Protocol
+
+from gevent.event import Event
+
+from ..errors import Unavailable
+from ..events.emitter import thread_id
+from .ring_buffer import RING_SIZE, Ring, RingLimits
+
+log = logging.getLogger("gaffer.streams")
+
+#: What one read takes; one read a callback keeps hundreds of writers fair.
+CHUNK = 65_536
+#: Bytes of stderr kept of a stream that nobody redirected, for the tail of failures.
+TAIL_SIZE = 8_192
+#: Bytes that may wait to be written to a child's stdin.
+WRITE_LIMIT = 1_048_576
+#: Asked of the kernel for redirected streams; fewer wake-ups for chatty children (fcntl(2), F_SETPIPE_SZ).
+PIPE_SIZE = 1_048_576
+#: A stream whose sinks are full is read again after so many seconds …
+PAUSE = 0.002
+#: … and in any case after so many.
+LONGEST_PAUSE = 1.0
+_F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
+
+
+class Sink(Protocol):
+    """Receives the output of one stream; ``write`` must not block.
+
+    It may have an attribute ``full``: while that is true, the stream is read a moment later, so that a writer to a disk
+    can keep up with a process that is faster. Whatever a sink says, a pause ends after a second.
+
+    One that may hold processes up for longer, as a terminal may, has ``attach(reader)``, which is called before
+    anything is written, and calls the reader's ``pause`` and ``resume``.
+    """
+
+    def write(self, data: bytes) -> Any: ...
+
+    def close(self) -> Any: ...
+
+
+class Reader:
+    """Drains one descriptor into a ring and the sinks that plugins opened.
+
+    :param loop: gevent's hub loop.
+    :param label: the stream's name.
+    :param fd: a descriptor that is ours from now on.
+    :param size: bytes kept.
+    :param limits: how far the ring may grow while somebody reads.
+    :param exited: tells, at the end of the stream, whether its process has exited; whoever notes that closes us too.
+    """
+
+    __slots__ = (
+        "label",
+        "fd",
+        "size",
+        "over",
+        "sinks",
+        "at_end",
+        "_limits",
+        "_exited",
+        "_ring",
+        "_watcher",
+        "_timer",
+        "_held_up",
+    )
+
+    def __init__(
+        self,
+        loop: Any,
+        label: str,
+        fd: int,
+        size: int = RING_SIZE,
+        sinks: list[Sink] | None = None,
+        limits: RingLimits | None = None,
+        exited: Callable[[], bool] | None = None,
+    ) -> None:
+        self.label = label
+        self.fd = fd
+        self.size = size
+        #: Whether nothing will be read any more.
+        self.over = False
+        self.sinks = sinks
+        self._limits = limits
+        self._exited = exited
+        #: Whether the end was reached and :meth:`close` is left to whoever notes the end of the process.
+        self.at_end = False
+        self._ring: Ring | None = None
+        os.set_blocking(fd, False)
+        self._watcher = loop.io(fd, 1)
+        self._watcher.start(self._readable)
+        #: Runs while reading pauses.
+        self._timer: Any = None
+        self._held_up = False
+        for sink in sinks or ():
+            attach = getattr(sink, "attach", None)
+            if attach is not None:
+                attach(self)
+
+    def pause(self) -> None:
+        """Read nothing until :meth:`resume`: the child waits when its pipe is full. At its end all is read anyway."""
+        self._held_up = True
+        if self.fd >= 0:
+            self._watcher.stop()
+
+    def resume(self) -> None:
+        """Read again; nothing happens after the end."""
+        self._held_up = False
+        if self.fd >= 0 and self._timer is None:
+            self._watcher.start(self._readable)
+
+    @property
+    def ring(self) -> Ring:
+        """The ring, made when first needed: most children of a large job say nothing."""
+        if self._ring is None:
+            self._ring = Ring(self.size, self._limits)
+            self._ring.ended = self.over
+        return self._ring
+
+    @property
+    def held(self) -> int:
+        """How many bytes the ring holds; none is made for the answer."""
+        return 0 if self._ring is None else self._ring.held
+
+    def _readable(self) -> None:
+        try:
+            if self._read_once() and self.sinks and self._full():
+                self._pause()
+        except Exception as error:  # a callback of the loop must not raise
+            log.error("reading %s failed: %r; the stream is closed", self.label, error)
+            self.close()
+
+    def _read_once(self) -> bool:
+        """Read one chunk; tell whether there may be more."""
+        try:
+            data = os.read(self.fd, CHUNK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EIO, errno.ECONNRESET):  # a terminal or a socket whose other end is gone
+                log.warning("reading %s failed: %s", self.label, error)
+            data = b""
+        if not data:
+            self._end_reached()
+            return False
+        self.ring.append(data)
+        for sink in self.sinks or ():
+            self._pass(sink, data)
+        return True
+
+    def _end_reached(self) -> None:
+        """Close; but at the end of a process, which mostly is the end of its output too, what follows comes first."""
+        if self._exited is not None and self._exited():
+            self.at_end = True
+            self._watcher.stop()
+        else:
+            self.close()
+
+    def _pass(self, sink: Sink, data: bytes) -> None:
+        try:
+            sink.write(data)
+        except (Exception, SystemExit) as error:  # the latter would end the whole program from here
+            log.error("a sink of %s failed and is closed: %r", self.label, error, exc_info=error)
+            if self.sinks is not None:
+                self.sinks = [one for one in self.sinks if one is not sink]
+            _close_sink(sink)
+
+    def _full(self) -> bool:
+        try:
+            return any(getattr(sink, "full", False) for sink in self.sinks or ())
+        except Exception as error:
+            log.error("a sink of %s cannot say whether it is full: %r", self.label, error)
+            return False
+
+    def _pause(self) -> None:
+        """Read nothing until the sinks have room; the loop does other things meanwhile."""
+        until = time.monotonic() + LONGEST_PAUSE
+        timer = self._timer = self._watcher.loop.timer(PAUSE, PAUSE)
+        self._watcher.stop()
+
+        def go_on() -> None:
+            if not self._full() or time.monotonic() > until:
+                self._stop_timer()
+                if not self._held_up:
+                    self._watcher.start(self._readable)
+
+        timer.start(go_on)
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop()
+            timer.close()
+
+    def drain(self) -> None:
+        """Read what is there, without waiting for an end that a grandchild may hold back.
+
+        Bounded, so that a grandchild that floods cannot hold up the caller.
+        """
+        budget = 64
+        while self.fd >= 0 and budget and not self.at_end and self._read_once():
+            budget -= 1
+
+    def close(self) -> None:
+        """Close the descriptor and the sinks; what the ring holds can still be read."""
+        if self.fd < 0:
+            return
+        self._stop_timer()
+        self._watcher.stop()
+        self._watcher.close()
+        self._exited = None
+        fd, self.fd = self.fd, -1
+        with suppress(OSError):  # closed by somebody else: a fault of theirs, which the read has logged
+            os.close(fd)
+        self._end()
+
+    def _end(self) -> None:
+        for sink in self.sinks or ():
+            _close_sink(sink)
+        self.sinks = None
+        self.over = True
+        if self._ring is not None:
+            self._ring.finish()
+
+
+def _close_sink(sink: Sink) -> None:
+    try:
+        sink.close()
+    except (Exception, SystemExit) as error:
+        log.error("closing a sink failed: %r", error, exc_info=error)
+
+
+class Full(Unavailable):
+    """The child left too much unread; nothing of what was to be written was taken."""
+
+
+class Writer:
+    """Writes to a child; what does not fit yet is kept, within a bound.
+
+    :param fd: a descriptor that is ours from now on.
+    :param two_way: it is one of a socket that is read, too.
+    """
+
+    __slots__ = ("label", "fd", "_loop", "_thread", "_two_way", "_watcher", "_waiting", "_size", "_finish", "_room")
+
+    def __init__(self, loop: Any, label: str, fd: int, two_way: bool = False) -> None:
+        self.label = label
+        self.fd = fd
+        self._loop = loop
+        self._thread = thread_id()
+        self._two_way = two_way
+        self._watcher: Any = None
+        self._waiting: deque[memoryview] = deque()
+        self._size = 0
+        self._finish = False
+        #: Set when something was written; made when somebody waits for it.
+        self._room: Event | None = None
+        os.set_blocking(fd, False)
+
+    def write(self, data: bytes) -> None:
+        """Write *data*, or keep it until the child reads; never waits. From any thread, whole and in order.
+
+        :raises Full: ``WRITE_LIMIT`` bytes wait already. :raises Unavailable: the stream is closed. Other
+            threads are not told: it goes to the log.
+        """
+        if thread_id() != self._thread:
+            self._loop.run_callback_threadsafe(self._write_for_thread, data)
+            return
+        if self.fd < 0 or self._finish:
+            raise Unavailable(f"{self.label} is closed: the process does not read it any more")
+        if self._size and self._size + len(data) > WRITE_LIMIT:
+            raise Full(f"{self.label} is full: the process left {self._size} bytes unread; try again later")
+        self._waiting.append(memoryview(data))
+        self._size += len(data)
+        if self._watcher is None:
+            self._flush()
+
+    def _write_for_thread(self, data: bytes) -> None:
+        try:
+            self.write(data)
+        except Unavailable as error:
+            log.warning("%d bytes that another thread wrote are lost: %s", len(data), error)
+
+    def deliver(self, data: bytes, patience: float) -> None:
+        """Write *data*, all of it or nothing; while there is no room, wait until the child has read enough.
+
+        :param patience: seconds to wait at the most.
+        :raises Full: it took longer. :raises Unavailable: the stream is closed.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self.write(data)
+                return
+            except Full:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise
+                self._room = self._room or Event()
+                self._room.clear()
+                self._room.wait(left)
+
+    def _flush(self) -> None:
+        try:
+            while self._waiting:
+                data = self._waiting[0]
+                done = os.write(self.fd, data)
+                self._size -= done
+                if self._room is not None:
+                    self._room.set()
+                if done < len(data):
+                    self._waiting[0] = data[done:]
+                else:
+                    self._waiting.popleft()
+        except (BlockingIOError, InterruptedError):
+            self._wait()
+            return
+        except OSError as error:
+            self.close()
+            raise Unavailable(f"{self.label} is closed: {error.strerror}") from error
+        self._unwatch()
+        if self._finish:
+            self.close()
+
+    def _wait(self) -> None:
+        if self._watcher is None:
+            self._watcher = self._loop.io(self.fd, 2)
+            self._watcher.start(self._writable)
+
+    def _writable(self) -> None:
+        try:
+            self._flush()
+        except Unavailable:
+            pass  # the bytes went nowhere because the child is going; its exit says so
+
+    def _unwatch(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._watcher = None
+
+    def finish(self) -> None:
+        """Close once everything is written: the child reads an end of file."""
+        self._finish = True
+        if not self._waiting:
+            self.close()
+
+    def close(self) -> None:
+        """Close at once; what was not written is lost."""
+        self._unwatch()
+        self._waiting.clear()
+        self._size = 0
+        if self.fd >= 0:
+            if self._two_way:
+                _hang_up(self.fd)
+            os.close(self.fd)
+            self.fd = -1
+        if self._room is not None:
+            self._room.set()
+
+
+def _hang_up(fd: int) -> None:
+    """Let the other end read an end of file, though the socket stays open for what it says."""
+    import socket
+
+    with suppress(OSError), socket.socket(fileno=os.dup(fd)) as sock:
+        sock.shutdown(socket.SHUT_WR)
+
+
+class Duplex:
+    """A two-way pipe: a reader and a writer on the two descriptors of one socket."""
+
+    __slots__ = ("reader", "writer")
+
+    def __init__(
+        self,
+        loop: Any,
+        label: str,
+        fd: int,
+        size: int = RING_SIZE,
+        sinks: list[Sink] | None = None,
+        limits: RingLimits | None = None,
+    ) -> None:
+        self.reader = Reader(loop, label, fd, size, sinks, limits)
+        self.writer = Writer(loop, label, os.dup(fd), two_way=True)
+
+    def close(self) -> None:
+        self.reader.close()
+        self.writer.close()
+
+
+def make_pipe(large: bool = False) -> tuple[int, int]:
+    """Return ``(read end, write end)``, both closed at exec (pipe2(2)).
+
+    :param large: ask for ``PIPE_SIZE``; refused quietly where a user's limit is reached.
+    """
+    ends = os.pipe2(os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+    if large:
+        try:
+            fcntl.fcntl(ends[1], _F_SETPIPE_SZ, PIPE_SIZE)
+        except OSError:
+            pass  # over /proc/sys/fs/pipe-user-pages-soft: the default size does
+    return ends
+
+
+def last_lines(data: bytes, most: int) -> list[str]:
+    """Return the last *most* lines of *data* as text, undecodable bytes replaced."""
+    return data.decode("utf-8", "replace").splitlines()[-most:] if most > 0 else []
+
+
+Opener = Callable[[str], "list[Sink] | None"]

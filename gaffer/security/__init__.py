@@ -1,0 +1,1 @@
+"""What several programs share to know whom and what they trust: peers, sockets, secrets."""

@@ -1,0 +1,465 @@
+"""The engine: one greenlet that steps jobs and carries out what they ask for.
+
+Callbacks of the loop only enqueue. Messages are taken in order; deadlines live in
+one heap; starts wait in a queue ordered by priority and happen one at a time, so
+that a stop can come between two of them. What happened is told once nothing is to
+be started, and in any case before anybody else runs. Third-party code never runs in the
+engine's greenlet: hooks that are asked on a job's behalf run in a greenlet of
+their own, which posts the answer back and so holds up that job alone.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import os
+import time
+from collections import deque
+from functools import partial
+from typing import Any, Callable, Protocol
+
+import gevent
+from gevent.event import AsyncResult, Event
+
+from ..errors import ReentrantCall
+from ..events.emitter import thread_id
+from ..plugins.calling import Hooks
+from ..process.proc_scan import group_left
+from ..process.process import ExitStatus, Process
+from ..process.spawn import SpawnPlan
+from . import messages, plugin_queries, restart_policy
+from .job import UP, Copy, Job
+from .spawn_plan import Planner
+from .termination import Stops
+
+log = logging.getLogger("gaffer.engine")
+
+#: The engine lets the hub serve others after this many seconds of work.
+SLICE = 0.005
+#: What a message asks for is taken in slices too, if it is more than so many things: the stop of a large job, say.
+MANY = 20
+#: How long a killed group is waited for: from the first pause, each twice the one before, to the last, in seconds.
+FIRST_GLANCE, THOROUGH_FROM, LAST_GLANCE = 0.0005, 0.005, 0.2
+#: Plugins have at least this long to say how a process is to be stopped, in seconds.
+LEAST_PATIENCE = 1.0
+#: A pause that makes the loop look at its descriptors; ``sleep(0)`` may not.
+_YIELD = 1e-6
+
+
+class Observer(Protocol):
+    """Who hears what happened: the manager."""
+
+    def told(self, job: Job, what: messages.Tell, at: float) -> None: ...
+
+    def removed(self, job: Job) -> None: ...
+
+    def signalled(self, job: Job, process: Process, signum: int) -> None: ...
+
+    def process_started(self, process: Process) -> None: ...
+
+    def process_gone(self, process: Process) -> None: ...
+
+
+class Engine:
+    """Steps jobs.
+
+    :param loop: gevent's hub loop.
+    :param hooks: calls the plugins.
+    :param observer: told of everything that happened, in order.
+    :param node_id: first part of every child's GAFFER_ID.
+    :param clock: monotonic seconds.
+    :param launch: starts a process; :meth:`Process.launch` or a fake.
+    :param stops: ends processes; made by default.
+    """
+
+    def __init__(
+        self,
+        loop: Any,
+        hooks: Hooks,
+        observer: Observer,
+        node_id: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        launch: Callable[..., Process] = Process.launch,
+        stops: Any = None,
+    ) -> None:
+        self.loop = loop
+        self.hooks = hooks
+        self.observer = observer
+        self.node_id = node_id
+        self.clock = clock
+        self.launch = launch
+        self.stops = stops or Stops(self)
+        #: RLIMIT_NOFILE that children get, when gafferd raised its own.
+        self.file_limit: tuple[int, int] | None = None
+        #: Nothing is started while this is set: the manager is not ready, or is ending.
+        self.held = True
+        self._thread = thread_id()
+        self._pids = itertools.count(1)
+        self._planner = Planner(node_id)
+        self._messages: deque[tuple[Job | None, Any, AsyncResult | None]] = deque()
+        self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
+        self._starts: list[tuple[bool, int, int, int, Job]] = []
+        self._sequence = itertools.count()
+        #: What is done when nothing is due or to be started: nobody can see it earlier, see :meth:`afterwards`.
+        self._afterwards: deque[Callable[[], None]] = deque()
+        #: When the slice began.
+        self._began = 0.0
+        #: A process was started, and has not been given way to.
+        self._launched = False
+        self._wake = Event()
+        #: Set whenever a process has gone.
+        self.ended = Event()
+        self._greenlet: gevent.Greenlet | None = None
+        self._effects: dict[type, Callable[[Job, Any], None]] = {
+            messages.Enqueue: self._enqueue,
+            messages.Prepare: self._prepare,
+            messages.Launch: self._launch,
+            messages.End: self._end,
+            messages.Abandon: self._abandon,
+            messages.Decide: self._decide,
+            messages.Later: self._later,
+            messages.Tell: self._tell,
+            messages.Removed: self._removed,
+            messages.Answer: self._answer,
+        }
+
+    # -- posting ----------------------------------------------------------------
+    def post(self, job: Job | None, message: Any) -> None:
+        """Queue a message for *job*, or a callable when *job* is None. Never waits."""
+        self._messages.append((job, message, None))
+        self._wake.set()
+
+    def submit(self, job: Job | None, message: Any) -> Any:
+        """Queue a message and wait until it was taken; returns what a callable returned.
+
+        :raises ReentrantCall: waiting is impossible, see :meth:`check_may_wait`.
+        """
+        self.check_may_wait()
+        if gevent.getcurrent() is self._greenlet:
+            return self._handle(job, message)
+        reply: AsyncResult = AsyncResult()
+        self._messages.append((job, message, reply))
+        self._wake.set()
+        self.start()
+        return reply.get()
+
+    def check_may_wait(self) -> None:
+        """Refuse what waits for the engine where that is impossible.
+
+        :raises ReentrantCall: this is a callback of the hub, or another thread.
+        """
+        if thread_id() != self._thread:
+            raise ReentrantCall("this call belongs in the manager's own thread; use manager.later(function)")
+        if gevent.getcurrent() is gevent.get_hub():
+            raise ReentrantCall("this call waits, which a callback of the loop cannot; use manager.later(function)")
+
+    def at(self, when: float, call: Callable[[], None]) -> None:
+        """Call *call* in the engine at monotonic time *when*; it cannot be taken back, so late ones must not matter."""
+        heapq.heappush(self._deadlines, (when, next(self._sequence), call))
+        self._wake.set()
+
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Call *call*, in order, when nothing else is due, and in any case before the engine lets anybody else run."""
+        self._afterwards.append(call)
+        self._wake.set()
+
+    def next_pid(self) -> int:
+        """Return a new pid: small, never used before."""
+        return next(self._pids)
+
+    def wait_idle(self, busy: Callable[[], bool], timeout: float) -> bool:
+        """Wait until *busy* is false, asked again after every process that goes; tells whether it came to that.
+
+        :param timeout: seconds without any process going that are too long.
+        """
+        while busy():
+            self.ended.clear()
+            if busy() and not self.ended.wait(timeout):
+                return False
+        return True
+
+    # -- running ----------------------------------------------------------------
+    def start(self) -> None:
+        """Make the greenlet if there is none, or an interrupt of the program hit it."""
+        if self._greenlet is None or self._greenlet.dead:
+            self._greenlet = gevent.spawn(self._run)
+
+    def close(self) -> None:
+        """End the greenlet. Nothing may be alive any more."""
+        if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
+            self._greenlet.kill()
+        self._greenlet = None
+        self.stops.close()
+
+    def release(self) -> None:
+        """Let starts happen."""
+        self.held = False
+        self._wake.set()
+
+    def _run(self) -> None:
+        self._began = self.clock()
+        while True:
+            if self.turn():
+                self._give_way()
+                self._breathe()
+                continue
+            self._planner.forget()
+            self._wake.clear()
+            self._wake.wait(self._until_next())
+            self._began = self.clock()
+
+    def _breathe(self) -> None:
+        """Let the hub serve others, if that is due. What comes meanwhile is queued: nothing else steps jobs."""
+        if self.clock() - self._began > SLICE and gevent.getcurrent() is self._greenlet:
+            while self._afterwards:
+                self._guard(self._afterwards.popleft())
+            self._planner.forget()
+            gevent.sleep(_YIELD)
+            self._began = self.clock()
+
+    def _give_way(self) -> None:
+        """Let a new process begin before what follows its start, unless more are to be started.
+
+        Linux puts it behind us on our processor, where it would wait until we sleep (sched_yield(2)).
+        """
+        if self._launched and not self._starts:
+            self._launched = False
+            os.sched_yield()
+
+    def _until_next(self) -> float | None:
+        if self._messages:
+            return 0.0
+        return max(0.0, self._deadlines[0][0] - self.clock()) if self._deadlines else None
+
+    def turn(self) -> bool:
+        """Do one thing: a deadline that is due, a message, a start, or what comes afterwards.
+
+        Tell whether there was any.
+        """
+        if self._deadlines and self._deadlines[0][0] <= self.clock():
+            self._guard(heapq.heappop(self._deadlines)[2])
+        elif self._messages:
+            job, message, reply = self._messages.popleft()
+            self._take(job, message, reply)
+        elif self._starts and not self.held:
+            job = heapq.heappop(self._starts)[4]
+            job.queued = False
+            self._take(job, messages.Turn(), None)
+        elif self._afterwards:
+            self._guard(self._afterwards.popleft())
+        else:
+            return False
+        return True
+
+    def _take(self, job: Job | None, message: Any, reply: AsyncResult | None) -> None:
+        try:
+            result = self._handle(job, message)
+        except Exception as error:
+            if reply is None:
+                what = type(message).__name__
+                log.critical("the engine failed on %s of %s: %r", what, job and job.name, error, exc_info=error)
+            else:
+                self.afterwards(partial(reply.set_exception, error))
+        else:
+            if reply is not None:
+                self.afterwards(partial(reply.set, result))
+
+    def _guard(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:
+            log.critical("the engine failed at a deadline, or afterwards: %r", error, exc_info=error)
+
+    def _handle(self, job: Job | None, message: Any) -> Any:
+        if job is None:
+            return message()
+        effects = job.step(message, self.clock())
+        if not effects and type(message) is messages.Approved:
+            _close_sinks(message.plan)  # the start was called off while plugins were asked
+        for effect in effects:
+            self._effects[type(effect)](job, effect)
+            if len(effects) > MANY:
+                self._breathe()
+        return None
+
+    # -- effects ----------------------------------------------------------------
+    def _enqueue(self, job: Job, effect: messages.Enqueue) -> None:
+        if job.queued or job.blocked:
+            return
+        job.queued = True
+        priority = job.config.priority
+        heapq.heappush(self._starts, (priority is None, priority or 0, job.order, next(self._sequence), job))
+
+    def unblock(self, job: Job) -> None:
+        """Let the starts of *job* happen that had to wait for its namesake."""
+        job.blocked = False
+        self._enqueue(job, messages.Enqueue())
+
+    def _prepare(self, job: Job, effect: messages.Prepare) -> None:
+        copy = effect.copy
+        try:
+            pid = copy.committed.pid if copy.committed else self.next_pid()
+            plan = self._planner.plan(job, copy, pid)
+        except Exception as error:
+            self._handle(job, messages.SpawnFailed(copy, copy.generation, error))
+            return
+        if plugin_queries.any_about_starts(self.hooks):
+            self._ask(self._ask_start, job, copy, copy.generation, plan)
+        else:
+            self._handle(job, messages.Approved(copy, copy.generation, plan))
+
+    def _ask(self, question: Callable[..., None], *args: Any) -> None:
+        """Have plugins asked in a greenlet of its own, after they were told what happened before."""
+        self.afterwards(partial(gevent.spawn, question, *args))
+
+    def _ask_start(self, job: Job, copy: Copy, generation: int, plan: SpawnPlan) -> None:
+        try:
+            plugin_queries.about_start(self.hooks, job, plan)
+        except Exception as error:
+            self.post(job, messages.SpawnFailed(copy, generation, error))
+        else:
+            self.post(job, messages.Approved(copy, generation, plan))
+
+    def _launch(self, job: Job, effect: messages.Launch) -> None:
+        copy = effect.copy
+        try:
+            process = self.launch(self.loop, job.config, effect.plan, self._exited, self.file_limit)
+        except Exception as error:
+            _close_sinks(effect.plan)
+            self._handle(job, messages.SpawnFailed(copy, copy.generation, error))
+            return
+        self._launched = True
+        if copy.committed:
+            process.env_extra = copy.committed.env
+            if copy.committed.graceful_timeout is not None:
+                process.graceful_timeout = copy.committed.graceful_timeout
+        self.stops.register(process, job, copy)
+        self.observer.process_started(process)
+        self._handle(job, messages.Spawned(copy, process))
+
+    def _exited(self, process: Process) -> None:
+        """Called by the loop: the status is there, but nothing is done here."""
+        self._messages.append((None, lambda: self._collect(process), None))
+        self._wake.set()
+
+    def _collect(self, process: Process) -> None:
+        owner = self.stops.owner(process)
+        if owner is None:
+            return
+        job, copy = owner
+        crashed = copy.state == UP
+        if crashed and not process.config.detach:
+            # The dead leader is not waited for yet, so its group id cannot belong to anybody else.
+            process.signal_group(9)
+        status = process.collect()
+        if status is None:
+            process.watch()
+        elif crashed and not process.config.detach:
+            self._await_group(process, FIRST_GLANCE)
+        else:
+            self._ended(process, status)
+
+    def _await_group(self, process: Process, pause: float) -> None:
+        """Let the rest of the group, which was killed, be gone before anything follows; it takes a moment at most."""
+        status = process.status
+        assert status is not None
+        thorough = pause > THOROUGH_FROM  # maybe only dead ones, whose new parent takes its time
+        if pause > LAST_GLANCE or not group_left(process.os_pid, thorough):
+            self._ended(process, status)
+        else:
+            process.close_ended()
+            self.at(self.clock() + pause, lambda: self._await_group(process, 2 * pause))
+
+    def _ended(self, process: Process, status: ExitStatus) -> None:
+        owner = self.stops.owner(process)
+        if owner is None:
+            return
+        job, copy = owner
+        if copy.state != UP:
+            process.close_ended()
+            self._handle(job, messages.Exited(copy, status.code, status))
+            self.stops.leader_exited(process)
+            return
+        if not self._well(job, status):
+            job.stderr_tail = process.stderr_tail() or job.stderr_tail
+        self.stops.forget(process)
+        self._handle(job, messages.Exited(copy, status.code, status, process.was_killed()))
+        self.afterwards(partial(self._close, process))
+
+    def _close(self, process: Process) -> None:
+        process.close()
+        self.observer.process_gone(process)
+        self.ended.set()
+
+    @staticmethod
+    def _well(job: Job, status: ExitStatus) -> bool:
+        return status.code is not None and status.code in job.config.exit_codes
+
+    def _end(self, job: Job, effect: messages.End) -> None:
+        copy = effect.copy
+        if self.hooks.implemented("gaffer_stop_steps"):
+            self._ask(self._ask_stop, job, copy.process)
+            # KILL cannot be vetoed, not even by silence.
+            own, process = copy.process.graceful_timeout, copy.process
+            patience = max(job.config.graceful_timeout if own is None else own, LEAST_PATIENCE)
+            self.at(self.clock() + patience, lambda: self.stops.begin(process, []))
+        else:
+            self.stops.begin(copy.process)
+
+    def _ask_stop(self, job: Job, process: Process) -> None:
+        steps = plugin_queries.about_stop(self.hooks, job, process)
+        self.post(None, lambda: self.stops.begin(process, steps))
+
+    def gone(self, process: Process) -> None:
+        """Nothing is left of a process that was being stopped."""
+        owner = self.stops.owner(process)
+        if owner is None:
+            return
+        job, copy = owner
+        self.stops.forget(process)
+        self._handle(job, messages.Gone(copy))
+        self.afterwards(partial(self._close, process))
+
+    def _abandon(self, job: Job, effect: messages.Abandon) -> None:
+        process: Any = effect.process
+        self.stops.forget(process)
+        self.afterwards(partial(self._close, process))
+
+    def _decide(self, job: Job, effect: messages.Decide) -> None:
+        copy = effect.copy
+        if self.hooks.implemented("gaffer_restart_decision"):
+            self._ask(self._ask_restart, job, effect, copy.generation)
+        else:
+            self._handle(job, messages.Decided(copy, copy.generation, self._policy(job, effect)))
+
+    def _policy(self, job: Job, effect: messages.Decide) -> restart_policy.Decision:
+        return restart_policy.decide(job.config, effect.copy.remembered(), effect.code, effect.uptime, self.clock())
+
+    def _ask_restart(self, job: Job, effect: messages.Decide, generation: int) -> None:
+        decision = plugin_queries.about_restart(self.hooks, job, effect)
+        if decision is None:
+            decision = self._policy(job, effect)
+        self.post(job, messages.Decided(effect.copy, generation, decision))
+
+    def _later(self, job: Job, effect: messages.Later) -> None:
+        self.at(effect.at, lambda: self._handle(job, effect.message))
+
+    def _tell(self, job: Job, effect: messages.Tell) -> None:
+        self.afterwards(partial(self.observer.told, job, effect, time.time()))
+
+    def _removed(self, job: Job, effect: messages.Removed) -> None:
+        self.observer.removed(job)
+
+    def _answer(self, job: Job, effect: messages.Answer) -> None:
+        if effect.commit.answer is not None:
+            self.afterwards(partial(effect.commit.answer, effect.error))
+
+
+def _close_sinks(plan: SpawnPlan) -> None:
+    for sink in itertools.chain.from_iterable(plan.sinks.values()):
+        try:
+            sink.close()
+        except Exception as error:
+            log.error("closing a sink failed: %r", error, exc_info=error)

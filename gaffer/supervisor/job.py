@@ -1,0 +1,538 @@
+"""A job as a pure state machine: ``step(message, now)`` returns effects.
+
+No clock, no input or output and no gevent in here, so that histories and random
+commands can be tested by themselves. The engine carries the effects out.
+
+A job keeps up to ``wanted`` *copies*, numbered from 0. Each copy is in one state
+and owns at most one process; a copy's process must be entirely gone before its
+replacement is started, so there are never more than ``wanted`` of them.
+Messages about a copy carry its generation; late ones are ignored.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Callable, Iterator
+
+from ..config.jobconfig import JobConfig
+from ..config.names import JobName
+from ..errors import Unavailable
+from .messages import (
+    Abandon,
+    Answer,
+    Approved,
+    Commit,
+    Decide,
+    Decided,
+    Due,
+    End,
+    Enqueue,
+    Exited,
+    Gone,
+    Later,
+    Launch,
+    Prepare,
+    Reload,
+    Removed,
+    Restart,
+    Scale,
+    Spawned,
+    SpawnFailed,
+    Start,
+    Stop,
+    StopAll,
+    StopPid,
+    Tell,
+    Turn,
+    Unload,
+    Update,
+)
+from .restart_policy import After, Done, GiveUp, History, after_kill
+
+# -- states of a copy ---------------------------------------------------------
+QUEUED = "queued"  # waits for its turn to be started
+PREPARING = "preparing"  # plugins are asked about the start
+UP = "up"  # its process lives
+STOPPING = "stopping"  # its process was told to stop, or left others behind
+DECIDING = "deciding"  # its process died, the policy is asked
+WAITING = "waiting"  # will be retried after a delay
+FLAPPING = "flapping"  # paused by the flapping rule
+FAILED = "failed"  # given up
+DONE = "done"  # ended as its restart setting allows
+
+_ENDED = (FAILED, DONE)
+#: States of a job, the one that needs attention first; its copies decide.
+_WORST_FIRST = (
+    (FAILED, "failed"),
+    (FLAPPING, "flapping"),
+    (WAITING, "backoff"),
+    (DECIDING, "backoff"),
+    (STOPPING, "stopping"),
+    (QUEUED, "starting"),
+    (PREPARING, "starting"),
+)
+
+
+Effects = list[Any]
+
+
+class Copy:
+    """One of a job's processes-to-be, with its place, state and history."""
+
+    __slots__ = (
+        "index",
+        "state",
+        "generation",
+        "process",
+        "history",
+        "due",
+        "reason",
+        "spawns",
+        "error",
+        "committed",
+    )
+
+    def __init__(self, index: int, committed: Commit | None = None) -> None:
+        self.index = index
+        self.state = QUEUED
+        self.generation = 0
+        self.process: Any = None
+        self.history: History | None = None
+        self.due = 0.0
+        self.reason = ""
+        self.spawns = 0
+        self.error = ""
+        self.committed = committed
+
+    def remembered(self) -> History:
+        """Return the history, made when first needed: most copies never die."""
+        if self.history is None:
+            self.history = History()
+        return self.history
+
+    def __repr__(self) -> str:
+        return f"<Copy {self.index} {self.state}>"
+
+
+class Job:
+    """One loaded job.
+
+    :param config: its settings.
+    :param order: its place in the order of loading.
+    """
+
+    __slots__ = (
+        "config",
+        "name",
+        "order",
+        "active",
+        "wanted",
+        "copies",
+        "extras",
+        "asked",
+        "restarts",
+        "last_exit",
+        "last_exit_info",
+        "unloading",
+        "removed",
+        "queued",
+        "blocked",
+        "stop_pending",
+        "stderr_tail",
+        "last_spawn",
+        "_queue",
+        "_counts",
+    )
+
+    def __init__(self, config: JobConfig, order: int = 0) -> None:
+        self.config = config
+        self.name: JobName = config.job_name
+        self.order = order
+        self.active = False
+        self.wanted: int = config.numprocesses
+        #: Copies by index; those ended on purpose leave the table.
+        self.copies: dict[int, Copy] = {}
+        #: Committed processes by pid.
+        self.extras: dict[int, Copy] = {}
+        #: Pids that committed processes will have for whom somebody waits.
+        self.asked: set[int] = set()
+        self.restarts = 0
+        self.last_exit: Any = None
+        #: The same as JSON shows it.
+        self.last_exit_info: dict[str, Any] | None = None
+        self.unloading = False
+        self.removed = False
+        #: Whether the engine has the job in its queue of starts.
+        self.queued = False
+        #: Whether starts have to wait until an unloaded job of the same name is gone.
+        self.blocked = False
+        self.stop_pending = False
+        #: The last lines of stderr of the process that failed last.
+        self.stderr_tail: list[str] = []
+        #: Monotonic time of the latest start.
+        self.last_spawn = 0.0
+        self._queue: deque[int] = deque()
+        #: How many counted copies are in each state, so that asking is cheap with thousands.
+        self._counts: dict[str, int] = {}
+
+    # -- what others read -----------------------------------------------------
+    def live(self) -> Iterator[Copy]:
+        """Yield every copy that has a process, committed ones last."""
+        for copy in list(self.copies.values()):
+            if copy.process is not None:
+                yield copy
+        for copy in list(self.extras.values()):
+            if copy.process is not None:
+                yield copy
+
+    @property
+    def out(self) -> int:
+        """How many committed processes there are, or are about to be."""
+        return len(self.extras.keys() | self.asked)
+
+    def find(self, pid: int) -> Copy | None:
+        """Return the copy whose process has *pid*."""
+        return next((copy for copy in self.live() if copy.process.pid == pid), None)
+
+    def state(self, now: float) -> str:
+        """Return the job's state; of its copies the one that needs attention first decides."""
+        for copy_state, job_state in _WORST_FIRST:
+            if self._counts.get(copy_state):
+                return job_state
+        if self.active and self._queue:
+            return "starting"
+        if not self._counts.get(UP):
+            return "stopped"
+        return "starting" if now - self.last_spawn < self.config.min_uptime else "running"
+
+    def retry_in(self, now: float) -> float | None:
+        """Return the seconds until the next retry, None if none is waiting."""
+        dues = [copy.due for copy in self.copies.values() if copy.state in (WAITING, FLAPPING)]
+        return max(0.0, min(dues) - now) if dues else None
+
+    def reasons(self) -> list[str]:
+        """Return why copies are waiting or have failed, each reason once."""
+        troubled = (copy for copy in self.copies.values() if copy.state in (WAITING, FLAPPING, FAILED))
+        return list(dict.fromkeys(copy.error for copy in troubled if copy.error))
+
+    # -- the machine ------------------------------------------------------------
+    def step(self, message: Any, now: float) -> Effects:
+        """Take one message and return what has to be done, in order.
+
+        :param now: monotonic time in seconds.
+        """
+        effects: Effects = []
+        copy = getattr(message, "copy", None)
+        if copy is None:
+            _COMMANDS[type(message)](self, message, now, effects)
+            return effects
+        if getattr(message, "generation", copy.generation) != copy.generation:
+            return effects
+        action = _TABLE.get((copy.state, type(message)))
+        if action is not None:
+            action(self, copy, message, now, effects)
+        return effects
+
+    # -- commands ---------------------------------------------------------------
+    def _start(self, message: Start, now: float, effects: Effects) -> None:
+        if self.unloading:
+            return
+        self.stop_pending = False
+        self._refresh()
+        if not self.active:
+            self.active = True
+            effects.append(Tell("start"))
+        self._fill(effects)
+
+    def _stop(self, message: Stop, now: float, effects: Effects) -> None:
+        self.stop_pending = self.stop_pending or self.active or any(True for _ in self.live())
+        self.active = False
+        self._queue.clear()
+        self._drop_idle(effects)
+        for copy in [*self.copies.values(), *self.extras.values()]:
+            if message.keep_detached and self.config.detach and copy.state == UP:
+                self._abandon(copy, effects)
+            else:
+                self._end(copy, "unload" if self.unloading else "stop", effects)
+        self._settle(effects)
+
+    def _restart(self, message: Restart, now: float, effects: Effects) -> None:
+        if self.unloading:
+            return
+        effects.append(Tell("restart"))
+        self._replace_all("restart", effects)
+        self._start(Start(), now, effects)
+
+    def _reload(self, message: Reload, now: float, effects: Effects) -> None:
+        self._scale(Scale(self.config.numprocesses), now, effects)
+        self._replace_all("restart", effects)
+        if self.active:
+            self._start(Start(), now, effects)
+
+    def _stop_all(self, message: StopAll, now: float, effects: Effects) -> None:
+        self._replace_all("restart", effects)
+
+    def _stop_pid(self, message: StopPid, now: float, effects: Effects) -> None:
+        copy = self.find(message.pid)
+        if copy is not None:
+            self._end(copy, "stop", effects)
+
+    def _scale(self, message: Scale, now: float, effects: Effects) -> None:
+        before, self.wanted = self.wanted, message.number
+        if before != self.wanted:
+            effects.append(Tell("scale", data=(before, self.wanted)))
+        for index in [index for index in self.copies if index >= self.wanted]:
+            self._retire(index, effects)
+        if self.active:
+            self._fill(effects)
+
+    def _update(self, message: Update, now: float, effects: Effects) -> None:
+        previous, self.config = self.config, message.config
+        effects.append(Tell("update", data=previous))
+        if previous.needs_restart(self.config):
+            self._replace_all("restart", effects)
+        else:
+            for copy in self.live():
+                copy.process.config = self.config  # its stop signal and its time to stop may be new
+        self._scale(Scale(self.config.numprocesses), now, effects)
+        if message.start is False and self.active:
+            self._stop(Stop(), now, effects)
+        elif self.active or message.start:
+            self._start(Start(), now, effects)
+        if previous.needs_restart(self.config):
+            self._prepare_again(effects)  # last of all, for those that are still wanted
+
+    def _unload(self, message: Unload, now: float, effects: Effects) -> None:
+        self.unloading = True
+        self._stop(Stop(), now, effects)
+
+    def _commit(self, message: Commit, now: float, effects: Effects) -> None:
+        if self.unloading:
+            effects.append(Answer(message, Unavailable(f"job {self.name} was unloaded meanwhile")))
+            return
+        copy = Copy(-1, committed=message)
+        self.extras[message.pid] = copy
+        self._to(copy, PREPARING)
+        effects.append(Prepare(copy))
+
+    def _turn(self, message: Turn, now: float, effects: Effects) -> None:
+        while self._queue:
+            index = self._queue.popleft()
+            copy = self.copies.get(index)
+            if copy is None:
+                copy = self._new(index)
+            if index >= self.wanted or not self.active or copy.state != QUEUED:
+                if copy.state == QUEUED:
+                    self._drop(copy)
+                continue
+            self._to(copy, PREPARING)
+            effects.append(Prepare(copy))
+            break
+        if self._queue:
+            effects.append(Enqueue())
+
+    # -- what happens to a copy -------------------------------------------------
+    def _approved(self, copy: Copy, message: Approved, now: float, effects: Effects) -> None:
+        effects.append(Launch(copy, message.plan))
+
+    def _spawned(self, copy: Copy, message: Spawned, now: float, effects: Effects) -> None:
+        self._to(copy, UP)
+        copy.process = message.process
+        self.last_spawn = now
+        copy.error = ""
+        if copy.spawns:
+            self.restarts += 1
+        copy.spawns += 1
+        effects.append(Tell("spawn", message.process))
+        if copy.committed:
+            effects.append(Answer(copy.committed, None))
+
+    def _spawn_failed(self, copy: Copy, message: SpawnFailed, now: float, effects: Effects) -> None:
+        self._to(copy, DECIDING)
+        copy.error = str(message.error)
+        effects.append(Tell("spawn_failed", data=(copy, message.error)))
+        if copy.committed:
+            effects.append(Answer(copy.committed, message.error))
+            self._drop(copy)
+            self._settle(effects)
+            return
+        copy.remembered().enter(self.config, None, now)
+        effects.append(Decide(copy, None, None, None, None))
+
+    def _died(self, copy: Copy, message: Exited, now: float, effects: Effects) -> None:
+        process, copy.process = copy.process, None
+        uptime = now - process.started
+        self.last_exit = message.status
+        effects.append(Tell("exit", process, message.status))
+        effects.append(Tell("reap", process, "exit"))
+        if copy.committed:
+            self._drop(copy)
+            self._settle(effects)
+            return
+        self._to(copy, DECIDING)
+        if message.caused:
+            decision = after_kill(self.config, message.code)
+            self._decided(copy, Decided(copy, copy.generation, decision), now, effects)
+        else:
+            copy.error = f"exited with {message.status}"
+            copy.remembered().enter(self.config, uptime, now)
+            effects.append(Decide(copy, process, message.status, message.code, uptime))
+
+    def _stopped(self, copy: Copy, message: Exited, now: float, effects: Effects) -> None:
+        self.last_exit = message.status
+        effects.append(Tell("exit", copy.process, message.status))
+
+    def _gone(self, copy: Copy, message: Gone, now: float, effects: Effects) -> None:
+        process, copy.process = copy.process, None
+        effects.append(Tell("reap", process, copy.reason))
+        if not copy.committed and self.active and copy.index < self.wanted:
+            self._again(copy, effects)
+            return
+        self._drop(copy)
+        self._settle(effects)
+
+    def _decided(self, copy: Copy, message: Decided, now: float, effects: Effects) -> None:
+        decision = message.decision
+        if isinstance(decision, After):
+            self._to(copy, FLAPPING if decision.flapping else WAITING)
+            copy.due = now + decision.seconds
+            effects.append(Later(copy.due, Due(copy, copy.generation)))
+            if decision.flapping:
+                effects.append(Tell("flap", data=(copy, decision)))
+        elif isinstance(decision, (GiveUp, Done)):
+            self._to(copy, FAILED if isinstance(decision, GiveUp) else DONE)
+            copy.error = decision.reason if isinstance(decision, GiveUp) else ""
+            self._ended(effects)
+        else:
+            self._again(copy, effects)
+
+    def _due(self, copy: Copy, message: Due, now: float, effects: Effects) -> None:
+        self._again(copy, effects)
+
+    # -- small moves -------------------------------------------------------------
+    def _new(self, index: int) -> Copy:
+        copy = self.copies[index] = Copy(index)
+        self._counts[QUEUED] = self._counts.get(QUEUED, 0) + 1
+        return copy
+
+    def _to(self, copy: Copy, state: str) -> None:
+        """Change a copy's state; answers to earlier questions are late from now on."""
+        if not copy.committed:
+            self._counts[copy.state] -= 1
+            self._counts[state] = self._counts.get(state, 0) + 1
+        copy.state = state
+        copy.generation += 1
+
+    def _fill(self, effects: Effects) -> None:
+        """Queue a start for every wanted copy that has none."""
+        known = self.copies.keys() | set(self._queue)
+        missing = [index for index in range(self.wanted) if index not in known]
+        self._queue.extend(missing)
+        if self._queue:
+            effects.append(Enqueue())
+
+    def _again(self, copy: Copy, effects: Effects) -> None:
+        self._to(copy, QUEUED)
+        self._queue.append(copy.index)
+        effects.append(Enqueue())
+
+    def _refresh(self) -> None:
+        """Forget failures, delays and results: somebody asks for a fresh start."""
+        for copy in list(self.copies.values()):
+            if copy.state in (WAITING, FLAPPING, DECIDING, *_ENDED):
+                self._drop(copy)
+
+    def _drop_idle(self, effects: Effects) -> None:
+        """Forget all copies without a process."""
+        for copy in [*self.copies.values(), *self.extras.values()]:
+            if copy.process is None:
+                self._drop(copy)
+                if copy.committed:
+                    effects.append(Answer(copy.committed, Unavailable(f"job {self.name} was stopped meanwhile")))
+
+    def _drop(self, copy: Copy) -> None:
+        copy.generation += 1
+        if copy.committed:
+            self.extras.pop(copy.committed.pid, None)
+        elif self.copies.get(copy.index) is copy:
+            self._counts[copy.state] -= 1
+            del self.copies[copy.index]
+
+    def _retire(self, index: int, effects: Effects) -> None:
+        copy = self.copies[index]
+        if copy.process is None:
+            self._drop(copy)
+        else:
+            self._end(copy, "scale", effects)
+
+    def _replace_all(self, reason: str, effects: Effects) -> None:
+        for copy in list(self.copies.values()):
+            self._end(copy, reason, effects)
+
+    def _prepare_again(self, effects: Effects) -> None:
+        """Plugins are asked anew about starts that were prepared for an old configuration."""
+        for copy in [*self.copies.values(), *self.extras.values()]:
+            if copy.state == PREPARING:
+                self._to(copy, PREPARING)
+                effects.append(Prepare(copy))
+
+    def _end(self, copy: Copy, reason: str, effects: Effects) -> None:
+        if copy.process is None or copy.state == STOPPING:
+            return
+        self._to(copy, STOPPING)
+        copy.reason = reason
+        effects.append(Tell("stop_pid", copy.process))
+        effects.append(End(copy))
+
+    def _abandon(self, copy: Copy, effects: Effects) -> None:
+        effects.append(Abandon(copy.process))
+        copy.process = None
+        self._drop(copy)
+
+    def _ended(self, effects: Effects) -> None:
+        """Once every copy has failed or is done, the job is not wanted up any more."""
+        if self.active and len(self.copies) >= self.wanted and not self._queue:
+            if all(copy.state in _ENDED for copy in self.copies.values()):
+                self.active = False
+                self.stop_pending = True
+                self._settle(effects)
+
+    def _settle(self, effects: Effects) -> None:
+        """Tell that the job has stopped, and remove it, once no process is left."""
+        if self.active or any(True for _ in self.live()):
+            return
+        if self.stop_pending:
+            self.stop_pending = False
+            effects.append(Tell("stop"))
+        if self.unloading and not self.removed:
+            self.removed = True
+            effects.append(Tell("delete"))
+            effects.append(Removed())
+
+
+_COMMANDS: dict[type, Callable[..., None]] = {
+    Start: Job._start,
+    Stop: Job._stop,
+    Restart: Job._restart,
+    Reload: Job._reload,
+    StopAll: Job._stop_all,
+    StopPid: Job._stop_pid,
+    Scale: Job._scale,
+    Update: Job._update,
+    Unload: Job._unload,
+    Commit: Job._commit,
+    Turn: Job._turn,
+}
+
+#: Whatever is not in this table is late or meaningless, and ignored.
+_TABLE: dict[tuple[str, type], Callable[..., None]] = {
+    (PREPARING, Approved): Job._approved,
+    (PREPARING, Spawned): Job._spawned,
+    (PREPARING, SpawnFailed): Job._spawn_failed,
+    (UP, Exited): Job._died,
+    (STOPPING, Exited): Job._stopped,
+    (STOPPING, Gone): Job._gone,
+    (DECIDING, Decided): Job._decided,
+    (WAITING, Due): Job._due,
+    (FLAPPING, Due): Job._due,
+}

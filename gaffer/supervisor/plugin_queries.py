@@ -1,0 +1,81 @@
+"""What plugins are asked on behalf of a job: about a start, a stop and a restart.
+
+Whoever asks waits for the answers, so the engine has it done in greenlets of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from ..config.fields import Seconds, parse_signal
+from ..plugins.calling import Hooks
+from ..process.proc_scan import VARIABLE
+from ..process.spawn import SpawnPlan
+from . import restart_policy
+from .job import Job
+from .messages import Decide
+
+log = logging.getLogger("gaffer.engine")
+
+#: Asked before a start.
+_ABOUT_STARTS = ("gaffer_before_spawn", "gaffer_open_sinks")
+
+
+def any_about_starts(hooks: Hooks) -> bool:
+    """Tell whether any plugin wants to be asked about starts."""
+    return any(hooks.implemented(name) for name in _ABOUT_STARTS)
+
+
+def about_start(hooks: Hooks, job: Job, plan: SpawnPlan) -> None:
+    """Let plugins change *plan*, open sinks for its outputs, or refuse the start.
+
+    :raises Exception: a plugin refused, or failed.
+    """
+    mark = plan.env[VARIABLE]
+    hooks.ask("gaffer_before_spawn", job=job, plan=plan)
+    plan.argv = [os.fsdecode(word) for word in plan.argv]  # paths and bytes will do
+    plan.env = {**plan.env, VARIABLE: mark}  # without it a daemon would not be found at the stop
+    for label in dict.fromkeys([*_labels(job), *job.config.custom_streams]):
+        answers = hooks.collect("gaffer_open_sinks", job=job, process=plan, label=label)
+        if answers:
+            plan.sinks[label] = [sink for _, sink in answers]
+
+
+def _labels(job: Job) -> list[str]:
+    labels = list(job.config.redirect_output)
+    if job.config.tty:
+        return labels[:1] or ["stdout"]
+    return labels + ["stdout", "stderr"][len(labels) :]
+
+
+def about_stop(hooks: Hooks, job: Job, process: Any) -> list[tuple[int, float]] | None:
+    """Return the signals that a plugin wants sent, with the seconds that each may take; None for the job's own."""
+    try:
+        steps = hooks.ask_first("gaffer_stop_steps", job=job, process=process)
+        return None if steps is None else [(int(parse_signal(name)), Seconds().check(after)) for name, after in steps]
+    except Exception as error:
+        log.error("%s; the job's own settings are used", error)
+        return None
+
+
+def about_restart(hooks: Hooks, job: Job, death: Decide) -> restart_policy.Decision | None:
+    """Return what a plugin wants to follow a *death*; None leaves it to the built-in restart_policy."""
+    decision = None
+    try:
+        decision = hooks.ask_first(
+            "gaffer_restart_decision",
+            job=job,
+            process=death.process,
+            status=death.status,
+            history=death.copy.remembered(),
+        )
+    except Exception as error:
+        log.error("%s; the built-in policy decides", error)
+    if decision is None or isinstance(
+        decision, (restart_policy.Now, restart_policy.After, restart_policy.GiveUp, restart_policy.Done)
+    ):
+        return decision
+    log.error("gaffer_restart_decision answered %r, which is no decision; the built-in policy decides", decision)
+    return None

@@ -1,0 +1,1 @@
+"""Live data: feeds and the channel of events, output and statistics."""

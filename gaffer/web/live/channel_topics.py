@@ -1,0 +1,241 @@
+"""What clients of ``/channel`` subscribe to: ``EVENTS[:pattern]``, ``JOB:s.j``, ``PROCESS:pid``, ``STATS:pid|s.j``,
+``STREAM:pid[.label]``."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Protocol
+
+from ...commands.visibility import without_secrets
+from ...errors import BadRequest
+from .feeds import read_count
+from .sources import Events, Item, Output, Source, begin, ids_of
+from .stats_board import read_interval
+from .utf8_stream import Text
+
+if TYPE_CHECKING:
+    from ...commands.identity import Identity
+    from ...config.names import JobName
+    from ...manager.manager import Manager
+    from .stats_board import Board
+
+MOST_TOPIC = 500
+#: What one stream gives at a time, in bytes.
+PIECE = 65_536
+
+
+class Part(Protocol):
+    """Makes messages of what one source has."""
+
+    @property
+    def source(self) -> Source: ...
+
+    def take(self) -> list[str]: ...
+
+
+class Subscription:
+    """One topic of one client.
+
+    :param parts: what it consists of.
+    """
+
+    def __init__(self, parts: list[Part]) -> None:
+        self._parts = parts
+
+    def follow(self, wake: Callable[[], None]) -> None:
+        """Call *wake* when there is something to take, now if there is already."""
+        for part in self._parts:
+            part.source.wake = wake
+        wake()
+
+    def take(self) -> list[str]:
+        """Return the messages that there are."""
+        return [message for part in self._parts for message in part.take()]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will come any more."""
+        return all(part.source.ended for part in self._parts)
+
+    def close(self) -> None:
+        for part in self._parts:
+            part.source.wake = None
+            part.source.close()
+
+
+class JsonPart:
+    """Items that are JSON objects: events and figures.
+
+    :param frame: makes the data of a message of an item's JSON.
+    """
+
+    def __init__(self, source: Source, topic: str, frame: Callable[[str], str]) -> None:
+        self.source = source
+        self._topic = json.dumps(topic)
+        self._frame = frame
+        self._told = False
+
+    def take(self) -> list[str]:
+        messages = [self._message(item) for item in self.source.take()]
+        if self.source.ended and not self._told:
+            self._told = True
+            messages.append(_event(f'{{"event": "end", "topic": {self._topic}}}'))
+        return messages
+
+    def _message(self, item: Item) -> str:
+        return _gap(self._topic, item) if item.lost else _event(self._frame(item.data.decode()))
+
+
+class StreamPart:
+    """Bytes of one stream, as text."""
+
+    def __init__(self, source: Output, topic: str, pid: int, label: str) -> None:
+        self.source = source
+        self._topic = json.dumps(topic)
+        self._about = {"topic": topic, "pid": pid, "label": label}
+        self._text = Text()
+        self._told = False
+
+    def take(self) -> list[str]:
+        messages = []
+        for item in self.source.take(PIECE):
+            if item.lost:
+                # Half a character before the gap will never be whole.
+                messages += self._words(self._text.feed(b"", last=True), item)
+                messages.append(_gap(self._topic, item))
+            else:
+                messages += self._words(self._text.feed(item.data), item)
+        if self.source.ended and not self._told:
+            self._told = True
+            messages += self._words(self._text.feed(b"", last=True), None)
+            messages.append(_event(json.dumps({"event": "end", **self._about}, ensure_ascii=False)))
+        return messages
+
+    def _words(self, text: str, item: Item | None) -> list[str]:
+        if not text:
+            return []
+        said = {"event": "stream", **self._about, "data": text}
+        if item is not None:
+            said["id"] = item.id
+        return [_event(json.dumps(said, ensure_ascii=False))]
+
+
+def _event(data: str) -> str:
+    return f'{{"event": "gaffer:event", "data": {data}}}'
+
+
+def _gap(topic: str, item: Item) -> str:
+    return f'{{"event": "gaffer:gap", "data": {{"topic": {topic}, "lost": {item.lost}}}}}'
+
+
+def subscribe(
+    manager: Manager, board: Board, topic: str, options: dict[str, Any], identity: Identity | None = None
+) -> Subscription:
+    """Return a new subscription to *topic*.
+
+    :param identity: who subscribes; None is nobody, where keys are needed.
+    :param options: ``since`` or ``tail`` say where to begin, as in feeds; ``interval`` how often to measure.
+    :raises GafferError: there is no such topic, or nothing that it could be about.
+    """
+    kind, _, rest = topic[: MOST_TOPIC + 1].partition(":")
+    make = _KINDS.get(kind)
+    if make is None or len(topic) > MOST_TOPIC:
+        raise BadRequest(f"there is no topic {topic[:40]!r}; there are EVENTS, JOB, PROCESS, STATS and STREAM")
+    if not rest and make is not _events:
+        raise BadRequest(f"{kind} must say of what: {kind}:{'session.job' if kind == 'JOB' else 'pid'}")
+    _check(manager, identity, kind, rest)
+    options = {**options, "view": manager.access.view(identity)}
+    return Subscription(make(manager, board, topic, rest, options))
+
+
+def _check(manager: Manager, identity: Identity | None, kind: str, rest: str) -> None:
+    """Refuse whoever may not read what a topic is about; of events everybody gets those that they may read."""
+    access = manager.access
+    if kind == "EVENTS":
+        access.check_target(identity, "read", "visible", {})
+        return
+    pid = rest.partition(".")[0]
+    if kind == "JOB" or not pid.isdigit():
+        access.check_target(identity, "read", "job", {"name": rest})
+    else:
+        access.check_target(identity, "read", "process", {"pid": _pid(pid)})
+
+
+def _events(manager: Manager, board: Board, topic: str, pattern: str, options: dict[str, Any]) -> list[Part]:
+    since, tail = _place(options)
+    ids, hub = ids_of(manager), manager.hub
+    number = None
+    if since is not None:
+        number = ids.number(since)
+        number = hub.last + 1 if number is None else number
+    named = json.dumps(topic)
+    # The event's own JSON, with the topic in front of it.
+    events = Events(hub, pattern, ids, number, tail or 0, options["view"])
+    return [JsonPart(events, topic, lambda data: f'{{"topic": {named}, {data[1:]}')]
+
+
+def _job(manager: Manager, board: Board, topic: str, name: str, options: dict[str, Any]) -> list[Part]:
+    return _events(manager, board, topic, f"job.{manager.job(name).name.full}", options)
+
+
+def _process(manager: Manager, board: Board, topic: str, pid: str, options: dict[str, Any]) -> list[Part]:
+    return _events(manager, board, topic, f"proc.{manager.get_process(_pid(pid)).pid}", options)
+
+
+def _stats(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[Part]:
+    interval = read_interval(options.get("interval"))
+    about: dict[str, Any]
+    measure: Callable[[], Any]
+    if whose.isdigit():
+        process = manager.get_process(_pid(whose))
+        name, about, measure = process.name, {"pid": process.pid}, lambda: manager.process_stats(process.pid)
+    else:
+        name = manager.job(whose).name
+        about, measure = {"name": name.full}, lambda: manager.stats(name.full)
+    measure()  # whatever forbids it is said now
+    view = options["view"]
+    hidden = view is not None and not view.manages(name)
+    shown = partial(_without_secrets, manager, measure, name) if hidden else measure
+    head = json.dumps({"event": "stats", "topic": topic, **about}, ensure_ascii=False)[:-1]
+    look = board.look(("stats", hidden, *about.values()), "stats", shown, interval)
+    return [JsonPart(look, topic, lambda data: f'{head}, "stats": {data}}}')]
+
+
+def _without_secrets(manager: Manager, measure: Callable[[], Any], name: JobName) -> Any:
+    return without_secrets(manager, measure(), name)
+
+
+def _stream(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[Part]:
+    pid, _, label = whose.partition(".")
+    process = manager.find_process(_pid(pid))
+    since, tail = _place(options)
+    ids = ids_of(manager)
+    parts: list[Part] = []
+    for one in process.labels(label):
+        ring = process.reader(one).ring
+        place = begin(ring, ids, since, tail)
+        if place is None and ring.ended:
+            place = ring.start
+        parts.append(StreamPart(Output(ring, one, ids, place), topic, process.pid, one))
+    return parts
+
+
+def _place(options: dict[str, Any]) -> tuple[str | None, int | None]:
+    since, tail = options.get("since"), options.get("tail")
+    return None if since is None else str(since), None if tail is None else read_count(str(tail), "tail")
+
+
+def _pid(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        raise BadRequest(f"{text[:40]!r} is no pid")
+    return int(text)
+
+
+_KINDS: dict[str, Callable[..., list[Part]]] = {
+    "EVENTS": _events,
+    "JOB": _job,
+    "PROCESS": _process,
+    "STATS": _stats,
+    "STREAM": _stream,
+}

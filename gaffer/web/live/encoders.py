@@ -1,0 +1,124 @@
+"""Items of a source as the bytes of an answer."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from ..requests.replies import encode_json
+from .sources import Item
+from .utf8_stream import whole_characters
+
+#: How long text waits for the end of its line, in seconds: a prompt has none.
+PATIENCE = 0.1
+#: A line that is longer is sent in pieces, in bytes.
+MAX_LINE = 65_536
+_LINE_ENDS = re.compile(rb"\r\n|\r|\n")
+_BREAKS = re.compile(r"[\r\n\0]")
+
+
+class Encoder(Protocol):
+    """Makes bytes of items."""
+
+    #: Whether the answer has no way to say that something is missing.
+    exact: bool
+    #: How long to wait for more before :meth:`flush`, in seconds; None while nothing is held back.
+    patience: float | None
+
+    def encode(self, items: list[Item]) -> bytes:
+        """Return what to send of *items*; it may be nothing yet."""
+
+    def flush(self, last: bool) -> bytes:
+        """Return what was held back, as far as it makes sense.
+
+        :param last: nothing will follow.
+        """
+
+
+class Plain:
+    """A stream's bytes, exactly."""
+
+    exact = True
+    patience: float | None = None
+
+    def encode(self, items: list[Item]) -> bytes:
+        return items[0].data if len(items) == 1 else b"".join(item.data for item in items)
+
+    def flush(self, last: bool) -> bytes:
+        return b""
+
+
+class Json:
+    """JSON, one document a line; a gap is ``{"event": "gap", "lost": n}``."""
+
+    exact = False
+    patience: float | None = None
+
+    def encode(self, items: list[Item]) -> bytes:
+        return b"".join((_gap(item) if item.lost else item.data) + b"\n" for item in items)
+
+    def flush(self, last: bool) -> bytes:
+        return b""
+
+
+def _gap(item: Item) -> bytes:
+    return encode_json({"event": item.event, "lost": item.lost})
+
+
+class EventStream:
+    """Server-sent events: ``id:``, ``event:``, ``data:``, an empty line.
+
+    Of a stream's bytes, an event is one or more whole lines of text, without the newline that ends the last one. A
+    line that has no end yet comes after a moment, with an id that ends in ``+``: what follows belongs to that line.
+
+    :param raw: items are bytes of a stream, not JSON.
+    """
+
+    exact = False
+
+    def __init__(self, raw: bool) -> None:
+        self._raw = raw
+        self._rest = b""
+        self._last: Item | None = None
+        self.patience: float | None = None
+
+    def encode(self, items: list[Item]) -> bytes:
+        return b"".join(self._bytes(item) if self._raw and not item.lost else self._whole(item) for item in items)
+
+    def _whole(self, item: Item) -> bytes:
+        """Return an item that is JSON, or the number of a gap."""
+        return self.flush(True) + _event(item.id, item.event, item.data)
+
+    def _bytes(self, item: Item) -> bytes:
+        data = self._rest + item.data
+        cut = data.rfind(b"\n") + 1
+        if len(data) - cut > MAX_LINE:
+            cut = whole_characters(data)
+        self._rest, self._last = data[cut:], item
+        self.patience = PATIENCE if self._rest else None
+        return self._text(data[:cut])
+
+    def _text(self, data: bytes) -> bytes:
+        if not data or self._last is None:
+            return b""
+        ended = data.endswith(b"\n")
+        body = data[:-1].removesuffix(b"\r") if ended else data
+        position = _before(self._last.id, len(self._rest))
+        return _event(position + ("" if ended else "+"), self._last.event, body.decode("utf-8", "replace").encode())
+
+    def flush(self, last: bool) -> bytes:
+        data = self._rest
+        cut = len(data) if last else whole_characters(data)
+        self._rest, self.patience = data[cut:], None
+        return self._text(data[:cut])
+
+
+def _event(id: str, name: str, data: bytes) -> bytes:
+    lines = b"".join(b"data: " + line + b"\n" for line in _LINE_ENDS.split(data))
+    return f"id: {id}\nevent: {_BREAKS.sub(' ', name)}\n".encode("utf-8", "replace") + lines + b"\n"
+
+
+def _before(id: str, size: int) -> str:
+    """Return the id of the position *size* bytes earlier."""
+    life, _, number = id.rpartition("-")
+    return f"{life}-{int(number) - size}"

@@ -1,0 +1,259 @@
+"""Feeds: longpoll, continuous and eventsource over any source (docs/http-api.rst).
+
+A feed is a WSGI body that waits for its source, beats when there is nothing to
+say, and ends when the source ends, the client leaves or the server stops. It
+holds no more than what it is just sending.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple
+
+from gevent.event import Event
+
+from ...errors import BadRequest
+from ..requests.replies import COMMON, Reply
+from ..server.disconnect import Departure
+from ..server.time_slice import Turn
+from .encoders import Encoder, EventStream, Json, Plain
+from .feed_parameters import EVENT_STREAM
+from .sources import Source
+
+if TYPE_CHECKING:
+    from ...commands.identity import Identity
+    from ..requests.request import Request
+
+FEEDS = ("longpoll", "continuous", "eventsource")
+#: What ``heartbeat=true`` means, in seconds.
+HEARTBEAT = 60.0
+_LONGEST = 86_400.0
+_MOST_TAIL = 1_000_000_000
+
+
+class Wish(NamedTuple):
+    """What a request says of the feed that it wants.
+
+    :param heartbeat: seconds between two signs of life, None for none.
+    :param since: the position after which to begin, as the client names it.
+    :param tail: begin with so many of the last items that are kept.
+    """
+
+    feed: str = "longpoll"
+    heartbeat: float | None = None
+    since: str | None = None
+    tail: int | None = None
+
+
+def read_wish(request: Request) -> Wish:
+    """Return what *request* asks for: ``?feed=``, ``heartbeat``, ``since`` or the header Last-Event-ID, ``tail``.
+
+    :raises BadRequest: naming what is wrong.
+    """
+    query = request.query
+    feed = query.get("feed", "longpoll")
+    if feed not in FEEDS:
+        raise BadRequest(f"feed must be {', '.join(FEEDS[:-1])} or {FEEDS[-1]}, not {feed[:40]!r}")
+    # What the header says is newer: a browser that comes back repeats the URL.
+    since = request.headers.get("Last-Event-ID") or query.get("since")
+    return Wish(feed, _heartbeat(query.get("heartbeat")), since, read_count(query.get("tail"), "tail"))
+
+
+def _heartbeat(text: str | None) -> float | None:
+    if text is None or text == "false":
+        return None
+    if text == "true":
+        return HEARTBEAT
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.1 <= seconds <= _LONGEST:
+        raise BadRequest(f"heartbeat must be true or a number of seconds from 0.1 to {_LONGEST:g}, not {text!r}")
+    return seconds
+
+
+def read_count(text: str | None, name: str) -> int | None:
+    """Return a number of things that a query asks for.
+
+    :raises BadRequest: it is none.
+    """
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        raise BadRequest(f"{name} must be a number from 0 up, not {text[:40]!r}")
+    return min(int(text), _MOST_TAIL)
+
+
+class Gap(ConnectionError):
+    """Bytes are missing in an answer that has no way to say so: it is broken off instead of lying."""
+
+
+class Waiter:
+    """Waits for a source, or for the reason to wait no longer: the client has left, or the server stops.
+
+    :param connection: the request's ``gaffer.connection``; None for a client that cannot leave.
+    :param identity: who waits: with its key, what it may read ends.
+
+    Close it; the source is closed with it.
+    """
+
+    def __init__(self, source: Source, connection: Any = None, identity: Identity | None = None) -> None:
+        self.source = source
+        self._bell = Event()
+        self._connection = connection
+        self._ending = False
+        self._turn = Turn()
+        self._departure: Departure | None = None
+        source.wake = self._bell.set
+        self._identity = identity
+        if identity is not None:
+            identity.endings.add(self.end)
+        if connection is not None:
+            self._departure = Departure(connection.sock, self._bell.set)
+            connection.keep_alive()
+            connection.take_time()
+            connection.endings.add(self.end)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        return self._departure is not None and self._departure.gone
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will come any more that this client could get."""
+        return self._ending or self.gone or self.source.ended
+
+    @property
+    def _is_revoked(self) -> bool:
+        return self._identity is not None and self._identity.ended
+
+    def end(self) -> None:
+        """Wait no longer: what is there is still given out, then it is over."""
+        self._ending = True
+        self._bell.set()
+
+    def take(self, timeout: float | None = None) -> list[Any]:
+        """Return the next items, waiting for them; nothing after *timeout* seconds, or when it is over."""
+        self._turn.give_way()
+        # Events that this client may not see are no sign of life for it.
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            self._bell.clear()
+            items = [] if self.gone or self._is_revoked else self.source.take()
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if items or self.over or not self._bell.wait(left):
+                return items
+
+    def close(self) -> None:
+        """Give back what was needed to wait."""
+        self.source.wake = None
+        self.source.close()
+        if self._identity is not None:
+            self._identity.endings.discard(self.end)
+        if self._departure is not None:
+            self._departure.close()
+            self._connection.endings.discard(self.end)
+
+
+class Feed:
+    """A body that goes on as long as its source.
+
+    :param beat: what is sent every *heartbeat* seconds while there is nothing else to send.
+    :param once: the first items are all.
+    """
+
+    #: Clients want to know that they are heard before there is anything to say.
+    prompt = True
+
+    def __init__(
+        self, waiter: Waiter, encoder: Encoder, heartbeat: float | None, beat: bytes = b"\n", once: bool = False
+    ) -> None:
+        self._waiter = waiter
+        self._encoder = encoder
+        self._heartbeat = heartbeat
+        self._beat = beat
+        self._once = once
+
+    def __iter__(self) -> Iterator[bytes]:
+        waiter, encoder = self._waiter, self._encoder
+        while True:
+            # Text that waits for the rest of its line waits no longer than a moment.
+            patience = encoder.patience
+            items = waiter.take(patience or self._heartbeat)
+            if any(item.lost for item in items) and encoder.exact:
+                raise Gap("the client is too slow")
+            if self._once:
+                items = items[:1]
+            over = not items and waiter.over
+            if items:
+                data = encoder.encode(items)
+            else:
+                data = encoder.flush(over) if over or patience else self._beat
+            if data:
+                yield data
+            if over or self._once and items:
+                return
+
+    def close(self) -> None:
+        """WSGI's way to say that the answer ended, however it did."""
+        self._waiter.close()
+
+
+def follow(request: Request, source: Source, wish: Wish, media: str) -> Reply:
+    """Return the answer that follows *source*; it is closed in any case.
+
+    :param media: the type of the items, for feeds that are not eventsource.
+    """
+    waiter = Waiter(source, request.environ.get("gaffer.connection"), request.identity)
+    try:
+        encoder, beat = _encoder(source, wish)
+        if request.method == "HEAD":
+            return Reply("200 OK", _headers(wish, media), _Closing(waiter))
+        if wish.feed == "longpoll" and wish.heartbeat is None:
+            return _one(waiter, encoder, media)
+    except BaseException:
+        waiter.close()
+        raise
+    feed = Feed(waiter, encoder, wish.heartbeat, beat, once=wish.feed == "longpoll")
+    return Reply("200 OK", _headers(wish, media), feed)
+
+
+class _Closing:
+    """An empty body that closes what will not be needed."""
+
+    def __init__(self, waiter: Waiter) -> None:
+        self.close: Callable[[], None] = waiter.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+
+def _encoder(source: Source, wish: Wish) -> tuple[Encoder, bytes]:
+    if wish.feed == "eventsource":
+        return EventStream(source.raw), b":\n\n"
+    return Plain() if source.raw else Json(), b"\n"
+
+
+def _headers(wish: Wish, media: str) -> list[tuple[str, str]]:
+    kind = EVENT_STREAM if wish.feed == "eventsource" else media
+    # A proxy that collects an answer before it passes it on would never pass on this one.
+    return [("Content-Type", kind), *COMMON, ("X-Accel-Buffering", "no")]
+
+
+def _one(waiter: Waiter, encoder: Encoder, media: str) -> Reply:
+    """Wait for one item and return it as a whole answer; 204 when none will ever come."""
+    try:
+        items = waiter.take()
+        missing = [item for item in items if item.lost and encoder.exact]
+        items = [item for item in items if item not in missing][:1]
+    finally:
+        waiter.close()
+    if not items:
+        return Reply("204 No Content", list(COMMON), ())
+    body = encoder.encode(items)
+    headers = [("Content-Type", media), ("Content-Length", str(len(body))), *COMMON, ("Last-Event-ID", items[0].id)]
+    headers += [("Gaffer-Lost", str(item.lost)) for item in missing]
+    return Reply("200 OK", headers, (body,))

@@ -1,0 +1,188 @@
+"""What feeds and sockets follow: something that is taken from when there is time, and wakes who waits.
+
+A source queues nothing for whoever is slow: it is a position in a ring, or a
+bounded row of events, so a slow reader costs itself only and learns what it missed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
+
+from ...errors import BadRequest
+from ...events.event_log import Hub, HubEvent
+from ...process.ring_buffer import BATCH, Ring
+from ..requests.replies import encode_json
+
+if TYPE_CHECKING:
+    from ...commands.authorization import View
+
+
+class Item(NamedTuple):
+    """One thing that a source has to tell.
+
+    :param id: what a client says to go on after this item.
+    :param event: its name: a stream's label, an event's name, ``gap``.
+    :param data: bytes of a stream, or JSON.
+    :param lost: of a gap: how many bytes or events are missing.
+    """
+
+    id: str
+    event: str
+    data: bytes
+    lost: int = 0
+
+
+class Source(Protocol):
+    """Something that can be followed."""
+
+    #: Called when there is more, or no more will come; it may be called in the hub, so it must only set something.
+    wake: Callable[[], None] | None
+    #: Whether the items are bytes of a stream; else they are JSON.
+    raw: bool
+
+    def take(self) -> list[Item]:
+        """Return what there is now; never waits."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything was taken and nothing will come."""
+
+    def close(self) -> None:
+        """Follow no longer."""
+
+
+class Ids:
+    """Positions as clients see them: ``LIFE-NUMBER``.
+
+    :param life: tells one life of the program from others, in which the same number meant something else.
+    """
+
+    __slots__ = ("life",)
+
+    def __init__(self, life: str) -> None:
+        self.life = life
+
+    def text(self, number: int) -> str:
+        """Return what a client is told."""
+        return f"{self.life}-{number}"
+
+    def number(self, text: str) -> int | None:
+        """Return the position that a client names, None if it is of another life. A mere number is of this one.
+
+        :raises BadRequest: it is no position.
+        """
+        life, _, number = text.strip().removesuffix("+").rpartition("-")
+        if not (number.isascii() and number.isdigit()) or len(number) > 18:
+            raise BadRequest(f"{text[:40]!r} is no position; send what was the id, or a number")
+        return int(number) if life in ("", self.life) else None
+
+
+def ids_of(manager: Any) -> Ids:
+    """Return the positions of a manager's streams and events."""
+    return Ids(manager.node_id[:6])
+
+
+def gap(ids: Ids, number: int, lost: int) -> Item:
+    """Return the notice that *lost* bytes or events before *number* are missing."""
+    return Item(ids.text(number), "gap", str(lost).encode(), lost)
+
+
+def begin(ring: Ring, ids: Ids, since: str | None, tail: int | None) -> int | None:
+    """Return the position in *ring* that a client asks for, None if it asks for none.
+
+    :param since: the position after the last byte that it has; one of another life means all that is kept.
+    :param tail: the last lines that it wants.
+    :raises BadRequest: *since* is no position.
+    """
+    if since is not None:
+        number = ids.number(since)
+        return ring.start if number is None else number
+    return None if tail is None else ring.tail(tail)
+
+
+class Output:
+    """The bytes of one stream of a process.
+
+    :param ring: what was read of it.
+    :param label: its name.
+    :param position: where to begin; by default what comes from now on.
+    """
+
+    raw = True
+    __slots__ = ("_cursor", "_label", "_ids")
+
+    def __init__(self, ring: Ring, label: str, ids: Ids, position: int | None = None) -> None:
+        self._cursor = ring.follow(position)
+        self._label = label
+        self._ids = ids
+
+    @property
+    def wake(self) -> Callable[[], None] | None:
+        return self._cursor.wake
+
+    @wake.setter
+    def wake(self, wake: Callable[[], None] | None) -> None:
+        self._cursor.wake = wake
+
+    def take(self, most: int = BATCH) -> list[Item]:
+        """Return the next bytes, after the notice of a gap if there was one."""
+        lost, data = self._cursor.read(most)
+        position = self._cursor.position
+        items = [gap(self._ids, position - len(data), lost)] if lost else []
+        if data:
+            items.append(Item(self._ids.text(position), self._label, data))
+        return items
+
+    @property
+    def ended(self) -> bool:
+        return self._cursor.ended
+
+    def close(self) -> None:
+        self._cursor.close()
+
+
+class Events:
+    """The events that a pattern selects, each as the JSON of docs/events.rst.
+
+    :param since: see :meth:`gaffer.events.event_log.Hub.follow`.
+    :param view: what its reader may see, None if that is everything.
+    """
+
+    raw = False
+    ended = False
+    __slots__ = ("_follower", "_hub", "_ids", "_view")
+
+    def __init__(
+        self, hub: Hub, pattern: str, ids: Ids, since: int | None = None, tail: int = 0, view: View | None = None
+    ) -> None:
+        self._hub = hub
+        self._view = view
+        self._follower = hub.follow(pattern, since, tail)
+        self._ids = ids
+
+    @property
+    def wake(self) -> Callable[[], None] | None:
+        return self._follower.wake
+
+    @wake.setter
+    def wake(self, wake: Callable[[], None] | None) -> None:
+        self._follower.wake = wake
+
+    def take(self) -> list[Item]:
+        """Return the events that wait, after the notice of a gap if there was one."""
+        lost, events = self._follower.take()
+        seen = [event for event in events if self._view is None or self._view.reads_event(event.rest)]
+        items = [Item(self._ids.text(event.number), event.name, encoded(event)) for event in seen]
+        if lost:
+            items.insert(0, gap(self._ids, events[0].number - 1 if events else self._hub.last, lost))
+        return items
+
+    def close(self) -> None:
+        self._follower.close()
+
+
+def encoded(event: HubEvent) -> bytes:
+    """Return an event as JSON; encoded once, whoever asks."""
+    if event.encoded is None:
+        event.encoded = encode_json(event.message)
+    return event.encoded

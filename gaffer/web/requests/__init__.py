@@ -1,0 +1,1 @@
+"""Requests: who makes them, which route answers, and with what."""

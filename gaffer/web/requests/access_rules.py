@@ -1,0 +1,73 @@
+"""Who may come: the values that :mod:`gaffer.web.requests.access_guard` works by, cheap to import and to check."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ...errors import BadRequest
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\[\]:/?#@\s]+)(?::[0-9]*)?\Z")
+#: What an origin leaves out.
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+class Rules(NamedTuple):
+    """Who may come.
+
+    :param hosts: names that requests may call this server by, besides ``localhost``, the machine's name,
+        loopback addresses and the address that they came to.
+    :param origins: web origins (``https://example.org``) whose pages may use it.
+    :param local_users: let every local account in, not only our own and root's.
+    :param anonymous: let other machines in.
+    :param keys: let everybody in who shows a key, whatever account, machine or name they come from.
+    """
+
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    local_users: bool = False
+    anonymous: bool = False
+    keys: bool = False
+
+
+class Policy(NamedTuple):
+    """What is special about one endpoint; a connection carries that of where it came in.
+
+    :param name: the endpoint's.
+    :param require_key: whether nobody may do anything without a key; None is what the rules say.
+    :param anonymous: whether other machines may come in without one; likewise.
+    :param local_users: whether every local account may come in; likewise.
+    :param hsts: seconds for which browsers shall use nothing but TLS for this host; 0 says nothing of it.
+    """
+
+    name: str = "default"
+    require_key: bool | None = None
+    anonymous: bool | None = None
+    local_users: bool | None = None
+    hsts: int = 0
+
+
+USUAL = Policy()
+
+
+def clean_host(header: str) -> str:
+    """Return the name in a Host header: lower case, without port, brackets and final dot.
+
+    :raises BadRequest: it is none.
+    """
+    found = _HOST.match(header.strip())
+    if found is None:
+        raise BadRequest(f"{header[:100]!r} is no host name")
+    return found.group(1).lower().strip("[]").rstrip(".")
+
+
+def check_origin(origin: str) -> str:
+    """Return *origin* in the form that browsers send.
+
+    :raises ValueError: it is not ``http://…`` or ``https://…`` without a path. ``*`` would be every page of the web.
+    """
+    text = origin.strip().lower().rstrip("/")
+    scheme, _, host = text.partition("://")
+    if scheme not in DEFAULT_PORTS or not _HOST.match(host) or "*" in host:
+        raise ValueError(f"'{origin}' is no web origin; write https://example.org, with its port if it has one")
+    return scheme + "://" + host.removesuffix(DEFAULT_PORTS[scheme])

@@ -1,0 +1,138 @@
+"""Who makes a request: what its headers and its query show, and whether its route is open to that."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any, Mapping
+from urllib.parse import parse_qs
+
+from ...commands.identity import Credentials, Identity
+from ...config.addresses import format_address
+from ...errors import BadRequest, Forbidden, Misdirected, Unauthorized
+from ...security.peer_credentials import unix_uid
+
+if TYPE_CHECKING:
+    from ...commands.authorization import Access
+    from .routes import Route
+
+#: Where in a WSGI environment is who asks, whether it has to be somebody, and who decides.
+IDENTITY, REQUIRED, ACCESS = "gaffer.identity", "gaffer.key_required", "gaffer.access"
+#: Where the guard leaves what refuses requests of strangers' pages, if it lets them through because a key is needed.
+PAGE_CHECK = "gaffer.page_check"
+#: Where handlers leave what is to be known of a request afterwards, and where its JSON is once it was read.
+SAID, JSON = "gaffer.said", "gaffer.json"
+#: Where a session that outlives its first request keeps where that came from.
+ORIGIN = "gaffer.origin"
+#: Longer ones are no keys.
+MOST_KEY = 1024
+_BEARER = "bearer "
+
+
+def credentials_of(environ: Mapping[str, Any]) -> Credentials:
+    """Return what a request shows.
+
+    :raises BadRequest: it shows two different keys.
+    """
+    connection = environ.get("gaffer.connection")
+
+    key = _key(environ)
+    return Credentials(
+        key,
+        _ticket(environ) if key is None else None,
+        environ.get("REQUEST_METHOD", "GET"),
+        environ.get("PATH_INFO", "/"),
+        environ.get("REMOTE_ADDR", ""),
+        None if connection is None else connection.find_uid,
+    )
+
+
+def _key(environ: Mapping[str, Any]) -> str | None:
+    key = environ.get("HTTP_X_API_KEY")
+    said = environ.get("HTTP_AUTHORIZATION", "")
+    if said[: len(_BEARER)].lower() == _BEARER:
+        bearer = said[len(_BEARER) :].strip()
+        if key is not None and key != bearer:
+            raise BadRequest("X-Api-Key and Authorization say different keys; send one")
+        key = bearer
+    if key is not None and len(key) > MOST_KEY:
+        raise Unauthorized("that is no key")
+    return key
+
+
+def _ticket(environ: Mapping[str, Any]) -> str | None:
+    query = environ.get("QUERY_STRING", "")
+    if "ticket=" not in query:
+        return None
+    try:
+        found = parse_qs(query, max_num_fields=100).get("ticket")
+    except ValueError:
+        raise BadRequest("the query has too many parts") from None
+    return found[-1][:MOST_KEY] if found else None
+
+
+def origin_of(environ: Mapping[str, Any] | None) -> str:
+    """Return where a request comes from: ``127.0.0.1:40000``, ``[::1]:40000`` or ``unix:uid=1000``.
+
+    Whose process of this machine it is, is added where it was asked: ``127.0.0.1:40000 uid=1000``.
+    """
+    environ = environ or {}
+    connection = environ.get("gaffer.connection")
+    if connection is None:
+        return str(environ.get(ORIGIN, ""))
+    if connection.family == socket.AF_UNIX:
+        uid = unix_uid(connection.sock)
+        return "unix" if uid is None else f"unix:uid={uid}"
+    address = format_address(connection.peer[:2])
+    return address if connection.uid is None else f"{address} uid={connection.uid}"
+
+
+def identify(environ: dict[str, Any]) -> Identity | None:
+    """Return who makes a request, found out once; None where nobody decides.
+
+    :raises Unauthorized: it is nobody, but has to be somebody; or what it shows is wrong.
+    :raises Misdirected, Forbidden: it shows nothing, and a stranger's page may have made the browser send it.
+    """
+    access: Access | None = environ.get(ACCESS)
+    if access is None:
+        return None
+    if IDENTITY not in environ:
+        credentials = credentials_of(environ)
+        identity = access.identify(credentials, environ.get(REQUIRED))
+        # An account or a certificate is the browser's, whatever page it shows.
+        if not credentials.shown and PAGE_CHECK in environ:
+            environ[PAGE_CHECK](environ)
+        environ[IDENTITY] = identity
+    found: Identity = environ[IDENTITY]
+    return found
+
+
+def admit(environ: dict[str, Any], route: Route) -> bool:
+    """Find out who makes a request that is not open to everybody; returns whether somebody does.
+
+    It is nobody only where *route* lets the key come as the first message of a socket.
+
+    :raises Unauthorized: it is nobody.
+    """
+    if route.permission is None:
+        return False
+    if route.first_message and ACCESS in environ and IDENTITY not in environ:
+        if not credentials_of(environ).shown:
+            try:
+                return identify(environ) is not None
+            except (Unauthorized, Misdirected, Forbidden):
+                return False  # its first message says who it is
+    return identify(environ) is not None
+
+
+def late_key(environ: dict[str, Any], key: str) -> Identity | None:
+    """Return who a socket says that it is with its first message.
+
+    :raises Unauthorized: nobody knows the key.
+    """
+    access: Access | None = environ.get(ACCESS)
+    if access is None:
+        return None
+    if len(key) > MOST_KEY:
+        raise Unauthorized("that is no key")
+    environ[IDENTITY] = identity = access.identify(credentials_of(environ).with_key(key), environ.get(REQUIRED))
+    return identity

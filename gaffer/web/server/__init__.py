@@ -1,0 +1,1 @@
+"""The HTTP server: connections, request heads, bodies, timeouts, TLS."""

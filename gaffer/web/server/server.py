@@ -1,0 +1,256 @@
+"""gevent.pywsgi behind sockets that are bound already: timeouts, limits and a stop that lets requests finish."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from contextlib import contextmanager
+from typing import Any, Callable, Hashable, Iterable, Iterator
+
+import gevent
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIServer
+from greenlet import GreenletExit
+
+from ..requests.access_rules import USUAL, Policy
+from ..requests.replies import problem
+from .connection import ConnectionLimits
+from .handler import Handler, serialise
+from .slots import Places, peer_key
+from .time_slice import Turn
+
+log = logging.getLogger("gaffer.web")
+
+#: How long a connection that is refused is waited for, in seconds.
+_PARTING = 1.0
+Wsgi = Callable[..., Iterable[bytes]]
+
+
+class Listener(WSGIServer):  # type: ignore[misc]
+    """Serves one listening socket."""
+
+    handler_class = Handler
+
+    def __init__(
+        self, sock: socket.socket, app: Wsgi, limits: ConnectionLimits, tls: Any, policy: Policy, websockets: Places
+    ) -> None:
+        address = sock.getsockname()
+        host, port = address[:2] if isinstance(address, tuple) else ("", "")
+        # Given here, because pywsgi would ask the DNS for the name of the address, and wait for it.
+        named = {"SERVER_NAME": host, "SERVER_PORT": str(port)}
+        self.limits = limits
+        #: The socket as it was given; gevent may make another object of it.
+        self.given = sock
+        self.policy = policy
+        self.websockets = websockets
+        self.peers: dict[Hashable, int] = {}
+        self.refused = 0
+        #: Connections closed for others in the middle of a TLS handshake or of a body.
+        self.evicted = 0
+        #: Requests whose answers took too long, and how many of them are still worked on though nobody waits for them.
+        self.late = self.stuck = 0
+        self.closing = False
+        self.idle: dict[Handler, None] = {}
+        #: Greenlets in a TLS handshake, and those whose body is waited for, with the time when it is due.
+        self.handshakes: dict[Any, None] = {}
+        self.bodies: dict[Handler, float] = {}
+        #: Called when it is about to stop: for answers that would never end by themselves.
+        self.endings: set[Callable[[], Any]] = set()
+        pool = Pool(limits.connections)
+        arguments = {"ssl_context": tls} if tls is not None else {}
+        super().__init__(sock, app, spawn=pool, log=None, error_log=None, environ=named, **arguments)
+
+    def renew(self, tls: Any) -> None:
+        """Use other certificates for connections from now on."""
+        self.wrap_socket = tls.wrap_socket
+
+    def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> None:
+        """Do the TLS handshake in time, then serve."""
+        with self._counted(client_socket, address) as welcome:
+            if welcome:
+                self._handle_tls(client_socket, address)
+            else:
+                client_socket.close()
+
+    def _handle_tls(self, client_socket: Any, address: Any) -> None:
+        sock, greenlet = client_socket, gevent.getcurrent()
+        self.handshakes[greenlet] = None
+        try:
+            with gevent.Timeout(self.limits.handshake, TimeoutError("it took too long")):
+                # Signing takes a millisecond: when there is something to sign, it waits for its turn.
+                client_socket.recv(1, socket.MSG_PEEK)
+                Turn().give_way()
+                sock = self.wrap_socket(client_socket, do_handshake_on_connect=False, **self.ssl_args)
+                sock.do_handshake()
+        except OSError as error:
+            log.debug("TLS handshake with %s: %s", address, error)
+            sock.close()
+            return
+        except GreenletExit:  # another one needs the place
+            sock.close()
+            raise
+        finally:
+            self.handshakes.pop(greenlet, None)
+        self._serve(sock, address)
+
+    def handle(self, sock: Any, address: Any) -> None:
+        """Serve one connection until it ends."""
+        with self._counted(sock, address) as welcome:
+            if welcome:
+                self._serve(sock, address)
+            else:
+                _refuse(sock, f"{self.limits.per_peer} connections of yours are open, which is all that one may have")
+
+    @contextmanager
+    def _counted(self, sock: Any, address: Any) -> Iterator[bool]:
+        """Count the connections of each peer; tells whether this one is not one too many."""
+        key = peer_key(sock, address)
+        self.peers[key] = self.peers.get(key, 0) + 1
+        self._make_room()
+        try:
+            welcome = self.peers[key] <= self.limits.per_peer or self._close_idle(key)
+            self.refused += not welcome
+            yield welcome
+        finally:
+            self.peers[key] -= 1
+            if not self.peers[key]:
+                del self.peers[key]
+
+    def _serve(self, sock: Any, address: Any) -> None:
+        try:
+            handler = self.handler_class(sock, address, self)
+            handler.key = peer_key(sock, address)
+        except OSError:  # gone before we came
+            sock.close()
+            return
+        handler.handle()
+
+    def _close_idle(self, key: Hashable = None) -> bool:
+        """Close the connection that has been idle for longest, so that a newcomer need not wait; tells if there is one.
+
+        :param key: it must be one of this peer.
+        """
+        for handler in self.idle:
+            if key is None or handler.key == key:
+                del self.idle[handler]
+                handler.greenlet.kill(block=False)
+                return True
+        return False
+
+    def _make_room(self) -> None:
+        """Close a connection that gets nowhere, if none is free: one that is idle, shakes hands, or sends its body.
+
+        Of each kind it is the one that has done so for longest.
+        """
+        if self.pool.free_count() or self._close_idle():
+            return
+        if self.handshakes:
+            slow = next(iter(self.handshakes))
+            del self.handshakes[slow]
+        elif self.bodies:
+            handler = min(self.bodies, key=self.bodies.__getitem__)
+            del self.bodies[handler]
+            slow = handler.greenlet
+        else:
+            return
+        self.evicted += 1
+        slow.kill(block=False)
+
+    def finish(self, timeout: float) -> None:
+        """Accept nothing more, close what is idle, let running requests end within *timeout* seconds."""
+        self.closing = True
+        self.close()
+        for handler in list(self.idle):
+            handler.greenlet.kill(block=False)
+        for end in list(self.endings):
+            end()
+        self.pool.join(timeout)
+        self.pool.kill(timeout=1)
+
+
+class Server:
+    """One application on several listening sockets.
+
+    :param app: the WSGI application.
+    :param limits: timeouts and bounds.
+
+    Add sockets with :meth:`add`, then :meth:`start`; :meth:`stop` closes the sockets, too.
+    """
+
+    def __init__(self, app: Wsgi, limits: ConnectionLimits | None = None) -> None:
+        self.app = app
+        self.limits = limits or ConnectionLimits()
+        self.websockets = Places(
+            self.limits.websockets, "{} websockets are open, which is all there may be; http_max_websockets says so"
+        )
+        self._listeners: list[Listener] = []
+        self._sockets: list[socket.socket] = []
+
+    def add(self, sock: socket.socket, tls: Any = None, policy: Policy = USUAL) -> None:
+        """Serve *sock*, which is bound and listens already.
+
+        :param tls: what :func:`gaffer.web.server.tls.tls_context` returned, or None.
+        :param policy: who may come, where that differs from the rules for all.
+        """
+        sock.setblocking(False)
+        self._sockets.append(sock)
+        self._listeners.append(Listener(sock, self.app, self.limits, tls, policy, self.websockets))
+
+    def renew(self, sock: socket.socket, tls: Any) -> None:
+        """Show other certificates to who connects to *sock* from now on; connections that are open stay."""
+        for listener in self._listeners:
+            if listener.given is sock:
+                listener.renew(tls)
+
+    def start(self) -> None:
+        """Begin to accept connections; those that waited in the backlog come first."""
+        for listener in self._listeners:
+            listener.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Stop accepting, let running requests finish for *timeout* seconds, close everything."""
+        gevent.joinall([gevent.spawn(listener.finish, timeout) for listener in self._listeners])
+        for sock in self._sockets:
+            # A unix socket's path is removed by its own close().
+            sock.close()
+        self._listeners, self._sockets = [], []
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return sum(len(listener.pool) for listener in self._listeners)
+
+    @property
+    def refused(self) -> int:
+        """How many connections were refused because their peers had too many."""
+        return sum(listener.refused for listener in self._listeners)
+
+    @property
+    def evicted(self) -> int:
+        """How many connections were closed in the middle of a TLS handshake or of a body, since others needed them."""
+        return sum(listener.evicted for listener in self._listeners)
+
+    @property
+    def late(self) -> int:
+        """How many requests were ended because they took too long."""
+        return sum(listener.late for listener in self._listeners)
+
+    @property
+    def stuck(self) -> int:
+        """How many of those have not ended yet, although nobody waits for them any more."""
+        return sum(listener.stuck for listener in self._listeners)
+
+
+def _refuse(sock: Any, reason: str) -> None:
+    """Say why and close, when the client has seen it: closing while it sends would destroy that on its way."""
+    sock.settimeout(_PARTING)
+    try:
+        sock.sendall(serialise(problem(503, reason, extra=[("Connection", "close")])))
+        sock.shutdown(socket.SHUT_WR)
+        with gevent.Timeout(_PARTING, False):
+            turn = Turn()
+            while sock.recv(65_536):
+                turn.give_way()
+    except OSError:
+        pass
+    sock.close()

@@ -1,0 +1,1 @@
+"""Websockets: frames, two-way streams and authentication by message."""

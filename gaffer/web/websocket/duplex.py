@@ -1,0 +1,92 @@
+"""A websocket whose one direction is a source, and whose other direction is heard."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from typing import Any, Callable, Protocol
+
+import gevent
+from gevent.event import Event
+
+from ..requests.replies import INTERNAL
+from ..server.time_slice import Turn
+from .websocket import FAILED, NORMAL, Closed, WebSocket
+
+log = logging.getLogger("gaffer.web")
+
+
+class Tap(Protocol):
+    """What is sent: a source, of whatever its items are."""
+
+    wake: Callable[[], None] | None
+
+    def take(self) -> list[Any]: ...
+
+    @property
+    def ended(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+def converse(
+    websocket: WebSocket,
+    source: Tap,
+    send: Callable[[list[Any]], Any],
+    hear: Callable[[str | bytes], Any],
+    farewell: str = "",
+    beat: tuple[float, Any] | None = None,
+    nobody: Callable[[], bool] = lambda: False,
+) -> None:
+    """Send what *source* has and hear what the peer says, until either ends; *source* is closed then.
+
+    :param send: sends items.
+    :param hear: takes a message; while it waits, nothing more is read from the peer. It waits no longer once
+        *source* is closed.
+    :param farewell: the reason of the close when the source has ended.
+    :param beat: after so many seconds without anything to send, this item is sent.
+    :param nobody: tells whether the peer still has to show a key; until then others may have its place.
+    """
+    sender = gevent.spawn(_send, websocket, source, send, farewell, beat)
+    try:
+        with ExitStack() as waiting:
+            if nobody():
+                waiting.enter_context(websocket.as_nobody())
+            while (message := websocket.receive()) is not None:
+                hear(message)
+                if not nobody():
+                    waiting.close()
+    finally:
+        sender.kill(block=False)
+        source.wake = None
+        source.close()
+
+
+def _send(
+    websocket: WebSocket,
+    source: Tap,
+    send: Callable[[list[Any]], Any],
+    farewell: str,
+    beat: tuple[float, Any] | None,
+) -> None:
+    bell, turn = Event(), Turn()
+    silence = None if beat is None else beat[0]
+    source.wake = bell.set
+    try:
+        while not websocket.closed:
+            bell.clear()
+            items = source.take()
+            if items:
+                send(items)
+                turn.give_way()
+            elif source.ended:
+                websocket.close(NORMAL, farewell)
+                return
+            else:
+                if not bell.wait(silence) and beat is not None:
+                    send([beat[1]])
+    except Closed:
+        source.close()  # whoever hears may wait for room in what is sent
+    except Exception as error:
+        log.error("what a websocket was to be sent failed: %r", error, exc_info=error)
+        websocket.close(FAILED, INTERNAL)

@@ -1,0 +1,442 @@
+"""Websockets (RFC 6455): gevent-websocket's, made fit for strangers.
+
+Its frame headers and codes are used; what is replaced is what let a client stop
+the program, or reserve its memory: messages have a size limit and every frame
+is masked, unmasking and UTF-8 are done by C code once a message, senders take
+turns, every end has its close code, and who is silent is asked for a sign of life.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import logging
+import socket
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
+
+import gevent
+from gevent.lock import BoundedSemaphore
+from geventwebsocket.exceptions import ProtocolError, WebSocketError
+from geventwebsocket.handler import WebSocketHandler
+from geventwebsocket.websocket import Header
+from geventwebsocket.websocket import WebSocket as Base
+from greenlet import GreenletExit
+
+from ...errors import BadRequest, GafferError
+from ..requests.replies import INTERNAL, Reply
+from ..requests.request import MAX_BODY, MOST_OF_NOBODY
+from ..server.time_slice import Turn
+
+if TYPE_CHECKING:
+    from ..requests.request import Request
+    from ..server.slots import Place
+
+log = logging.getLogger("gaffer.web")
+
+#: A peer that is silent this long is asked whether it is there, and given as long again, in seconds.
+PING = 30.0
+#: How long a peer may leave unread what it is sent before it is cut off, in seconds.
+STUCK = 300.0
+#: How long the other half of a closing handshake is waited for, in seconds.
+PARTING = 2.0
+#: How much is still read from a peer that is being refused, so that it can read why.
+_LINGER = 16 << 20
+_RECEIVE = 65_536
+#: Frames that a message may come in: many tiny ones would cost more than what they hold.
+_FRAMES = 16_384
+_VERSION = "13"
+NORMAL, GOING_AWAY, PROTOCOL, NOT_TEXT, POLICY_VIOLATION, TOO_BIG, FAILED, TRY_AGAIN_LATER = (
+    1000,
+    1001,
+    1002,
+    1007,
+    1008,
+    1009,
+    1011,
+    1013,
+)
+
+
+class UpgradeRequired(GafferError):
+    """The URL is a websocket's, but the request is not one for a websocket."""
+
+    code = "upgrade_required"
+    status = 426
+    headers = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", _VERSION))
+
+
+class Closed(WebSocketError):  # type: ignore[misc]
+    """The websocket is closed; nothing can be sent."""
+
+
+class _Refused(Exception):
+    """The peer did what it must not; the websocket is closed with this code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class WebSocket(Base):  # type: ignore[misc]
+    """One websocket, after its handshake.
+
+    :param environ: the request's WSGI environment.
+    :param sock: the connection.
+    :param early: what the peer sent after its request.
+    :param limit: bytes that a message may have.
+    """
+
+    def __init__(self, environ: dict[str, Any], sock: Any, early: bytes, limit: int) -> None:
+        # The base would make a validator and bind methods of a stream; none of it is needed.
+        self.environ = environ
+        self.closed = False
+        #: The code with which the peer closed it; 0 if it did not, and also if it only answered our close.
+        self.peer_code = 0
+        self.stream = self
+        self._sock = sock
+        self._buffer = bytearray(early)
+        self._limit = limit
+        self._turn = BoundedSemaphore(1)
+        self._asked = False
+        self._closing = False
+        self._parting: gevent.Greenlet | None = None
+        self._pace = Turn()
+        #: Its place among all websockets, where those are counted.
+        self.place: Place | None = None
+
+    def __del__(self) -> None:
+        """Do nothing, where the base would write to the connection at any odd moment."""
+
+    # -- receiving ------------------------------------------------------------------------------
+
+    def receive(self) -> str | bytes | None:
+        """Wait for a message: text or bytes; None when the websocket is closed, whoever did it."""
+        try:
+            return None if self.closed else self.read_message()
+        except _Refused as error:
+            self._refuse(error.code, str(error))
+        except ProtocolError as error:
+            self._refuse(PROTOCOL, str(error) or "not a frame")
+        except (OSError, WebSocketError):
+            self._gone()
+        return None
+
+    def read_message(self) -> str | bytes | None:
+        """Return the next message; None after a close frame."""
+        kind, parts, size, frames = None, [], 0, 0
+        while True:
+            header, payload = self.read_frame(self._limit - size)
+            if header.opcode >= self.OPCODE_CLOSE:
+                if not self._control(header, payload):
+                    return None
+                continue
+            if (header.opcode == self.OPCODE_CONTINUATION) == (kind is None):
+                raise _Refused(PROTOCOL, "fragments are mixed up")
+            kind = header.opcode if kind is None else kind
+            size += len(payload)
+            frames += 1
+            if frames > _FRAMES:
+                raise _Refused(TOO_BIG, f"a message may come in {_FRAMES} frames")
+            if payload:
+                parts.append(payload)
+            if header.fin:
+                self._pace.give_way()  # before anybody works on it
+                return self._message(kind, b"".join(parts))
+
+    def _message(self, kind: int, data: bytes) -> str | bytes:
+        if kind == self.OPCODE_BINARY:
+            return data
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            raise _Refused(NOT_TEXT, "a text message must be UTF-8") from None
+
+    def read_frame(self, limit: int | None = None) -> tuple[Header, bytes]:
+        """Return the next frame; its payload is unmasked.
+
+        :param limit: bytes that its payload may have.
+        """
+        self._pace.give_way()
+        header = Header.decode_header(self)
+        if header.flags:
+            raise _Refused(PROTOCOL, "no extension was agreed on")
+        if not header.mask:
+            raise _Refused(PROTOCOL, "frames of a client must be masked")
+        if header.opcode not in _OPCODES:
+            raise _Refused(PROTOCOL, f"there is no opcode {header.opcode}")
+        if limit is not None and header.length > limit and header.opcode < self.OPCODE_CLOSE:
+            raise _Refused(TOO_BIG, f"a message may have {self._limit} bytes")
+        return header, unmask(self.read(header.length), header.mask)
+
+    def read(self, size: int) -> bytes:
+        """Return exactly *size* bytes of the connection; the base reads headers through it."""
+        while len(self._buffer) < size:
+            self._fill()
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data
+
+    def _fill(self) -> None:
+        """Wait for more; a silent peer is asked once, then given up.
+
+        :raises Closed: it is gone.
+        """
+        while True:
+            self._pace.give_way()
+            self._sock.settimeout(PING)
+            try:
+                data = self._sock.recv(_RECEIVE)
+            except TimeoutError:
+                self._ask()
+                continue
+            if not data:
+                raise Closed("the peer has left")
+            self._asked = False
+            self._buffer += data
+            return
+
+    def _ask(self) -> None:
+        if self._turn.locked():
+            return  # it leaves something unread; that has a limit of its own
+        if self._asked:
+            raise Closed("the peer is silent")
+        self._asked = True
+        self.send_frame(b"", self.OPCODE_PING)
+
+    def _control(self, header: Header, payload: bytes) -> bool:
+        """Act on a control frame; returns whether the websocket goes on."""
+        if header.opcode == self.OPCODE_PING and not self._closing:
+            self.send_frame(payload, self.OPCODE_PONG)
+        elif header.opcode == self.OPCODE_CLOSE:
+            self._answer_close(payload)
+            return False
+        return True
+
+    def _answer_close(self, payload: bytes) -> None:
+        code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else NORMAL
+        if len(payload) == 1 or not self._is_valid_close_code(code) or code > 4999:
+            raise _Refused(PROTOCOL, "that is no close code")
+        try:
+            payload[2:].decode()
+        except UnicodeDecodeError:
+            raise _Refused(NOT_TEXT, "the reason of a close must be UTF-8") from None
+        self.peer_code = 0 if self._closing else code
+        self._say_close(code, "")
+        self._gone()
+
+    # -- sending --------------------------------------------------------------------------------
+
+    def send(self, message: str | bytes, binary: bool | None = None) -> None:
+        """Send a message: text as text, bytes as binary; waits while the peer does not read.
+
+        :raises Closed: the websocket is closed.
+        """
+        self._write(_framed(message, binary))
+
+    def send_all(self, messages: Iterable[str | bytes]) -> None:
+        """Send several messages at once; see :meth:`send`."""
+        self._write(b"".join(map(_framed, messages)))
+
+    def send_frame(self, message: bytes, opcode: int) -> None:
+        """Send one whole frame; see :meth:`send`."""
+        self._write(_frame(message, opcode), opcode == self.OPCODE_CLOSE)
+
+    def _write(self, data: bytes, last: bool = False) -> None:
+        """Send whole frames; others that send wait for their turn."""
+        with self._turn:
+            if self.closed or self._closing:
+                raise Closed("the websocket is closed")
+            self._closing = last
+            self._sock.settimeout(STUCK)
+            try:
+                self._sock.sendall(data)
+            except OSError as error:
+                self._cut()
+                raise Closed(f"the peer has left: {error}") from error
+
+    # -- closing --------------------------------------------------------------------------------
+
+    def close(self, code: int = NORMAL, message: str | bytes = "") -> None:
+        """Say that this is the end, and why; the peer's answer is waited for by whoever receives.
+
+        :param code: see RFC 6455 §7.4.
+        :param message: the reason, at most 123 bytes are sent.
+        """
+        if self.closed or self._parting is not None:
+            return
+        self._parting = gevent.spawn_later(PARTING, self._cut)
+        self._say_close(code, message)
+
+    @contextmanager
+    def as_nobody(self) -> Iterator[None]:
+        """Have so long a place that is given up when another one wants it, and short messages only."""
+        limit, self._limit = self._limit, min(self._limit, MOST_OF_NOBODY)
+        if self.place is not None:
+            self.place.spare(
+                lambda: gevent.spawn(self.close, TRY_AGAIN_LATER, "others need the place; send the key at once")
+            )
+        try:
+            yield
+        finally:
+            self._limit = limit
+            if self.place is not None:
+                self.place.keep()
+
+    def _say_close(self, code: int, message: str | bytes) -> None:
+        reason = message.encode("utf-8", "replace") if isinstance(message, str) else message
+        try:
+            # One that is stuck with something unread would not read this, either.
+            with gevent.Timeout(PARTING, Closed("the peer does not read")):
+                self.send_frame(code.to_bytes(2, "big") + _shortened(reason), self.OPCODE_CLOSE)
+        except Closed:
+            log.debug("a websocket was closed without a word")
+
+    def _refuse(self, code: int, reason: str) -> None:
+        """Close, and let the peer read why: closing while it still sends would destroy that on its way."""
+        self._say_close(code, reason)
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+            left = _LINGER
+            with gevent.Timeout(PARTING, False):
+                while left > 0 and (data := self._sock.recv(_RECEIVE)):
+                    left -= len(data)
+                    self._pace.give_way()
+        except OSError:
+            pass
+        self._gone()
+
+    def _gone(self) -> None:
+        """Nothing will be received any more."""
+        self.closed = True
+        if self._parting is not None:
+            self._parting.kill(block=False)
+
+    def _cut(self) -> None:
+        """End the connection whatever the peer does; whoever receives notices it."""
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+_OPCODES = frozenset((0x0, 0x1, 0x2, 0x8, 0x9, 0xA))
+
+
+def _frame(message: bytes, opcode: int) -> bytes:
+    return bytes(Header.encode_header(True, opcode, b"", len(message), 0)) + message
+
+
+def _framed(message: str | bytes, binary: bool | None = None) -> bytes:
+    """Return a message as a frame: text as text, bytes as binary, unless *binary* says that text is binary, too."""
+    if isinstance(message, bytes):
+        return _frame(message, Base.OPCODE_BINARY)
+    return _frame(message.encode("utf-8", "replace"), Base.OPCODE_BINARY if binary else Base.OPCODE_TEXT)
+
+
+def _shortened(reason: bytes) -> bytes:
+    """Return as much of a reason as a close frame can hold, in whole characters."""
+    return reason if len(reason) <= 123 else reason[:123].decode("utf-8", "ignore").encode()
+
+
+def unmask(payload: bytes, mask: bytes) -> bytes:
+    """Return *payload* with every byte XORed by the mask's; integers of any length do it in C."""
+    size = len(payload)
+    key = (mask * (size // 4 + 1))[:size]
+    order = sys.byteorder
+    return (int.from_bytes(payload, order) ^ int.from_bytes(key, order)).to_bytes(size, order)
+
+
+# -- the handshake ------------------------------------------------------------------------------
+
+
+def check(environ: dict[str, Any]) -> str:
+    """Return the key of a request for a websocket.
+
+    :raises UpgradeRequired: it is an ordinary request. :raises BadRequest: it is malformed.
+    """
+    if environ.get("HTTP_UPGRADE", "").lower() != "websocket" or "gaffer.upgrade" not in environ:
+        raise UpgradeRequired("this URL is a websocket: ws://… instead of http://…")
+    if environ["REQUEST_METHOD"] != "GET" or environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
+        raise BadRequest("a websocket begins with GET and HTTP/1.1")
+    if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != _VERSION:
+        raise UpgradeRequired(f"Sec-WebSocket-Version must be {_VERSION}")
+    key: str = environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip()
+    try:
+        if len(base64.b64decode(key, validate=True)) == 16:
+            return key
+    except (binascii.Error, ValueError):
+        pass
+    raise BadRequest("Sec-WebSocket-Key must be 16 bytes in base64")
+
+
+def accept(request: Request, serve: Callable[[WebSocket], Any], limit: int = 0) -> Reply:
+    """Return the answer that makes the connection a websocket and lets *serve* have it.
+
+    Whatever forbids the websocket has to be found out before; afterwards there is only a close code.
+
+    :param serve: called with the :class:`WebSocket`; when it returns, the websocket is closed.
+    :param limit: bytes that a message may have; by default what a request's body may have.
+    :raises GafferError: the request is not one for a websocket.
+    :raises Unavailable: there are too many.
+    """
+    environ = request.environ
+    key = check(environ)
+    digest = hashlib.sha1((key + WebSocketHandler.GUID).encode()).digest()
+    headers = [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Accept", base64.b64encode(digest).decode()),
+    ]
+    limit = limit or environ.get("gaffer.max_body", MAX_BODY)
+    places = environ["gaffer.connection"].websockets
+    place = None if places is None else places.take()
+    return Reply("101 Switching Protocols", headers, _Conversation(environ, serve, limit, place))
+
+
+class _Conversation:
+    """The body of a 101: nothing of it is a body, but while the server asks for it, the websocket lives."""
+
+    def __init__(
+        self, environ: dict[str, Any], serve: Callable[[WebSocket], Any], limit: int, place: Place | None
+    ) -> None:
+        self._environ = environ
+        self._serve = serve
+        self._limit = limit
+        self._place = place
+
+    def close(self) -> None:
+        """WSGI's way to say that it is over, also when it never began."""
+        if self._place is not None:
+            self._place.leave()
+
+    def __iter__(self) -> Iterator[bytes]:
+        sock, early = self._environ["gaffer.upgrade"]()
+        websocket = WebSocket(self._environ, sock, early, self._limit)
+        websocket.place = self._place
+        connection = self._environ["gaffer.connection"]
+        connection.keep_alive()
+        leave = lambda: gevent.spawn(websocket.close, GOING_AWAY, "gaffer stops")  # noqa: E731
+        connection.endings.add(leave)
+        try:
+            self._talk(websocket)
+        finally:
+            connection.endings.discard(leave)
+        return iter(())
+
+    def _talk(self, websocket: WebSocket) -> None:
+        try:
+            self._serve(websocket)
+            code, reason = NORMAL, ""
+        except GreenletExit:
+            raise
+        except Closed:
+            return
+        except BaseException as error:  # SystemExit and gevent.Timeout too: one connection's trouble, not the server's
+            log.error("websocket %s failed: %r", self._environ["PATH_INFO"], error, exc_info=error)
+            code, reason = FAILED, INTERNAL
+        websocket.close(code, reason)
+        while websocket.receive() is not None:
+            pass

@@ -1,0 +1,66 @@
+"""gaffer.daemon.reaper: dead children are reaped, but never under somebody's nose."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from gaffer.daemon.reaper import GRACE, Orphans, children, is_dead
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def die() -> int:
+    """Make a dead child that nobody has waited for."""
+    os_pid = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitid(os.P_PID, os_pid, os.WEXITED | os.WNOWAIT)
+    return os_pid
+
+
+def test_children_and_their_ends_are_seen_without_taking_a_status() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as living:
+        dead = die()
+        assert {living.pid, dead} <= set(children())
+        assert is_dead(dead) and is_dead(dead) and not is_dead(living.pid)
+        assert os.waitpid(dead, 0) == (dead, 0)
+        assert not is_dead(dead)
+
+
+def test_the_dead_are_reaped_after_a_while(clock: Clock) -> None:
+    orphans = Orphans(lambda: (), clock)
+    os_pid = die()
+    assert orphans.sweep() and is_dead(os_pid)
+    clock.now += GRACE / 2
+    assert orphans.sweep() and is_dead(os_pid)
+    clock.now += GRACE / 2
+    assert not orphans.sweep()
+    assert os_pid not in children()
+
+
+def test_those_of_the_engine_are_left_to_it(clock: Clock) -> None:
+    os_pid = die()
+    orphans = Orphans(lambda: {os_pid}, clock)
+    assert not orphans.sweep()
+    clock.now += 10 * GRACE
+    assert not orphans.sweep()
+    assert os.waitpid(os_pid, 0) == (os_pid, 0)
+
+
+def test_those_that_somebody_waits_for_meanwhile_are_forgotten(clock: Clock) -> None:
+    orphans = Orphans(lambda: (), clock)
+    os_pid = die()
+    assert orphans.sweep()
+    assert os.waitpid(os_pid, 0) == (os_pid, 0)
+    assert not orphans.sweep()

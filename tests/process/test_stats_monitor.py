@@ -1,0 +1,281 @@
+"""Monitors: one greenlet, only while somebody is subscribed; every listener by itself; figures from a plugin."""
+
+import os
+import subprocess
+import sys
+import types
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from gaffer.errors import BadRequest, NotFound, Unavailable
+from gaffer.process.standalone import Alone
+from gaffer.process.stats_monitor import FASTEST, Monitor, ProcessWatcher, get_process_stats
+from tests.kit.web import wait_until
+
+
+class Meter:
+    """Measures what it is asked to, and notes when."""
+
+    def __init__(self):
+        self.asked = []
+        self.error = None
+
+    def __call__(self, processes):
+        if self.error is not None:
+            raise self.error
+        if processes:
+            self.asked.append([process.pid for process in processes])
+        return [{"pid": process.pid, "look": len(self.asked)} for process in processes if process.alive]
+
+
+class Listener:
+    def __init__(self):
+        self.heard = []
+
+    def __call__(self, event, figures):
+        self.heard.append((event, figures))
+
+
+def target(pid, alive=True):
+    return types.SimpleNamespace(pid=pid, alive=alive)
+
+
+@pytest.fixture
+def meter():
+    return Meter()
+
+
+@pytest.fixture
+def monitor(meter):
+    made = Monitor(meter)
+    yield made
+    made.close()
+    wait_until(lambda: made._greenlet is None)
+
+
+@pytest.fixture
+def listener():
+    return Listener()
+
+
+def test_nothing_runs_before_somebody_subscribes_and_after_the_last_has_gone(monitor, meter, listener):
+    assert monitor._greenlet is None and not monitor
+    monitor.subscribe("stat", 1, listener, lambda: [target(1)])
+    wait_until(lambda: len(listener.heard) >= 2)
+    assert monitor
+    monitor.unsubscribe("stat", 1, listener)
+    wait_until(lambda: monitor._greenlet is None)
+    assert not monitor and listener.heard[:2] == [("stat", {"pid": 1, "look": 1}), ("stat", {"pid": 1, "look": 2})]
+
+
+def test_one_greenlet_measures_everything_at_once(monitor, meter, listener):
+    other = Listener()
+    monitor.subscribe("stat", 1, listener, lambda: [target(1)])
+    monitor.subscribe("STATS", "job", other, lambda: [target(1), target(2)])
+    wait_until(lambda: len(other.heard) >= 2)
+    assert meter.asked[0] == [1, 2] and len(listener.heard) == 1
+
+
+def test_everybody_has_an_interval_of_their_own(monitor, meter, listener):
+    slow = Listener()
+    monitor.subscribe("stat", 1, slow, lambda: [target(1)], interval=60)
+    monitor.subscribe("stat", 2, listener, lambda: [target(2)], interval=FASTEST)
+    wait_until(lambda: len(listener.heard) == 3)
+    assert meter.asked == [[1, 2], [2], [2]] and len(slow.heard) == 1
+
+
+def test_a_newcomer_does_not_wait_for_the_others_interval(monitor, listener):
+    monitor.subscribe("stat", 1, Listener(), lambda: [target(1)], interval=60)
+    wait_until(lambda: monitor.last(1))
+    monitor.subscribe("stat", 1, listener, lambda: [target(1)], interval=60)
+    wait_until(lambda: listener.heard)
+
+
+def test_subscribing_again_changes_the_interval_only(monitor, meter, listener):
+    monitor.subscribe("stat", 1, listener, lambda: [target(1)], interval=60)
+    monitor.subscribe("stat", 1, listener, lambda: [target(1)])
+    wait_until(lambda: len(listener.heard) == 2)
+    assert [figures["look"] for _, figures in listener.heard] == [1, 2]
+
+
+@pytest.mark.parametrize("interval", [0, 0.05, -1, float("nan"), "1", None])
+def test_intervals_that_are_none(monitor, listener, interval):
+    with pytest.raises(BadRequest, match="interval"):
+        monitor.subscribe("stat", 1, listener, lambda: [target(1)], interval=interval)
+    assert not monitor
+
+
+def test_who_cannot_measure_says_so_at_once(monitor, meter, listener):
+    meter.error = Unavailable("no plugin collects statistics")
+    with pytest.raises(Unavailable):
+        monitor.subscribe("stat", 1, listener, lambda: [target(1)])
+    assert not monitor
+
+
+def test_once(monitor, listener):
+    monitor.subscribe("stat", 1, listener, lambda: [target(1)], once=True)
+    wait_until(lambda: monitor._greenlet is None)
+    assert len(listener.heard) == 1
+
+
+def test_once_waits_for_figures(monitor, meter, listener):
+    processes = []
+    monitor.subscribe("stat", 1, listener, lambda: processes, once=True)
+    gevent.idle()
+    processes.append(target(1))
+    wait_until(lambda: listener.heard)
+
+
+def test_the_end_of_a_process_ends_its_subscriptions(monitor, listener):
+    found = [[target(1)], None]
+    monitor.subscribe("stat", 1, listener, lambda: found.pop(0))
+    wait_until(lambda: monitor._greenlet is None)
+    assert len(listener.heard) == 1 and not monitor
+
+
+def test_those_that_are_gone_are_left_out(monitor, listener):
+    monitor.subscribe("STATS", "job", listener, lambda: [target(1, alive=False), target(2)])
+    wait_until(lambda: listener.heard)
+    assert listener.heard[0][1]["pid"] == 2 and monitor.last(1) is None
+
+
+def test_the_latest_figures_are_kept_while_somebody_watches(monitor, meter):
+    assert monitor.last(1) is None
+    monitor.subscribe("stat", 1, None, lambda: [target(1)])
+    wait_until(lambda: monitor.last(1))
+    monitor.unsubscribe("stat", 1, None)
+    assert monitor.last(1) is None
+
+
+def test_a_listener_that_waits_or_fails_costs_the_others_nothing(monitor, listener, caplog):
+    def broken(event, figures):
+        raise ValueError("no")
+
+    monitor.subscribe("stat", 1, lambda event, figures: Event().wait(), lambda: [target(1)])
+    monitor.subscribe("stat", 1, broken, lambda: [target(1)])
+    monitor.subscribe("stat", 1, listener, lambda: [target(1)])
+    wait_until(lambda: len(listener.heard) >= 2)
+    assert "listener broken of 1 failed in stat: ValueError('no')" in caplog.messages
+
+
+def test_a_listener_that_fails_always_is_not_measured_for(monitor, meter, listener):
+    def broken(event, figures):
+        raise ValueError("no")
+
+    monitor.subscribe("STATS", "job", broken, lambda: [target(pid) for pid in range(1, 31)])
+    wait_until(lambda: not monitor)
+    assert len(meter.asked) <= 2
+
+
+def test_trouble_with_measuring_is_logged_once_and_passes(monitor, meter, listener, caplog):
+    monitor.subscribe("stat", 1, listener, lambda: [target(1)])
+    wait_until(lambda: listener.heard)
+    meter.error = Unavailable("no plugin collects statistics")
+    wait_until(lambda: caplog.messages)
+    meter.error, heard = None, len(listener.heard)
+    wait_until(lambda: len(listener.heard) > heard)
+    assert caplog.messages == ["processes cannot be measured: no plugin collects statistics"]
+
+
+def test_whoever_unsubscribed_while_plugins_measure_hears_nothing(meter, listener):
+    def measure(processes):
+        if processes:
+            monitor.unsubscribe("stat", 1, listener)
+        return meter(processes)
+
+    monitor = Monitor(measure)
+    monitor.subscribe("stat", 1, listener, lambda: [target(1)])
+    wait_until(lambda: monitor._greenlet is None)
+    assert meter.asked and listener.heard == []
+
+
+# -- one process
+
+
+class Process:
+    """What a watcher needs of a process."""
+
+    def __init__(self, meter):
+        self.pid, self.alive, self.name = 7, True, "web"
+        self.owner = Alone(self)
+        self.owner._statistics = Monitor(meter)
+
+    def measurable(self):
+        return [self] if self.alive else None
+
+
+@pytest.fixture
+def process(meter):
+    made = Process(meter)
+    yield made
+    made.owner.statistics.close()
+
+
+@pytest.fixture
+def watcher(process):
+    return ProcessWatcher(None, process)
+
+
+def test_a_watcher_hears_of_its_process(watcher, process, listener):
+    assert not watcher.active
+    watcher.subscribe(listener)
+    wait_until(lambda: listener.heard)
+    assert watcher.active and listener.heard[0][0] == "stat"
+    process.alive = False
+    wait_until(lambda: not watcher.active)
+
+
+def test_a_watcher_once(watcher, listener):
+    watcher.subscribe_once(listener)
+    wait_until(lambda: not watcher.active)
+    wait_until(lambda: listener.heard)
+    assert len(listener.heard) == 1
+
+
+def test_a_watcher_takes_back_what_it_did(watcher, process, listener):
+    others = Listener()
+    process.owner.statistics.subscribe("stat", 7, others, process.measurable)
+    watcher.subscribe(listener)
+    watcher.unsubscribe(listener)
+    assert not watcher.active
+    watcher.subscribe(listener)
+    watcher.stop()
+    assert not watcher.active and process.owner.statistics
+    watcher.stop(all_events=True)
+    assert not process.owner.statistics
+
+
+def test_a_watcher_measures_now(watcher, process, meter):
+    assert watcher.refresh() == {"pid": 7, "look": 1}
+    assert watcher.refresh(interval=0.01)["look"] == 3
+    process.alive = False
+    with pytest.raises(NotFound, match="process 7 of web does not run"):
+        watcher.refresh()
+
+
+# -- any process of the system
+
+
+def test_this_program():
+    figures = get_process_stats()
+    assert (figures["os_pid"], figures["pid"]) == (os.getpid(), None)
+    assert figures["mem_info1"] > 1_000_000 and figures["cmdline"]
+
+
+def test_another_process_by_its_id_and_over_an_interval():
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        figures = get_process_stats(child.pid, interval=0.1)
+        assert (figures["os_pid"], figures["pid"], figures["cpu"] >= 0) == (child.pid, None, True)
+    finally:
+        child.communicate()
+    with pytest.raises(NotFound, match=f"no process with the id {child.pid}"):
+        get_process_stats(child.pid)
+
+
+@pytest.mark.parametrize("process", ["1", 1.0, True, -1])
+def test_what_is_no_process(process):
+    with pytest.raises(BadRequest):
+        get_process_stats(process)
