@@ -1,4 +1,4 @@
-"""The protocol of nodes (docs/topologies.rst): what a node says on its websocket, and the answers. Without any socket."""
+"""The protocol of nodes (docs/topologies.rst): messages of a node and their answers, without any socket."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ def _execute(unique: str, path: str, search: list[str] | None) -> ModuleType:
 
 
 def check_owner(path: str, deep: bool = True) -> None:
-    """Refuse Python that other users could change, or have put there: see :func:`~gaffer.security.trusted_files.check_read`.
+    """Reject Python that other users can change or have put there: see ``gaffer.security.trusted_files``.
 
     :param path: a folder or a file.
     :param deep: whether all folders and Python files inside are looked at too, with what Python compiled of them.

@@ -132,7 +132,7 @@ class Process(Child):
         self.write(b"".join(map(_encode, data)), stream)
 
     def monitor_io(self, io_label: str, listener: Hearer) -> None:
-        """Call ``listener(label, message)`` with output as it comes; see :class:`~gaffer.process.output_listener.OutputListener`.
+        """Call ``listener(label, message)`` with output as it comes.
 
         :param io_label: a label of ``redirect_output`` or ``custom_streams``; ``""`` for all of them.
         :raises IONotRedirected: that output is not redirected. :raises NotFound: no such stream.

@@ -33,8 +33,8 @@ _SAID = {"host": "HTTP_HOST", "origin": "HTTP_ORIGIN"}
 class HttpPlugin(Plugin):
     """The HTTP API (docs/http-api.rst, docs/security.rst).
 
-    :param endpoints: where to listen: addresses, or :class:`gaffer.config.settings.Endpoint`. By default what the settings
-        say, and 127.0.0.1:5000 without any.
+    :param endpoints: addresses, or :class:`gaffer.config.settings.Endpoint`, to listen at. By default what the
+        settings say, and 127.0.0.1:5000 without any.
     :param rules: who may come; by default what the settings say, and without any only our own user and root.
     """
 

@@ -55,8 +55,8 @@ class HttpHandler(HttpPlugin):
 
     :param endpoints: where to listen; 127.0.0.1:5000 without any.
     :param handlers: more URLs, ``(path, what answers)``. A WSGI application answers everything below its path. A
-        function of one argument, the :class:`gaffer.web.requests.request.Request`, answers the path itself with JSON data,
-        ``str``, ``bytes`` or None; parameters of the path, ``/hello/<name>``, are its further arguments.
+        function of one argument, the :class:`gaffer.web.requests.request.Request`, answers the path itself with JSON
+        data, ``str``, ``bytes`` or None; parameters of the path, ``/hello/<name>``, are its further arguments.
     :param rules: who may come; by default only our own user and root.
     """
 

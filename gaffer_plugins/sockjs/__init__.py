@@ -1,4 +1,4 @@
-"""``/channel`` over SockJS (docs/channel.rst): the protocol of :mod:`gaffer.web.live.channel_session` for every browser and proxy.
+"""``/channel`` over SockJS (docs/channel.rst), for every browser and proxy.
 
 The websocket without SockJS' frames, ``/channel/websocket``, is the plugin ``websocket``'s.
 """

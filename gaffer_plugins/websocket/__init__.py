@@ -1,4 +1,4 @@
-"""Processes and the manager over websockets (docs/channel.rst): ``/wstreams``, ``/PID/channel``, ``/channel/websocket``."""
+"""Websockets (docs/channel.rst): ``/wstreams``, ``/PID/channel``, ``/channel/websocket``."""
 
 from __future__ import annotations
 

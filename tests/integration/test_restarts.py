@@ -1,4 +1,4 @@
-"""What follows an exit: the restart setting, backoff, flapping, and exits that do not count (docs/configuration.rst)."""
+"""What follows an exit: the restart setting, backoff, flapping, and exits that do not count."""
 
 import os
 import signal

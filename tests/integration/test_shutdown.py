@@ -1,4 +1,4 @@
-"""The end of a manager: order, patience, threads, callbacks, detached processes (docs/configuration.rst, docs/python.rst)."""
+"""The end of a manager: order, patience, threads, callbacks, detached processes."""
 
 import os
 import signal

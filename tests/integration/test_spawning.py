@@ -1,4 +1,4 @@
-"""How processes are started: who they are, what they find, and what is said when it does not work (docs/configuration.rst)."""
+"""How processes are started: who they are, what they find, and what is said when it does not work."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Output and input of real processes: always drained, never lost, never waited for (docs/configuration.rst, docs/http-api.rst)."""
+"""Output and input of real processes: always drained, never lost, never waited for."""
 
 import os
 

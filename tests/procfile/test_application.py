@@ -40,7 +40,8 @@ def wrong(shop, *args, **options):
 
 
 def test_neither_gevent_nor_the_engine_is_imported():
-    code = "import sys, gaffer.procfile.application; sys.exit(bool({'gevent', 'gaffer.supervisor.engine'} & sys.modules.keys()))"
+    code = "import sys, gaffer.procfile.application\n"
+    code += "sys.exit(bool({'gevent', 'gaffer.supervisor.engine'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -138,5 +138,6 @@ def test_certificates_can_be_renewed_while_connections_are_open(certificates):
 
 
 def test_ssl_is_imported_only_for_tls():
-    code = "import sys, gaffer.web.server, gaffer.web.application, gaffer.web.requests.access_guard; sys.exit('gevent.ssl' in sys.modules)"
+    code = "import sys, gaffer.web.server.server, gaffer.web.application, gaffer.web.requests.access_guard\n"
+    code += "sys.exit('gevent.ssl' in sys.modules)"
     assert in_thread(subprocess.run, [sys.executable, "-c", code]).returncode == 0

@@ -2,7 +2,7 @@
 
 Whatever works on it too long is told so by an exception at the place where it waits, so that its own ``finally`` runs
 and the client gets a 503 like that of any other error. One that goes on all the same is waited for no longer: see
-:meth:`gaffer.web.server.handler.Handler.abandon`. What never waits cannot be ended; nothing else runs meanwhile, either.
+:meth:`gaffer.web.server.handler.Handler.abandon`. What never waits cannot be ended.
 """
 
 from __future__ import annotations
