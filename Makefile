@@ -4,11 +4,12 @@ VENV = .venv/bin/python
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: run test check docs man bench audit clean help
+.PHONY: run test tools check docs man bench audit clean help
 
 help:
 	@echo "make run    gafferd on the examples, with what to try next"
-	@echo "make test   everything that CI runs"
+	@echo "make test   everything that CI runs; tests of programs that are not installed are skipped"
+	@echo "make tools  install those programs: a browser, etcd, nginx and others; as root on Debian and Ubuntu"
 	@echo "make check  only what reads the code: ruff, mypy, import contracts"
 	@echo "make docs   the documentation"
 	@echo "make man    manual pages and shell completions, in contrib"
@@ -37,9 +38,12 @@ run: .venv/run.stamp .run/plugins
 	@cd examples && exec "../$(VENV)" -m gaffer.daemon.main -c gaffer.ini -p ../.run/plugins -v
 
 test: check
-	@.ci/tools
+	@.ci/tools $(if $(CI),install)
 	$(VENV) -m pytest $(ARGS)
 	@if [ -f docs/conf.py ]; then $(MAKE) --no-print-directory docs; fi
+
+tools:
+	@.ci/tools install
 
 check: .venv/test.stamp
 	$(VENV) -m ruff check .

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import json
 import re
 from functools import lru_cache, partial
 from importlib import import_module, metadata
@@ -16,6 +17,7 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 import gaffer
 from gaffer import hookspecs
+from gaffer.commands.catalogue import Arg
 from gaffer.config.fields import Field
 from gaffer.config.jobconfig import JobFields
 from gaffer.config.options import ENDPOINT_FIELDS, Option, Options
@@ -28,8 +30,9 @@ from gaffer.web.requests.routes import UNDECLARED, Route, check_routes
 
 #: Columns of the help texts of command lines.
 WIDTH = 92
+ROOT = Path(__file__).parents[2]
 #: The tests whose ``@attack`` says what the security page shows.
-ATTACKS = Path(__file__).parents[2] / "tests" / "security"
+ATTACKS = ROOT / "tests" / "security"
 
 #: Where the commands of a command line are listed.
 CLI_MODULES = {"gaffer": "gaffer.cli.app.gaffer", "gafferctl": "gaffer.cli.ctl.gafferctl"}
@@ -412,6 +415,36 @@ def attacks() -> list[tuple[str, str, str]]:
     return sorted(found, key=lambda row: ATTACKERS.index(row[0]))
 
 
+def layers() -> str:
+    """Return the layers of the import contract in ``pyproject.toml`` as a literal block."""
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    found = re.search(r"^containers = .*?^layers = (\[.*?^\])", text, re.M | re.S)
+    assert found is not None, "pyproject.toml has no layers"
+    lines = (line.replace("(", "").replace(")", "") for line in ast.literal_eval(found[1]))
+    return "::\n\n" + "".join(f"    {line}\n" for line in lines) + "\n"
+
+
+def door(module: str) -> str:
+    """Return the table of the names that plugins import from one door, such as ``gaffer.api.web``."""
+    rows = ((code(name), plain(summary(module, name))) for name in sorted(import_module(module).__all__))
+    return table(("name", "what it is"), rows, "30 70")
+
+
+def summary(module: str, name: str) -> str:
+    """Return one sentence about what a door exports: its docstring's first, the help of an argument, or its comment."""
+    value = getattr(import_module(module), name)
+    if inspect.isclass(value) or inspect.isfunction(value) and value.__doc__ or inspect.ismodule(value):
+        return (inspect.getdoc(value) or "").partition("\n\n")[0].replace("\n", " ")
+    if isinstance(value, Arg):
+        return f"the argument {value.name!r}: {value.help}"
+    home = import_module(module)._NAMES[name].rstrip(":")
+    source = inspect.getsource(import_module(f"gaffer.{home}"))
+    found = re.search(rf"((?:^#: .*\n)+)(?:^[A-Za-z_, ]+ = .*\n)*?^(?:[A-Za-z_]+, )*{name}\b.* = ", source, re.M)
+    if found:
+        return found[1].replace("#: ", "").replace("\n", " ").strip()
+    return f"the JSON Schema {json.dumps(value)}" if isinstance(value, dict) else ""
+
+
 def attack_table() -> str:
     """Return the table of attacks that are tried by the tests."""
     return table(("who", "attack", "what happens"), map(tuple, (map(plain, row) for row in attacks())), "20 40 40")
@@ -419,6 +452,8 @@ def attack_table() -> str:
 
 GENERATORS: dict[str, Callable[..., str]] = {
     "attacks": attack_table,
+    "layers": layers,
+    "door": door,
     "job-settings": job_settings,
     "options": option_table,
     "endpoint-settings": endpoint_settings,

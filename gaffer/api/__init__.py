@@ -92,7 +92,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.security.metered_socket import Meter as Meter
     from gaffer.security.metered_socket import Metered as Metered
     from gaffer.security.metered_socket import TooMuch as TooMuch
-    from gaffer.security.redact import HIDDEN as HIDDEN
+    from gaffer.security.redact_text import HIDDEN as HIDDEN
     from gaffer.security.secret_names import withhold as withhold
     from gaffer.security.trusted_files import SharedFile as SharedFile
     from gaffer.security.trusted_files import check_read as check_read
@@ -157,7 +157,7 @@ _MODULES = {
     "procfile.naming": ("find_procfile",),
     "security.log_rate_limit": ("Bounded",),
     "security.metered_socket": ("Meter", "Metered", "TooMuch"),
-    "security.redact": ("HIDDEN",),
+    "security.redact_text": ("HIDDEN",),
     "security.secret_names": ("withhold",),
     "security.trusted_files": ("SharedFile", "check_read", "open_file"),
     "security.trusted_files:": ("trusted_files",),

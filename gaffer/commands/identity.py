@@ -136,6 +136,7 @@ class Permissions:
         return self.admin or self.covers(other) and not other.covers(self)
 
 
+#: Permissions of an admin: everything.
 ADMIN = Permissions(admin=True)
 
 

@@ -12,6 +12,7 @@ from ..config.fields import Field
 from ..config.jobconfig import JobFields
 from ..config.names import MAX_NAME
 
+#: The type of a JSON Schema.
 Schema = dict[str, Any]
 
 #: Where :func:`refer` points to, as in OpenAPI documents.

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from ..errors import GafferError
 from ..security.trusted_files import close_lock, lock_path, open_lock, place
 
+#: The prefix of the address of a unix socket.
 UNIX = "unix:"
 #: Seconds to wait for another gafferd that binds the same unix socket at this moment.
 _PATIENCE = 2.0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+#: The pattern that selects all events.
 ALL = "."
 _CALL = re.compile(r"\A(\w+)\(([^()]*)\)")
 _ALIASES = {"load": "create", "unload": "delete", "stop_process": "stop_pid"}

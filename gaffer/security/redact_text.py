@@ -12,6 +12,7 @@ from typing import Any, Iterator
 from .secret_names import FLAGS, HEADERS, is_secret
 
 #: What stands for a value that is not shown.
+#: What is shown in place of a secret.
 HIDDEN = "***"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")

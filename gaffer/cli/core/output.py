@@ -30,6 +30,7 @@ STATE_COLORS = {
     "failed": "red",
 }
 
+#: The option ``-o table|json|name`` of a command.
 output_option = click.option(
     "-o",
     "--output",
