@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Mapping
 
+import gevent
+from gevent.lock import BoundedSemaphore
+
 from ..config.jobconfig import JobConfig, sort_by_priority
 from ..config.names import JobName, check_name
 from ..errors import Conflict, GafferError, InvalidConfig
@@ -73,6 +76,9 @@ class Configured:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
         self._configs: dict[JobName, JobConfig] = {}
+        # Job sources and hooks may wait in the middle of a reload: another one waits for its end.
+        self._lock = BoundedSemaphore(1)
+        self._reloading: gevent.Greenlet | None = None
 
     def load(self) -> None:
         """Load what the job sources bring, in the order of priority."""
@@ -82,6 +88,16 @@ class Configured:
 
     def reload(self, settings: Any) -> dict[str, list[str]]:
         """Ask the job sources again and touch only what changed; see :meth:`Manager.reload_config`."""
+        if self._reloading is gevent.getcurrent():
+            raise Conflict("the configuration is being reloaded by the same caller; call reload_config() afterwards")
+        with self._lock:
+            self._reloading = gevent.getcurrent()
+            try:
+                return self._reload(settings)
+            finally:
+                self._reloading = None
+
+    def _reload(self, settings: Any) -> dict[str, list[str]]:
         manager = self._manager
         old, manager.settings = manager.settings, settings if settings is not None else manager.settings
         try:
