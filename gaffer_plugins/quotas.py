@@ -56,11 +56,8 @@ class QuotasPlugin(Plugin):
         self._read(manager)
 
     def _read(self, manager: Manager) -> None:
-        settings = manager.settings
-        for option in self._limits:
-            # An embedder's settings may have been read without these options.
-            if settings is not None and settings.options.get(option) is not None:
-                self._limits[option] = settings.get(option)
+        for name, limit in self._limits.items():
+            self._limits[name] = manager.option(name, limit)
 
     @hookimpl
     def gaffer_before_load(self, draft: dict[str, Any], previous: JobConfig | None, origin: str) -> None:

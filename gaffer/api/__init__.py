@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.config.settings import Section as Section
     from gaffer.config.settings import Settings as Settings
     from gaffer.config.settings import Value as Value
+    from gaffer.config.settings import option as option
     from gaffer.errors import BadRequest as BadRequest
     from gaffer.errors import ConfigError as ConfigError
     from gaffer.errors import Conflict as Conflict
@@ -112,7 +113,7 @@ _MODULES = {
     "config.jobconfig": ("JobFields",),
     "config.names": ("JobName", "check_name", "parse_job_name"),
     "config.options": ("Options",),
-    "config.settings": ("Endpoint", "Section", "Settings", "Value"),
+    "config.settings": ("Endpoint", "Section", "Settings", "Value", "option"),
     "errors": (
         "BadRequest",
         "ConfigError",

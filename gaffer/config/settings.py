@@ -384,3 +384,10 @@ def read_settings(
     """
     ini = read_ini(path) if path is not None else None
     return Settings(options or Options(), ini, overrides, os.environ if environ is None else environ, path)
+
+
+def option(settings: Settings | None, name: str, default: Any = None) -> Any:
+    """Return an option; *default* without settings, or if an embedding program read them without that option."""
+    if settings is None or settings.options.get(name) is None:
+        return default
+    return settings.get(name)

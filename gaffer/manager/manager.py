@@ -19,6 +19,7 @@ from gevent.event import AsyncResult, Event
 from ..config.fields import Environment, Kind, Seconds
 from ..config.jobconfig import JobConfig, JobFields
 from ..config.names import JobName, check_name, parse_job_name
+from ..config.settings import option
 from ..errors import BadRequest, Conflict, GafferError, NotFound, PluginError, Unavailable, described
 from ..events.emitter import EventEmitter, thread_id
 from ..events.event_log import Hub
@@ -564,6 +565,10 @@ class Manager(Processes):
         :raises GafferError: a job cannot be loaded; everything stays as it was.
         """
         return self._configured.reload(settings)
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """Return an option of gafferd; see :func:`gaffer.api.option`."""
+        return option(self.settings, name, default)
 
     # -- helpers ----------------------------------------------------------------
     def _in_order(self) -> list[Job]:

@@ -53,8 +53,7 @@ class AuditPlugin(Plugin):
     def gaffer_manager_start(self, manager: Manager) -> None:
         """Open the file: without it, nothing starts."""
         self._read(manager)
-        settings = manager.settings
-        path = settings.get("audit_log") if settings is not None and settings.options.get("audit_log") else None
+        path = manager.option("audit_log")
         if path is None:
             return
         self._writer = Writer(path)
@@ -73,9 +72,7 @@ class AuditPlugin(Plugin):
         self._read(manager)
 
     def _read(self, manager: Manager) -> None:
-        settings = manager.settings
-        if settings is not None and settings.options.get("audit_reads") is not None:
-            self._reads = settings.get("audit_reads")
+        self._reads = manager.option("audit_reads", self._reads)
 
     def write(self, line: dict[str, Any]) -> None:
         """Write one record."""

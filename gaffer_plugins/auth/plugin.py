@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from gaffer import Credentials, Identity, Permissions, Plugin, __version__, hookimpl
-from gaffer.api import Bool, OptionalText, Resource, Seconds
+from gaffer.api import Bool, OptionalText, Resource, Seconds, option
 
 if TYPE_CHECKING:
     from gaffer import Manager
@@ -66,7 +66,7 @@ class AuthPlugin(Plugin):
         return list_admins(path) if settings.get("list_admins") else None
 
     def _path(self, settings: Any) -> str:
-        return os.path.expanduser(self._given or _option(settings, "auth_database", None) or DATABASE)
+        return os.path.expanduser(self._given or option(settings, "auth_database") or DATABASE)
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -78,7 +78,7 @@ class AuthPlugin(Plugin):
             from .service import Service
 
             self._keyring = Keyring(self._path(self._settings))
-            self._made = Service(self._keyring, _option(self._settings, "auth_key_lifetime", _THIRTY_DAYS))
+            self._made = Service(self._keyring, option(self._settings, "auth_key_lifetime", _THIRTY_DAYS))
         return self._made
 
     @hookimpl
@@ -126,13 +126,6 @@ class AuthPlugin(Plugin):
 
         self._settings = manager.settings
         return make_routes(lambda: self.service)
-
-
-def _option(settings: Any, name: str, default: Any) -> Any:
-    """Return an option; an embedder's settings may have been read without this plugin's."""
-    if settings is None or settings.options.get(name) is None:
-        return default
-    return settings.get(name)
 
 
 def _needs_keys(settings: Any) -> bool:

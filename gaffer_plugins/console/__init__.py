@@ -36,7 +36,7 @@ class ConsolePlugin(Plugin):
     def gaffer_manager_start(self, manager: Any) -> None:
         verbose = self.verbose
         if verbose is None:
-            verbose = int(manager.settings.get("verbose") or 0) if manager.settings is not None else 0
+            verbose = int(manager.option("verbose") or 0)
         if verbose < 1:
             return
         # Late: most daemons are quiet, and the first process need not wait for this.

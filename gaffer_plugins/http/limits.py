@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from gaffer.api import Int
+from gaffer.api import Int, option
 
 if TYPE_CHECKING:
     from gaffer.api import Options, Settings
@@ -77,10 +77,8 @@ def declare(options: Options) -> None:
 
 
 def read(settings: Settings | None, row: Row) -> int:
-    """Return what *settings* say of one limit; an embedder's may have been read without these options."""
-    if settings is None or settings.options.get(row.option) is None:
-        return row.default
-    return int(settings.get(row.option))
+    """Return one limit."""
+    return int(option(settings, row.option, row.default))
 
 
 def make_limits(settings: Settings | None) -> ConnectionLimits:

@@ -108,8 +108,7 @@ class LogfilesPlugin(Plugin):
         return self._files
 
     def _option(self, name: str) -> Any:
-        settings = None if self._manager is None else self._manager.settings
-        return None if settings is None or settings.options.get(name) is None else settings.get(name)
+        return None if self._manager is None else self._manager.option(name)
 
     @hookimpl
     def gaffer_job_updated(self, job: Job, previous: JobConfig) -> None:

@@ -70,7 +70,7 @@ class LookupPlugin(Plugin):
         """Listen to what happens from the first job on, if anybody is to be told."""
         from .config import read_config
 
-        if manager.settings is None or not _is_set(manager.settings):
+        if not manager.option("lookupd_address"):
             return
         from .links import Links
 
@@ -97,10 +97,6 @@ class LookupPlugin(Plugin):
     def gaffer_health(self) -> dict[str, Any] | None:
         """Return how each connection is. A lookupd that cannot be reached makes nothing of this node unhealthy."""
         return None if self._links is None else self._links.health()
-
-
-def _is_set(settings: Settings) -> bool:
-    return settings.options.get("lookupd_address") is not None and bool(settings.get("lookupd_address"))
 
 
 class _Told:

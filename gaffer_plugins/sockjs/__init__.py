@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gaffer import Plugin, __version__, hookimpl
-from gaffer.api import Bool, Int, OptionalText, Seconds
+from gaffer.api import Bool, Int, OptionalText, Seconds, option
 from gaffer.api.web import WAITING, SockJSLimits
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class SockjsPlugin(Plugin):
         from gaffer.api.web import late, routes
 
         settings = manager.settings
-        waiting = _option(settings, "sockjs_waiting", WAITING)
+        waiting = option(settings, "sockjs_waiting", WAITING)
 
         def make(request: Request) -> Any:
             from gaffer.api.web import ACCESS, IDENTITY, ORIGIN, REQUIRED, Session, board_of, origin_of
@@ -107,13 +107,13 @@ class SockjsPlugin(Plugin):
 def limits(settings: Settings | None) -> SockJSLimits:
     """Return what the settings say."""
     return SockJSLimits(
-        heartbeat=_option(settings, "sockjs_heartbeat", _USUAL.heartbeat),
-        timeout=_option(settings, "sockjs_timeout", _USUAL.timeout),
-        response=_option(settings, "sockjs_response_limit", _USUAL.response),
-        sessions=_option(settings, "sockjs_sessions", _USUAL.sessions),
-        cookies=_option(settings, "sockjs_cookies", _USUAL.cookies),
-        websocket=_option(settings, "sockjs_websocket", _USUAL.websocket),
-        client=_option(settings, "sockjs_client", None) or "",
+        heartbeat=option(settings, "sockjs_heartbeat", _USUAL.heartbeat),
+        timeout=option(settings, "sockjs_timeout", _USUAL.timeout),
+        response=option(settings, "sockjs_response_limit", _USUAL.response),
+        sessions=option(settings, "sockjs_sessions", _USUAL.sessions),
+        cookies=option(settings, "sockjs_cookies", _USUAL.cookies),
+        websocket=option(settings, "sockjs_websocket", _USUAL.websocket),
+        client=option(settings, "sockjs_client") or "",
     )
 
 
@@ -121,11 +121,4 @@ def _origins(settings: Settings | None) -> list[str]:
     """Return the origins whose pages may use the API; they were checked when the settings were."""
     from gaffer.api.web import check_origin
 
-    return [check_origin(origin) for origin in _option(settings, "allowed_origins", ())]
-
-
-def _option(settings: Settings | None, name: str, default: Any) -> Any:
-    """Return an option; an embedder's settings may have been read without it, or there are none."""
-    if settings is None or settings.options.get(name) is None:
-        return default
-    return settings.get(name)
+    return [check_origin(origin) for origin in option(settings, "allowed_origins", ())]

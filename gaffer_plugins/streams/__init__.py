@@ -6,7 +6,7 @@ both is kept, and answers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gaffer import Plugin, __version__, hookimpl
 from gaffer.api import GROWN_SIZE, GROWN_TOTAL, RING_SIZE, Int
@@ -78,7 +78,7 @@ class StreamsPlugin(Plugin):
 
     @staticmethod
     def _keep(manager: Manager) -> None:
-        option = _Options(manager.settings)
+        option = manager.option
         manager.rings.size = option("output_kept", RING_SIZE)
         manager.rings.most = max(option("output_kept_reading", GROWN_SIZE), manager.rings.size)
         manager.rings.total = option("output_kept_total", GROWN_TOTAL)
@@ -91,15 +91,3 @@ class StreamsPlugin(Plugin):
         from .routes import routes
 
         return routes(manager)
-
-
-class _Options:
-    """The options of this plugin; an embedder's settings may have been read without them, or there are none."""
-
-    def __init__(self, settings: Any) -> None:
-        self._settings = settings
-
-    def __call__(self, name: str, default: int) -> int:
-        if self._settings is None or self._settings.options.get(name) is None:
-            return default
-        return int(self._settings.get(name))
