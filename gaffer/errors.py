@@ -131,7 +131,7 @@ class ReentrantCall(GafferError):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One defect of a configuration: where it is and what is wrong with it."""
+    """Defect of a configuration, with its file and line."""
 
     file: str
     line: int

@@ -59,7 +59,7 @@ class BaseSigHandler:
         """The manager restarts: signals go on being handled."""
 
     def handle_quit(self, handle: Any, signum: int) -> None:
-        """One of :attr:`QUIT_SIGNALS` arrived.
+        """Handle one of :attr:`QUIT_SIGNALS`.
 
         :param handle: this application.
         """

@@ -1,4 +1,4 @@
-"""How much one session may have: jobs, processes of a job, processes in all.
+"""Limits of one session: jobs, processes of a job, processes in all.
 
 Whoever may manage a session may start what they like, but not so much of it that nothing is left for others. Jobs of
 gafferd's own configuration are not bounded: whoever writes that file may change these numbers, too.

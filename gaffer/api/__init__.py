@@ -1,4 +1,4 @@
-"""What plugins and exporters import beside the names right below ``gaffer``: supervision, configuration, events.
+"""Names for plugins and exporters, beside those right below ``gaffer``: supervision, configuration, events.
 
 Names are imported when they are first used (PEP 562). ``docs/python.rst`` describes each.
 """

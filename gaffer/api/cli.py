@@ -1,4 +1,4 @@
-"""What plugins import to add commands to ``gafferctl``.
+"""Names for plugins that add commands to ``gafferctl``.
 
 Names are imported when they are first used (PEP 562). ``docs/python.rst`` describes each.
 """

@@ -1,4 +1,4 @@
-"""What plugins import to keep the nodes of a lookupd: registries and their records.
+"""Names for plugins that keep the nodes of a lookupd: registries and their records.
 
 Names are imported when they are first used (PEP 562). ``docs/python.rst`` describes each.
 """

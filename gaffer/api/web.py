@@ -1,4 +1,4 @@
-"""What plugins import to serve HTTP: routes, requests, feeds, websockets and SockJS.
+"""Names for plugins that serve HTTP: routes, requests, feeds, websockets and SockJS.
 
 Names are imported when they are first used (PEP 562). ``docs/python.rst`` describes each.
 """

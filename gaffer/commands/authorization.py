@@ -1,4 +1,4 @@
-"""The one place where is decided who somebody is and what they may do (docs/security.rst).
+"""Authentication and authorization, in one place (docs/security.rst).
 
 Plugins know who (``gaffer_identify``) and what (``gaffer_permit``); commands and
 routes ask here, whatever transport they came by. Whatever goes wrong means no.
@@ -26,7 +26,7 @@ _WRONG_KEY = "nobody knows this {}, or it is no longer valid; 'gaffer login' get
 
 
 class Access:
-    """Who may do what to one manager."""
+    """Authentication and authorization for one manager."""
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
@@ -162,7 +162,7 @@ class Access:
 
 
 class View:
-    """What somebody sees of the jobs."""
+    """Filter of what an identity may see of the jobs."""
 
     def __init__(self, access: Access, identity: Identity | None) -> None:
         self._access = access

@@ -28,7 +28,7 @@ from .schemas import (
 
 
 class Arg(NamedTuple):
-    """One argument of a command.
+    """Argument of a command.
 
     :param schema: JSON Schema; its ``type`` is checked here.
     """
@@ -40,7 +40,7 @@ class Arg(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One operation.
+    """Operation of the command table.
 
     :param permission: None (open), ``read``, ``write``, ``manage`` or ``admin``.
     :param target: what the permission is asked about: ``job``, ``session``, ``process``, None for the node, or

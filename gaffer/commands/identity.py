@@ -1,4 +1,4 @@
-"""Who asks, what for, and what somebody may do: values without any I/O (docs/security.rst).
+"""Identities, permissions and resources: values without any I/O (docs/security.rst).
 
 A plugin makes an :class:`Identity` of :class:`Credentials`; what it may do to a
 :class:`Resource` is said by plugins again, most simply by :class:`Permissions`.
@@ -23,7 +23,7 @@ MOST_TARGETS = 100
 
 
 class Resource(NamedTuple):
-    """What a permission is asked about: the node, a session or a job.
+    """Object of a permission: the node, a session or a job.
 
     :param session: ``""`` for the node itself.
     :param job: ``""`` for a whole session.
@@ -73,7 +73,7 @@ def of_target(target: str) -> Resource:
 
 @dataclass(frozen=True)
 class Permissions:
-    """What a key allows.
+    """Permissions of a key.
 
     :param admin: everything.
     :param create_key: making keys that allow no more.
@@ -159,7 +159,7 @@ def _targets(level: str, value: Any) -> frozenset[str]:
 
 @dataclass(eq=False)
 class Identity:
-    """Somebody, as a plugin's ``gaffer_identify`` found out.
+    """Authenticated caller, as a plugin's ``gaffer_identify`` returned it.
 
     :param name: what logs and lists show: the id of a key, never the key.
     :param kind: what it is: ``key``, ``user``, ``uid`` ….
@@ -194,7 +194,7 @@ LOCAL = Identity("local", "local", trusted=True)
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a request shows of who makes it.
+    """Credentials of a request: key, ticket and address.
 
     :param key: the header ``X-Api-Key``, ``Authorization: Bearer``, or a socket's first message ``AUTH:``.
     :param ticket: the query's ``ticket``.
@@ -218,7 +218,7 @@ class Credentials:
 
     @property
     def shown(self) -> bool:
-        """Whether there is a key or a ticket."""
+        """True with a key or a ticket."""
         return self.key is not None or self.ticket is not None
 
     def with_key(self, key: str) -> Credentials:

@@ -1,4 +1,4 @@
-"""What is left of a command's result for somebody who may not see everything."""
+"""Filter command results by the caller's permissions."""
 
 from __future__ import annotations
 

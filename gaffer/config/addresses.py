@@ -127,7 +127,7 @@ def is_local(address: Address) -> bool:
 
 
 class Access(NamedTuple):
-    """Who may connect to a unix socket: its mode, and whom it is given to; -1 leaves that as it is."""
+    """Mode and owner of a unix socket; -1 keeps what it has."""
 
     mode: int = 0o600
     uid: int = -1

@@ -128,7 +128,7 @@ def _read(path: str) -> str:
 
 
 class _WrongLine(InvalidConfig):
-    """What is wrong with a line."""
+    """Error in a line."""
 
     def __init__(self, line: int, sentence: str) -> None:
         super().__init__(sentence)

@@ -156,7 +156,7 @@ class Seconds(Kind):
 
 
 class Choice(Kind):
-    """One of a few words."""
+    """Choice from a few words."""
 
     label = "word"
 
@@ -469,7 +469,7 @@ class FlappingRule(Kind):
 
 @dataclass(frozen=True)
 class Field:
-    """One setting: declared once, used by parsers, validation, JSON, CLI and reference pages.
+    """Declaration of a setting, used by parsers, validation, JSON, CLI and reference pages.
 
     :param name: the key in JSON and ini files.
     :param kind: how its value is read and checked.

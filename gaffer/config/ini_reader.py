@@ -47,7 +47,7 @@ class Value(NamedTuple):
 
 @dataclass
 class Section:
-    """One ``[header]`` of one file: ``kind:name``, and the values below it."""
+    """Section of an ini file, ``[kind:name]``, and the values below it."""
 
     header: str
     file: str
@@ -56,12 +56,12 @@ class Section:
 
     @property
     def kind(self) -> str:
-        """What stands before the first colon."""
+        """Text before the first colon of the header."""
         return self.header.partition(":")[0].strip()
 
     @property
     def name(self) -> str:
-        """What stands behind the first colon, ``""`` without one."""
+        """Text after the first colon of the header, ``""`` without one."""
         return self.header.partition(":")[2].strip()
 
     def problem(self, message: str, key: str = "") -> Problem:
@@ -72,7 +72,7 @@ class Section:
 
 @dataclass
 class Ini:
-    """What a file and all that it includes hold."""
+    """Content of a file and all that it includes."""
 
     sections: list[Section] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)

@@ -30,7 +30,7 @@ _SECTIONS = {
 
 @dataclass(frozen=True)
 class Option(Field):
-    """One option of gafferd; a :class:`~gaffer.config.fields.Field` with its other spellings.
+    """Option of gafferd: a :class:`~gaffer.config.fields.Field` with its other spellings.
 
     :param section: the ini section that may hold it; ``""`` keeps it out of ini files.
     :param aliases: other ini keys for it; ``*`` stands for anything.
@@ -52,7 +52,7 @@ class Option(Field):
 
     @property
     def numbered(self) -> bool:
-        """Whether an ini file may hold it several times, under numbered keys: a list in pieces."""
+        """True for a list that an ini file may hold in pieces, under numbered keys."""
         return any("*" in alias for alias in self.aliases)
 
     @property

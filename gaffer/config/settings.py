@@ -127,7 +127,7 @@ class Settings:
 
     @property
     def endpoints(self) -> list[Endpoint]:
-        """Where HTTP is to be served.
+        """Endpoints of the HTTP API.
 
         ``--bind`` (or ``GAFFERD_BIND``) alone when it is given, else the sections
         that ``http_endpoints`` names, and ``[gaffer] bind`` if that is set.
@@ -136,7 +136,7 @@ class Settings:
 
     @property
     def is_default_endpoint(self) -> bool:
-        """Whether nothing says where HTTP is to be served."""
+        """True if neither options nor files name an endpoint."""
         return "bind" not in self._found and not self.get("http_endpoints")
 
     @property

@@ -16,7 +16,7 @@ from ..version import __version__
 
 
 class CommandLine(NamedTuple):
-    """What a command line says.
+    """Parsed command line.
 
     :param config: the configuration file or folder.
     :param overrides: option name to text, list of texts, number or True.

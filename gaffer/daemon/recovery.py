@@ -1,4 +1,4 @@
-"""What a gafferd left running that was killed itself, and whether that ends: ``orphans = stop``.
+"""Recovery of the processes of a killed gafferd: ``orphans = stop``.
 
 A process is ended only if three things are certain: the gafferd that started it is dead, since we hold the lock of its
 pidfile, which the kernel drops at no other time; it carries that gafferd's random id in its environment, which nobody

@@ -21,7 +21,7 @@ thread_id: Callable[[], int] = native("_thread", "get_ident")
 
 
 class Subscription:
-    """One listener on one pattern."""
+    """Listener on a pattern."""
 
     __slots__ = ("pattern", "listener", "once", "outbox")
 

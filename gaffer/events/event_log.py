@@ -17,7 +17,7 @@ WAITING = 1_000
 
 
 class HubEvent:
-    """One event.
+    """Event that was emitted.
 
     :param number: one more than that of the event before.
     :param name: its dotted name.

@@ -127,7 +127,7 @@ class Outbox:
 
     @property
     def busy(self) -> bool:
-        """Whether calls wait or one is being made."""
+        """True while a call waits or is being made."""
         return self._greenlet is not None
 
     def flush(self, timeout: float) -> bool:

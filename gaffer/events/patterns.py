@@ -20,7 +20,7 @@ _FAMILIES = {"proc": 2, "job": 3}
 
 
 class Event(NamedTuple):
-    """One kind of event, for the reference.
+    """Kind of event, for the reference.
 
     :param fields: what its message has beside :data:`COMMON_FIELDS`.
     """

@@ -1,4 +1,4 @@
-"""Where a lookupd keeps what its nodes say: what a plugin returns from ``gaffer_registry``."""
+"""Interface of registries, which plugins return from ``gaffer_registry``."""
 
 from __future__ import annotations
 

@@ -36,12 +36,12 @@ class Sessions:
 
     @property
     def patience(self) -> float:
-        """How long a node may be silent, in seconds."""
+        """Longest silence of a node, in seconds."""
         return 3 * self.ping
 
     @property
     def identified(self) -> int:
-        """How many nodes are connected here and said who they are."""
+        """Number of connected nodes that have identified themselves."""
         return len(self._identified)
 
     def identify(self, session: Session, info: NodeInfo) -> None:
@@ -93,7 +93,7 @@ class Sessions:
 
 
 class Session:
-    """One connection of a node.
+    """Connection of a node.
 
     :param sessions: all of them.
     :param close: ends the connection, with a sentence.
@@ -158,7 +158,7 @@ class Session:
         return {"ping_interval": self._sessions.ping}
 
     def _ping(self, said: dict[str, Any]) -> None:
-        """It is alive; that it said anything is enough, if it said who it is."""
+        """PING: any message of an identified node counts as a heartbeat."""
         self._known()
 
     def _register_job(self, said: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a node says about itself: who it is, and its jobs with their processes. Values only."""
+"""Records of nodes: identity, jobs and their processes. Values only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_STATE = 2**63
 
 
 class Key(NamedTuple):
-    """What makes a node that one: two of the same name with different origins are two nodes."""
+    """Key of a node: its name and its origin."""
 
     name: str
     origin: str
@@ -28,7 +28,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class NodeInfo:
-    """Who a node is.
+    """Identity of a node.
 
     :param name: what people call it.
     :param origin: the URL of its API, or whatever else tells it from others of its name.
@@ -115,7 +115,7 @@ def read_state(value: Any) -> int:
 
 
 class Record:
-    """One node: who it is and what it runs.
+    """Record of a node: its identity, jobs and processes.
 
     :param jobs: full names of jobs, with the pids of their processes.
     :param state: the number of the node's own state up to which this is complete; of a node's several records, the one

@@ -1,4 +1,4 @@
-"""What a lookupd knows, and what it tells its watchers.
+"""Registry of nodes, and the changes for its watchers.
 
 There may be several *copies* of a node's record: the node itself is connected
 here, and to other lookupds that share a registry with us. The one counts that
@@ -107,7 +107,7 @@ class Registry:
 
     # -- what a node that is connected here changes ------------------------------------------------
     def advance(self, record: Record, state: int) -> None:
-        """What a node says here is complete up to its *state*."""
+        """Note that all messages of a node up to its *state* have arrived."""
         record.state = max(record.state, state)
         self._choose(record.info.key)
 

@@ -74,7 +74,7 @@ def _hear_one(websocket: WebSocket, session: Session, sessions: Sessions, begun:
 
 
 class Watch:
-    """What one watcher is to be sent; see :class:`gaffer.web.websocket.duplex.Tap`.
+    """Messages for one watcher; see :class:`gaffer.web.websocket.duplex.Tap`.
 
     :param state: begin with what is there already.
     """
@@ -149,7 +149,7 @@ class Watch:
 
 
 class LateWatch:
-    """What a SockJS client is to be sent that has to show a key and has not: ``AUTH:<key>`` comes first of all.
+    """Messages for a SockJS watcher whose key comes as its first message, ``AUTH:<key>``.
 
     :param environ: of the request that began the session.
     """
@@ -169,12 +169,12 @@ class LateWatch:
 
     @property
     def nobody(self) -> bool:
-        """Whether it has not said who it is."""
+        """True until it is identified."""
         return self._watch is None
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will come any more."""
+        """True when nothing more will come."""
         return self._refused or self._watch is not None and self._watch.ended
 
     def take(self) -> list[str]:

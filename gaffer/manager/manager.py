@@ -128,12 +128,12 @@ class Manager(Processes):
     # -- life -----------------------------------------------------------------
     @property
     def active(self) -> bool:
-        """Whether it was started and is not stopping."""
+        """True from its start until it is told to stop."""
         return self.state == "running"
 
     @property
     def access(self) -> Access:
-        """Who asks and what they may do, for whoever serves others; imported when first asked for."""
+        """Authentication and authorization; imported when first used."""
         if self._access is None:
             from ..commands.authorization import Access
 

@@ -1,4 +1,4 @@
-"""How configurations become jobs: checking them, and taking over a changed set."""
+"""Reconciliation of jobs with the configuration: checking it, and applying what changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the manager shows: jobs, statistics, health. Reading only, nothing is changed."""
+"""Reports of jobs, statistics and health. Nothing is changed here."""
 
 from __future__ import annotations
 

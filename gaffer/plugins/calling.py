@@ -44,7 +44,7 @@ FLUSH = 5.0
 
 
 class Implementation(NamedTuple):
-    """One plugin's function for one hook."""
+    """Function of a plugin for a hook."""
 
     plugin: str
     hook: str

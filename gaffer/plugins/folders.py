@@ -38,7 +38,7 @@ _NOT_PLUGINS = re.compile(r"__main__|setup|conftest|test_.*|.*_test")
 
 
 class Found(NamedTuple):
-    """What a plugin folder holds under one name.
+    """Content of a plugin folder under one name.
 
     :param path: the plugin's own folder, or its single file.
     :param packages: what to load: folders as packages, or the single file.
@@ -55,7 +55,7 @@ class Found(NamedTuple):
 
     @property
     def pure_site(self) -> bool:
-        """Whether its content should be moved under ``_site``."""
+        """True if its content is to be moved under ``_site``."""
         return not self.python and self.site == self.path
 
 

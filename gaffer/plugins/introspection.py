@@ -1,4 +1,4 @@
-"""What a plugin object is: its hooks, its classes, its name; and what makes it unusable."""
+"""Introspection of plugin objects: hooks, classes, names, and what makes them unusable."""
 
 from __future__ import annotations
 

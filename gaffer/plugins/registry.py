@@ -43,7 +43,7 @@ class Site(NamedTuple):
 
 
 class PluginInfo(NamedTuple):
-    """What ``gafferd --plugins`` and ``GET /plugins`` show of a plugin.
+    """Description of a plugin, for ``gafferd --plugins`` and ``GET /plugins``.
 
     :param origin: the distribution, the folder or file, or ``embedder``.
     :param kind: ``plugin``, ``hooks``, ``app`` or ``site``.
@@ -60,7 +60,7 @@ class PluginInfo(NamedTuple):
 
 
 class _Record:
-    """One name: what is registered under it and what became of that."""
+    """Registration of a name, and its state."""
 
     def __init__(self, name: str, origin: str, version: str = "", state: str = "failed") -> None:
         self.name, self.origin, self.version, self.state = name, origin, version, state

@@ -1,4 +1,4 @@
-"""What a changed Procfile means for an application that a gafferd has already. Values only."""
+"""Difference between a changed Procfile and the application on a gafferd. Values only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Present(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What is to be done with one job.
+    """Change of one job.
 
     :param kind: ``loaded``, ``updated``, ``unloaded`` or ``unchanged``.
     :param settings: those to send, as JSON has them.

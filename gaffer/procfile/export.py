@@ -1,4 +1,4 @@
-"""What ``gaffer export`` hands to exporters, and what they give back: values only.
+"""Input and output of exporters: values only.
 
 Formats come from plugins of the entry-point group ``gaffer.exporters``: modules or
 objects with the function that :class:`ExporterPlugin` describes.
@@ -18,7 +18,7 @@ ENTRY_POINTS = "gaffer.exporters"
 
 
 class ExportJob(NamedTuple):
-    """One type of process.
+    """Type of process to export.
 
     :param config: the job as gafferd would load it.
     :param copies: the environment of each copy, from the first one on.
@@ -44,7 +44,7 @@ class ExportJob(NamedTuple):
 
 
 class Application(NamedTuple):
-    """What is exported.
+    """Application to export.
 
     :param name: the application's name, which is that of its session.
     :param root: its folder, absolute.
@@ -62,7 +62,7 @@ class Application(NamedTuple):
 
 
 class File(NamedTuple):
-    """One file of an export.
+    """File of an export.
 
     :param path: relative to the folder that is written to.
     :param mode: its permissions.
@@ -74,7 +74,7 @@ class File(NamedTuple):
 
 
 class Export(NamedTuple):
-    """What an exporter made.
+    """Result of an exporter.
 
     :param files: at least one.
     :param notes: sentences about what the format cannot express; they are shown.
@@ -85,7 +85,7 @@ class Export(NamedTuple):
 
 
 class Exporter(NamedTuple):
-    """One format.
+    """Export format.
 
     :param name: what ``--format`` calls it.
     :param help: one line.
@@ -100,7 +100,7 @@ class Exporter(NamedTuple):
 
 
 class ExporterPlugin(Protocol):
-    """What an entry point of the group ``gaffer.exporters`` names."""
+    """Interface of the entry points of the group ``gaffer.exporters``."""
 
     def gaffer_exporters(self) -> Iterable[Exporter]:
         """[COLLECT] Bring formats for ``gaffer export``.

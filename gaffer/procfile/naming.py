@@ -1,4 +1,4 @@
-"""Where an application is and what it is called: as little as commands need that read no Procfile."""
+"""Folder and name of an application, for commands that read no Procfile."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What several programs share to know whom and what they trust: peers, sockets, secrets."""
+"""Decisions about trust that several programs share: peers, sockets, files, secrets."""

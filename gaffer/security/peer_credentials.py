@@ -40,7 +40,7 @@ _OWNER = struct.Struct("=II")
 
 
 class Owner(NamedTuple):
-    """What the kernel tells of a TCP socket; *inode* is 0 where no program has it."""
+    """Owner of a TCP socket, as the kernel reports it; *inode* is 0 where no program has it."""
 
     state: int
     uid: int

@@ -53,7 +53,7 @@ def is_guarded() -> bool:
 
 
 class Walk:
-    """One way from the root to a folder; close it.
+    """Open descriptors on the way from the root to a folder; close it.
 
     :param path: absolute.
     :param make: make the folders that are missing.

@@ -1,1 +1,1 @@
-"""What gafferd and gaffer_lookupd share as daemons: detaching, signals, logging, limits, exit codes."""
+"""Parts of a daemon: detaching, signals, logging, limits, exit codes."""

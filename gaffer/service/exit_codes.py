@@ -1,4 +1,4 @@
-"""How programs that serve end: exit statuses, and sentences on standard error instead of tracebacks."""
+"""Exit statuses of daemons, with sentences on standard error instead of tracebacks."""
 
 from __future__ import annotations
 

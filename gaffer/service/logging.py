@@ -39,7 +39,7 @@ class _Handler(logging.StreamHandler[Any]):
 
 
 class Log:
-    """Where records go.
+    """Destination of log records.
 
     :param path: a file to append to; None for standard error.
     :param tracebacks: whether records have theirs.

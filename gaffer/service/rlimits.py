@@ -1,4 +1,4 @@
-"""What a process inherits and passes on: descriptors and their limit."""
+"""Inherited descriptors and the limit of open files."""
 
 from __future__ import annotations
 

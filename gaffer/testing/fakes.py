@@ -191,12 +191,12 @@ class FakeProcess(Process):
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended; gaffer hears of an end in the hub's next turn."""
+        """True until it ends; gaffer is notified in the hub's next turn."""
         return self._coming is None
 
     @property
     def written(self) -> bytes:
-        """What was written to its stdin."""
+        """Bytes that were written to its stdin."""
         return self.stdin.written if isinstance(self.stdin, FakeWriter) else b""
 
     def _end(self, status: ExitStatus) -> None:
@@ -208,7 +208,7 @@ class FakeProcess(Process):
 
     # -- what gaffer does -----------------------------------------------------------
     def watch(self) -> None:
-        """Its end is told by :meth:`exit`, :meth:`die`, :meth:`vanish` or a signal."""
+        """Do nothing: :meth:`exit`, :meth:`die`, :meth:`vanish` or a signal end it."""
 
     def collect(self) -> ExitStatus | None:
         if self.status is None and self._coming is not None:

@@ -11,7 +11,7 @@ from ..hookspecs.markers import hookimpl
 
 
 class HookCall(NamedTuple):
-    """One call of a hook.
+    """Call of a hook.
 
     :param args: its arguments by name; the objects themselves, which may have changed since.
     """

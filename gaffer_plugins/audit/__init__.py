@@ -1,4 +1,4 @@
-"""Who did what, when, from where, and what came of it: one JSON object a line in a file of gafferd's own."""
+"""Audit log: one JSON object a line for each change, with its author, origin and result."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class AuditPlugin(Plugin):
 
     @property
     def reads(self) -> bool:
-        """Whether what only reads is recorded, too."""
+        """True if commands that only read are recorded, too."""
         return self._reads
 
     @hookimpl

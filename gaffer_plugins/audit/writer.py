@@ -41,7 +41,7 @@ class Writer:
 
     @property
     def dropped(self) -> int:
-        """How many lines were lost."""
+        """Number of lines lost."""
         return self._unqueued + self._unwritten
 
     @property

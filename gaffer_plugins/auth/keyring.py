@@ -30,7 +30,7 @@ LOOK = 1.0
 
 
 class Known(Identity):
-    """Who has a key, with what is needed to check it again."""
+    """Identity of a key, with what is needed to check it again."""
 
     key: Key
 
@@ -58,7 +58,7 @@ class Keyring:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a database."""
+        """True if there is a database."""
         return self._store is not None or os.path.exists(self.path)
 
     def ask(self, question: Callable[[Store], Any]) -> Any:

@@ -72,7 +72,7 @@ class AuthPlugin(Plugin):
 
     @property
     def service(self) -> Service:
-        """What does the work; made when it is needed, since most gafferds have no keys."""
+        """Service of keys and users, made when first used: most gafferds have no keys."""
         if self._made is None:
             from .keyring import Keyring
             from .service import Service

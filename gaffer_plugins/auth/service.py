@@ -1,4 +1,4 @@
-"""What can be done with keys and users, and by whom: nobody makes a key that is stronger than their own."""
+"""Operations on keys and users, and who may do them: no key makes a stronger one."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class User:
 
     @property
     def allowed(self) -> Permissions:
-        """What the user's keys allow."""
+        """Permissions of the user's keys."""
         return ADMIN if self.type == 0 else self.permissions
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One-time tickets: what a browser sends where it cannot send a header."""
+"""Tickets that are valid once, for requests to which a browser cannot add a header."""
 
 from __future__ import annotations
 

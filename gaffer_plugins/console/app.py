@@ -1,4 +1,4 @@
-"""The seeds' console: an application that prints events and output of a manager's processes."""
+"""Console as an application, as in gaffer 0.5: prints events and output of a manager's processes."""
 
 from __future__ import annotations
 

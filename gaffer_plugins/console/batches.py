@@ -1,4 +1,4 @@
-"""What ``gaffer start`` prints: whole batches of lines at once, ``HH:MM:SS name | line``."""
+"""Output of ``gaffer start``, in batches of lines ``HH:MM:SS name | line``."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class RunConsole:
 
     @property
     def prefix_width(self) -> int:
-        """How many columns of a line are ours."""
+        """Columns of a line before the process' own text."""
         return len(self._prefix_text(""))
 
     # -- hooks ----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the console prints: ``HH:MM:SS name | line``, names aligned, a colour per job."""
+"""Lines of the console: ``HH:MM:SS name | line``, names aligned, a colour per job."""
 
 from __future__ import annotations
 

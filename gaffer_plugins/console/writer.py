@@ -43,7 +43,7 @@ class Writer:
 
     @property
     def full(self) -> bool:
-        """Whether lines given now would be dropped."""
+        """True if more lines would be dropped."""
         return self._put - self._done > self._limit
 
     def drop(self, lines: int) -> None:
@@ -133,7 +133,7 @@ class Writer:
 
 
 class Source(Protocol):
-    """Where bytes come from, and can be made to wait."""
+    """Source of bytes that can be paused."""
 
     def pause(self) -> None: ...
 

@@ -181,12 +181,12 @@ class HttpPlugin(Plugin):
 
     @property
     def serving(self) -> bool:
-        """Whether requests are answered."""
+        """True while requests are answered."""
         return self._server is not None
 
     @property
     def urls(self) -> list[str]:
-        """Where it listens: ``http://127.0.0.1:5000``, ``https://…``, ``unix:/path``; with real ports for port 0."""
+        """URLs of its endpoints: ``http://127.0.0.1:5000``, ``https://…``, ``unix:/path``, with real port numbers."""
         from gaffer.api import UNIX, format_address
 
         texts = [(format_address(sock.getsockname()), tls) for sock, tls, *_ in self._bound]
@@ -194,7 +194,7 @@ class HttpPlugin(Plugin):
 
 
 class Front:
-    """What middlewares are wrapped around before the application exists: they are asked before processes start."""
+    """Placeholder that middlewares are wrapped around before the application exists."""
 
     app: Callable[..., Iterable[bytes]]
 

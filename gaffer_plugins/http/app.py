@@ -1,4 +1,4 @@
-"""The seeds' ``HttpHandler``: the HTTP API as an application of a program's own manager."""
+"""``HttpHandler`` of gaffer 0.5: the HTTP API as an application of a program's own manager."""
 
 from __future__ import annotations
 

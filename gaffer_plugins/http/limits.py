@@ -1,4 +1,4 @@
-"""How much and how long: the options that bound what clients can cost."""
+"""Options that bound what clients can cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECONDS = Int(1, 86_400)
 
 
 class Row(NamedTuple):
-    """One option; *limit* is the field of :class:`gaffer.web.server.connection.Limits` that it sets."""
+    """Option that sets the field *limit* of :class:`gaffer.web.server.connection.ConnectionLimits`."""
 
     option: str
     limit: str

@@ -1,4 +1,4 @@
-"""One log file on disk, as the thread that writes it sees it: opened again when it is gone, rotated when it is full."""
+"""File on disk, for the thread that writes it: opened again when it is gone, rotated when it is full."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MODE = 0o640
 
 
 class Policy(NamedTuple):
-    """How a file is kept; see the settings ``logfile_…`` of jobs."""
+    """Rotation of a file; see the settings ``logfile_…`` of jobs."""
 
     maxbytes: int = 0
     backups: int = 10
@@ -81,7 +81,7 @@ class File:
 
     @property
     def pending(self) -> bool:
-        """Whether there is something to write."""
+        """True if there is something to write."""
         return bool(self._pending)
 
     def flush(self) -> None:

@@ -56,7 +56,7 @@ class Entry:
 
 
 class LogFile:
-    """One file that streams are written to, whichever and however many.
+    """Log file that any number of streams are written to.
 
     The loop appends to a row, a thread takes from it. Who holds the token works on the row; there is no other lock
     between them, so the loop never waits.
@@ -89,7 +89,7 @@ class LogFile:
 
     @property
     def full(self) -> bool:
-        """Whether it would help to wait a little: much is to be written, and the disk takes it."""
+        """True if waiting helps: much is to be written, and the disk takes it."""
         if self.waiting <= HIGH or self.problem is not None:
             return False
         now = time.monotonic()
@@ -235,7 +235,7 @@ class LogFile:
 
 
 class Sink:
-    """One stream of one process, on its way into a file."""
+    """Sink of one stream into a log file."""
 
     __slots__ = ("_lines", "_log", "write")
 
@@ -246,7 +246,7 @@ class Sink:
 
     @property
     def full(self) -> bool:
-        """Whether the stream had better be read a little later."""
+        """True if the stream should be read a little later."""
         return self._log.full
 
     def close(self) -> None:

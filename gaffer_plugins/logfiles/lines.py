@@ -9,7 +9,7 @@ MAX_LINE = 65_536
 
 
 class Lines:
-    """One stream.
+    """Lines of one stream.
 
     :param about: what a notice of missing bytes calls it.
     """

@@ -1,4 +1,4 @@
-"""What the settings say about lookupds, checked."""
+"""Settings of lookupds, checked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIELDS = (
 
 
 class Place(NamedTuple):
-    """Where a lookupd is.
+    """Address of a lookupd.
 
     :param path: what precedes ``/ws``, behind a proxy; mostly empty.
     """

@@ -31,7 +31,7 @@ class LinkError(GafferError):
 
 
 class Connection:
-    """One connection, after its handshake.
+    """Websocket connection to a lookupd, after its handshake.
 
     :param patience: seconds that the way there may take, and each message.
     :raises LinkError, OSError: there is none.

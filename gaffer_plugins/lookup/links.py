@@ -1,4 +1,4 @@
-"""One link to each lookupd: it connects, registers, gives signs of life, and begins again after a loss.
+"""Links to lookupds, one each: connect, register, send heartbeats, reconnect after a loss.
 
 Whatever a lookupd does, it costs its own link and nothing else: what is to be told is remembered by the name of
 the job, and supervision never waits for anybody here.
@@ -53,7 +53,7 @@ class Links:
 
     @property
     def config(self) -> Config:
-        """What is configured."""
+        """Configuration of the links."""
         return self._config
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""What lookupds are to know, and the messages that bring one of them there. Pure: no socket, no clock."""
+"""Desired state of lookupds, and the messages that lead there. Pure: no socket, no clock."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Desk:
 
 
 class Told:
-    """What one lookupd was told, and what it has to be told still.
+    """State of one lookupd: what it was sent, and what is left to send.
 
     It remembers names of jobs, each once, however often they change: so it is bounded by what runs, and nothing
     can be lost.
@@ -66,7 +66,7 @@ class Told:
         self._dirty[name] = None
 
     def __bool__(self) -> bool:
-        """Whether there is something to tell."""
+        """True if there is something to send."""
         return bool(self._dirty)
 
     def forget(self, name: str) -> None:

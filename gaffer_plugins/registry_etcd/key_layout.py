@@ -1,4 +1,4 @@
-"""Where things are: the members of a cluster in a URL, and records in etcd's keys."""
+"""Layout: members of a cluster in a URL, and records in etcd's keys."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _member(text: str) -> tuple[str, int]:
 
 
 class Spot(NamedTuple):
-    """Where a holder's copy of a node is.
+    """Place of a holder's copy of a node.
 
     :param node: what precedes all copies of that node. :param life: what precedes those of the same life.
     :param key: the copy's own key.

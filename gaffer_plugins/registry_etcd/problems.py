@@ -1,4 +1,4 @@
-"""What can go wrong with etcd, in words: the libraries' own sentences are long and repeat themselves."""
+"""Errors of etcd, in short sentences: the libraries' own are long and repeat themselves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LeaseGone(EtcdError):
 
 
 class Compacted(EtcdError):
-    """What is to be watched is forgotten already: the state has to be read anew."""
+    """Error of a watch that begins before etcd's history: the state has to be read again."""
 
 
 class LoginNeeded(EtcdError):

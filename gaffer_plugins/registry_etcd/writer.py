@@ -30,7 +30,7 @@ _NO_LEASE = 0
 
 
 class Slot:
-    """One node: what is to be written, and what has been."""
+    """Slot of one node: what is to be written, and what has been."""
 
     __slots__ = ("record", "dirty", "lease", "life", "kept", "alive", "claims", "gone", "missing")
 
@@ -72,7 +72,7 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """How many nodes are not written yet."""
+        """Number of nodes that are not written yet."""
         return len(self._tasks)
 
     def stop(self) -> None:
@@ -106,7 +106,7 @@ class Writer:
         self._do(record.info.key)
 
     def missing(self, key: Key) -> None:
-        """What was written of a node is deleted; if it still gives a sign of life here, it is written again."""
+        """Note that the copy of a node was deleted; it is written again if the node is alive."""
         slot = self._slots.get(key)
         if slot is not None:
             slot.missing = True

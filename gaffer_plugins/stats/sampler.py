@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 
 class System(Protocol):
-    """Where the figures come from."""
+    """Source of the figures."""
 
     def table(self, roots: Iterable[int]) -> Mapping[int, Row]:
         """Return at least the processes *roots*, as far as they live, and all below them."""
@@ -71,7 +71,7 @@ def this_system() -> System:
 
 
 class _Look:
-    """What was seen of the process table within a moment, and the answers made from it."""
+    """Snapshot of the process table, and the answers made from it."""
 
     def __init__(self) -> None:
         self.when = -math.inf

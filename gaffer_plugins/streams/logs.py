@@ -94,7 +94,7 @@ def as_json(line: Line) -> bytes:
 
 
 class Wanted(NamedTuple):
-    """What is shown of a job: of one process or stream only, or everything."""
+    """Selection of a job's output: one process, one stream, or everything."""
 
     pid: int | None = None
     label: str | None = None
@@ -107,7 +107,7 @@ class Wanted(NamedTuple):
 
 
 class Tap:
-    """One stream of one process, followed."""
+    """Follower of one stream of one process."""
 
     def __init__(self, process: Process, label: str) -> None:
         self.lines = Lines(process.pid, label)
@@ -228,7 +228,7 @@ class Logs:
 
     @property
     def ended(self) -> bool:
-        """Whether the job is gone with all of its processes, or the one process that is wanted is."""
+        """True if the job and its processes are gone, or the selected process is."""
         if self._taps or self._ready:
             return False
         return self._wanted.pid is not None or not self._manager.has_job(self._name)

@@ -1,4 +1,4 @@
-"""The seeds' ``WebHooks``: an application for programs that have a manager of their own."""
+"""``WebHooks`` of gaffer 0.5: an application for programs that have a manager of their own."""
 
 from __future__ import annotations
 
@@ -99,12 +99,12 @@ class WebHooks:
 
     # -- hearing ----------------------------------------------------------------
     def incref(self) -> None:
-        """Somebody more needs events."""
+        """Count one more user of events."""
         self.refcount += 1
         self.maybe_start_monitor()
 
     def decref(self) -> None:
-        """Somebody needs them no more."""
+        """Count one user of events less."""
         self.refcount = max(0, self.refcount - 1)
         self.maybe_stop_monitor()
 

@@ -1,4 +1,4 @@
-"""One kept connection to one receiver: http.client over gevent's sockets.
+"""Persistent connection to a receiver: http.client over gevent's sockets.
 
 Nothing here blocks the hub, patched or not: names are resolved and certificates of authorities read in gevent's
 thread pool, and sockets and TLS are gevent's. Neither proxies nor redirections are followed.

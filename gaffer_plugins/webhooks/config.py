@@ -1,4 +1,4 @@
-"""What may be set: ``[webhooks]``, ``[plugin:webhooks]`` and the same in Python."""
+"""Configuration: ``[webhooks]``, ``[plugin:webhooks]`` and the same in Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which URLs want an event, and what all of them together do: reload, stop, show."""
+"""Dispatch of events to URLs, and their reload, stop and report."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Dispatcher:
     # -- what others see --------------------------------------------------------
     @property
     def active(self) -> bool:
-        """Whether there is any hook."""
+        """True if there is any webhook."""
         return bool(self._receivers)
 
     def status(self) -> dict[str, Any]:

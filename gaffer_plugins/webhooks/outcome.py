@@ -1,4 +1,4 @@
-"""What came of an attempt, and what follows from it. Pure: no clock, no socket."""
+"""Outcome of an attempt, and what follows from it. Pure: no clock, no socket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Undelivered(Exception):
 
 
 class Answer(NamedTuple):
-    """What a receiver answered.
+    """Answer of a receiver.
 
     :param retry_after: its header of that name, ``""`` without one.
     :param location: likewise.
@@ -31,7 +31,7 @@ class Answer(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What an attempt came to.
+    """Verdict on an attempt.
 
     :param reason: why it failed; ``""`` when it did not.
     :param again: whether another attempt makes sense.

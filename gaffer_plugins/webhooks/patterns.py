@@ -1,4 +1,4 @@
-"""Which events a hook is for, and patterns that could never select one."""
+"""Patterns of the events of a webhook, and those that can never match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One URL: its queue, its greenlet, and what becomes of each delivery.
+"""Receiver at one URL: its queue, its greenlet, and the outcome of each delivery.
 
 Deliveries of one URL are sent one after the other, so their order is that of the events; a failed one is tried again
 before the next. The greenlet lives while there is work, and a little longer for the connection's sake.
@@ -43,7 +43,7 @@ _USER_AGENT = f"gaffer/{__version__}"
 
 @dataclass
 class Delivery:
-    """One event on its way to one URL.
+    """Delivery of one event to one URL.
 
     :param id: stays the same over all attempts, so that a receiver can tell a repetition.
     :param event: the event's name, fit for headers and logs.
@@ -94,7 +94,7 @@ def _make_client(target: Target, tuning: Tuning, trust: Trust) -> Client:
 
 
 class Shared(NamedTuple):
-    """What all receivers of one dispatcher share; tests put in their own.
+    """Resources that all receivers of a dispatcher share; tests replace them.
 
     :param slots: bounds the requests under way.
     :param trust: the TLS settings.
@@ -142,7 +142,7 @@ class Receiver:
     # -- from outside -----------------------------------------------------------
     @property
     def full(self) -> bool:
-        """Whether there is no room for another delivery."""
+        """True if there is no room for another delivery."""
         return len(self._queue) >= self.shared.tuning.queue_size
 
     def put(self, delivery: Delivery) -> bool:
@@ -163,7 +163,7 @@ class Receiver:
 
     @property
     def failing(self) -> bool:
-        """Whether the latest attempt failed."""
+        """True if the latest attempt failed."""
         return self._row > 0
 
     def use(self, shared: Shared) -> None:

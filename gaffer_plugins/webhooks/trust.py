@@ -1,4 +1,4 @@
-"""Whose certificates ``https`` receivers may show."""
+"""Certificates of ``https`` receivers that are trusted."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _IN_QUERY = _IN_PATH + "?"
 
 @dataclass(frozen=True, repr=False)
 class Target:
-    """Where deliveries are posted to.
+    """Destination of deliveries.
 
     :param url: the whole URL in one spelling, with its credentials; two that are equal are one receiver.
     :param shown: the same without credentials, the values of its query and what looks like a token in its path.

@@ -54,7 +54,7 @@ class Exit:
 
 
 class Channel:
-    """One channel to one process.
+    """Channel to one process.
 
     :param source: what is read.
     :param writer: what is written; None if nothing is, and *refused* says why.

@@ -12,7 +12,7 @@ _HEAD = re.compile(rb"V1 (message|response|error) ([!-~]{1,64})\Z")
 
 
 class Frame(NamedTuple):
-    """One frame."""
+    """Frame of a channel."""
 
     type: str
     id: str

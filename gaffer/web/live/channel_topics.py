@@ -55,7 +55,7 @@ class Subscription:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will come any more."""
+        """True when nothing more will come."""
         return all(part.source.ended for part in self._parts)
 
     def close(self) -> None:
