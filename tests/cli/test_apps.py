@@ -11,7 +11,7 @@ import pytest
 from gaffer.cli.app import export
 from gaffer.cli.app.gaffer import make_program
 from gaffer.cli.app.scaling import Scaling, parse
-from gaffer.cli.app.views import clock
+from gaffer.cli.app.status import clock
 from gaffer.cli.core.program import run
 from gaffer.errors import BadRequest
 from gaffer.procfile.application import read_application

@@ -8,8 +8,8 @@ import pytest
 
 from gaffer.cli.core.streaming import MAX_WIDTH, Painter, merge
 from gaffer.cli.core.terminal import parse_key
-from gaffer.cli.ctl.logs import tamed
-from gaffer.cli.ctl.watching import is_shown, line, spelled
+from gaffer.cli.ctl.watch import is_shown, line, spelled
+from gaffer.cli.operations.logs import tamed
 from gaffer.errors import BadRequest
 
 PLAIN = Painter(False)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from gaffer.cli.ctl.waiting import (
+from gaffer.cli.operations.wait import (
     Outcome,
+    default_timeout,
     exit_text,
     has_started,
     has_stopped,
     is_ready,
     is_running,
-    patience,
     processes,
     trouble,
     watch,
@@ -134,9 +134,9 @@ def test_many_pids_are_only_counted():
     assert processes(info(pids=[])) == "0 processes"
 
 
-def test_patience():
-    assert patience(info()) == 37.0
-    assert patience({"config": {}}) == 30.0
+def test_default_timeout():
+    assert default_timeout(info()) == 37.0
+    assert default_timeout({"config": {}}) == 30.0
 
 
 class Clock:

@@ -243,7 +243,7 @@ def test_gafferd_loads_a_procfile_and_reloads_what_changed(tmp_path: Any) -> Non
 
 
 def test_ps_and_scale_import_little() -> None:
-    code = "import sys, gaffer.cli.app.gaffer, gaffer.cli.app.views, gaffer.cli.app.scaling\n"
+    code = "import sys, gaffer.cli.app.gaffer, gaffer.cli.app.status, gaffer.cli.app.scaling\n"
     code += "late = {'gaffer.config.jobconfig', 'gaffer.procfile.application', 'dotenv', 'configparser'}\n"
     code += "print(sorted(late & set(sys.modules)))\n"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)

@@ -12,8 +12,8 @@ from ...errors import NotFound, nearest
 from ...httpclient import Job, Process, Server
 from ..core.output import View, output_option, show, state_color
 from ..core.program import command
-from ..ctl.targets import ALL, is_pattern
-from ..ctl.waiting import look
+from ..operations.job_selection import ALL, is_pattern
+from ..operations.wait import look
 from .context import Place
 
 COLUMNS = ("NAME", "TYPES", "PROCESSES", "STATE")

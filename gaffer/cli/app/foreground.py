@@ -8,8 +8,8 @@ import click
 
 from ...errors import BadRequest, SpawnError
 from ...procfile.application import Application
-from ..core.completing import types
 from ..core.program import Failed, command, complain, port_options
+from ..core.shell_completion import types
 
 #: What shells report for a command that cannot be executed.
 NOT_FOUND = 127

@@ -10,11 +10,11 @@ import click
 from ...config.names import JobName
 from ...errors import BadRequest
 from ...httpclient import Job
-from ..core.completing import scalings
-from ..core.program import command
-from ..ctl.jobs import DASHES
+from ..core.output import print_lines
+from ..core.program import DASHES, command
+from ..core.shell_completion import scalings
+from ..operations.control import for_each
 from .apps import Remote
-from .context import Place
 
 #: The operation is the last one in the word: names may hold ``+`` and ``-`` themselves.
 _OPERATION = re.compile(r"(.+)([=+-][0-9]{1,9})")
@@ -48,23 +48,27 @@ def parse(words: Sequence[str], is_app: bool = False) -> tuple[str | None, list[
 
 @command("scale", context_settings=DASHES)
 @click.argument("words", nargs=-1, required=True, metavar="[APP] TYPE=N|TYPE+N|TYPE-N...", shell_complete=scalings)
-@click.pass_obj
-def scale(place: Place, words: tuple[str, ...]) -> None:
+@click.pass_context
+def scale(ctx: click.Context, words: tuple[str, ...]) -> None:
     """Change how many processes types have.
 
     An unknown type changes nothing, not even the others. TYPE=N sets the number, TYPE+N adds to it and TYPE-N
     takes away, never below 0. APP is what the application is called on gafferd, by default what its folder is
     called.
     """
-    remote = Remote(place)
+    remote = Remote(ctx.obj)
     app, wanted = parse(words, _means_app(remote, words))
-    prefix = f"{place.session(app)}." if app is not None else ""
+    prefix = f"{remote.place.session(app)}." if app is not None else ""
     jobs: list[JobName] = [remote.find([one.type if "." in one.type else prefix + one.type])[0] for one in wanted]
-    for job, (_, operation) in zip(jobs, wanted):
-        click.echo(f"Scaling {job.job} processes...", nl=False)
+
+    def scale_job(one: tuple[JobName, Scaling]) -> None:
+        job, (_, operation) = one
         found = Job(remote.server, job)
         number = found.scale(operation)
-        click.echo(f" done, now running {number}" if found.active else f" done, {number} wanted when it is started")
+        result = f"now running {number}" if found.active else f"{number} wanted when it is started"
+        print_lines([f"Scaling {job.job} processes... done, {result}"])
+
+    ctx.exit(for_each(ctx, scale_job, zip(jobs, wanted)))
 
 
 def _means_app(remote: Remote, words: Sequence[str]) -> bool:

@@ -151,7 +151,7 @@ def _show_sources(data: Any, found: Sequence[Mapping[str, Any]], output: str) ->
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print an event.")
 def watch(ctx: click.Context, lookupd_address: tuple[str, ...], state: bool, output: str) -> None:
     """Show what changes, until interrupted."""
-    from .lookupwatch import follow
+    from .lookup_watch import follow
 
     cluster = make_cluster(ctx, lookupd_address)
     program = ctx.find_root().info_name

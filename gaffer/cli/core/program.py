@@ -29,6 +29,8 @@ BROKEN_PIPE = 141
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Entry points whose ``gaffer_cli(cli)`` adds commands of plugins.
 ENTRY_POINTS = "gaffer.cli"
+#: Context settings of commands whose last arguments may begin with a dash.
+DASHES = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -30,7 +30,7 @@ SECTIONS = {
         "restart": "ctl.control:restart",
         "reload": "ctl.control:reload",
         "wait": "ctl.control:wait",
-        "kill": "ctl.signals:kill",
+        "kill": "ctl.control:kill",
     },
     "How many": {
         "add": "ctl.scaling:add",
@@ -45,12 +45,12 @@ SECTIONS = {
         "pids": "ctl.status:pids",
         "sessions": "ctl.status:sessions",
         "stats": "ctl.stats:stats",
-        "watch": "ctl.watching:watch",
-        "logs": "ctl.logs:logs",
+        "watch": "ctl.watch:watch",
+        "logs": "ctl.streams:logs",
     },
     "Talking to processes": {
-        "send": "ctl.sending:send",
-        "attach": "ctl.attaching:attach",
+        "send": "ctl.streams:send",
+        "attach": "ctl.streams:attach",
     },
     "gafferd": {
         "ping": "ctl.daemon:ping",

@@ -11,10 +11,7 @@ from ...config.names import parse_job_name
 from ...errors import BadRequest, GafferError
 from ...httpclient import Server
 from ..core.output import View, output_option, print_details, print_json, print_lines, show
-from ..core.program import FAILED, USAGE, command, complain, exit_code
-
-#: For commands whose last arguments may begin with a dash.
-DASHES = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+from ..core.program import DASHES, FAILED, USAGE, command, complain, exit_code
 
 
 @command("processes")

@@ -9,8 +9,7 @@ import click
 from ...config.names import parse_job_name
 from ...httpclient import Job, Server
 from ..core.output import print_lines
-from ..core.program import command
-from .jobs import DASHES
+from ..core.program import DASHES, command
 
 
 def _job(server: Server, name: str) -> Job:

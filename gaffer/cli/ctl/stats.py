@@ -14,7 +14,7 @@ from ...util import bytes2human
 from ..core.output import View, duration, output_option, show
 from ..core.program import command
 from ..core.streaming import end_with_reader, write
-from .targets import ALL, find_jobs, is_pattern
+from ..operations.job_selection import ALL, find_jobs, is_pattern
 
 #: The terminal's home position, and nothing below it.
 _CLEAR = "\x1b[H\x1b[J"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from ...config.names import JobName, parse_job_name
 from ...httpclient import Process, Server
 from ..core.output import (
-    Lines,
     View,
-    duration,
     output_option,
     print_details,
     print_json,
@@ -20,11 +16,20 @@ from ..core.output import (
     state_color,
 )
 from ..core.program import FAILED, command
-from .targets import ALL, find_jobs, is_pattern
-from .waiting import Info, exit_text, look
+from ..operations.job_info import details, summary, with_short_name
+from ..operations.job_selection import ALL, find_jobs, is_pattern
+from ..operations.wait import Info, look
 
-STATUS_COLUMNS = ("NAME", "STATE", "PROCESSES", "UPTIME", "RESTARTS", "LAST EXIT", "NEXT RETRY")
-STDERR = "last lines of stderr"
+#: The columns of ``gafferctl status``, and the titles of what they show in :func:`~..operations.job_info.summary`.
+STATUS_COLUMNS = {
+    "NAME": "name",
+    "STATE": "state",
+    "PROCESSES": "processes",
+    "UPTIME": "uptime",
+    "RESTARTS": "restarts",
+    "LAST EXIT": "last exit",
+    "NEXT RETRY": "next retry",
+}
 TROUBLED = ("backoff", "flapping", "failed")
 
 
@@ -43,7 +48,7 @@ def status(ctx: click.Context, name: str | None, output: str) -> None:
     if name is None or is_pattern(name):
         return _status_of_all(server, find_jobs(server, [name or ALL]), output)
     job = parse_job_name(name)
-    info = shortened(server.info(job))
+    info = with_short_name(server.info(job))
     if output == "json":
         print_json(info)
     elif output == "name":
@@ -57,28 +62,17 @@ def status(ctx: click.Context, name: str | None, output: str) -> None:
 def _status_of_all(server: Server, jobs: list[JobName], output: str) -> None:
     if output == "name":
         return print_lines(job.short for job in jobs)
-    infos = [shortened(info) for job in jobs if (info := look(server, job)) is not None]
+    infos = [with_short_name(info) for job in jobs if (info := look(server, job)) is not None]
     rows = [_row(info) for info in infos]
-    show(View(infos, [], STATUS_COLUMNS, rows, {"STATE": state_color}), output)
+    show(View(infos, [], [*STATUS_COLUMNS], rows, {"STATE": state_color}), output)
     if output == "table":
         for info in infos:
             _print_trouble(info)
 
 
-def shortened(info: dict[str, Any]) -> dict[str, Any]:
-    return {**info, "name": parse_job_name(info["name"]).short}
-
-
-def _row(info: Info) -> tuple[object, ...]:
-    return (
-        info["name"],
-        info["state"],
-        f"{info['running']}/{info['max_processes']}",
-        duration(info["uptime"] if info["running"] else None),
-        info.get("restarts"),
-        exit_text(info.get("last_exit")),
-        duration(info.get("retry_in")),
-    )
+def _row(info: Info) -> list[object]:
+    shown = summary(info)
+    return [shown[title] for title in STATUS_COLUMNS.values()]
 
 
 def _print_trouble(info: Info) -> None:
@@ -86,22 +80,6 @@ def _print_trouble(info: Info) -> None:
     if info["state"] in TROUBLED and (info.get("reason") or info.get("stderr")):
         print_lines(["", f"{info['name']}: {info.get('reason') or info['state']}"])
         print_lines(f"  {line}" for line in info.get("stderr") or ())
-
-
-def details(info: Info) -> list[tuple[str, object]]:
-    name, state, count, uptime, restarts, last_exit, retry = _row(info)
-    trouble = (("reason", info.get("reason")), (STDERR, Lines(info.get("stderr") or ())))
-    return [
-        ("name", name),
-        ("state", state),
-        ("processes", count),
-        ("pids", " ".join(map(str, info["processes"]))),
-        ("uptime", uptime),
-        ("restarts", restarts),
-        ("last exit", last_exit),
-        ("next retry", retry),
-        *((key, value) for key, value in trouble if value),
-    ]
 
 
 @command("pids")
@@ -130,12 +108,11 @@ def sessions(server: Server, output: str) -> None:
 def info(server: Server, target: str, output: str) -> None:
     """Show everything about a job or a process."""
     if target.isdigit():
-        shown = shortened(Process(server, int(target)).info())
+        shown = with_short_name(Process(server, int(target)).info())
         pairs = list(shown.items())
     else:
-        shown = shortened(server.info(target))
-        settings = shown.get("config") or {}
-        pairs = details(shown) + [(key, value) for key, value in settings.items() if key not in ("name", "start")]
+        shown = with_short_name(server.info(target))
+        pairs = details(shown, settings=True)
     if output == "json":
         print_json(shown)
     elif output == "name":

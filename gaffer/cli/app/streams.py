@@ -9,14 +9,13 @@ import click
 
 from ...config.names import JobName
 from ...httpclient import Missing
-from ..core.completing import types
-from ..core.program import command, complain
+from ..core.program import DASHES, command, complain
+from ..core.shell_completion import types
 from ..core.streaming import end_with_reader, write_bytes
-from ..ctl.attaching import attach_options, attach_to
-from ..ctl.jobs import DASHES
-from ..ctl.logs import Wish, logs_options, show_logs
-from ..ctl.sending import send_options, send_to
-from ..ctl.targets import find_processes
+from ..operations.attach import attach_options, attach_to
+from ..operations.job_selection import find_processes
+from ..operations.logs import LogQuery, logs_options, show_logs
+from ..operations.send import send_options, send_to
 from .apps import Remote
 
 
@@ -39,7 +38,7 @@ def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
         found.update(dict.fromkeys(meant))
         named.update(() if target.endswith("*") else meant)
     among = frozenset(found.keys() - named)
-    show_logs(ctx, remote.server, list(found), Wish(**wish, session=remote.place.session(), among=among))
+    show_logs(ctx, remote.server, list(found), LogQuery(**wish, session=remote.place.session(), among=among))
 
 
 @command("send", context_settings=DASHES)

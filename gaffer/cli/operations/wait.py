@@ -12,7 +12,7 @@ from ...httpclient import Server
 #: Seconds between two looks: the first, the longest and how they grow.
 FIRST, LONGEST, GROWTH = 0.01, 0.2, 1.5
 #: Granted on top of the job's own settings when no timeout is given, in seconds.
-PATIENCE = 30.0
+GRACE = 30.0
 
 Info = Mapping[str, Any]
 
@@ -127,10 +127,10 @@ def look(server: Server, name: JobName) -> dict[str, Any] | None:
         return None
 
 
-def patience(info: Info) -> float:
+def default_timeout(info: Info) -> float:
     """Return the seconds after which waiting for this job's start or stop makes no sense."""
     config = info["config"]
-    return PATIENCE + float(config.get("graceful_timeout") or 0) + float(config.get("min_uptime") or 0)
+    return GRACE + float(config.get("graceful_timeout") or 0) + float(config.get("min_uptime") or 0)
 
 
 def watch(

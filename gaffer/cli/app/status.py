@@ -9,11 +9,11 @@ import click
 from ...config.names import parse_job_name
 from ...errors import GafferError
 from ...httpclient import Job, Process
-from ..core.completing import types
 from ..core.output import print_details, print_json, print_lines, state_color
 from ..core.program import command
-from ..ctl.status import details, shortened
-from ..ctl.waiting import trouble
+from ..core.shell_completion import types
+from ..operations.job_info import details, with_short_name
+from ..operations.wait import trouble
 from .apps import Remote
 from .context import Place
 
@@ -105,10 +105,10 @@ def info(place: Place, target: str | None, output: str) -> None:
     remote = Remote(place)
     if target is not None and not target.endswith("*"):
         found = remote.target(target)
-        shown = [shortened(found.info())]
+        shown = [with_short_name(found.info())]
         process = isinstance(found, Process)
     else:
-        shown = [shortened(remote.server.info(name)) for name in remote.find([target] if target else [])]
+        shown = [with_short_name(remote.server.info(name)) for name in remote.find([target] if target else [])]
         process = False
     if output == "json":
         return print_json(shown if target is None else shown[0])
@@ -117,9 +117,5 @@ def info(place: Place, target: str | None, output: str) -> None:
             print_lines([one["pid"] if process else one["name"]])
             continue
         print_lines([""] if number else [])
-        pairs = list(one.items()) if process else [*details(one), *_settings(one)]
+        pairs = list(one.items()) if process else details(one, settings=True)
         print_details(pairs, {"state": state_color})
-
-
-def _settings(one: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(key, value) for key, value in one["config"].items() if key not in ("name", "start")]

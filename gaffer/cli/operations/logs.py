@@ -14,9 +14,9 @@ from ...errors import GafferError, IONotRedirected, NotFound
 from ...httpclient import CannotConnect, Job, Process, Server
 from ...httpclient.feeds import Feed, LogLine
 from ..core.output import printable
-from ..core.program import command, complain
+from ..core.program import complain
 from ..core.streaming import Painter, close_all, colorize_option, end_with_reader, merge, write, write_bytes
-from .targets import find_jobs, is_pattern
+from .job_selection import find_jobs, is_pattern
 
 #: Colours that a process prints itself may stay.
 _COLOR = re.compile(r"(\x1b\[[0-9;]*m)")
@@ -25,7 +25,7 @@ _PLAIN = "\x1b[0m"
 MOST = 10_000
 
 
-class Wish(NamedTuple):
+class LogQuery(NamedTuple):
     """What is to be shown, and how.
 
     :param prefix: before each line who wrote it; None where it is needed: with several jobs or processes.
@@ -46,7 +46,7 @@ class Wish(NamedTuple):
 
 
 def logs_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that :class:`Wish` is made of."""
+    """Add the options that :class:`LogQuery` is made of."""
     options = [
         click.option("-f", "--follow", is_flag=True, help="Go on with what comes, across restarts."),
         click.option(
@@ -73,21 +73,6 @@ def logs_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@command("logs")
-@click.argument("targets", nargs=-1, required=True, metavar="NAME|PID...")
-@logs_options
-@click.pass_context
-def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
-    """Show what processes wrote.
-
-    With -f it goes on with what they write. gafferd keeps the latest output of each
-    process, also of processes that ended a while ago. NAME is a job in any spelling,
-    SESSION.* or all: those of its jobs whose output is redirected.
-    """
-    found, among = find_targets(ctx.obj, targets)
-    show_logs(ctx, ctx.obj, found, Wish(**wish, among=among))
-
-
 def find_targets(server: Server, targets: Sequence[str]) -> tuple[list[JobName | int], frozenset[JobName | int]]:
     """Return the jobs and pids that words on the command line mean, and which of them only patterns do."""
     named: list[JobName | int] = []
@@ -104,7 +89,7 @@ def find_targets(server: Server, targets: Sequence[str]) -> tuple[list[JobName |
     return list(found), frozenset(matched.difference(named))
 
 
-def show_logs(ctx: click.Context, server: Server, targets: Sequence[JobName | int], wish: Wish) -> None:
+def show_logs(ctx: click.Context, server: Server, targets: Sequence[JobName | int], wish: LogQuery) -> None:
     """Print the output of jobs and processes; with ``follow`` until all of them are gone.
 
     :raises CannotConnect: gafferd goes away meanwhile.
@@ -130,7 +115,7 @@ def show_logs(ctx: click.Context, server: Server, targets: Sequence[JobName | in
 
 
 def _open(
-    server: Server, targets: Sequence[JobName | int], wish: Wish, feeds: list[Feed[LogLine]]
+    server: Server, targets: Sequence[JobName | int], wish: LogQuery, feeds: list[Feed[LogLine]]
 ) -> list[JobName | int]:
     """Put the feeds of all targets into *feeds*; return the targets that have one."""
     found: list[JobName | int] = []
@@ -160,7 +145,7 @@ def _asked(server: Server, target: JobName | int) -> Job | Process:
 class LogPrinter:
     """Prints lines, with whatever stands before them."""
 
-    def __init__(self, ctx: click.Context, server: Server, targets: Sequence[JobName | int], wish: Wish) -> None:
+    def __init__(self, ctx: click.Context, server: Server, targets: Sequence[JobName | int], wish: LogQuery) -> None:
         self._program = ctx.find_root().info_name
         self._server, self._targets, self._wish = server, targets, wish
         self._painter = Painter(wish.colorize)
@@ -227,7 +212,7 @@ def tamed(line: str, colors: bool = True) -> str:
     return text + _PLAIN if len(parts) > 1 and not text.endswith(_PLAIN) else text
 
 
-def _show_raw(server: Server, targets: Sequence[JobName | int], wish: Wish) -> None:
+def _show_raw(server: Server, targets: Sequence[JobName | int], wish: LogQuery) -> None:
     """Copy the bytes of one job or process."""
     if len(targets) > 1:
         raise click.UsageError("-o raw shows one job or process only.")

@@ -6,10 +6,12 @@ import os
 
 import click
 
-from ...errors import BadRequest, GafferError
+from ...config.names import JobName
+from ...errors import BadRequest
 from ...procfile.diff import Change, compare
 from ..core.output import print_lines
-from ..core.program import FAILED, command, complain, exit_code, port_options
+from ..core.program import command, port_options
+from ..operations.control import for_each
 from .apps import Remote
 from .context import Place
 
@@ -48,21 +50,15 @@ def load(
     application = place.application(name=name, concurrency=concurrency, port=port, ports=not no_port)
     given = {part.partition("=")[0].strip() for text in concurrency for part in text.split(",")}
     remote = Remote(place)
-    good = True
-    for change in compare(application, remote.present(application.name), given):
+
+    def carry_out(change: Change) -> None:
         if nostart and change.kind == "loaded":
             change = change._replace(down="stopped")
-        try:
-            if not dry_run:
-                _carry_out(remote, change, nostart)
-        except GafferError as error:
-            if exit_code(error) != FAILED:
-                raise
-            complain(ctx.find_root().info_name, str(error))
-            good = False
-        else:
-            print_lines(change.lines(dry_run))
-    ctx.exit(0 if good else FAILED)
+        if not dry_run:
+            _carry_out(remote, change, nostart)
+        print_lines(change.lines(dry_run))
+
+    ctx.exit(for_each(ctx, carry_out, compare(application, remote.present(application.name), given)))
 
 
 def _carry_out(remote: Remote, change: Change, nostart: bool) -> None:
@@ -76,14 +72,17 @@ def _carry_out(remote: Remote, change: Change, nostart: bool) -> None:
 
 @command("unload")
 @click.argument("name", required=False)
-@click.pass_obj
-def unload(place: Place, name: str | None) -> None:
+@click.pass_context
+def unload(ctx: click.Context, name: str | None) -> None:
     """Stop the application and remove it from gafferd.
 
     NAME is what it is called there, by default what its folder is called. Its processes get their time to end.
     """
-    remote = Remote(place)
-    # Those that were started last are stopped first.
-    for job in reversed(remote.jobs(name)):
+    remote = Remote(ctx.obj)
+
+    def unload_job(job: JobName) -> None:
         remote.server.unload(job)
         print_lines([f"{job}: unloaded"])
+
+    # Those that were started last are stopped first.
+    ctx.exit(for_each(ctx, unload_job, reversed(remote.jobs(name))))

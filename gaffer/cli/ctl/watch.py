@@ -12,7 +12,7 @@ from ...httpclient import Server
 from ..core.output import printable
 from ..core.program import command
 from ..core.streaming import Painter, colorize_option, end_with_reader, write
-from .waiting import exit_text
+from ..operations.wait import exit_text
 
 #: The family of events that is shown beside the plain names unless a pattern says otherwise.
 _CLASSIC = re.compile(r"proc\.([^.]*[^.0-9][^.]*)\.")

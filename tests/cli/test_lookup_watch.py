@@ -1,4 +1,4 @@
-"""gaffer.cli.cluster.lookupwatch: several lookupds watched as one; gaffer.cli.core.fanout: what belongs to whom."""
+"""gaffer.cli.cluster.lookup_watch: several lookupds watched as one; gaffer.cli.core.fanout: what belongs to whom."""
 
 import contextlib
 import threading
@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from gaffer.cli.cluster import lookupwatch
-from gaffer.cli.cluster.lookupwatch import Merger, follow
+from gaffer.cli.cluster import lookup_watch
+from gaffer.cli.cluster.lookup_watch import Merger, follow
 from gaffer.cli.core.fanout import take_on
 
 
@@ -81,7 +81,7 @@ class Source:
 
 
 def test_what_came_too_fast_is_told_and_found_out(monkeypatch):
-    monkeypatch.setattr(lookupwatch, "PAUSE", 0.0)
+    monkeypatch.setattr(lookup_watch, "PAUSE", 0.0)
     one, two = event("add_job", name="s.a"), event("add_job", name="s.b")
     source = Source("u", [ADD, one, READY, {"event": "gap", "lost": 2}, READY], [ADD, two, READY])
     cluster = SimpleNamespace(ask=lambda question: None, lookups=[source])

@@ -9,9 +9,9 @@ from typing import Any, Callable, Iterable, Iterator, Sequence
 import click
 
 from ...httpclient import Process, Server
-from ..core.program import command, complain
-from .jobs import DASHES
-from .targets import find_processes
+from ..core.program import complain
+from .control import for_each
+from .job_selection import find_processes
 
 #: Bytes that are sent at a time.
 PIECE = 65_536
@@ -30,21 +30,6 @@ def send_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@command("send", context_settings=DASHES)
-@click.argument("target", metavar="NAME|PID")
-@click.argument("data", nargs=-1, metavar="[DATA...|-]")
-@send_options
-@click.pass_context
-def send(ctx: click.Context, /, target: str, data: tuple[str, ...], **wish: Any) -> None:
-    """Write to the stdin of a process.
-
-    DATA is sent as a line, its words with spaces between them. With -, or without
-    DATA, what comes on stdin is sent byte by byte, to its end: on a terminal line by
-    line, until ctrl-D.
-    """
-    send_to(ctx, ctx.obj, target, data, **wish)
-
-
 def send_to(
     ctx: click.Context,
     server: Server,
@@ -58,7 +43,9 @@ def send_to(
     """Write to a process, or to all of a job.
 
     :param data: words; none, or ``-``, sends what comes on our stdin.
-    :raises GafferError: it cannot be written; what was sent before stays sent.
+    A process that cannot be written gets nothing more; the others do.
+
+    :raises GafferError: there is no such process.
     """
     processes = find_processes(server, target, every)
     words = list(data)
@@ -67,15 +54,27 @@ def send_to(
         pieces: Iterable[bytes] = [text.encode("utf-8", "surrogateescape")]
     else:
         pieces = _typed(ctx, target)
+    writable = list(processes)
+    code = 0
+
+    def write(data: bytes, eof: bool = False) -> None:
+        nonlocal code, writable
+        written: list[Process] = []
+
+        def write_to(process: Process) -> None:
+            process.write(data, stream, eof)
+            written.append(process)
+
+        code = for_each(ctx, write_to, writable) or code
+        writable = written
+
     for piece in pieces:
-        _write(processes, piece, stream)
-    if eof:
-        _write(processes, b"", stream, eof)
-
-
-def _write(processes: Sequence[Process], data: bytes, stream: str, eof: bool = False) -> None:
-    for process in processes:
-        process.write(data, stream, eof)
+        write(piece)
+        if not writable:
+            break
+    if eof and writable:
+        write(b"", eof=True)
+    ctx.exit(code)
 
 
 def _typed(ctx: click.Context, target: str) -> Iterator[bytes]:

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from ...procfile.application import Application, ProcessType
-from ..core.completing import types
 from ..core.output import View, output_option, show
 from ..core.program import command, port_options
+from ..core.shell_completion import types
 from .context import Place
 
 COLUMNS = ("NAME", "PROCESSES", "PORT", "RUN BY", "COMMAND")

@@ -11,11 +11,11 @@ import click
 from ...config.names import parse_job_name
 from ...errors import GafferError, IONotRedirected, NotFound
 from ...httpclient import Disconnected, Process, Quiet, Server
-from ..core.program import command, complain
+from ..core.program import complain
 from ..core.streaming import end_with_reader, write_bytes
 from ..core.terminal import DETACH_KEY, Terminal, parse_key
-from .targets import find_processes
-from .waiting import exit_text
+from .job_selection import find_processes
+from .wait import exit_text
 
 if TYPE_CHECKING:
     from ...httpclient.channels import ProcessChannel
@@ -41,20 +41,6 @@ def attach_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         function = option(function)
     return function
-
-
-@command("attach")
-@click.argument("target", metavar="NAME|PID")
-@attach_options
-@click.pass_context
-def attach(ctx: click.Context, /, target: str, **wish: Any) -> None:
-    """Connect the terminal to a process.
-
-    Its stdin and output are yours together. It ends with the process, and at the
-    detach key, ctrl-C or ctrl-D, which the process does not notice. What it writes
-    to stderr goes to stderr.
-    """
-    attach_to(ctx, ctx.obj, target, **wish)
 
 
 def attach_to(

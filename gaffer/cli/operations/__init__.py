@@ -1,0 +1,1 @@
+"""Operations on jobs and processes that gaffer and gafferctl share."""

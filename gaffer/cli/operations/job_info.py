@@ -1,0 +1,44 @@
+"""The info of a job as ``status`` and ``info`` show it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...config.names import parse_job_name
+from ..core.output import Lines, duration
+from .wait import Info, exit_text
+
+STDERR_TITLE = "last lines of stderr"
+
+
+def with_short_name(info: dict[str, Any]) -> dict[str, Any]:
+    """Return *info* with the job's short name."""
+    return {**info, "name": parse_job_name(info["name"]).short}
+
+
+def summary(info: Info) -> dict[str, object]:
+    """Return what people read first about a job, by the titles of its details."""
+    return {
+        "name": info["name"],
+        "state": info["state"],
+        "processes": f"{info['running']}/{info['max_processes']}",
+        "pids": " ".join(map(str, info["processes"])),
+        "uptime": duration(info["uptime"] if info["running"] else None),
+        "restarts": info.get("restarts"),
+        "last exit": exit_text(info.get("last_exit")),
+        "next retry": duration(info.get("retry_in")),
+    }
+
+
+def details(info: Info, settings: bool = False) -> list[tuple[str, object]]:
+    """Return the details of a job, line by line.
+
+    :param settings: with the job's settings.
+    """
+    trouble = (("reason", info.get("reason")), (STDERR_TITLE, Lines(info.get("stderr") or ())))
+    config = (info.get("config") or {}) if settings else {}
+    return [
+        *summary(info).items(),
+        *((key, value) for key, value in trouble if value),
+        *((key, value) for key, value in config.items() if key not in ("name", "start")),
+    ]
