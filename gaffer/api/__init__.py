@@ -74,9 +74,9 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.process.ring_buffer import RING_SIZE as RING_SIZE
     from gaffer.process.ring_buffer import Cursor as Cursor
     from gaffer.process.ring_buffer import Ring as Ring
+    from gaffer.process.sink_worker import Sink as Sink
     from gaffer.process.spawn import SpawnPlan as SpawnPlan
     from gaffer.process.stats_monitor import ProcessWatcher as ProcessWatcher
-    from gaffer.process.streams import Sink as Sink
     from gaffer.process.streams import Writer as Writer
     from gaffer.procfile.application import read_application as read_application
     from gaffer.procfile.export import Application as Application
@@ -143,7 +143,8 @@ _MODULES = {
     "process.ring_buffer": ("Cursor", "GROWN_SIZE", "GROWN_TOTAL", "RING_SIZE", "Ring"),
     "process.spawn": ("SpawnPlan",),
     "process.stats_monitor": ("ProcessWatcher",),
-    "process.streams": ("Sink", "Writer"),
+    "process.sink_worker": ("Sink",),
+    "process.streams": ("Writer",),
     "procfile.application": ("read_application",),
     "procfile.export": (
         "Application",

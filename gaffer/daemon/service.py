@@ -78,7 +78,7 @@ class Service:
         if not posix_spawn.allow():
             inherit_nothing()
         if become_subreaper():
-            self.manager.engine.stops.find = Family(self._known).survivors
+            self.manager.engine.termination.find = Family(self._known).survivors
         self._log = Log(self.settings.get("error_log"), self.settings.get("log_level"))
         log_failures(gevent.get_hub())
         warn_of_unused(self.settings, self.manager)

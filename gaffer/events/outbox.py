@@ -130,6 +130,11 @@ class Outbox:
         """True while a call waits or is being made."""
         return self._greenlet is not None
 
+    @property
+    def queued(self) -> int:
+        """The number of calls that wait, without the one being made."""
+        return len(self._calls)
+
     def flush(self, timeout: float) -> bool:
         """Wait until every queued call was made, at most *timeout* seconds; tells whether it was."""
         if self._greenlet is None or self.excused or self._greenlet is gevent.getcurrent():

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..commands.identity import Identity
     from ..manager.manager import Manager
     from ..process.process import Process
-    from ..process.streams import Sink
+    from ..process.sink_worker import Sink
     from ..supervisor.job import Job
 
 
@@ -42,7 +42,8 @@ def gaffer_open_sinks(job: Job, process: Process, label: str) -> Sink | None:
     must not block, so it queues. While an attribute ``full`` of it is true, the
     stream is read a moment later. One that may hold the process up, as a terminal
     does, has ``attach(stream)``, called first: ``stream.pause()`` and
-    ``stream.resume()`` stop and start reading.
+    ``stream.resume()`` stop and start reading. ``attach`` and ``close`` may wait;
+    a sink that raises is closed, and costs the process and other sinks nothing.
     Returns: a sink, or None.
     On exception: that sink is missing; logged.
 

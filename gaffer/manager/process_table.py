@@ -93,16 +93,16 @@ class Processes(Watching):
 
     def signalled(self, process: Process, signum: int) -> None:
         """Called by a process that was sent a signal."""
-        owner = self.engine.stops.owner(process)
-        if owner is not None:
-            self.engine.observer.signalled(owner[0], process, signum)
+        owned = self.engine.termination.owned(process.pid)
+        if owned is not None:
+            self.engine.observer.signalled(owned.job, process, signum)
 
     def stop_process(self, pid: int) -> None:
         """Stop one process; its job replaces it. Does not wait for its end."""
-        process = self.get_process(pid)
-        owner = self.engine.stops.owner(process)
-        if owner is not None:
-            self.engine.submit(owner[0], messages.StopPid(pid))
+        self.get_process(pid)
+        owned = self.engine.termination.owned(pid)
+        if owned is not None:
+            self.engine.submit(owned.job, messages.StopPid(pid))
 
     def send(self, pid: int, lines: Any, stream: str | None = None) -> None:
         """Write to a process' stdin, or to one of its custom streams.

@@ -15,7 +15,7 @@ from ..plugins.calling import FLUSH
 from ..process.proc_scan import strays
 from ..supervisor import messages
 from ..supervisor.job import Job
-from ..supervisor.termination import DOUBTS
+from ..supervisor.termination import MAX_UNCLEAR_WALKS
 
 if TYPE_CHECKING:
     from .manager import Manager
@@ -57,7 +57,7 @@ class Shutdown:
         engine = self._manager.engine
         for job in self._manager.all_jobs():
             engine.submit(job, messages.Stop(keep_detached=True))
-        engine.stops.kill_all()
+        engine.termination.kill_all()
 
     def _run(self) -> None:
         manager = self._manager
@@ -89,20 +89,20 @@ class Shutdown:
         if self._hurried.is_set():
             engine.submit(None, self._kill)
         while not engine.wait_idle(lambda: any(True for job in jobs for _ in job.live()), PATIENCE):
-            if engine.stops.all_killed():
+            if engine.termination.all_killed():
                 left = [copy.process for job in jobs for copy in job.live()]
                 log.error("the kernel does not end %s; gaffer leaves it", ", ".join(map(repr, left)))
                 break
 
     def _sweep_strays(self) -> None:
         """End what escaped from processes that crashed earlier: TERM, a little time, then KILL."""
-        detached = self._manager.engine.stops.detached
+        detached = self._manager.engine.termination.detached
         told, doubts, deadline = False, 0, time.monotonic() + STRAY_GRACE
         while True:
             found = strays(self._manager.node_id)
             doubts += found.unclear
             left = [one for pid, some in found.items() if pid not in detached for one in some]
-            if not left and (not found.unclear or doubts > DOUBTS) or time.monotonic() > deadline + PATIENCE:
+            if not left and (not found.unclear or doubts > MAX_UNCLEAR_WALKS) or time.monotonic() > deadline + PATIENCE:
                 return
             late = self._hurried.is_set() or time.monotonic() >= deadline
             if left and not told:

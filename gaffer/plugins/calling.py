@@ -68,6 +68,8 @@ class Hooks:
     def __init__(self, pm: pluggy.PluginManager) -> None:
         self._pm = pm
         self._outboxes: dict[str, Outbox] = {}
+        #: Queues of what plugins made, such as sinks, while they exist; flushed and closed with the others.
+        self.passing: set[Outbox] = set()
 
     def implementations(self, name: str) -> list[Implementation]:
         """Return the implementations of hook *name* in the order of registration."""
@@ -166,18 +168,19 @@ class Hooks:
     def flush(self, timeout: float = FLUSH) -> list[str]:
         """Wait until all outboxes are empty; returns the plugins that were too slow."""
         deadline = time.monotonic() + timeout
-        boxes = list(self._outboxes.items())
+        boxes = [*self._outboxes.items(), *((box.owner.removeprefix("plugin "), box) for box in self.passing)]
         return [plugin for plugin, box in boxes if not box.flush(max(0.0, deadline - time.monotonic()))]
 
     def excuse(self, greenlet: Any) -> None:
         """Let nobody wait for what a plugin does in *greenlet*: that waits for the end of the manager itself."""
-        for outbox in self._outboxes.values():
+        for outbox in (*self._outboxes.values(), *self.passing):
             outbox.excuse(greenlet)
 
     def close(self) -> None:
         """End all outboxes."""
-        for outbox in self._outboxes.values():
+        for outbox in (*self._outboxes.values(), *self.passing):
             outbox.close()
+        self.passing.clear()
 
     def counters(self) -> dict[str, dict[str, Any]]:
         """Return the counters of every plugin that was ever told something."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from typing import Any, Callable, TypeVar
 
 from ..config.jobconfig import JobConfig
@@ -137,13 +138,25 @@ class Child:
             pipes.close_theirs()
         try:
             self.began(os_pid, reaper)
-        except OSError as error:
-            pipes.close_ours()
-            os.killpg(os_pid, signal.SIGKILL)  # nobody would ever notice its end
+            pipes.attach(self, plan.sinks, rings)
+            self.watch()
+        except BaseException as error:
+            self._undo_start(os_pid, pipes)
+            if isinstance(error, OSError):
+                text = f"cannot watch the process: {error.strerror}; raise the limit of open files"
+                raise SpawnError(text) from error
+            raise
+
+    def _undo_start(self, os_pid: int, pipes: Pipes) -> None:
+        """End a process that was just started and that nobody would ever hear of."""
+        with suppress(OSError):
+            os.killpg(os_pid, signal.SIGKILL)
+        with suppress(OSError):
             os.waitpid(os_pid, 0)
-            raise SpawnError(f"cannot watch the process: {error.strerror}; raise the limit of open files") from error
-        pipes.attach(self, plan.sinks, rings)
-        self.watch()
+        self._on_exit = None
+        self.close()
+        self.os_pid, self.started = 0, 0.0
+        pipes.close_ours()
 
     def began(self, os_pid: int, reaper: str = "pidfd") -> None:
         """Take note of a process that runs from now on."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..config.jobconfig import JobConfig
 from ..errors import SpawnError
 from .ring_buffer import RingLimits
-from .streams import TAIL_SIZE, Duplex, Reader, Sink, Writer, make_pipe
+from .sink_worker import Sinks
+from .streams import TAIL_SIZE, Duplex, Reader, Writer, make_pipe
 
 if TYPE_CHECKING:
     from .child import Child
@@ -25,7 +26,7 @@ def set_window(terminal: int, rows: int, columns: int) -> None:
 class Pipes:
     """The descriptors of one start, ours and theirs, so that none is ever left over."""
 
-    def __init__(self, config: JobConfig, sinks: dict[str, list[Sink]], window: tuple[int, int] = (24, 80)) -> None:
+    def __init__(self, config: JobConfig, sinks: Sinks, window: tuple[int, int] = (24, 80)) -> None:
         self.config = config
         self.window = window
         self.ours: dict[str, int] = {}
@@ -53,7 +54,7 @@ class Pipes:
         self.theirs.append(theirs)
         return theirs
 
-    def _outputs(self, sinks: dict[str, list[Sink]]) -> tuple[int, int]:
+    def _outputs(self, sinks: Sinks) -> tuple[int, int]:
         labels = self.config.redirect_output
         if self.config.tty:
             theirs = self._terminal(labels[0] if labels else "stdout")
@@ -103,27 +104,27 @@ class Pipes:
             self.theirs.append(ends[-1])
         return ends + [fd if isinstance(fd, int) else fd.fileno() for fd in self.config.custom_channels]
 
-    def attach(self, process: Child, sinks: dict[str, list[Sink]], limits: RingLimits | None = None) -> None:
+    def attach(self, process: Child, sinks: Sinks, limits: RingLimits | None = None) -> None:
         """Hand our ends to *process*.
 
         :param limits: what redirected and custom streams keep; other output keeps little and never grows.
         """
         kept: dict[str, Any] = {"size": limits.size, "limits": limits} if limits is not None else {}
-        for label, fd in self.ours.items():
+        for label, fd in list(self.ours.items()):
             if label == "stdin":
                 process.stdin = Writer(process.loop, label, fd)
-                continue
-            redirected = label in self.config.redirect_output
-            extra = kept if redirected else {"size": TAIL_SIZE}
-            process.readers[label] = Reader(
-                process.loop, label, fd, sinks=sinks.get(label), exited=process.has_exited, **extra
-            )
+            else:
+                extra = kept if label in self.config.redirect_output else {"size": TAIL_SIZE}
+                process.readers[label] = Reader(
+                    process.loop, label, fd, sinks=sinks.get(label), exited=process.has_exited, **extra
+                )
+            del self.ours[label]  # only now: until then it is closed where a start fails
         process.stderr_label = self.stderr_label
-        if self.duplexes:
-            process.duplexes = {
-                label: Duplex(process.loop, label, fd, sinks=sinks.get(label), **kept)
-                for label, fd in self.duplexes.items()
-            }
+        duplexes: dict[str, Duplex] = {}
+        process.duplexes = duplexes if self.duplexes else None
+        for label, fd in list(self.duplexes.items()):
+            duplexes[label] = Duplex(process.loop, label, fd, sinks=sinks.get(label), **kept)
+            del self.duplexes[label]
 
     def close_theirs(self) -> None:
         for fd in self.theirs:

@@ -172,7 +172,8 @@ def _execute_limited(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, 
     try:
         return _execute(plan, config, stdio)
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, ours)
+        with suppress(ValueError, OSError):  # as above; the process has started and must not be lost for that
+            resource.setrlimit(resource.RLIMIT_NOFILE, ours)
 
 
 def _start_plainly(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int]) -> int | None:
@@ -356,8 +357,8 @@ def limit_files(os_pid: int, limit: tuple[int, int]) -> None:
         return
     try:
         resource.prlimit(os_pid, resource.RLIMIT_NOFILE, limit)
-    except OSError:
-        pass  # gone already, or another user's: it keeps the higher limit
+    except (OSError, ValueError):
+        pass  # gone already, another user's, or ours is lower by now: it keeps what it has
 
 
 __all__ = [

@@ -15,13 +15,14 @@ import os
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Any, Callable, Protocol
+from typing import Any, Callable, Iterable
 
 from gevent.event import Event
 
 from ..errors import Unavailable
 from ..events.emitter import thread_id
 from .ring_buffer import RING_SIZE, Ring, RingLimits
+from .sink_worker import Sink, SinkWorker, workers
 
 log = logging.getLogger("gaffer.streams")
 
@@ -38,21 +39,6 @@ PAUSE = 0.002
 #: … and in any case after so many.
 LONGEST_PAUSE = 1.0
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
-
-
-class Sink(Protocol):
-    """Receives the output of one stream; ``write`` must not block.
-
-    It may have an attribute ``full``: while that is true, the stream is read a moment later, so that a writer to a disk
-    can keep up with a process that is faster. Whatever a sink says, a pause ends after a second.
-
-    One that may hold processes up for longer, as a terminal may, has ``attach(reader)``, which is called before
-    anything is written, and calls the reader's ``pause`` and ``resume``.
-    """
-
-    def write(self, data: bytes) -> Any: ...
-
-    def close(self) -> Any: ...
 
 
 class Reader:
@@ -87,7 +73,7 @@ class Reader:
         label: str,
         fd: int,
         size: int = RING_SIZE,
-        sinks: list[Sink] | None = None,
+        sinks: Iterable[Sink | SinkWorker] | None = None,
         limits: RingLimits | None = None,
         exited: Callable[[], bool] | None = None,
     ) -> None:
@@ -96,7 +82,7 @@ class Reader:
         self.size = size
         #: Whether nothing will be read any more.
         self.over = False
-        self.sinks = sinks
+        self.sinks = workers(sinks, label)
         self._limits = limits
         self._exited = exited
         #: Whether the end was reached and :meth:`close` is left to whoever notes the end of the process.
@@ -108,10 +94,8 @@ class Reader:
         #: Runs while reading pauses.
         self._timer: Any = None
         self._held_up = False
-        for sink in sinks or ():
-            attach = getattr(sink, "attach", None)
-            if attach is not None:
-                attach(self)
+        for sink in self.sinks or ():
+            sink.attach(self)
 
     def pause(self) -> None:
         """Read nothing until :meth:`resume`: the child waits when its pipe is full. At its end all is read anyway."""
@@ -146,8 +130,8 @@ class Reader:
             log.error("reading %s failed: %r; the stream is closed", self.label, error)
             self.close()
 
-    def _read_once(self) -> bool:
-        """Read one chunk; tell whether there may be more."""
+    def _read_once(self, in_hub: bool = True) -> bool:
+        """Read one chunk; return True if there may be more."""
         try:
             data = os.read(self.fd, CHUNK)
         except (BlockingIOError, InterruptedError):
@@ -161,7 +145,10 @@ class Reader:
             return False
         self.ring.append(data)
         for sink in self.sinks or ():
-            self._pass(sink, data)
+            if in_hub:
+                sink.write(data)
+            else:
+                sink.queue(data)
         return True
 
     def _end_reached(self) -> None:
@@ -172,21 +159,8 @@ class Reader:
         else:
             self.close()
 
-    def _pass(self, sink: Sink, data: bytes) -> None:
-        try:
-            sink.write(data)
-        except (Exception, SystemExit) as error:  # the latter would end the whole program from here
-            log.error("a sink of %s failed and is closed: %r", self.label, error, exc_info=error)
-            if self.sinks is not None:
-                self.sinks = [one for one in self.sinks if one is not sink]
-            _close_sink(sink)
-
     def _full(self) -> bool:
-        try:
-            return any(getattr(sink, "full", False) for sink in self.sinks or ())
-        except Exception as error:
-            log.error("a sink of %s cannot say whether it is full: %r", self.label, error)
-            return False
+        return any(sink.full for sink in self.sinks or ())
 
     def _pause(self) -> None:
         """Read nothing until the sinks have room; the loop does other things meanwhile."""
@@ -214,7 +188,7 @@ class Reader:
         Bounded, so that a grandchild that floods cannot hold up the caller.
         """
         budget = 64
-        while self.fd >= 0 and budget and not self.at_end and self._read_once():
+        while self.fd >= 0 and budget and not self.at_end and self._read_once(in_hub=False):
             budget -= 1
 
     def close(self) -> None:
@@ -232,18 +206,11 @@ class Reader:
 
     def _end(self) -> None:
         for sink in self.sinks or ():
-            _close_sink(sink)
+            sink.close()
         self.sinks = None
         self.over = True
         if self._ring is not None:
             self._ring.finish()
-
-
-def _close_sink(sink: Sink) -> None:
-    try:
-        sink.close()
-    except (Exception, SystemExit) as error:
-        log.error("closing a sink failed: %r", error, exc_info=error)
 
 
 class Full(Unavailable):
@@ -394,11 +361,12 @@ class Duplex:
         label: str,
         fd: int,
         size: int = RING_SIZE,
-        sinks: list[Sink] | None = None,
+        sinks: Iterable[Sink | SinkWorker] | None = None,
         limits: RingLimits | None = None,
     ) -> None:
+        second = os.dup(fd)  # first of all: it may fail, and a reader would own the other one by then
         self.reader = Reader(loop, label, fd, size, sinks, limits)
-        self.writer = Writer(loop, label, os.dup(fd), two_way=True)
+        self.writer = Writer(loop, label, second, two_way=True)
 
     def close(self) -> None:
         self.reader.close()
@@ -422,6 +390,3 @@ def make_pipe(large: bool = False) -> tuple[int, int]:
 def last_lines(data: bytes, most: int) -> list[str]:
     """Return the last *most* lines of *data* as text, undecodable bytes replaced."""
     return data.decode("utf-8", "replace").splitlines()[-most:] if most > 0 else []
-
-
-Opener = Callable[[str], "list[Sink] | None"]

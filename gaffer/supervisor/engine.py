@@ -27,11 +27,13 @@ from ..events.emitter import thread_id
 from ..plugins.calling import Hooks
 from ..process.proc_scan import group_left
 from ..process.process import ExitStatus, Process
+from ..process.sink_worker import workers
 from ..process.spawn import SpawnPlan
 from . import messages, plugin_queries, restart_policy
+from .deadlines import Deadline, Deadlines
 from .job import UP, Copy, Job
 from .spawn_plan import Planner
-from .termination import Stops
+from .termination import Termination
 
 log = logging.getLogger("gaffer.engine")
 
@@ -70,7 +72,6 @@ class Engine:
     :param node_id: first part of every child's GAFFER_ID.
     :param clock: monotonic seconds.
     :param launch: starts a process; :meth:`Process.launch` or a fake.
-    :param stops: ends processes; made by default.
     """
 
     def __init__(
@@ -82,15 +83,14 @@ class Engine:
         *,
         clock: Callable[[], float] = time.monotonic,
         launch: Callable[..., Process] = Process.launch,
-        stops: Any = None,
     ) -> None:
         self.loop = loop
         self.hooks = hooks
         self.observer = observer
         self.node_id = node_id
-        self.clock = clock
         self.launch = launch
-        self.stops = stops or Stops(self)
+        self.deadlines = Deadlines(clock)
+        self.termination = Termination(loop, self.deadlines, self, node_id)
         #: RLIMIT_NOFILE that children get, when gafferd raised its own.
         self.file_limit: tuple[int, int] | None = None
         #: Nothing is started while this is set: the manager is not ready, or is ending.
@@ -99,7 +99,8 @@ class Engine:
         self._pids = itertools.count(1)
         self._planner = Planner(node_id)
         self._messages: deque[tuple[Job | None, Any, AsyncResult | None]] = deque()
-        self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
+        #: Deadlines of the next starts, by index of the copy.
+        self._retries: dict[Job, dict[int, Deadline]] = {}
         self._starts: list[tuple[bool, int, int, int, Job]] = []
         self._sequence = itertools.count()
         #: What is done when nothing is due or to be started: nobody can see it earlier, see :meth:`afterwards`.
@@ -155,10 +156,20 @@ class Engine:
         if gevent.getcurrent() is gevent.get_hub():
             raise ReentrantCall("this call waits, which a callback of the loop cannot; use manager.later(function)")
 
-    def at(self, when: float, call: Callable[[], None]) -> None:
-        """Call *call* in the engine at monotonic time *when*; it cannot be taken back, so late ones must not matter."""
-        heapq.heappush(self._deadlines, (when, next(self._sequence), call))
+    def at(self, when: float, call: Callable[[], None]) -> Deadline:
+        """Call *call* in the engine at monotonic time *when*."""
+        deadline = self.deadlines.at(when, call)
         self._wake.set()
+        return deadline
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Return what tells monotonic seconds."""
+        return self.deadlines.clock
+
+    @clock.setter
+    def clock(self, clock: Callable[[], float]) -> None:
+        self.deadlines.clock = clock
 
     def afterwards(self, call: Callable[[], None]) -> None:
         """Call *call*, in order, when nothing else is due, and in any case before the engine lets anybody else run."""
@@ -191,7 +202,7 @@ class Engine:
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill()
         self._greenlet = None
-        self.stops.close()
+        self.termination.close()
 
     def release(self) -> None:
         """Let starts happen."""
@@ -231,15 +242,17 @@ class Engine:
     def _until_next(self) -> float | None:
         if self._messages:
             return 0.0
-        return max(0.0, self._deadlines[0][0] - self.clock()) if self._deadlines else None
+        due = self.deadlines.next()
+        return None if due is None else max(0.0, due - self.clock())
 
     def turn(self) -> bool:
         """Do one thing: a deadline that is due, a message, a start, or what comes afterwards.
 
         Tell whether there was any.
         """
-        if self._deadlines and self._deadlines[0][0] <= self.clock():
-            self._guard(heapq.heappop(self._deadlines)[2])
+        due = self.deadlines.due()
+        if due is not None:
+            self._guard(due)
         elif self._messages:
             job, message, reply = self._messages.popleft()
             self._take(job, message, reply)
@@ -330,13 +343,13 @@ class Engine:
             _close_sinks(effect.plan)
             self._handle(job, messages.SpawnFailed(copy, copy.generation, error))
             return
+        self.termination.register(process, job, copy)  # before anything else that could fail
         self._launched = True
         if copy.committed:
             process.env_extra = copy.committed.env
             if copy.committed.graceful_timeout is not None:
                 process.graceful_timeout = copy.committed.graceful_timeout
-        self.stops.register(process, job, copy)
-        self.observer.process_started(process)
+        self._guard(partial(self.observer.process_started, process))
         self._handle(job, messages.Spawned(copy, process))
 
     def _exited(self, process: Process) -> None:
@@ -345,10 +358,10 @@ class Engine:
         self._wake.set()
 
     def _collect(self, process: Process) -> None:
-        owner = self.stops.owner(process)
-        if owner is None:
+        owned = self.termination.owned(process.pid)
+        if owned is None:
             return
-        job, copy = owner
+        _, job, copy = owned
         crashed = copy.state == UP
         if crashed and not process.config.detach:
             # The dead leader is not waited for yet, so its group id cannot belong to anybody else.
@@ -357,12 +370,16 @@ class Engine:
         if status is None:
             process.watch()
         elif crashed and not process.config.detach:
-            self._await_group(process, FIRST_GLANCE)
+            self._await_group(process.pid, FIRST_GLANCE)
         else:
             self._ended(process, status)
 
-    def _await_group(self, process: Process, pause: float) -> None:
+    def _await_group(self, pid: int, pause: float) -> None:
         """Let the rest of the group, which was killed, be gone before anything follows; it takes a moment at most."""
+        owned = self.termination.owned(pid)
+        if owned is None:
+            return
+        process = owned.process
         status = process.status
         assert status is not None
         thorough = pause > THOROUGH_FROM  # maybe only dead ones, whose new parent takes its time
@@ -370,21 +387,21 @@ class Engine:
             self._ended(process, status)
         else:
             process.close_ended()
-            self.at(self.clock() + pause, lambda: self._await_group(process, 2 * pause))
+            self.deadlines.after(pause, partial(self._await_group, pid, 2 * pause))
 
     def _ended(self, process: Process, status: ExitStatus) -> None:
-        owner = self.stops.owner(process)
-        if owner is None:
+        owned = self.termination.owned(process.pid)
+        if owned is None:
             return
-        job, copy = owner
+        _, job, copy = owned
         if copy.state != UP:
             process.close_ended()
             self._handle(job, messages.Exited(copy, status.code, status))
-            self.stops.leader_exited(process)
+            self.termination.leader_exited(process)
             return
         if not self._well(job, status):
             job.stderr_tail = process.stderr_tail() or job.stderr_tail
-        self.stops.forget(process)
+        self.termination.forget(process.pid)
         self._handle(job, messages.Exited(copy, status.code, status, process.was_killed()))
         self.afterwards(partial(self._close, process))
 
@@ -398,33 +415,31 @@ class Engine:
         return status.code is not None and status.code in job.config.exit_codes
 
     def _end(self, job: Job, effect: messages.End) -> None:
-        copy = effect.copy
+        process = effect.copy.process
         if self.hooks.implemented("gaffer_stop_steps"):
-            self._ask(self._ask_stop, job, copy.process)
-            # KILL cannot be vetoed, not even by silence.
-            own, process = copy.process.graceful_timeout, copy.process
-            patience = max(job.config.graceful_timeout if own is None else own, LEAST_PATIENCE)
-            self.at(self.clock() + patience, lambda: self.stops.begin(process, []))
+            self._ask(self._ask_stop, job, process)
+            own = process.graceful_timeout
+            timeout = job.config.graceful_timeout if own is None else own
+            self.termination.begin_within(process.pid, max(timeout, LEAST_PATIENCE))
         else:
-            self.stops.begin(copy.process)
+            self.termination.begin(process.pid)
 
     def _ask_stop(self, job: Job, process: Process) -> None:
         steps = plugin_queries.about_stop(self.hooks, job, process)
-        self.post(None, lambda: self.stops.begin(process, steps))
+        self.post(None, partial(self.termination.begin, process.pid, steps))
 
-    def gone(self, process: Process) -> None:
-        """Nothing is left of a process that was being stopped."""
-        owner = self.stops.owner(process)
-        if owner is None:
-            return
-        job, copy = owner
-        self.stops.forget(process)
+    def signalled(self, job: Job, process: Process, signum: int) -> None:
+        """Notify the observer of a signal that a stop sent."""
+        self.afterwards(partial(self.observer.signalled, job, process, signum))
+
+    def gone(self, job: Job, copy: Copy, process: Process) -> None:
+        """Go on after a stop that has left nothing of its process."""
         self._handle(job, messages.Gone(copy))
         self.afterwards(partial(self._close, process))
 
     def _abandon(self, job: Job, effect: messages.Abandon) -> None:
         process: Any = effect.process
-        self.stops.forget(process)
+        self.termination.forget(process.pid)
         self.afterwards(partial(self._close, process))
 
     def _decide(self, job: Job, effect: messages.Decide) -> None:
@@ -444,12 +459,17 @@ class Engine:
         self.post(job, messages.Decided(effect.copy, generation, decision))
 
     def _later(self, job: Job, effect: messages.Later) -> None:
-        self.at(effect.at, lambda: self._handle(job, effect.message))
+        retries, index = self._retries.setdefault(job, {}), effect.message.copy.index
+        if index in retries:
+            retries[index].cancel()
+        retries[index] = self.at(effect.at, partial(self._handle, job, effect.message))
 
     def _tell(self, job: Job, effect: messages.Tell) -> None:
         self.afterwards(partial(self.observer.told, job, effect, time.time()))
 
     def _removed(self, job: Job, effect: messages.Removed) -> None:
+        for retry in self._retries.pop(job, {}).values():
+            retry.cancel()
         self.observer.removed(job)
 
     def _answer(self, job: Job, effect: messages.Answer) -> None:
@@ -458,8 +478,6 @@ class Engine:
 
 
 def _close_sinks(plan: SpawnPlan) -> None:
-    for sink in itertools.chain.from_iterable(plan.sinks.values()):
-        try:
+    for label, sinks in plan.sinks.items():
+        for sink in workers(sinks, label) or ():
             sink.close()
-        except Exception as error:
-            log.error("closing a sink failed: %r", error, exc_info=error)

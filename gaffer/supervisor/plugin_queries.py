@@ -12,6 +12,7 @@ from typing import Any
 from ..config.fields import Seconds, parse_signal
 from ..plugins.calling import Hooks
 from ..process.proc_scan import VARIABLE
+from ..process.sink_worker import SinkWorker
 from ..process.spawn import SpawnPlan
 from . import restart_policy
 from .job import Job
@@ -40,7 +41,11 @@ def about_start(hooks: Hooks, job: Job, plan: SpawnPlan) -> None:
     for label in dict.fromkeys([*_labels(job), *job.config.custom_streams]):
         answers = hooks.collect("gaffer_open_sinks", job=job, process=plan, label=label)
         if answers:
-            plan.sinks[label] = [sink for _, sink in answers]
+            plan.sinks[label] = [_worker(hooks, job, label, plugin, sink) for plugin, sink in answers]
+
+
+def _worker(hooks: Hooks, job: Job, label: str, plugin: str, sink: Any) -> SinkWorker:
+    return SinkWorker(sink, f"plugin {plugin}'s sink for {label} of {job.name}", hooks.passing)
 
 
 def _labels(job: Job) -> list[str]:

@@ -1,4 +1,4 @@
-"""Ending processes: the signals, the time they get, and whatever they leave behind.
+"""Termination of processes: signals, the time they get, and the survivors they leave behind.
 
 A stop goes to the process' group. When the leader has gone, what is left of its
 descendants, those in other sessions too, gets the same signal and the rest of the
@@ -13,289 +13,355 @@ import math
 import os
 import signal
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Protocol
 
 from ..process.proc_scan import Found, group_alive, survivors
+from .deadlines import Deadline, Deadlines
 from .job import STOPPING
 
 if TYPE_CHECKING:
     from ..process.process import Process
-    from .engine import Engine
     from .job import Copy, Job
 
 log = logging.getLogger("gaffer.stops")
 
 #: While other leaders are still going, survivors are looked for this often, in seconds.
-GATHER = 0.05
+BATCH_DELAY = 0.05
 #: After a walk that took t seconds, the next one waits for this many times t …
-REST = 1.0
+WALK_REST_FACTOR = 1.0
 #: … but no longer than this, in seconds.
-LONGEST_REST = 0.5
+MAX_WALK_REST = 0.5
 #: Survivors that KILL did not end are tried again after this many seconds …
-AGAIN = 0.05
+RECHECK_DELAY = 0.05
 #: … this many times; then they are named in the log and given up (uninterruptible sleep).
-TRIES = 100
-#: A look that left something unclear is taken again this many times.
-DOUBTS = 3
+MAX_KILLS = 100
+#: A walk that left something unclear is repeated this many times.
+MAX_UNCLEAR_WALKS = 3
 
 Steps = list[tuple[int, float]]
 
 
-class Ending:
-    """One process on its way out."""
+class Supervisor(Protocol):
+    """The engine, as far as termination needs it."""
 
-    __slots__ = ("process", "steps", "waits", "grouped", "at", "signum", "killing", "tries", "doubts", "watchers")
+    def post(self, job: None, message: Callable[[], None]) -> None: ...
+
+    def signalled(self, job: Job, process: Process, signum: int) -> None: ...
+
+    def gone(self, job: Job, copy: Copy, process: Process) -> None: ...
+
+
+class Owned(NamedTuple):
+    """A process that runs, and whose it is."""
+
+    process: Process
+    job: Job
+    copy: Copy
+
+
+class Stopping:
+    """A process that is being stopped."""
+
+    __slots__ = (
+        "process",
+        "steps",
+        "waits",
+        "grouped",
+        "at",
+        "signum",
+        "killing",
+        "kills",
+        "unclear",
+        "watchers",
+        "next_step",
+        "recheck",
+    )
 
     def __init__(self, process: Process, steps: Steps) -> None:
-        #: None once it is over: deadlines cannot be taken back, and must not keep its output in memory.
-        self.process: Process | None = process
+        self.process = process
         self.steps = steps
-        #: Whether its leader's exit is still to be told, and the walk for survivors has to wait for that.
+        #: If true, the exit of its leader is still to come, and the walk for survivors has to wait for that.
         self.waits = True
-        #: Whether the group may still have members; once it has none its number may be somebody else's.
+        #: If true, the group may still have members; once it has none its number may be somebody else's.
         self.grouped = True
+        #: Steps done.
         self.at = 0
         self.signum = signal.SIGTERM.value
         self.killing = False
-        self.tries = 0
-        self.doubts = 0
+        self.kills = 0
+        self.unclear = 0
         #: Watchers on the survivors' pidfds, by os_pid.
         self.watchers: dict[int, tuple[int, Any]] = {}
+        self.next_step: Deadline | None = None
+        self.recheck: Deadline | None = None
+
+    def close(self) -> None:
+        """Give back descriptors and deadlines."""
+        _cancel(self.next_step)
+        _cancel(self.recheck)
+        for fd, watcher in self.watchers.values():
+            watcher.stop()
+            watcher.close()
+            os.close(fd)
+        self.watchers.clear()
 
 
-class Stops:
-    """All processes of one engine, and those among them that are being stopped."""
+class Termination:
+    """All processes of one engine, and those among them that are being stopped.
 
-    def __init__(self, engine: Engine, find: Callable[..., Found] = survivors) -> None:
-        self._engine = engine
-        #: Finds survivors; gafferd, being a subreaper, sets a cheaper one.
+    Deadlines refer to processes by pid and end with them, so they keep no output in memory.
+
+    :param loop: gevent's hub loop, which watches survivors.
+    :param node_id: first part of every child's GAFFER_ID.
+    :param find: finds survivors; gafferd, being a subreaper, sets a cheaper one.
+    """
+
+    def __init__(
+        self,
+        loop: Any,
+        deadlines: Deadlines,
+        supervisor: Supervisor,
+        node_id: str,
+        find: Callable[..., Found] = survivors,
+    ) -> None:
+        self._loop = loop
+        self._deadlines = deadlines
+        self._supervisor = supervisor
+        self._node_id = node_id
         self.find = find
-        #: Pids of detached processes: what descends from them is no stray.
+        #: Pids of detached processes: what descends from them is no survivor.
         self.detached: set[int] = set()
-        self._owners: dict[int, tuple[Job, Copy]] = {}
-        self._endings: dict[int, Ending] = {}
-        self._leaving: dict[int, Process] = {}
+        self._owned: dict[int, Owned] = {}
+        self._stopping: dict[int, Stopping] = {}
+        #: Stops whose steps plugins are still asked for: when KILL comes nevertheless.
+        self._unanswered: dict[int, Deadline] = {}
+        #: Pids whose survivors the next walk looks for, in order.
+        self._leaving: dict[int, None] = {}
         self._leaders = 0
         #: When the next walk is due; nothing before ``_rest_until``, so that walks never take most of the time.
-        self._sweep_at = math.inf
+        self._walk_at = math.inf
         self._rest_until = 0.0
 
-    # -- who is who -------------------------------------------------------------
+    # -- registered processes -----------------------------------------------------
     def register(self, process: Process, job: Job, copy: Copy) -> None:
-        self._owners[process.pid] = (job, copy)
+        self._owned[process.pid] = Owned(process, job, copy)
         if process.config.detach:
             self.detached.add(process.pid)
 
-    def owner(self, process: Process) -> tuple[Job, Copy] | None:
-        """Return the job and copy of a process; None when it was let go."""
-        return self._owners.get(process.pid)
+    def owned(self, pid: int) -> Owned | None:
+        """Return a process with its job and copy; None when it was let go."""
+        return self._owned.get(pid)
 
-    def forget(self, process: Process) -> None:
-        self._owners.pop(process.pid, None)
-        ending = self._endings.pop(process.pid, None)
-        if ending is not None:
-            self._leaders -= ending.waits
-            ending.process = None
-            _unwatch(ending)
+    def forget(self, pid: int) -> None:
+        """Let go of a process."""
+        self._owned.pop(pid, None)
+        _cancel(self._unanswered.pop(pid, None))
+        stopping = self._stopping.pop(pid, None)
+        if stopping is not None:
+            self._leaders -= stopping.waits
+            stopping.close()
 
     # -- the signals --------------------------------------------------------------
-    def begin(self, process: Process, steps: Steps | None = None) -> None:
+    def begin(self, pid: int, steps: Steps | None = None) -> None:
         """Start to stop a process.
 
         :param steps: signals and how long each may take, in seconds; by default
             the job's stop signal and graceful timeout.
         """
-        if process.pid not in self._owners or process.pid in self._endings:
+        owned = self._owned.get(pid)
+        if owned is None or pid in self._stopping:
             return
+        process = owned.process
         if steps is None:
             own, config = process.graceful_timeout, process.config
             steps = [(int(config.stop_signal), config.graceful_timeout if own is None else own)]
-        self._make(process, steps)
-        self._step(process)
+        self._add(process, steps)
+        self._step(pid)
 
-    def _make(self, process: Process, steps: Steps) -> Ending:
-        ending = self._endings[process.pid] = Ending(process, steps)
+    def begin_within(self, pid: int, seconds: float) -> None:
+        """Send KILL after *seconds*, unless :meth:`begin` came before: KILL cannot be vetoed, not even by silence."""
+        if pid not in self._unanswered:
+            self._unanswered[pid] = self._deadlines.after(seconds, partial(self.begin, pid, []))
+
+    def _add(self, process: Process, steps: Steps) -> Stopping:
+        _cancel(self._unanswered.pop(process.pid, None))
+        stopping = self._stopping[process.pid] = Stopping(process, steps)
         self._leaders += 1
-        return ending
+        return stopping
 
-    def _step(self, process: Process) -> None:
+    def _step(self, pid: int) -> None:
         """Send the next signal and set the time of the one after it."""
-        ending = self._endings.get(process.pid)
-        if ending is None:
-            return
-        if ending.at < len(ending.steps):
-            ending.signum, seconds = ending.steps[ending.at]
-            ending.at += 1
-            here = ending.at
-            if seconds > 0 or ending.at < len(ending.steps):
-                self._send(process, ending.signum)
-                self._engine.at(self._engine.clock() + seconds, lambda: self._overdue(ending, here))
+        stopping = self._stopping[pid]
+        if stopping.at < len(stopping.steps):
+            stopping.signum, seconds = stopping.steps[stopping.at]
+            stopping.at += 1
+            if seconds > 0 or stopping.at < len(stopping.steps):
+                self._send(stopping, stopping.signum)
+                stopping.next_step = self._deadlines.after(seconds, partial(self._step, pid))
                 return
-        self.kill(process)
+        self.kill(pid)
 
-    def _overdue(self, ending: Ending, at: int) -> None:
-        if ending.process is not None and ending.at == at and not ending.killing:
-            self._step(ending.process)
-
-    def kill(self, process: Process) -> None:
+    def kill(self, pid: int) -> None:
         """Go to KILL now, whatever the steps were."""
-        ending = self._endings.get(process.pid)
-        if ending is None:
+        stopping = self._stopping.get(pid)
+        if stopping is None:
             return
-        ending.killing = True
-        ending.signum = signal.SIGKILL.value
-        self._send(process, ending.signum)
-        if not ending.waits:
-            self._look(process)
+        _cancel(stopping.next_step)
+        stopping.killing = True
+        stopping.signum = signal.SIGKILL.value
+        self._send(stopping, stopping.signum)
+        if not stopping.waits:
+            self._look(pid)
 
     def kill_all(self) -> None:
         """Go to KILL for everything that is being stopped, also for what plugins are still asked about."""
-        for _, copy in list(self._owners.values()):
-            if copy.state == STOPPING:
-                if copy.process.pid not in self._endings:
-                    self.begin(copy.process, [])
-                elif not self._endings[copy.process.pid].killing:
-                    self.kill(copy.process)
+        for pid, owned in list(self._owned.items()):
+            if owned.copy.state == STOPPING:
+                if pid not in self._stopping:
+                    self.begin(pid, [])
+                elif not self._stopping[pid].killing:
+                    self.kill(pid)
 
     def all_killed(self) -> bool:
-        """Tell whether everything being stopped was sent KILL already."""
-        return all(ending.killing for ending in self._endings.values())
+        """Return True if everything being stopped was sent KILL already."""
+        return all(stopping.killing for stopping in self._stopping.values())
 
-    def _send(self, process: Process, signum: int) -> None:
+    def _send(self, stopping: Stopping, signum: int) -> None:
+        process = stopping.process
         if process.status is None:
             process.signal_group(signum)
             if signum != signal.SIGKILL:
                 process.signal_group(signal.SIGCONT)  # a stopped process acts on no other signal
         # With the leader collected its group id may be somebody else's; survivors are known one by one.
-        for fd, _ in self._endings[process.pid].watchers.values():
+        for fd, _ in stopping.watchers.values():
             _signal(fd, signum)
-        job = self._owners[process.pid][0]
-        self._engine.afterwards(partial(self._engine.observer.signalled, job, process, signum))
+        self._supervisor.signalled(self._owned[process.pid].job, process, signum)
 
-    # -- what is left -------------------------------------------------------------
+    # -- survivors ----------------------------------------------------------------
     def leader_exited(self, process: Process) -> None:
-        """The process itself is gone; its descendants are looked for, many at once."""
-        ending = self._endings.get(process.pid)
-        if ending is None:
+        """Look for the descendants of a process that is gone itself; many stops share one walk."""
+        stopping = self._stopping.get(process.pid)
+        if stopping is None:
             # It died between the decision to stop it and the plugins' answer.
-            ending = self._make(process, [])
-            ending.killing = True
-        self._leaders -= ending.waits
-        ending.waits = False
-        self._group_left(process, ending)
-        self._look(process)
+            stopping = self._add(process, [])
+            stopping.killing = True
+        self._leaders -= stopping.waits
+        stopping.waits = False
+        self._group_left(stopping)
+        self._look(process.pid)
 
     @staticmethod
-    def _group_left(process: Process, ending: Ending) -> bool:
-        """Tell whether members of the group are left.
+    def _group_left(stopping: Stopping) -> bool:
+        """Return True if members of the group are left.
 
         The number of a group is given away only when nobody uses it any more, as process or as group
         (fork(2)). So a process of that number is a stranger, and so is its group; and once the group
         was empty whoever is in one of that number is a stranger too.
         """
-        if ending.grouped:
-            ending.grouped = group_alive(process.os_pid) and not os.path.exists(f"/proc/{process.os_pid}")
-        return ending.grouped
+        if stopping.grouped:
+            os_pid = stopping.process.os_pid
+            stopping.grouped = group_alive(os_pid) and not os.path.exists(f"/proc/{os_pid}")
+        return stopping.grouped
 
-    def _look(self, process: Process) -> None:
+    def _look(self, pid: int) -> None:
         """Look for survivors: at once when no leader is left to wait for, but many stops share one walk."""
-        self._leaving[process.pid] = process
-        now = self._engine.clock()
-        at = max(self._rest_until, now if self._leaders <= 0 else now + GATHER)
-        if at < self._sweep_at:
-            self._sweep_at = at
-            self._engine.at(at, lambda: self._sweep(at))
+        self._leaving[pid] = None
+        now = self._deadlines.clock()
+        at = max(self._rest_until, now if self._leaders <= 0 else now + BATCH_DELAY)
+        if at < self._walk_at:
+            self._walk_at = at
+            self._deadlines.at(at, partial(self._walk, at))
 
-    def _sweep(self, at: float) -> None:
-        if at != self._sweep_at:
+    def _walk(self, at: float) -> None:
+        if at != self._walk_at:
             return  # an earlier one was asked for meanwhile
-        began = self._engine.clock()
-        self._sweep_at = math.inf
+        began = self._deadlines.clock()
+        self._walk_at = math.inf
         self._look_at_all()
-        now = self._engine.clock()
-        self._rest_until = now + min(REST * (now - began), LONGEST_REST)
+        now = self._deadlines.clock()
+        self._rest_until = now + min(WALK_REST_FACTOR * (now - began), MAX_WALK_REST)
 
     def _look_at_all(self) -> None:
-        batch, self._leaving = self._leaving, {}
-        batch = {pid: process for pid, process in batch.items() if pid in self._endings}
+        leaving, self._leaving = self._leaving, {}
+        batch = {pid: self._stopping[pid] for pid in leaving if pid in self._stopping}
         if not batch:
             return
-        ids = {f"{self._engine.node_id}.{pid}": pid for pid in batch}
-        groups = {
-            process.os_pid: pid for pid, process in batch.items() if self._group_left(process, self._endings[pid])
-        }
+        ids = {f"{self._node_id}.{pid}": pid for pid in batch}
+        groups = {one.process.os_pid: pid for pid, one in batch.items() if self._group_left(one)}
         left = self.find(ids, groups)
-        for pid, process in batch.items():
-            ending = self._endings[pid]
+        for pid, stopping in batch.items():
             if pid in left:
-                self._still_there(process, left[pid])
-            elif left.unclear and ending.doubts < DOUBTS:
-                ending.doubts += 1
-                self._check_again(process, ending)
+                self._still_there(stopping, left[pid])
+            elif left.unclear and stopping.unclear < MAX_UNCLEAR_WALKS:
+                stopping.unclear += 1
+                self._recheck(stopping)
             else:
-                self._engine.gone(process)
+                self._gone(pid)
 
-    def _still_there(self, process: Process, os_pids: list[int]) -> None:
-        ending = self._endings[process.pid]
-        fresh = [os_pid for os_pid in os_pids if os_pid not in ending.watchers]
-        if ending.killing:
-            ending.tries += 1
-            if ending.tries > TRIES:
+    def _gone(self, pid: int) -> None:
+        owned = self._owned[pid]
+        self.forget(pid)
+        self._supervisor.gone(owned.job, owned.copy, owned.process)
+
+    def _still_there(self, stopping: Stopping, os_pids: list[int]) -> None:
+        process = stopping.process
+        fresh = [os_pid for os_pid in os_pids if os_pid not in stopping.watchers]
+        if stopping.killing:
+            stopping.kills += 1
+            if stopping.kills > MAX_KILLS:
                 log.error("process %d of %s left behind what KILL does not end: %s", process.pid, process.name, os_pids)
-                self._engine.gone(process)
+                self._gone(process.pid)
                 return
-        self._watch(process, ending, fresh)
-        for os_pid in os_pids if ending.killing else self._escaped(process, fresh):
-            if os_pid in ending.watchers:
-                _signal(ending.watchers[os_pid][0], ending.signum)
-                _signal(ending.watchers[os_pid][0], signal.SIGCONT)
-        if ending.killing or not ending.watchers:
-            self._check_again(process, ending)
+        self._watch(stopping, fresh)
+        for os_pid in os_pids if stopping.killing else self._escaped(process, fresh):
+            if os_pid in stopping.watchers:
+                _signal(stopping.watchers[os_pid][0], stopping.signum)
+                _signal(stopping.watchers[os_pid][0], signal.SIGCONT)
+        if stopping.killing or not stopping.watchers:
+            self._recheck(stopping)
 
-    def _check_again(self, process: Process, ending: Ending) -> None:
-        self._engine.at(self._engine.clock() + AGAIN, lambda: self._check(process, ending))
+    def _recheck(self, stopping: Stopping) -> None:
+        _cancel(stopping.recheck)
+        stopping.recheck = self._deadlines.after(RECHECK_DELAY, partial(self._check, stopping.process.pid))
 
     @staticmethod
     def _escaped(process: Process, os_pids: Iterable[int]) -> list[int]:
         """Return those that left the group, so that the signal to it did not reach them."""
         return [os_pid for os_pid in os_pids if _group(os_pid) != process.os_pid]
 
-    def _watch(self, process: Process, ending: Ending, os_pids: Iterable[int]) -> None:
+    def _watch(self, stopping: Stopping, os_pids: Iterable[int]) -> None:
         for os_pid in os_pids:
             try:
                 fd = os.pidfd_open(os_pid)
             except OSError:
                 continue
-            watcher = self._engine.loop.io(fd, 1)
-            ending.watchers[os_pid] = (fd, watcher)
-            watcher.start(self._survivor_exited, process, ending, os_pid)
+            watcher = self._loop.io(fd, 1)
+            stopping.watchers[os_pid] = (fd, watcher)
+            watcher.start(self._survivor_exited, stopping, os_pid)
 
-    def _survivor_exited(self, process: Process, ending: Ending, os_pid: int) -> None:
+    def _survivor_exited(self, stopping: Stopping, os_pid: int) -> None:
         """Called by the loop; when the last known survivor has gone, look for others."""
-        fd, watcher = ending.watchers.pop(os_pid)
+        fd, watcher = stopping.watchers.pop(os_pid)
         watcher.stop()
         watcher.close()
         os.close(fd)
-        self._group_left(process, ending)
-        if not ending.watchers:
-            self._engine.post(None, lambda: self._check(process, ending))
+        self._group_left(stopping)
+        if not stopping.watchers:
+            self._supervisor.post(None, partial(self._check, stopping.process.pid))
 
-    def _check(self, process: Process, ending: Ending) -> None:
-        if self._endings.get(process.pid) is ending:
-            self._look(process)
+    def _check(self, pid: int) -> None:
+        if pid in self._stopping:
+            self._look(pid)
 
     def close(self) -> None:
         """Give back the descriptors of all watchers."""
-        for ending in self._endings.values():
-            _unwatch(ending)
+        for stopping in self._stopping.values():
+            stopping.close()
 
 
-def _unwatch(ending: Ending) -> None:
-    for fd, watcher in ending.watchers.values():
-        watcher.stop()
-        watcher.close()
-        os.close(fd)
-    ending.watchers.clear()
+def _cancel(deadline: Deadline | None) -> None:
+    if deadline is not None:
+        deadline.cancel()
 
 
 def _signal(pidfd: int, signum: int) -> None:

@@ -15,9 +15,10 @@ from ..process.child import Child
 from ..process.proc_scan import Found
 from ..process.process import ExitStatus, Process
 from ..process.ring_buffer import RING_SIZE
+from ..process.sink_worker import Sink, SinkWorker, workers
 from ..process.spawn import SpawnPlan
 from ..process.standalone import Alone
-from ..process.streams import TAIL_SIZE, Duplex, Reader, Sink, Writer
+from ..process.streams import TAIL_SIZE, Duplex, Reader, Writer
 
 #: The kernel gives no such number (PID_MAX_LIMIT in proc(5)), so a signal that slips through reaches nobody.
 FIRST_OS_PID = 2**22
@@ -70,15 +71,15 @@ class FakeReader(Reader):
 
     __slots__ = ()
 
-    def __init__(self, label: str, size: int, sinks: list[Sink] | None) -> None:
-        self.label, self.fd, self.size, self.sinks = label, -1, size, sinks
+    def __init__(self, label: str, size: int, sinks: list[Sink | SinkWorker] | None) -> None:
+        self.label, self.fd, self.size, self.sinks = label, -1, size, workers(sinks, label)
         self._ring, self._watcher, self._limits, self.over, self.at_end = None, None, None, False, False
 
     def feed(self, data: bytes) -> None:
         """Do what a read of *data* does."""
         self.ring.append(data)
         for sink in self.sinks or ():
-            self._pass(sink, data)
+            sink.write(data)
 
     def drain(self) -> None:
         """There is never anything left to read."""
@@ -112,7 +113,7 @@ class FakeDuplex(Duplex):
 
     __slots__ = ()
 
-    def __init__(self, label: str, sinks: list[Sink] | None) -> None:
+    def __init__(self, label: str, sinks: list[Sink | SinkWorker] | None) -> None:
         self.reader, self.writer = FakeReader(label, RING_SIZE, sinks), FakeWriter(label)
 
 
@@ -280,7 +281,7 @@ class FakeSpawner:
         """Give *manager* these processes and this clock; before it is started."""
         engine = manager.engine
         engine.launch, engine.clock = self, self.clock
-        engine.stops.find = lambda ids, groups=None: Found()  # what never lived leaves nobody behind
+        engine.termination.find = lambda ids, groups=None: Found()  # what never lived leaves nobody behind
         self.clock.on_advance(lambda: engine.post(None, lambda: None))  # look at what is due
 
 

@@ -7,6 +7,7 @@ import textwrap
 from importlib import metadata
 from types import SimpleNamespace
 
+import gevent
 import pytest
 
 import gaffer
@@ -166,6 +167,7 @@ def test_sinks_get_what_it_says_until_it_is_closed():
     one.say(b"hello")
     one.say(b"oops", "stderr")
     one.close()
+    gevent.idle()
     assert (out.data, out.closed, err.data, err.closed) == (b"hello", True, b"oops", True)
 
 

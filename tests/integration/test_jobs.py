@@ -644,18 +644,18 @@ def test_others_have_their_turn_while_a_large_job_is_stopped(manager, monkeypatc
     monkeypatch.setattr("gaffer.supervisor.engine.SLICE", 0.0)
     manager.load(job(numprocesses=40))
     eventually(lambda: len(manager.running) == 40)
-    turns, seen, begin = [], [], manager.engine.stops.begin
+    turns, seen, begin = [], [], manager.engine.termination.begin
 
     def count():
         while manager.running:
             turns.append(1)
             gevent.sleep(0)
 
-    def watched(process, steps=None):
+    def watched(pid, steps=None):
         seen.append(len(turns))
-        begin(process, steps)
+        begin(pid, steps)
 
-    monkeypatch.setattr(manager.engine.stops, "begin", watched)
+    monkeypatch.setattr(manager.engine.termination, "begin", watched)
     counting = gevent.spawn(count)
     manager.stop_job("web")
     counting.join()

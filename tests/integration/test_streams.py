@@ -2,6 +2,7 @@
 
 import os
 
+import gevent
 import pytest
 from gevent.event import Event
 
@@ -248,6 +249,69 @@ def test_sinks_of_a_start_that_failed_are_closed(make_manager, watch):
     manager = make_manager(watch, sinks)
     load(manager, "/nowhere/at/all", redirect_output=["out"])
     eventually(lambda: sorted(sinks.closed) == ["out", "stderr"])
+
+
+class Flushing(Sinks):
+    """A plugin whose sinks take their time to close, or fail to attach or to close."""
+
+    def __init__(self, attach=None, close=None):
+        super().__init__()
+        self.attach, self.close = attach, close
+
+    @gaffer.hookimpl
+    def gaffer_open_sinks(self, label):
+        if label != "out":
+            return None
+        sink = Sink(self.got.setdefault(label, []), self.closed, label)
+        closed = sink.close
+        if self.attach:
+            sink.attach = self.attach
+        if self.close:
+            sink.close = lambda: (self.close(), closed())
+        return sink
+
+
+def test_sink_that_flushes_for_long_at_the_end_holds_up_only_itself(make_manager, watch):
+    go_on = Event()
+    flushing = Flushing(close=go_on.wait)
+    manager = make_manager(watch, flushing)
+    manager.load(gaffer.JobConfig("web", "echo one", redirect_output=["out"], restart="never"))
+    assert exited(watch).code == 0
+    manager.load(gaffer.JobConfig("next", "echo two", redirect_output=["out"], restart="never"))
+    assert exited(watch, 2).code == 0
+    assert flushing["out"] == b"one\ntwo\n" and flushing.closed == []
+    go_on.set()
+    eventually(lambda: flushing.closed == ["out", "out"])
+
+
+def test_manager_waits_for_sinks_that_are_closing_before_it_has_stopped(make_manager, watch):
+    flushing = Flushing(close=lambda: gevent.sleep(0.1))
+    closed = []
+
+    class Last:
+        @gaffer.hookimpl
+        def gaffer_manager_stopped(self):
+            closed.extend(flushing.closed)
+
+    manager = make_manager(watch, flushing, Last())
+    load(manager, "sleep 1000", redirect_output=["out"])
+    process(manager)
+    manager.stop()
+    eventually(lambda: manager.state == "stopped")
+    assert closed == ["out"]
+
+
+def test_sink_that_cannot_be_attached_costs_the_sink_and_not_the_process(make_manager, watch):
+    def attach(reader):
+        raise ValueError("no")
+
+    flushing, sinks = Flushing(attach=attach), Sinks()
+    manager = make_manager(watch, flushing, sinks)
+    load(manager, "sh -c 'echo one; exec sleep 1000'", redirect_output=["out"])
+    eventually(lambda: sinks["out"] == b"one\n")
+    assert watch.count("spawned") == 1 and watch.count("spawn_failed") == 0
+    assert flushing["out"] == b"" and flushing.closed == ["out"]
+    assert [found.pid for found in manager.list("web")] == [1]
 
 
 # -- grandchildren that hold the pipe ------------------------------------------------------------

@@ -82,8 +82,8 @@ def test_the_end_of_the_stream_gives_back_the_descriptor_and_closes_the_sinks(lo
     reader = Reader(loop, "out", pipe[0], sinks=[sink])
     os.write(pipe[1], b"last words")
     os.close(pipe[1])
-    let_the_loop_run(lambda: reader.fd < 0)
-    assert not is_open(pipe[0]) and sink.closed == 1
+    let_the_loop_run(lambda: sink.closed)
+    assert reader.fd < 0 and not is_open(pipe[0]) and sink.data == b"last words"
 
 
 def test_the_end_of_its_process_comes_before_that_of_the_stream(loop, pipe):
@@ -157,10 +157,11 @@ def test_a_sink_that_fails_is_closed_and_costs_the_others_nothing(loop, pipe, ca
     for word in (b"one ", b"two"):
         os.write(pipe[1], word)
         reader.drain()
+    let_the_loop_run(lambda: bad.closed)
     assert good.data == b"one two" and good.closed == 0
-    assert bad.closed == 1
-    assert caplog.messages[0].startswith("a sink of out failed and is closed")
+    assert caplog.messages[0].startswith("a sink of out failed in write and is closed")
     reader.close()
+    let_the_loop_run(lambda: good.closed)
     assert good.closed == 1 and bad.closed == 1
 
 
@@ -179,6 +180,7 @@ def test_a_descriptor_that_somebody_closed_for_us_is_an_end_that_is_logged(loop,
     os.close(pipe[0])
     reader.drain()
     reader.close()
+    let_the_loop_run(lambda: sink.closed)
     assert (reader.fd, sink.closed) == (-1, 1)
     assert caplog.messages == ["reading out failed: [Errno 9] Bad file descriptor"]
 
@@ -188,6 +190,8 @@ def test_closing_twice_is_closing_once(loop, pipe):
     reader = Reader(loop, "out", pipe[0], sinks=[sink])
     reader.close()
     reader.close()
+    let_the_loop_run(lambda: sink.closed)
+    gevent.idle()
     assert sink.closed == 1
 
 
@@ -344,6 +348,8 @@ def test_the_last_lines(data, most, lines):
 class Terminal(Recorder):
     """A sink that may hold the process up."""
 
+    stream = None
+
     def attach(self, stream):
         self.stream = stream
 
@@ -351,6 +357,7 @@ class Terminal(Recorder):
 def test_a_sink_may_hold_a_stream_up_for_as_long_as_it_likes(loop, pipe):
     sink = Terminal()
     reader = Reader(loop, "out", pipe[0], sinks=[sink])
+    let_the_loop_run(lambda: sink.stream)
     sink.stream.pause()
     os.write(pipe[1], b"hello")
     gevent.sleep(0)
@@ -361,7 +368,7 @@ def test_a_sink_may_hold_a_stream_up_for_as_long_as_it_likes(loop, pipe):
     sink.stream.pause()
     os.write(pipe[1], b" again")
     reader.drain()  # at the end everything is read
-    assert sink.data == b"hello again"
+    let_the_loop_run(lambda: sink.data == b"hello again")
     reader.close()
     sink.stream.resume()
     sink.stream.pause()
