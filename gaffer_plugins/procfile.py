@@ -57,7 +57,7 @@ _WORDS = {
 }
 
 
-class _Found(NamedTuple):
+class _FoundJob(NamedTuple):
     jobs: list[JobConfig]
     problems: list[Problem]
 
@@ -82,8 +82,8 @@ def gaffer_load_jobs(settings: Settings | None, fields: JobFields) -> list[JobCo
     return found.jobs
 
 
-def _read(settings: Settings, fields: JobFields) -> _Found:
-    found = _Found([], [])
+def _read(settings: Settings, fields: JobFields) -> _FoundJob:
+    found = _FoundJob([], [])
     first: dict[str, Section] = {}
     for section in settings.sections(KIND):
         other = first.setdefault(section.name, section)
@@ -95,7 +95,7 @@ def _read(settings: Settings, fields: JobFields) -> _Found:
     return found
 
 
-def _read_section(section: Section, fields: JobFields, found: _Found) -> None:
+def _read_section(section: Section, fields: JobFields, found: _FoundJob) -> None:
     values = _read_values(section, found.problems)
     if "path" not in section.items and "root" not in section.items:
         found.problems.append(section.problem("path: required, the Procfile; or root, its folder"))

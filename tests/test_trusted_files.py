@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaffer.security.trusted_files import Walk, place
-from gaffer_plugins.logfiles.file import File, Policy, open_log
+from gaffer_plugins.logfiles.file import DiskFile, RotationPolicy, open_log
 
 OTHER = 12345
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has others whose links it could follow")
@@ -41,7 +41,7 @@ def link(path, target, owner=OTHER):
 
 
 def written(path, data=b"line\n", **policy):
-    file = File(str(path), Policy(**policy), threading.Lock())
+    file = DiskFile(str(path), RotationPolicy(**policy), threading.Lock())
     try:
         file.add(data)
         file.flush()
@@ -114,7 +114,7 @@ def test_a_file_with_another_name_elsewhere_is_not_written(theirs, victim):
 @as_root
 def test_nothing_is_renamed_where_a_folder_became_a_link(theirs, victim):
     (theirs / "logs").mkdir()
-    file = File(str(theirs / "logs/web.log"), Policy(maxbytes=10, backups=2, total=20), threading.Lock())
+    file = DiskFile(str(theirs / "logs/web.log"), RotationPolicy(maxbytes=10, backups=2, total=20), threading.Lock())
     file.add(b"123456789\n")
     file.flush()
     os.rename(theirs / "logs", theirs / "moved")
@@ -133,7 +133,7 @@ def test_nothing_is_renamed_where_a_folder_became_a_link(theirs, victim):
 @as_root
 def test_old_files_in_a_folder_of_somebody_else_are_kept_as_elsewhere(theirs):
     path = theirs / "logs/web.log"
-    file = File(str(path), Policy(maxbytes=10, backups=2), threading.Lock())
+    file = DiskFile(str(path), RotationPolicy(maxbytes=10, backups=2), threading.Lock())
     for number in range(4):
         file.add(b"number %d\n" % number)
         file.flush()

@@ -12,8 +12,8 @@ from gaffer import lazy_names
 if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.lookupd.backends import Backend as Backend
     from gaffer.lookupd.backends import Refuse as Refuse
-    from gaffer.lookupd.records import Key as Key
     from gaffer.lookupd.records import NodeInfo as NodeInfo
+    from gaffer.lookupd.records import NodeKey as NodeKey
     from gaffer.lookupd.records import Record as Record
     from gaffer.lookupd.records import load_record as load_record
     from gaffer.lookupd.records import taken as taken
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
 
 _MODULES = {
     "lookupd.backends": ("Backend", "Refuse"),
-    "lookupd.records": ("Key", "NodeInfo", "Record", "load_record", "taken"),
+    "lookupd.records": ("NodeKey", "NodeInfo", "Record", "load_record", "taken"),
     "lookupd.registry": ("Registry",),
 }
 _NAMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -154,14 +154,14 @@ class Access:
             error=error,
         )
 
-    def view(self, identity: Identity | None) -> View | None:
+    def view(self, identity: Identity | None) -> VisibleJobs | None:
         """Return what *identity* sees; None if that is everything."""
         if identity is None:
             identity = None if self.strict else LOCAL
-        return None if identity is not None and identity.trusted else View(self, identity)
+        return None if identity is not None and identity.trusted else VisibleJobs(self, identity)
 
 
-class View:
+class VisibleJobs:
     """Filter of what an identity may see of the jobs."""
 
     def __init__(self, access: Access, identity: Identity | None) -> None:

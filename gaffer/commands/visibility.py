@@ -13,28 +13,28 @@ from ..security.redact import HIDDEN, SHORTEST, redact, redact_text
 
 if TYPE_CHECKING:
     from ..manager.manager import Manager
-    from .authorization import View
+    from .authorization import VisibleJobs
 
 #: What holds command lines, or holds what holds them.
 _LINES = ("stats", "children", "cmdline")
 
 
-def _jobs(manager: Manager, view: View) -> list[str]:
+def _jobs(manager: Manager, view: VisibleJobs) -> list[str]:
     return [name for name in manager.jobs() if view.reads(name)]
 
 
-def sessions(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
+def sessions(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
     """Return the sessions with a job that may be read."""
     seen = {parse_job_name(name).session for name in _jobs(manager, view)}
     return {"sessions": [session for session in result["sessions"] if session in seen]}
 
 
-def jobs(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
+def jobs(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
     """Return the names of jobs that may be read."""
     return {**result, "jobs": [name for name in result["jobs"] if view.reads(name)]}
 
 
-def session_jobs(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
+def session_jobs(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
     """Return the jobs of a session that may be read; without any it is as if there was no such session."""
     found = jobs(manager, result, view)
     if not found["jobs"]:
@@ -42,28 +42,28 @@ def session_jobs(manager: Manager, result: dict[str, Any], view: View) -> dict[s
     return found
 
 
-def pids(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
+def pids(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
     """Return the pids of processes whose jobs may be read."""
     return {"pids": [pid for pid in result["pids"] if view.reads_pid(pid)]}
 
 
-def processes(manager: Manager, result: list[Any], view: View) -> list[Any]:
+def processes(manager: Manager, result: list[Any], view: VisibleJobs) -> list[Any]:
     """Return names of jobs, or pids, that may be read."""
     return [one for one in result if (view.reads(one) if isinstance(one, str) else view.reads_pid(one))]
 
 
-def all_stats(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
+def all_stats(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
     """Return the statistics of jobs that may be read."""
     return {"jobs": [stats(manager, one, view) for one in result["jobs"] if view.reads(one["name"])]}
 
 
-def stats(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
+def stats(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
     """Return a job's statistics; in the command lines, nothing of the environment of what may not be managed."""
     name = parse_job_name(result["name"])
     return result if view.manages(name) else without_secrets(manager, result, name)
 
 
-def process_stats(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
+def process_stats(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
     """Return a process' statistics, likewise."""
     process = manager.any_process(result["stats"]["pid"])
     if process is not None and view.manages(process.name):
@@ -103,12 +103,12 @@ def _cleaned(value: Any, secrets: list[str]) -> Any:
     return redact_text(value) if isinstance(value, str) else value
 
 
-def info(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
+def info(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
     """Return a job, its environment hidden from those who may not manage it."""
     return {**result, "config": settings(manager, result["config"], view)}
 
 
-def settings(manager: Manager, result: dict[str, Any], view: View) -> dict[str, Any]:
+def settings(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
     """Return settings or a process, hidden from those who may not manage the job: its environment, and passwords."""
     if view.manages(result["name"]):
         return result

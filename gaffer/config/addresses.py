@@ -126,7 +126,7 @@ def is_local(address: Address) -> bool:
     return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
-class Access(NamedTuple):
+class SocketAccess(NamedTuple):
     """Mode and owner of a unix socket; -1 keeps what it has."""
 
     mode: int = 0o600
@@ -134,11 +134,11 @@ class Access(NamedTuple):
     gid: int = -1
 
 
-OURS_ALONE = Access()
+OURS_ALONE = SocketAccess()
 
 
 def bind_sockets(
-    addr: str | Address, backlog: int = 128, allows_unix_socket: bool = False, access: Access = OURS_ALONE
+    addr: str | Address, backlog: int = 128, allows_unix_socket: bool = False, access: SocketAccess = OURS_ALONE
 ) -> list[socket.socket]:
     """Listen on *addr*; a host name may stand for several sockets.
 
@@ -232,7 +232,7 @@ class UnixListener(socket.socket):
         super().close()
 
 
-def _bind_unix(path: str, backlog: int, access: Access) -> socket.socket:
+def _bind_unix(path: str, backlog: int, access: SocketAccess) -> socket.socket:
     shown = UNIX + path
     try:
         # Two starting at once cannot both replace the same dead socket.
@@ -247,7 +247,7 @@ def _bind_unix(path: str, backlog: int, access: Access) -> socket.socket:
         raise _bind_error(shown, error) from error
 
 
-def _bind_at(at: str, path: str, backlog: int, access: Access) -> socket.socket:
+def _bind_at(at: str, path: str, backlog: int, access: SocketAccess) -> socket.socket:
     """Bind and listen at *at*, which is where *path* leads."""
     sock = UnixListener(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

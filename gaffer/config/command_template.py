@@ -18,13 +18,13 @@ MAX_EXPANDED = 2_097_152
 _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
 
-class Variable(NamedTuple):
+class TemplateVariable(NamedTuple):
     """A place where the value of an environment variable goes."""
 
     name: str
 
 
-Word = tuple["str | Variable", ...]
+Word = tuple["str | TemplateVariable", ...]
 
 
 class Template(NamedTuple):
@@ -35,7 +35,7 @@ class Template(NamedTuple):
 
     def variables(self) -> set[str]:
         """Return the names of all variables used."""
-        return {part.name for word in self.words for part in word if isinstance(part, Variable)}
+        return {part.name for word in self.words for part in word if isinstance(part, TemplateVariable)}
 
     def expand(self, env: Mapping[str, str]) -> list[str]:
         """Return the words with variables from *env*; KeyError names a missing one.
@@ -45,14 +45,17 @@ class Template(NamedTuple):
         if self.fixed is not None:
             return list(self.fixed)
         parts = (part for word in self.words for part in word)
-        if sum(len(env[part.name]) if isinstance(part, Variable) else len(part) for part in parts) > MAX_EXPANDED:
+        if (
+            sum(len(env[part.name]) if isinstance(part, TemplateVariable) else len(part) for part in parts)
+            > MAX_EXPANDED
+        ):
             raise ValueError(f"with its variables the command is longer than {MAX_EXPANDED} characters")
         return [expand_word(word, env) for word in self.words]
 
 
 def expand_word(word: Word, env: Mapping[str, str]) -> str:
     """Return one word with variables from *env*; KeyError names a missing one."""
-    return "".join(env[part.name] if isinstance(part, Variable) else part for part in word)
+    return "".join(env[part.name] if isinstance(part, TemplateVariable) else part for part in word)
 
 
 def make_template(cmd: str, args: str | Sequence[str] = ()) -> Template:
@@ -70,7 +73,7 @@ def make_template(cmd: str, args: str | Sequence[str] = ()) -> Template:
 
 
 def _fixed(words: Iterable[Word]) -> tuple[str, ...] | None:
-    if any(isinstance(part, Variable) for word in words for part in word):
+    if any(isinstance(part, TemplateVariable) for word in words for part in word):
         return None
     return tuple("".join(str(part) for part in word) for word in words)
 
@@ -84,7 +87,7 @@ def split(line: str) -> list[Word]:
     :raises ValueError: a quote that is never closed, or a trailing backslash.
     """
     words: list[Word] = []
-    word: list[str | Variable] | None = None
+    word: list[str | TemplateVariable] | None = None
     at, end = 0, len(line)
     while at < end:
         char = line[at]
@@ -119,7 +122,7 @@ def _plain_end(line: str, at: int) -> int:
     return at
 
 
-def _single(line: str, at: int, word: list[str | Variable]) -> int:
+def _single(line: str, at: int, word: list[str | TemplateVariable]) -> int:
     close = line.find("'", at + 1)
     if close < 0:
         raise ValueError("a single quote is never closed")
@@ -127,7 +130,7 @@ def _single(line: str, at: int, word: list[str | Variable]) -> int:
     return close + 1
 
 
-def _double(line: str, at: int, word: list[str | Variable]) -> int:
+def _double(line: str, at: int, word: list[str | TemplateVariable]) -> int:
     text = ""
     at += 1
     word.append("")
@@ -152,12 +155,12 @@ def _double(line: str, at: int, word: list[str | Variable]) -> int:
 
 def _variables(text: str) -> Word:
     """Cut *text* at its variables; a ``$`` that starts none stays a dollar."""
-    parts: list[str | Variable] = []
+    parts: list[str | TemplateVariable] = []
     last = 0
     for found in _VARIABLE.finditer(text):
         parts.append(text[last : found.start()])
         dollar, name, braced = found.groups()
-        parts.append("$" if dollar else Variable(name or braced))
+        parts.append("$" if dollar else TemplateVariable(name or braced))
         last = found.end()
     parts.append(text[last:])
     return tuple(part for part in parts if part != "") or ("",)

@@ -50,7 +50,7 @@ def read_env_file(path: str, *users: int) -> dict[str, str]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-class Variable(NamedTuple):
+class DotenvVariable(NamedTuple):
     """A variable and where it was set."""
 
     value: str
@@ -58,7 +58,7 @@ class Variable(NamedTuple):
     line: int
 
 
-def read_env_lines(path: str) -> tuple[dict[str, Variable], list[Problem]]:
+def read_env_lines(path: str) -> tuple[dict[str, DotenvVariable], list[Problem]]:
     """Return the variables of a dotenv file with their lines, those of wrong lines left out, and all that is wrong.
 
     Stricter than :func:`read_env_file`: a line that means nothing is a problem, and so is a name without a value. Who
@@ -86,7 +86,7 @@ def read_env_lines(path: str) -> tuple[dict[str, Variable], list[Problem]]:
         values = _values(right)
     except _WrongLine as error:
         return {}, [*problems, Problem(path, error.line, str(error))]
-    return {name: Variable(values[name] or "", path, line) for name, line in lines.items()}, problems
+    return {name: DotenvVariable(values[name] or "", path, line) for name, line in lines.items()}, problems
 
 
 def _wrong(binding: Binding) -> str:

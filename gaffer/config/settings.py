@@ -53,7 +53,7 @@ class Endpoint(NamedTuple):
     allow_local_users: bool | None = None
 
 
-class _Found(NamedTuple):
+class _FoundValue(NamedTuple):
     """A value and its source."""
 
     value: Any
@@ -84,7 +84,7 @@ class Settings:
         self.path = path
         self.ini = ini or Ini()
         self.problems: list[Problem] = list(self.ini.problems)
-        self._found: dict[str, _Found] = {}
+        self._found: dict[str, _FoundValue] = {}
         # From weak to strong: what comes later replaces what was there.
         self._read_sections()
         self._read_environment(environ or {})
@@ -225,13 +225,13 @@ class Settings:
             if found is not None:
                 self._found[name] = found._replace(rank=_COMMAND_LINE)
 
-    def _parse(self, option: Field, value: Any, file: str, line: int = 0, prefix: str = "") -> _Found | None:
+    def _parse(self, option: Field, value: Any, file: str, line: int = 0, prefix: str = "") -> _FoundValue | None:
         try:
             value = option.kind.parse(value) if isinstance(value, str) else option.kind.check(value)
         except ValueError as error:
             self.problems.append(Problem(file, line, f"{prefix}{error}"))
             return None
-        return _Found(value, _DEFAULT, file, line)
+        return _FoundValue(value, _DEFAULT, file, line)
 
     # -- endpoints ------------------------------------------------------------
     def _read_endpoints(self) -> list[Endpoint]:

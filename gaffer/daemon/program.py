@@ -82,9 +82,9 @@ def _run(argv: Sequence[str], early: commandline.CommandLine, settings: Settings
     if settings.get("plugins"):
         return DONE
     # Everything above is done before the engine is even imported: usage errors and --help need not wait for it.
-    from .service import Service
+    from .service import GafferdService
 
-    service = Service(settings, plugin_set, lambda: _read(given, options), starter)
+    service = GafferdService(settings, plugin_set, lambda: _read(given, options), starter)
     status = service.instead()
     if status is not None:
         return status

@@ -15,7 +15,7 @@ from .checks import find_problems
 log = logging.getLogger("gafferd")
 
 
-class Reload:
+class ConfigReload:
     """Reloads a manager's configuration; calls wait for each other.
 
     :param read: reads the settings from where they came at the start.

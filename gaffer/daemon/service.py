@@ -25,7 +25,7 @@ from ..version import __version__
 from .checks import find_problems, warn_of_unused
 from .reaper import GRACE, PAUSE, Orphans, become_subreaper
 from .recovery import Leftovers
-from .reload import Reload
+from .reload import ConfigReload
 
 log = logging.getLogger("gafferd")
 
@@ -33,7 +33,7 @@ log = logging.getLogger("gafferd")
 BREAK_OFF = 1.0
 
 
-class Service:
+class GafferdService:
     """Runs a manager from the first signal handler to the last log line.
 
     :param read: reads the settings again, for a reload.
@@ -48,7 +48,7 @@ class Service:
         self.stopping = False
         self._starter = starter
         self._log: Log | None = None
-        self._reload = Reload(self.manager, read, self._take_over)
+        self._reload = ConfigReload(self.manager, read, self._take_over)
         self.manager.reader = self._reload
         self._leftovers: Leftovers | None = None
         self._child_died = Event()

@@ -17,7 +17,7 @@ from ..config.jobconfig import JobConfig
 from ..errors import SpawnError
 from ..process.proc_scan import VARIABLE
 from ..process.spawn import SpawnPlan, command, copy_variables, failure, identity, job_environment
-from ..procfile.application import Application
+from ..procfile.application import ProcfileApplication
 from ..procfile.parser import job_settings
 
 #: What a command is called in the environment: PS is ``run.1``.
@@ -28,7 +28,7 @@ _PASSED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.
 _PR_SET_PDEATHSIG = 1
 
 
-def one_off(application: Application, words: Sequence[str], number: int = 1) -> JobConfig:
+def one_off(application: ProcfileApplication, words: Sequence[str], number: int = 1) -> JobConfig:
     """Return a command as a job of an application: what it runs, where, and with what environment.
 
     :param words: the command; a single word may be a type of the Procfile, or a line as it has them.

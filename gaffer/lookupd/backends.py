@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
-    from .records import Key, Record
+    from .records import NodeKey, Record
     from .registry import Registry
 
 #: Told that a node which is connected here turned out to be another one's: its key, and a sentence.
-Refuse = Callable[["Key", str], Any]
+Refuse = Callable[["NodeKey", str], Any]
 
 
 class Backend:
@@ -48,10 +48,10 @@ class Backend:
     def changed(self, record: Record) -> None:
         """A node that is connected here says something new."""
 
-    def alive(self, key: Key) -> None:
+    def alive(self, key: NodeKey) -> None:
         """A node that is connected here gave a sign of life."""
 
-    def left(self, key: Key, for_good: bool = False) -> None:
+    def left(self, key: NodeKey, for_good: bool = False) -> None:
         """A node is not connected here any more.
 
         :param for_good: it said that it stops, so it is connected nowhere.

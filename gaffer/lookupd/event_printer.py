@@ -11,7 +11,7 @@ from gevent.event import Event
 from ..events.event_log import Hub
 
 
-class Printer:
+class EventPrinter:
     """Prints the events of a hub on standard output until it is closed."""
 
     def __init__(self, hub: Hub) -> None:

@@ -10,7 +10,7 @@ from ..config.names import parse_job_name
 from ..errors import BadRequest, Conflict, Forbidden, GafferError
 from ..web.requests.request import MAX_VALUES, has_too_many_values
 from .backends import Backend
-from .records import Key, NodeInfo, Record, read_info, read_pids, read_state, taken
+from .records import NodeInfo, NodeKey, Record, read_info, read_pids, read_state, taken
 from .registry import Registry
 
 log = logging.getLogger("gaffer_lookupd")
@@ -20,7 +20,7 @@ MOST_TEXT = 1 << 18
 _MOST_ID = 64
 
 
-class Sessions:
+class NodeSessions:
     """The nodes that are connected here.
 
     :param registry: what they change.
@@ -30,7 +30,7 @@ class Sessions:
 
     def __init__(self, registry: Registry, backend: Backend, ping: float) -> None:
         self.registry, self.backend, self.ping = registry, backend, ping
-        self._identified: dict[Key, Session] = {}
+        self._identified: dict[NodeKey, NodeSession] = {}
         self.open = 0
         self.expired = 0
 
@@ -44,7 +44,7 @@ class Sessions:
         """Number of connected nodes that have identified themselves."""
         return len(self._identified)
 
-    def identify(self, session: Session, info: NodeInfo) -> None:
+    def identify(self, session: NodeSession, info: NodeInfo) -> None:
         """A node says who it is; it may take a while to find out whether it is.
 
         :raises Conflict: another one, which is alive, is that.
@@ -62,7 +62,7 @@ class Sessions:
             raise
         session.record = record
 
-    def _take_place(self, session: Session, info: NodeInfo) -> None:
+    def _take_place(self, session: NodeSession, info: NodeInfo) -> None:
         """Let *session* be the one here that is that node, and no other."""
         other = self._identified.get(info.key)
         if other is not None and other is not session:
@@ -72,19 +72,19 @@ class Sessions:
         session.life = info.life
         self._identified[info.key] = session
 
-    def refuse(self, key: Key, reason: str) -> None:
+    def refuse(self, key: NodeKey, reason: str) -> None:
         """A node that was let in is another one's after all."""
         session = self._identified.get(key)
         if session is not None:
             log.warning("node %s at %s is refused: %s", key.name, key.origin, reason)
             session.refuse(key, reason)
 
-    def leave(self, session: Session, for_good: bool = False) -> None:
+    def leave(self, session: NodeSession, for_good: bool = False) -> None:
         """A node's connection is over."""
         if session.record is not None:
             self._forget(session, session.record.info.key, for_good)
 
-    def _forget(self, session: Session, key: Key, for_good: bool = False) -> None:
+    def _forget(self, session: NodeSession, key: NodeKey, for_good: bool = False) -> None:
         session.record = None
         if self._identified.get(key) is session:
             del self._identified[key]
@@ -92,14 +92,14 @@ class Sessions:
             self.backend.left(key, for_good)
 
 
-class Session:
+class NodeSession:
     """Connection of a node.
 
     :param sessions: all of them.
     :param close: ends the connection, with a sentence.
     """
 
-    def __init__(self, sessions: Sessions, close: Callable[[str], Any]) -> None:
+    def __init__(self, sessions: NodeSessions, close: Callable[[str], Any]) -> None:
         self._sessions = sessions
         self._close = close
         #: What the node registered; None until it has said who it is, and that is true.
@@ -132,7 +132,7 @@ class Session:
             self._sessions.backend.changed(record)
         self._sessions.backend.alive(record.info.key)
 
-    def refuse(self, key: Key, reason: str) -> None:
+    def refuse(self, key: NodeKey, reason: str) -> None:
         """The node is another one's."""
         self._sessions._forget(self, key)
         self._close(reason)
@@ -188,13 +188,13 @@ class Session:
         return self.record
 
 
-_HEARERS: dict[str, Callable[[Session, dict[str, Any]], dict[str, Any] | None]] = {
-    "IDENTIFY": Session._identify,
-    "PING": Session._ping,
-    "REGISTER_JOB": Session._register_job,
-    "UNREGISTER_JOB": Session._unregister_job,
-    "REGISTER_PROCESS": Session._register_process,
-    "UNREGISTER_PROCESS": Session._unregister_process,
+_HEARERS: dict[str, Callable[[NodeSession, dict[str, Any]], dict[str, Any] | None]] = {
+    "IDENTIFY": NodeSession._identify,
+    "PING": NodeSession._ping,
+    "REGISTER_JOB": NodeSession._register_job,
+    "UNREGISTER_JOB": NodeSession._unregister_job,
+    "REGISTER_PROCESS": NodeSession._register_process,
+    "UNREGISTER_PROCESS": NodeSession._unregister_process,
 }
 
 

@@ -85,11 +85,11 @@ def _argument(option: Option) -> dict[str, Any]:
 
 def _serve(settings: Settings, overrides: dict[str, Any], starter: Starter | None) -> int:
     # Usage errors and --help need not wait for the server.
-    from .service import Service
+    from .service import LookupdService
 
     if settings.get("umask") is not None:
         os.umask(settings.get("umask"))
-    service = Service(settings, starter, overrides)
+    service = LookupdService(settings, starter, overrides)
     if settings.get("plugins"):
         service.list_plugins()
         return DONE

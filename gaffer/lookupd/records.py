@@ -19,7 +19,7 @@ MOST_PID = 2**31
 MOST_STATE = 2**63
 
 
-class Key(NamedTuple):
+class NodeKey(NamedTuple):
     """Key of a node: its name and its origin."""
 
     name: str
@@ -45,8 +45,8 @@ class NodeInfo:
     life: str = ""
 
     @property
-    def key(self) -> Key:
-        return Key(self.name, self.origin)
+    def key(self) -> NodeKey:
+        return NodeKey(self.name, self.origin)
 
     def shown(self) -> dict[str, Any]:
         """Return what HTTP and watchers see; the same object each time, which nobody may change."""

@@ -13,7 +13,7 @@ from typing import Any, Iterable, Iterator
 
 from ..errors import NotFound, TooLarge
 from ..events.event_log import Hub
-from .records import Key, NodeInfo, Record
+from .records import NodeInfo, NodeKey, Record
 
 #: Nodes that are known at most.
 MOST_NODES = 20_000
@@ -29,9 +29,9 @@ class Registry:
         self.hub = Hub()
         self.here = here
         #: The records that count.
-        self.nodes: dict[Key, Record] = {}
-        self._copies: dict[Key, dict[str, Record]] = {}
-        self._by_job: dict[str, set[Key]] = {}
+        self.nodes: dict[NodeKey, Record] = {}
+        self._copies: dict[NodeKey, dict[str, Record]] = {}
+        self._by_job: dict[str, set[NodeKey]] = {}
 
     # -- whole records --------------------------------------------------------------------------
     def put(self, record: Record, holder: str | None = None) -> None:
@@ -46,7 +46,7 @@ class Registry:
         self._copies.setdefault(key, {})[self.here if holder is None else holder] = record
         self._choose(key)
 
-    def drop(self, key: Key, holder: str | None = None) -> None:
+    def drop(self, key: NodeKey, holder: str | None = None) -> None:
         """Forget a holder's copy of a node; without any other, the node is gone."""
         copies = self._copies.get(key, {})
         copies.pop(self.here if holder is None else holder, None)
@@ -54,11 +54,11 @@ class Registry:
             self._copies.pop(key, None)
         self._choose(key)
 
-    def held(self) -> list[tuple[Key, str]]:
+    def held(self) -> list[tuple[NodeKey, str]]:
         """Return which holders have copies of which nodes."""
         return [(key, holder) for key, copies in self._copies.items() for holder in copies]
 
-    def _choose(self, key: Key) -> None:
+    def _choose(self, key: NodeKey) -> None:
         old = self.nodes.get(key)
         copies = self._copies.get(key)
         # Holders' names decide between equal ones: whichever it is, it has to be the same everywhere, and to stay it.
@@ -71,7 +71,7 @@ class Registry:
             self.nodes[key] = new
         self._tell_difference(key, old, new)
 
-    def _tell_difference(self, key: Key, old: Record | None, new: Record | None) -> None:
+    def _tell_difference(self, key: NodeKey, old: Record | None, new: Record | None) -> None:
         if old is None and new is not None:
             self._tell("add_node", new.info)
         if new is not None and (old is None or old.info.shown() != new.info.shown()):
@@ -83,7 +83,7 @@ class Registry:
         if new is None and old is not None:
             self._tell("remove_node", old.info)
 
-    def _tell_job(self, key: Key, info: NodeInfo, name: str, old: set[int] | None, new: set[int] | None) -> None:
+    def _tell_job(self, key: NodeKey, info: NodeInfo, name: str, old: set[int] | None, new: set[int] | None) -> None:
         if new is not None and old is None:
             self._by_job.setdefault(name, set()).add(key)
             self._tell("add_job", info, name)
@@ -95,7 +95,7 @@ class Registry:
             self._forget_job(key, name)
             self._tell("remove_job", info, name)
 
-    def _forget_job(self, key: Key, name: str) -> None:
+    def _forget_job(self, key: NodeKey, name: str) -> None:
         keys = self._by_job[name]
         keys.discard(key)
         if not keys:

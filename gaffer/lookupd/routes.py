@@ -16,7 +16,7 @@ from ..web.sockjs import routes as sockjs
 if TYPE_CHECKING:
     from ..web.requests.replies import Reply
     from ..web.requests.request import Request
-    from .node_protocol import Sessions
+    from .node_protocol import NodeSessions
 
 _WATCH = "/lookup"
 _SOCKET: dict[str, Any] = {"method": "GET", "status": 101, "also": (426,), "tag": "lookup", "first_message": True}
@@ -25,7 +25,7 @@ _MOST_HEARD = 4096
 _STATE = Arg("state", STRING, "1: begin with what is there already, up to the event ready", required=False)
 
 
-def routes(sessions: Sessions, origins: Iterable[str] = ()) -> list[Route]:
+def routes(sessions: NodeSessions, origins: Iterable[str] = ()) -> list[Route]:
     """Return the routes of the lookupd that has these *sessions*.
 
     :param origins: web origins whose pages may watch.
@@ -73,16 +73,16 @@ def routes(sessions: Sessions, origins: Iterable[str] = ()) -> list[Route]:
     ]
 
 
-def _sockjs(sessions: Sessions, origins: Iterable[str]) -> list[Route]:
+def _sockjs(sessions: NodeSessions, origins: Iterable[str]) -> list[Route]:
     """Return the routes of ``/lookup`` for browsers without websockets."""
 
     def make(request: Request) -> Any:
         from ..web.requests.authentication import ACCESS
-        from .sockets import LateWatch, Watch
+        from .sockets import LateWatchTap, WatchTap
 
         if request.environ.get(ACCESS) is None or request.identity is not None:
-            return Watch(sessions.registry).belong(request.identity)
-        return LateWatch(sessions.registry, request.environ)
+            return WatchTap(sessions.registry).belong(request.identity)
+        return LateWatchTap(sessions.registry, request.environ)
 
     found = sockjs.routes(_WATCH, sockjs.late(make, None, lambda: origins), tag="lookup")
     # What is watched is the whole, and not what one key may see of it.
@@ -92,7 +92,7 @@ def _sockjs(sessions: Sessions, origins: Iterable[str]) -> list[Route]:
 class Answers:
     """The handlers of the routes."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: NodeSessions) -> None:
         self._sessions = sessions
         self._registry = sessions.registry
 

@@ -29,8 +29,8 @@ from ..web.server.connection import ConnectionLimits
 from ..web.server.endpoints import Bound, bind_all, host_names, make_rules, renewed, wrong_rules
 from ..web.server.server import Server
 from .backends import Backend
-from .event_printer import Printer
-from .node_protocol import Sessions
+from .event_printer import EventPrinter
+from .node_protocol import NodeSessions
 from .options import DEFAULT_PORT, make_options
 from .registry import Registry
 from .routes import routes
@@ -45,7 +45,7 @@ _LAST_REQUESTS = 2.0
 _GONE = "keys are required, but no plugin that checks them is loaded, so nobody could be let in"
 
 
-class Service:
+class LookupdService:
     """Serves from the first signal handler to the last log line.
 
     :param starter: the process that waits until we are ready, if we are a daemon.
@@ -62,7 +62,7 @@ class Service:
         self.access.strict = settings.get("require_key") or any(one.require_key for one in settings.endpoints)
         self.backend = self._find_backend()
         self.registry = Registry(self.backend.id)
-        self.sessions = Sessions(self.registry, self.backend, settings.get("ping_interval"))
+        self.sessions = NodeSessions(self.registry, self.backend, settings.get("ping_interval"))
         self._starter = starter
         self._log: Log | None = None
         self._stop = Event()
@@ -134,7 +134,7 @@ class Service:
         self._call_keepers("gaffer_manager_start", manager=self)
         self.backend.start(self.registry, self.sessions.patience, self.sessions.refuse)
         server.start()
-        printer = Printer(self.registry.hub) if self.settings.get("verbose") else None
+        printer = EventPrinter(self.registry.hub) if self.settings.get("verbose") else None
         try:
             self._ready(bound)
             self._stop.wait()

@@ -18,7 +18,7 @@ from ..web.requests.replies import encode_json
 from ..web.websocket.duplex import converse
 from ..web.websocket.late_auth import NO_KEY, PATIENCE, key_in
 from ..web.websocket.websocket import GOING_AWAY, POLICY_VIOLATION, WebSocket
-from .node_protocol import Session, Sessions
+from .node_protocol import NodeSession, NodeSessions
 from .registry import Registry
 
 log = logging.getLogger("gaffer_lookupd")
@@ -32,9 +32,9 @@ class _Silent(BaseException):
     """The node has neither said nor read anything for too long."""
 
 
-def serve_node(websocket: WebSocket, sessions: Sessions) -> None:
+def serve_node(websocket: WebSocket, sessions: NodeSessions) -> None:
     """Hear a node until it leaves, or is silent for too long."""
-    session = Session(sessions, lambda reason: gevent.spawn(websocket.close, GOING_AWAY, reason))
+    session = NodeSession(sessions, lambda reason: gevent.spawn(websocket.close, GOING_AWAY, reason))
     sessions.open += 1
     begun = time.monotonic()
     try:
@@ -45,7 +45,7 @@ def serve_node(websocket: WebSocket, sessions: Sessions) -> None:
         session.leave()
 
 
-def _hear_one(websocket: WebSocket, session: Session, sessions: Sessions, begun: float) -> bool:
+def _hear_one(websocket: WebSocket, session: NodeSession, sessions: NodeSessions, begun: float) -> bool:
     """Hear one message and answer it; returns whether there may be more.
 
     :param begun: when the connection was; whoever does not say who they are has so long for that in all.
@@ -73,7 +73,7 @@ def _hear_one(websocket: WebSocket, session: Session, sessions: Sessions, begun:
     return False
 
 
-class Watch:
+class WatchTap:
     """Messages for one watcher; see :class:`gaffer.web.websocket.duplex.Tap`.
 
     :param state: begin with what is there already.
@@ -127,7 +127,7 @@ class Watch:
             if self.wake is not None:
                 self.wake()
 
-    def belong(self, identity: Identity | None) -> Watch:
+    def belong(self, identity: Identity | None) -> WatchTap:
         """End with the key of *identity*."""
         if identity is not None:
             self._identity = identity
@@ -148,7 +148,7 @@ class Watch:
         self._follower.close()
 
 
-class LateWatch:
+class LateWatchTap:
     """Messages for a SockJS watcher whose key comes as its first message, ``AUTH:<key>``.
 
     :param environ: of the request that began the session.
@@ -159,7 +159,7 @@ class LateWatch:
         kept = (ACCESS, REQUIRED)
         self._environ = {name: value for name, value in environ.items() if name in kept or isinstance(value, str)}
         self._registry = registry
-        self._watch: Watch | None = None
+        self._watch: WatchTap | None = None
         #: Whose key came as a message.
         self.identity: Identity | None = None
         self._said: list[str] = []
@@ -199,7 +199,7 @@ class LateWatch:
         self._environ[ACCESS].check(identity, "read")
         self._late.kill(block=False)
         self.identity = identity
-        self._watch = Watch(self._registry).belong(identity)
+        self._watch = WatchTap(self._registry).belong(identity)
         self._watch.wake = self._woken
 
     def _refuse(self, error: GafferError) -> None:
@@ -222,5 +222,5 @@ class LateWatch:
 
 def serve_watcher(websocket: WebSocket, registry: Registry, state: bool) -> None:
     """Tell a watcher what changes until it leaves."""
-    watch = Watch(registry, state)
+    watch = WatchTap(registry, state)
     converse(websocket, watch, websocket.send_all, watch.hear)

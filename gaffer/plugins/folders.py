@@ -37,7 +37,7 @@ _PYTHON = (".py", ".pyc", ".so")
 _NOT_PLUGINS = re.compile(r"__main__|setup|conftest|test_.*|.*_test")
 
 
-class Found(NamedTuple):
+class FolderEntry(NamedTuple):
     """Content of a plugin folder under one name.
 
     :param path: the plugin's own folder, or its single file.
@@ -59,7 +59,7 @@ class Found(NamedTuple):
         return not self.python and self.site == self.path
 
 
-def scan(directory: str) -> Iterator[Found]:
+def scan(directory: str) -> Iterator[FolderEntry]:
     """Yield the plugins in *directory* by name; hidden entries are not looked at.
 
     :raises OSError: the folder cannot be read.
@@ -108,14 +108,14 @@ def _entries(path: str, limit: int | None = None) -> list[str]:
     return names
 
 
-def _single_file(name: str, path: str) -> Found | None:
+def _single_file(name: str, path: str) -> FolderEntry | None:
     stem, extension = os.path.splitext(name)
     if extension != ".py" or _NOT_PLUGINS.fullmatch(stem) or not os.path.isfile(path):
         return None
-    return Found(stem, path, (path,))
+    return FolderEntry(stem, path, (path,))
 
 
-def _look_inside(name: str, path: str, limit: int | None = None) -> Found | None:
+def _look_inside(name: str, path: str, limit: int | None = None) -> FolderEntry | None:
     entries = _entries(path, limit)
     folders = {
         entry: _entries(os.path.join(path, entry), limit)
@@ -126,11 +126,11 @@ def _look_inside(name: str, path: str, limit: int | None = None) -> Found | None
     python = any(entry.endswith(_PYTHON) for names in (entries, *folders.values()) for entry in names)
     if SITE in entries:
         root = os.path.join(path, SITE)
-        return Found(name, path, packages, root if is_site(root) else None, python)
+        return FolderEntry(name, path, packages, root if is_site(root) else None, python)
     if python:
-        return Found(name, path, packages)
+        return FolderEntry(name, path, packages)
     content = any(not entry.startswith(".") or entry == STAGING for entry in entries)
-    return Found(name, path, (), path, False) if content else None
+    return FolderEntry(name, path, (), path, False) if content else None
 
 
 def _packages(path: str, entries: list[str], folders: dict[str, list[str]]) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ class HookManager(pluggy.PluginManager):
             raise PluginError(f"{where} cannot be used as hook specifications: {_one_line(error)}") from error
 
 
-class Implementation(NamedTuple):
+class HookFunction(NamedTuple):
     """A hook function of a plugin, found by its mark."""
 
     hook: str
@@ -95,7 +95,7 @@ class Implementation(NamedTuple):
     wrapper: bool
 
 
-def implementations(pm: pluggy.PluginManager, obj: Any) -> list[Implementation]:
+def implementations(pm: pluggy.PluginManager, obj: Any) -> list[HookFunction]:
     """Return the hook functions of *obj*; looking runs no code of its own."""
     found = []
     for name in dir(obj):
@@ -103,11 +103,11 @@ def implementations(pm: pluggy.PluginManager, obj: Any) -> list[Implementation]:
         if options:
             wrapper = bool(options.get("wrapper") or options.get("hookwrapper"))
             optional = bool(options.get("optionalhook"))
-            found.append(Implementation(options.get("specname") or name, getattr(obj, name), optional, wrapper))
+            found.append(HookFunction(options.get("specname") or name, getattr(obj, name), optional, wrapper))
     return found
 
 
-def check_hooks(pm: pluggy.PluginManager, calls: Iterable[Implementation], name: str, origin: str) -> None:
+def check_hooks(pm: pluggy.PluginManager, calls: Iterable[HookFunction], name: str, origin: str) -> None:
     """Refuse hook functions that would never be called, or not as they expect.
 
     A hook outside ``gaffer_`` may be specified by a plugin that comes later:

@@ -141,7 +141,7 @@ class PluginSet:
         if other is not None:
             raise PluginError(f"two plugins are called '{name}': {other.origin} and {origin}; remove one of them")
 
-    def _describe(self, record: _Record, calls: Iterable[kinds.Implementation], app: bool) -> None:
+    def _describe(self, record: _Record, calls: Iterable[kinds.HookFunction], app: bool) -> None:
         obj = record.object
         record.hooks = [call.hook for call in calls]
         plugin = isinstance(obj, Plugin)
@@ -153,7 +153,7 @@ class PluginSet:
         record.version = kinds.text_of(obj, "version", "__version__") or record.version
         record.description = kinds.describe(obj)
 
-    def _register_hooks(self, record: _Record, calls: Iterable[kinds.Implementation]) -> None:
+    def _register_hooks(self, record: _Record, calls: Iterable[kinds.HookFunction]) -> None:
         kinds.check_hooks(self.pm, calls, record.name, record.origin)
         if self.pm.is_registered(record.object):
             other = self.pm.get_name(record.object)
@@ -223,7 +223,7 @@ class PluginSet:
         self._folders.append(path)
         _try_all(self._load_found, found)
 
-    def _load_found(self, found: folders.Found) -> None:
+    def _load_found(self, found: folders.FolderEntry) -> None:
         if self._skip_disabled(found.name, found.path):
             return
         if found.pure_site:
@@ -237,7 +237,7 @@ class PluginSet:
         elif found.site is None:
             log.warning("%s is no folder that may be served; that site is left out", found.path)
 
-    def _load_python(self, found: folders.Found) -> None:
+    def _load_python(self, found: folders.FolderEntry) -> None:
         self._refuse_double(found.name, found.path)
         guard(found.name, found.path, folders.check_owner, found.path)
         modules: list[ModuleType] = []

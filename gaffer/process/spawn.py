@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, Iterator, Mapping
 
-from ..config.command_template import Variable, expand_word, make_template
+from ..config.command_template import TemplateVariable, expand_word, make_template
 from ..config.dotenv import read_env_file
 from ..config.fields import Account
 from ..config.jobconfig import JobConfig
@@ -326,7 +326,7 @@ def shown_program(plan: SpawnPlan, config: JobConfig) -> str:
     first = template.words[0]
     with suppress(KeyError):
         if program == expand_word(first, plan.env):
-            return "".join(f"${part.name}" if isinstance(part, Variable) else part for part in first)
+            return "".join(f"${part.name}" if isinstance(part, TemplateVariable) else part for part in first)
     return program
 
 

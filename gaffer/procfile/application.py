@@ -12,7 +12,7 @@ import os
 import re
 from typing import Any, Iterable, Mapping, NamedTuple
 
-from ..config.dotenv import Variable, read_env_lines
+from ..config.dotenv import DotenvVariable, read_env_lines
 from ..config.jobconfig import CORE, JobConfig, JobFields
 from ..config.names import JobName
 from ..errors import BadRequest, ConfigError, InvalidConfig, Problem, nearest
@@ -60,7 +60,7 @@ class ProcessType(NamedTuple):
         return f"{self.port}-{self.port + self.number - 1}" if self.number > 1 else str(self.port)
 
 
-class Application(NamedTuple):
+class ProcfileApplication(NamedTuple):
     """An application without any problem; :func:`read_application` makes one.
 
     :param name: its session on a gafferd.
@@ -118,7 +118,7 @@ def read_application(
     ports: bool = True,
     only: Iterable[str] = (),
     environ: Mapping[str, str] | None = None,
-) -> Application:
+) -> ProcfileApplication:
     """Read and check an application.
 
     :param procfile: see :func:`find_procfile`, as for *root*.
@@ -158,7 +158,7 @@ def read_application(
         problems.append(Problem("", 0, str(error)))
         name = application_name(None, root)
     env = {key: variable.value for key, variable in variables.items()}
-    application = Application(name, path, root, env, types)
+    application = ProcfileApplication(name, path, root, env, types)
     _check_input(variables, found, problems)
     _check_ports(application, problems)
     _check_jobs(application, variables, problems)
@@ -180,9 +180,9 @@ def _read_types(path: str, problems: list[Problem]) -> dict[str, tuple[int, str]
     return found
 
 
-def _read_variables(root: str, envs: Iterable[str], problems: list[Problem]) -> dict[str, Variable]:
+def _read_variables(root: str, envs: Iterable[str], problems: list[Problem]) -> dict[str, DotenvVariable]:
     own = os.path.normpath(os.path.join(root, ".env"))
-    variables: dict[str, Variable] = {}
+    variables: dict[str, DotenvVariable] = {}
     for path in dict.fromkeys([*([own] if os.path.lexists(own) else []), *envs]):
         if not os.path.lexists(path):
             problems.append(Problem(path, 0, "there is no such environment file; create it, or leave out -e"))
@@ -215,11 +215,11 @@ def _unknown(where: str, file: str, name: str, types: Mapping[str, Any]) -> Prob
 
 
 def _base_port(
-    port: int | None, variables: Mapping[str, Variable], environ: Mapping[str, str], problems: list[Problem]
+    port: int | None, variables: Mapping[str, DotenvVariable], environ: Mapping[str, str], problems: list[Problem]
 ) -> int:
     if port is not None:
         return port
-    variable = variables.get("PORT", Variable(environ.get("PORT", ""), "", 0))
+    variable = variables.get("PORT", DotenvVariable(environ.get("PORT", ""), "", 0))
     text = variable.value.strip()
     if not text:
         return BASE_PORT
@@ -230,7 +230,7 @@ def _base_port(
     return BASE_PORT
 
 
-def _check_input(variables: Mapping[str, Variable], types: Mapping[str, Any], problems: list[Problem]) -> None:
+def _check_input(variables: Mapping[str, DotenvVariable], types: Mapping[str, Any], problems: list[Problem]) -> None:
     variable = variables.get(REDIRECT_INPUT)
     if variable is None or not types:
         return
@@ -240,7 +240,7 @@ def _check_input(variables: Mapping[str, Variable], types: Mapping[str, Any], pr
             problems.append(Problem(variable.file, variable.line, problem.message))
 
 
-def _check_ports(application: Application, problems: list[Problem]) -> None:
+def _check_ports(application: ProcfileApplication, problems: list[Problem]) -> None:
     for one in application.chosen:
         if one.port is None or not one.number:
             continue
@@ -252,7 +252,9 @@ def _check_ports(application: Application, problems: list[Problem]) -> None:
             problems.append(Problem(application.file, one.line, f"{sentence}; choose a lower --port, or use --no-port"))
 
 
-def _check_jobs(application: Application, variables: Mapping[str, Variable], problems: list[Problem]) -> None:
+def _check_jobs(
+    application: ProcfileApplication, variables: Mapping[str, DotenvVariable], problems: list[Problem]
+) -> None:
     # Without a type that is right, user and group are looked at in one that nobody wrote.
     for one in application.types or (ProcessType("x", "x", 0, None, 1, False),):
         try:
@@ -263,7 +265,9 @@ def _check_jobs(application: Application, variables: Mapping[str, Variable], pro
                     problems.append(_placed(sentence, application, one, variables))
 
 
-def _placed(sentence: str, application: Application, one: ProcessType, variables: Mapping[str, Variable]) -> Problem:
+def _placed(
+    sentence: str, application: ProcfileApplication, one: ProcessType, variables: Mapping[str, DotenvVariable]
+) -> Problem:
     """Return the problem with a setting where it was written: in an environment file, or the line of the type."""
     setting, _, rest = sentence.partition(": ")
     variable = variables.get(_FROM_VARIABLES.get(setting, ""))

@@ -6,7 +6,7 @@ from typing import Any, Collection, Mapping, NamedTuple
 
 from ..config.jobconfig import JobConfig
 from ..config.names import JobName
-from .application import ALL, Application, ProcessType
+from .application import ALL, ProcessType, ProcfileApplication
 
 #: The number is compared on its own, and what gafferd's plugins add is theirs.
 _NOT_COMPARED = ("name", "start", "numprocesses")
@@ -56,7 +56,7 @@ class Change(NamedTuple):
         return [told, *(f"  {line}" for line in self.details)]
 
 
-def compare(application: Application, present: Collection[Present], given: Collection[str]) -> list[Change]:
+def compare(application: ProcfileApplication, present: Collection[Present], given: Collection[str]) -> list[Change]:
     """Return what makes *present* the application, first what goes, then the types in the Procfile's order.
 
     :param given: the types whose number was asked for; the others stay at the number they were scaled to.
@@ -68,7 +68,7 @@ def compare(application: Application, present: Collection[Present], given: Colle
 
 
 def _change(
-    application: Application, name: JobName, one: ProcessType, there: Present | None, given: Collection[str]
+    application: ProcfileApplication, name: JobName, one: ProcessType, there: Present | None, given: Collection[str]
 ) -> Change:
     settings = application.settings(one)
     if there is None:

@@ -39,7 +39,7 @@ _ANSWER_OWNER = _ANSWER_ID + 48 + 12  # … the sockid, expiry and queues; then 
 _OWNER = struct.Struct("=II")
 
 
-class Owner(NamedTuple):
+class SocketOwner(NamedTuple):
     """Owner of a TCP socket, as the kernel reports it; *inode* is 0 where no program has it."""
 
     state: int
@@ -130,7 +130,7 @@ def is_same_machine(sock: Any) -> bool:
     return loopback or server == _pack(sock.getsockname()[0])
 
 
-def _find(peer: Any, local: Any) -> Owner | None:
+def _find(peer: Any, local: Any) -> SocketOwner | None:
     """Return the socket bound to *peer* and connected to *local*, else one that listens at *peer*.
 
     :raises OSError: the kernel cannot be asked.
@@ -152,13 +152,13 @@ def _find(peer: Any, local: Any) -> Owner | None:
         return _owner(kernel.recv(4096))
 
 
-def _owner(answer: bytes) -> Owner | None:
+def _owner(answer: bytes) -> SocketOwner | None:
     """Return what the kernel's *answer* says, None if it knows no such socket."""
     if len(answer) < _ANSWER_OWNER + _OWNER.size or _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
         return None
     _, state = _ANSWER.unpack_from(answer, _HEADER.size)
     uid, inode = _OWNER.unpack_from(answer, _ANSWER_OWNER)
-    return Owner(state, uid, inode, answer[_ANSWER_ID : _ANSWER_ID + 4])
+    return SocketOwner(state, uid, inode, answer[_ANSWER_ID : _ANSWER_ID + 4])
 
 
 def _pack(host: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gaffer import Plugin, hookimpl
 from gaffer.api import Bool, GafferError, OptionalText, PluginError
 
-from .writer import Writer
+from .writer import AuditWriter
 
 if TYPE_CHECKING:
     from gaffer import Identity, Manager
@@ -31,7 +31,7 @@ class AuditPlugin(Plugin):
     description = "a record of who did what, where audit_log says"
 
     def __init__(self) -> None:
-        self._writer: Writer | None = None
+        self._writer: AuditWriter | None = None
         self._reads = False
         self._complained = 0.0
         self._listening = False
@@ -56,7 +56,7 @@ class AuditPlugin(Plugin):
         path = manager.option("audit_log")
         if path is None:
             return
-        self._writer = Writer(path)
+        self._writer = AuditWriter(path)
         try:
             self._writer.open()
         except OSError as error:
@@ -64,7 +64,7 @@ class AuditPlugin(Plugin):
         if not self._listening:
             # Only now: where nobody listens, nothing is put together for anybody.
             self._listening = True
-            manager.plugins.add(Listener(self), "audit_record", origin="plugin audit")
+            manager.plugins.add(CommandListener(self), "audit_record", origin="plugin audit")
 
     @hookimpl
     def gaffer_config_reloaded(self, manager: Manager) -> None:
@@ -106,7 +106,7 @@ class AuditPlugin(Plugin):
             writer.close()
 
 
-class Listener:
+class CommandListener:
     """Hears of everything, where there is a record.
 
     :param record: what takes the lines.

@@ -19,7 +19,7 @@ PATIENCE = 2.0
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-class Writer:
+class AuditWriter:
     """A bounded queue of lines, and the thread that appends them to *path*.
 
     The file is looked for before every batch, so one that was moved away (logrotate(8)) is made again without a

@@ -15,7 +15,7 @@ from gevent.lock import BoundedSemaphore
 from gaffer import Identity
 from gaffer.api import GafferError
 
-from .store import Key, Store
+from .store import Store, StoredKey
 from .tokens import Token, is_same, parse_token
 from .turns import in_turn
 
@@ -32,7 +32,7 @@ LOOK = 1.0
 class Known(Identity):
     """Identity of a key, with what is needed to check it again."""
 
-    key: Key
+    key: StoredKey
 
 
 class Keyring:
@@ -120,7 +120,7 @@ class Keyring:
 
     def _learn(self, token: Token) -> Known | None:
         """Look a key up; one that is somewhere in use is the same identity."""
-        key: Key | None = self.ask(lambda store: store.key(token.id))
+        key: StoredKey | None = self.ask(lambda store: store.key(token.id))
         if not is_same(token.digest(self._pepper), key.digest if key is not None else None) or key is None:
             return None
         known = self._alive.get(key.id)
@@ -200,6 +200,6 @@ class Keyring:
         used, self._used = self._used, {}
         self.ask(lambda store: store.used(used))
 
-    def last_used(self, key: Key) -> float | None:
+    def last_used(self, key: StoredKey) -> float | None:
         """Return when a key was used last, stored or not."""
         return self._used.get(key.id, key.last_used)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gaffer.api import Options, Settings
     from gaffer.api.web import Route
 
-    from .service import Service
+    from .service import AuthService
 
 log = logging.getLogger("gaffer.auth")
 
@@ -35,7 +35,7 @@ class AuthPlugin(Plugin):
     def __init__(self, database: str | None = None) -> None:
         self._given = database
         self._settings: Any = None
-        self._made: Service | None = None
+        self._made: AuthService | None = None
         self._keyring: Any = None
 
     # -- settings -------------------------------------------------------------------------------
@@ -71,14 +71,14 @@ class AuthPlugin(Plugin):
     # -- life -----------------------------------------------------------------------------------
 
     @property
-    def service(self) -> Service:
+    def service(self) -> AuthService:
         """Service of keys and users, made when first used: most gafferds have no keys."""
         if self._made is None:
             from .keyring import Keyring
-            from .service import Service
+            from .service import AuthService
 
             self._keyring = Keyring(self._path(self._settings))
-            self._made = Service(self._keyring, option(self._settings, "auth_key_lifetime", _THIRTY_DAYS))
+            self._made = AuthService(self._keyring, option(self._settings, "auth_key_lifetime", _THIRTY_DAYS))
         return self._made
 
     @hookimpl

@@ -32,7 +32,7 @@ from .service import LONGEST_LABEL, LONGEST_LIFE
 if TYPE_CHECKING:
     from gaffer.api.web import Request
 
-    from .service import Service
+    from .service import AuthService
 
 TAG = "Keys and users"
 #: Of what somebody wants to remember of a user: lists of users show all of it.
@@ -131,7 +131,7 @@ def basic(header: str) -> tuple[str, str]:
 class Handlers:
     """The handlers of the routes."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: AuthService) -> None:
         self._service = service
 
     def login(self, request: Request) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _check_user(said: dict[str, Any]) -> None:
         raise TooLarge(f"extra may have {LONGEST_EXTRA} characters of JSON")
 
 
-def make_routes(find: Callable[[], Service]) -> list[Route]:
+def make_routes(find: Callable[[], AuthService]) -> list[Route]:
     """Return the routes of :class:`Handlers`."""
     handlers = Handlers(find())
     user = (Arg("username", _USERNAME, "the user"),)

@@ -12,7 +12,7 @@ from gaffer.api.web import UNSEEN, is_loopback
 
 from .keyring import Keyring, Known
 from .passwords import Passwords, Throttle, check_password
-from .store import Key, User
+from .store import StoredKey, User
 from .tickets import LIFE, Tickets
 from .tokens import Token, new_token
 
@@ -28,7 +28,7 @@ LONGEST_LIFE = 3_000_000_000
 _LOGIN_FAILED = "wrong user name or password"
 
 
-class Service:
+class AuthService:
     """Keys, users, logins and tickets.
 
     :param lifetime: of keys of logins, in seconds.
@@ -156,7 +156,7 @@ class Service:
         self._keyring.forget(gone)
         return {"ok": True, "id": token.id, "api_key": token.text, "expires": expires}
 
-    def _seen(self, identity: Identity, id: str) -> Key:
+    def _seen(self, identity: Identity, id: str) -> StoredKey:
         id = identity.name if id == SELF else id
         maker = None if is_admin(identity) else identity.name
         if self._keyring.exists:
@@ -168,7 +168,7 @@ class Service:
                 return found
         raise NotFound(f"no key {id[:40]!r}; 'gaffer key list' lists them")
 
-    def _shown(self, key: Key) -> dict[str, Any]:
+    def _shown(self, key: StoredKey) -> dict[str, Any]:
         return {**key.to_json(), "last_used": self._keyring.last_used(key)}
 
     # -- users ----------------------------------------------------------------------------------
@@ -308,8 +308,8 @@ def _made(
     parent: str | None,
     user: str | None,
     expires: float | None,
-) -> Key:
-    return Key(token.id, label, permissions, parent, user, time.time(), expires, None, token.digest(pepper))
+) -> StoredKey:
+    return StoredKey(token.id, label, permissions, parent, user, time.time(), expires, None, token.digest(pepper))
 
 
 def _label(text: str) -> str:

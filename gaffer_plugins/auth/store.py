@@ -55,7 +55,7 @@ WITH RECURSIVE below(id) AS (
 
 
 @dataclass(frozen=True)
-class Key:
+class StoredKey:
     """A stored key.
 
     :param parent: the id of the key that it was made with.
@@ -180,12 +180,12 @@ class Store:
 
     # -- keys -----------------------------------------------------------------------------------
 
-    def key(self, id: str) -> Key | None:
+    def key(self, id: str) -> StoredKey | None:
         """Return a key, expired or not."""
         rows = self._rows(f"SELECT {_KEY} FROM keys WHERE id = ?", id)
         return _key(rows[0]) if rows else None
 
-    def keys(self, maker: str | None = None) -> list[Key]:
+    def keys(self, maker: str | None = None) -> list[StoredKey]:
         """Return all keys, or *maker* and those that were made with it, oldest first."""
         if maker is None:
             rows = self._rows(f"SELECT {_KEY} FROM keys ORDER BY created, id")
@@ -194,7 +194,7 @@ class Store:
             rows = self._rows(query, maker)
         return [_key(row) for row in rows]
 
-    def add_key(self, key: Key, login: User | None = None) -> list[str]:
+    def add_key(self, key: StoredKey, login: User | None = None) -> list[str]:
         """Store a new key; returns the ids of those that made room for it.
 
         :param login: whose login made it, as they were when the password was checked, which takes a while.
@@ -331,9 +331,9 @@ def _delete(db: sqlite3.Connection, where: str, *values: Any) -> list[str]:
     return found
 
 
-def _key(row: tuple[Any, ...]) -> Key:
+def _key(row: tuple[Any, ...]) -> StoredKey:
     id, label, permissions, *rest = row
-    return Key(id, label, Permissions.parse(json.loads(permissions)), *rest)
+    return StoredKey(id, label, Permissions.parse(json.loads(permissions)), *rest)
 
 
 def _user(row: tuple[Any, ...]) -> User:

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from gaffer import Plugin, hookimpl
 
 if TYPE_CHECKING:
-    from .printer import Printer
+    from .printer import ConsolePrinter
 
 __all__ = ["ConsolePlugin"]
 
@@ -40,22 +40,22 @@ class ConsolePlugin(Plugin):
         if verbose < 1:
             return
         # Late: most daemons are quiet, and the first process need not wait for this.
-        from .printer import Painter, Printer
-        from .writer import Writer
+        from .printer import ConsolePainter, ConsolePrinter
+        from .writer import ConsoleWriter
 
         stream = self.stream or sys.stdout
-        printer = Printer(Writer(stream), Painter.for_stream(stream, self.colorize))
-        manager.plugins.add(_Events(manager, printer), name="console.events", origin="console")
+        printer = ConsolePrinter(ConsoleWriter(stream), ConsolePainter.for_stream(stream, self.colorize))
+        manager.plugins.add(_ConsoleEvents(manager, printer), name="console.events", origin="console")
         if verbose > 1:
             manager.plugins.add(_Output(printer), name="console.output", origin="console")
 
 
-class _Events:
+class _ConsoleEvents:
     """Prints every event once: derived names such as ``job.default.web.spawn`` are the same event again."""
 
     description = "prints events"
 
-    def __init__(self, manager: Any, printer: Printer) -> None:
+    def __init__(self, manager: Any, printer: ConsolePrinter) -> None:
         self._manager = manager
         self._printer = printer
         self._aligned = False
@@ -83,7 +83,7 @@ class _Output:
 
     description = "prints output"
 
-    def __init__(self, printer: Printer) -> None:
+    def __init__(self, printer: ConsolePrinter) -> None:
         self._printer = printer
 
     @hookimpl

@@ -8,8 +8,8 @@ from typing import IO, TYPE_CHECKING, Any, Iterable
 from gaffer import hookimpl
 from gaffer.api import BadRequest, nearest
 
-from .printer import COLORS, Painter, Printer, escape_codes, output_lines
-from .writer import Writer
+from .printer import COLORS, ConsolePainter, ConsolePrinter, escape_codes, output_lines
+from .writer import ConsoleWriter
 
 if TYPE_CHECKING:
     from gaffer import Manager
@@ -44,7 +44,7 @@ class ConsoleOutput:
         self.actions = self.DEFAULT_ACTIONS if actions is None else list(actions)
         self._stream = stream
         self._manager: Manager | None = None
-        self._printer: Printer | None = None
+        self._printer: ConsolePrinter | None = None
 
     def start(self, loop: Any, manager: Manager) -> None:
         """Begin to print what happens in *manager*.
@@ -52,8 +52,8 @@ class ConsoleOutput:
         :param loop: accepted as in gaffer 0.5.
         """
         stream = self._stream or sys.stdout
-        painter = Painter.for_stream(stream, None if self.colorize else False)
-        self._manager, self._printer = manager, Printer(Writer(stream), painter)
+        painter = ConsolePainter.for_stream(stream, None if self.colorize else False)
+        self._manager, self._printer = manager, ConsolePrinter(ConsoleWriter(stream), painter)
 
     def stop(self) -> None:
         """Print what happened until now, and nothing more."""

@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Any, Callable, Iterable
 
 from gaffer import hookimpl
 
-from .printer import MAX_WIDTH, Painter, character_start, clean
-from .writer import PatientWriter, Source
+from .printer import MAX_WIDTH, ConsolePainter, character_start, clean
+from .writer import PatientWriter, PausableSource
 
 if TYPE_CHECKING:
     from gaffer.api import ExitStatus, Job, Process
@@ -48,7 +48,7 @@ class RunConsole:
         gone: Callable[[], object] = lambda: None,
     ) -> None:
         self.writer = PatientWriter(stream, gone)
-        self._painter = Painter.for_stream(stream, colorize)
+        self._painter = ConsolePainter.for_stream(stream, colorize)
         self._width = min(MAX_WIDTH, max(map(len, names), default=0))
         self._timestamps = timestamps
         self._second = -1
@@ -60,7 +60,7 @@ class RunConsole:
         prefix = self._prefix_text(name)
         self.writer.write(self._painter.paint(name, prefix + clean(sentence)) + "\n")
 
-    def lines(self, name: str, data: bytes, source: Source | None = None) -> None:
+    def lines(self, name: str, data: bytes, source: PausableSource | None = None) -> None:
         """Print the output of a process.
 
         :param data: whole lines, each with its end.
@@ -126,10 +126,10 @@ class BatchSink:
 
     def __init__(self, console: RunConsole, name: str) -> None:
         self._console, self._name = console, name
-        self._source: Source | None = None
+        self._source: PausableSource | None = None
         self._rest = b""
 
-    def attach(self, source: Source) -> None:
+    def attach(self, source: PausableSource) -> None:
         """Remember who waits when the terminal is slow."""
         self._source = source
 

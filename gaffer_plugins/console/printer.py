@@ -8,7 +8,7 @@ import time
 from signal import Signals
 from typing import IO, Any, Callable, Iterable
 
-from .writer import Writer
+from .writer import ConsoleWriter
 
 #: A longer line without its end is printed in pieces, in bytes.
 MAX_LINE = 8192
@@ -38,7 +38,7 @@ def escape_codes() -> dict[str, str]:
     return codes
 
 
-class Painter:
+class ConsolePainter:
     """Colours the lines of each job; without codes it leaves them alone."""
 
     def __init__(self, codes: dict[str, str] | None) -> None:
@@ -47,7 +47,7 @@ class Painter:
         self._next = 0
 
     @classmethod
-    def for_stream(cls, stream: IO[str], colorize: bool | None = None) -> Painter:
+    def for_stream(cls, stream: IO[str], colorize: bool | None = None) -> ConsolePainter:
         """Return a painter for *stream*: colours only for terminals, and not where ``NO_COLOR`` is set."""
         if colorize is None:
             plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
@@ -70,14 +70,17 @@ class Painter:
         self._colors.pop(name, None)
 
 
-class Printer:
+class ConsolePrinter:
     """Prints events and lines of output.
 
     :param clock: returns the time of day as ``HH:MM:SS``.
     """
 
     def __init__(
-        self, writer: Writer, painter: Painter, clock: Callable[[], str] = lambda: time.strftime("%H:%M:%S")
+        self,
+        writer: ConsoleWriter,
+        painter: ConsolePainter,
+        clock: Callable[[], str] = lambda: time.strftime("%H:%M:%S"),
     ) -> None:
         self.writer = writer
         self._painter = painter
@@ -181,6 +184,6 @@ def character_start(data: bytes, position: int) -> int:
     return position
 
 
-def output_lines(printer: Printer, name: str) -> OutputLines:
+def output_lines(printer: ConsolePrinter, name: str) -> OutputLines:
     """Return a sink that prints the output of the job *name*."""
     return OutputLines(lambda lines: printer.lines(name, lines), lambda: printer.writer.full, printer.writer.drop)

@@ -21,7 +21,7 @@ PIECE = 131_072
 PATIENCE = 1.0
 
 
-class Writer:
+class ConsoleWriter:
     """A bounded queue of bytes and a native thread that writes them.
 
     Native, because a write to a terminal that was stopped with Ctrl-S blocks its
@@ -132,7 +132,7 @@ class Writer:
         return bool(written.wait(PATIENCE))
 
 
-class Source(Protocol):
+class PausableSource(Protocol):
     """Source of bytes that can be paused."""
 
     def pause(self) -> None: ...
@@ -140,7 +140,7 @@ class Source(Protocol):
     def resume(self) -> None: ...
 
 
-class PatientWriter(Writer):
+class PatientWriter(ConsoleWriter):
     """Drops nothing: while the terminal is slow, those who write wait, as if they had it for themselves.
 
     :param gone: called in the hub when nobody reads any more: the terminal is closed, or a pipe's other end.
@@ -152,7 +152,7 @@ class PatientWriter(Writer):
     def __init__(self, stream: IO[str], gone: Callable[[], object] = lambda: None, limit: int = LIMIT) -> None:
         super().__init__(stream, limit)
         self._gone = gone
-        self._sources: list[Source] = []
+        self._sources: list[PausableSource] = []
         self._async = gevent.get_hub().loop.async_(ref=False)
         self._async.start(self._look)
 
@@ -161,7 +161,7 @@ class PatientWriter(Writer):
         """Bytes that were not written."""
         return 0 if self._broken else self._put - self._done
 
-    def put(self, data: bytes, source: Source | None = None) -> None:
+    def put(self, data: bytes, source: PausableSource | None = None) -> None:
         """Queue *data*; if too much waits then, *source* is paused until there is room."""
         if self._closed or self._broken:
             return

@@ -29,7 +29,7 @@ _PATIENCE = 1.0
 _MODE = 0o640
 
 
-class Policy(NamedTuple):
+class RotationPolicy(NamedTuple):
     """Rotation of a file; see the settings ``logfile_…`` of jobs."""
 
     maxbytes: int = 0
@@ -46,7 +46,7 @@ class Policy(NamedTuple):
         return min(self.maxbytes or self.total, max(self.total // 2, 1))
 
 
-class File:
+class DiskFile:
     """A file that is appended to. One thread at a time may use it.
 
     :param path: absolute.
@@ -55,7 +55,7 @@ class File:
     :param rotated: called after a rotation.
     """
 
-    def __init__(self, path: str, policy: Policy, lock: Any, rotated: Callable[[], Any] = lambda: None) -> None:
+    def __init__(self, path: str, policy: RotationPolicy, lock: Any, rotated: Callable[[], Any] = lambda: None) -> None:
         self.path = path
         self.policy = policy
         #: Bytes written, files begun since, and rotations that failed.

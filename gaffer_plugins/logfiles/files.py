@@ -15,8 +15,8 @@ from gevent.event import Event
 from gaffer.api import trusted_files
 
 from . import rotation
-from .file import File, Policy
-from .lines import Lines
+from .file import DiskFile, RotationPolicy
+from .lines import LineStamper
 from .pool import Pool, make_lock
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ _FAILED = "log file %s cannot be written: %s; it is tried again every second, an
 _AGAIN = "log file %s can be written again; %d bytes were lost"
 
 
-class Entry:
+class QueueEntry:
     """Something for a thread to write, or to do: the end of a stream, or opening the file again."""
 
     __slots__ = ("lines", "data", "when", "lost", "last")
 
-    def __init__(self, lines: Lines | None, data: bytes = b"", lost: int = 0, last: bool = False) -> None:
+    def __init__(self, lines: LineStamper | None, data: bytes = b"", lost: int = 0, last: bool = False) -> None:
         self.lines = lines
         self.data = data
         self.when = time.time()
@@ -62,9 +62,9 @@ class LogFile:
     between them, so the loop never waits.
     """
 
-    def __init__(self, path: str, policy: Policy, files: LogFiles) -> None:
+    def __init__(self, path: str, policy: RotationPolicy, files: LogFiles) -> None:
         self._names_lock = make_lock()
-        self.file = File(path, policy, self._names_lock, self._rotated)
+        self.file = DiskFile(path, policy, self._names_lock, self._rotated)
         #: Why nothing can be written at the moment.
         self.problem: str | None = None
         #: Bytes that were dropped, and how often writing failed.
@@ -73,7 +73,7 @@ class LogFile:
         self.streams = 0
         self._files = files
         self._pool = files.pool
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[QueueEntry] = deque()
         self._token = make_lock()
         self._compressing = make_lock()
         self._put = self._done = self._batch = 0
@@ -97,7 +97,7 @@ class LogFile:
             self._seen, self._seen_at = self.file.written, now
         return now - self._seen_at < STALL
 
-    def write(self, lines: Lines, data: bytes) -> None:
+    def write(self, lines: LineStamper, data: bytes) -> None:
         """Take output, unless too much waits."""
         if self.waiting + len(data) > LIMIT or self._files.waiting + len(data) > self._files.limit:
             self.lost += len(data)
@@ -108,24 +108,24 @@ class LogFile:
         self._put += len(data)
         self._files.put += len(data)
         lost, lines.lost = lines.lost, 0
-        self._add(Entry(lines, data, lost))
+        self._add(QueueEntry(lines, data, lost))
 
-    def leave(self, lines: Lines) -> None:
+    def leave(self, lines: LineStamper) -> None:
         """A stream has ended."""
         self.streams -= 1
         self._left_at = time.monotonic()
         lost, lines.lost = lines.lost, 0
-        self._add(Entry(lines, lost=lost, last=True))
+        self._add(QueueEntry(lines, lost=lost, last=True))
 
     def reopen(self) -> None:
         """Open the file again."""
-        self._add(Entry(None))
+        self._add(QueueEntry(None))
 
     def retire(self) -> bool:
         """End, if nobody writes here any more and nothing is to be done; tells whether that is so."""
         return not self.streams and not self._entries and bool(self._token.acquire(False))
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: QueueEntry) -> None:
         self._entries.append(entry)
         if self._token.acquire(False):
             self._pool.give(self)
@@ -175,7 +175,7 @@ class LogFile:
             else:
                 size += self._format(entry.lines, entry)
 
-    def _format(self, lines: Lines, entry: Entry) -> int:
+    def _format(self, lines: LineStamper, entry: QueueEntry) -> int:
         """Give the file what an entry says; returns how many bytes that are."""
         stamp, hold = self.file.policy.timestamps, self.streams > 1
         parts = [lines.notice(entry.lost, entry.when, stamp)] if entry.lost else []
@@ -234,14 +234,14 @@ class LogFile:
             self._pool.say(log.error, "a backup of %s cannot be compressed: %s", self.file.path, error.strerror)
 
 
-class Sink:
+class LogFileSink:
     """Sink of one stream into a log file."""
 
     __slots__ = ("_lines", "_log", "write")
 
     def __init__(self, log_file: LogFile, about: str) -> None:
         self._log = log_file
-        self._lines = Lines(about)
+        self._lines = LineStamper(about)
         self.write = partial(log_file.write, self._lines)
 
     @property
@@ -283,7 +283,7 @@ class LogFiles:
         with self._lock:
             self._done += count
 
-    def sink(self, path: str, job: Job, label: str, process: SpawnPlan) -> Sink:
+    def sink(self, path: str, job: Job, label: str, process: SpawnPlan) -> LogFileSink:
         """Return what takes the output of one stream."""
         one = self._open.get(path)
         if one is None:
@@ -291,7 +291,7 @@ class LogFiles:
         one.file.policy = policy_of(job)
         self._jobs[path] = job.name.full
         one.streams += 1
-        return Sink(one, f"{label} of process {process.pid}")
+        return LogFileSink(one, f"{label} of process {process.pid}")
 
     def adopt(self, job: Job) -> None:
         """Keep the files of *job* as it says now."""
@@ -349,6 +349,6 @@ def counts(one: LogFile) -> dict[str, int]:
     }
 
 
-def policy_of(job: Job) -> Policy:
+def policy_of(job: Job) -> RotationPolicy:
     """Return how the files of *job* are kept."""
-    return Policy(*(getattr(job.config, f"logfile_{name}") for name in Policy._fields))
+    return RotationPolicy(*(getattr(job.config, f"logfile_{name}") for name in RotationPolicy._fields))

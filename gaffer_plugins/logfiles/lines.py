@@ -8,7 +8,7 @@ from datetime import datetime
 MAX_LINE = 65_536
 
 
-class Lines:
+class LineStamper:
     """Lines of one stream.
 
     :param about: what a notice of missing bytes calls it.

@@ -22,7 +22,7 @@ FIELDS = (
 )
 
 
-class Place(NamedTuple):
+class LookupdAddress(NamedTuple):
     """Address of a lookupd.
 
     :param path: what precedes ``/ws``, behind a proxy; mostly empty.
@@ -35,10 +35,10 @@ class Place(NamedTuple):
     path: str = ""
 
 
-class Config(NamedTuple):
+class LookupConfig(NamedTuple):
     """Everything that is configured, with what is wrong with it."""
 
-    places: list[Place]
+    places: list[LookupdAddress]
     name: str | None
     labels: dict[str, str]
     origin: str | None
@@ -49,7 +49,7 @@ class Config(NamedTuple):
     problems: list[Problem]
 
 
-def parse_place(text: str) -> Place:
+def parse_place(text: str) -> LookupdAddress:
     """Read ``http://host:port``, ``https://host:port`` or ``host:port``.
 
     :raises BadRequest: it is none of these.
@@ -61,7 +61,7 @@ def parse_place(text: str) -> Place:
         raise BadRequest(f"'{text}' is no address: {error}") from None
     if parts.scheme not in SCHEMES or not host or parts.username or parts.query or parts.fragment:
         raise BadRequest(f"'{text}' is no address of a lookupd; write http://host:port or https://host:port")
-    return Place(text, host, port or DEFAULT_PORT, SCHEMES[parts.scheme], parts.path.rstrip("/"))
+    return LookupdAddress(text, host, port or DEFAULT_PORT, SCHEMES[parts.scheme], parts.path.rstrip("/"))
 
 
 def parse_labels(text: str) -> dict[str, str]:
@@ -83,7 +83,7 @@ def find_problems(settings: Settings) -> list[Problem]:
     return read_config(settings).problems
 
 
-def read_config(settings: Settings) -> Config:
+def read_config(settings: Settings) -> LookupConfig:
     """Return what the settings say; what is wrong with it is among its problems."""
     problems: list[Problem] = []
     places = []
@@ -116,7 +116,7 @@ def read_config(settings: Settings) -> Config:
             problems.append(Problem("", 0, f"{name}: {error}"))
     if files["client_keyfile"] and not files["client_certfile"]:
         problems.append(settings.problem("client_keyfile", "client_keyfile is of no use without client_certfile"))
-    return Config(
+    return LookupConfig(
         places=list({(place.host, place.port, place.path): place for place in places}.values()),
         name=own.get("name") or None,
         labels=labels,

@@ -11,7 +11,7 @@ from gevent.lock import BoundedSemaphore
 
 from gaffer.api import GafferError, Meter, Metered, TooMuch
 
-from .config import Config, Place
+from .config import LookupConfig, LookupdAddress
 
 #: The code of a close that says that this end stops (RFC 6455 §7.4), and does not only connect anew.
 GOING_AWAY = 1001
@@ -30,14 +30,14 @@ class LinkError(GafferError):
     code = "lookupd"
 
 
-class Connection:
+class LookupConnection:
     """Websocket connection to a lookupd, after its handshake.
 
     :param patience: seconds that the way there may take, and each message.
     :raises LinkError, OSError: there is none.
     """
 
-    def __init__(self, place: Place, config: Config, patience: float) -> None:
+    def __init__(self, place: LookupdAddress, config: LookupConfig, patience: float) -> None:
         from websocket import WebSocket, WebSocketException
 
         self._errors: tuple[type[BaseException], ...] = (WebSocketException, OSError, TooMuch)
@@ -136,7 +136,7 @@ def shown(said: object) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text[:_SHOWN])
 
 
-def _connect(place: Place, config: Config, patience: float) -> Any:
+def _connect(place: LookupdAddress, config: LookupConfig, patience: float) -> Any:
     sock = socket.create_connection((place.host, place.port), timeout=patience)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if not place.tls:
@@ -153,7 +153,7 @@ def _connect(place: Place, config: Config, patience: float) -> Any:
         raise
 
 
-def _url(place: Place) -> str:
+def _url(place: LookupdAddress) -> str:
     host = f"[{place.host}]" if ":" in place.host else place.host
     return f"{'wss' if place.tls else 'ws'}://{host}:{place.port}{place.path}/ws"
 

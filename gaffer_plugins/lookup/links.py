@@ -20,8 +20,8 @@ from greenlet import GreenletExit
 from gaffer import __version__
 from gaffer.api import Bounded, GafferError
 
-from .config import Config, Place
-from .connection import Connection, LinkError, shown
+from .config import LookupConfig, LookupdAddress
+from .connection import LinkError, LookupConnection, shown
 from .state import Desk, Told
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ FAREWELL = 1.0
 class Links:
     """All links of this node."""
 
-    def __init__(self, manager: Manager, config: Config) -> None:
+    def __init__(self, manager: Manager, config: LookupConfig) -> None:
         self.desk = Desk()
         self._manager = manager
         self._config = config
         self._links = [Link(place, self) for place in config.places]
 
     @property
-    def config(self) -> Config:
+    def config(self) -> LookupConfig:
         """Configuration of the links."""
         return self._config
 
@@ -101,13 +101,13 @@ class Links:
 class Link:
     """The link to one lookupd."""
 
-    def __init__(self, place: Place, links: Links, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(self, place: LookupdAddress, links: Links, jitter: Callable[[], float] = random.random) -> None:
         self.place = place
         self._links = links
         self._jitter = jitter
         self._log = Bounded(log)
         self._greenlet: gevent.Greenlet | None = None
-        self._connection: Connection | None = None
+        self._connection: LookupConnection | None = None
         self._bell = Event()
         self._told = Told(links.desk)
         self._failures = 0
@@ -172,7 +172,7 @@ class Link:
 
     def _talk(self) -> None:
         """Register, and tell what changes, until the connection is lost."""
-        connection = Connection(self.place, self._links.config, PATIENCE)
+        connection = LookupConnection(self.place, self._links.config, PATIENCE)
         try:
             answer = connection.ask({"type": "IDENTIFY", "state": 0, **self._links.identity()})
             ping = _interval(answer)
@@ -183,7 +183,7 @@ class Link:
             self._connection = None
             connection.close()
 
-    def _converse(self, connection: Connection, ping: float) -> None:
+    def _converse(self, connection: LookupConnection, ping: float) -> None:
         waiting: deque[dict[str, Any]] = deque()
         reader = gevent.spawn(self._read, connection, waiting)
         due = time.monotonic() + ping
@@ -203,7 +203,7 @@ class Link:
         finally:
             reader.kill(block=False)
 
-    def _tell(self, connection: Connection, waiting: deque[dict[str, Any]]) -> None:
+    def _tell(self, connection: LookupConnection, waiting: deque[dict[str, Any]]) -> None:
         for message in self._told.messages():
             _send(connection, waiting, message)
             if len(waiting) >= WINDOW:
@@ -223,7 +223,7 @@ class Link:
         if waiting and now - waiting[0]["sent"] > PATIENCE:
             raise LinkError(f"no answer within {PATIENCE:g} s")
 
-    def _read(self, connection: Connection, waiting: deque[dict[str, Any]]) -> GafferError:
+    def _read(self, connection: LookupConnection, waiting: deque[dict[str, Any]]) -> GafferError:
         """Take answers, which come in order; returns why there are no more."""
         try:
             while True:
@@ -255,7 +255,7 @@ def _is_here(url: str) -> bool:
     return host.startswith(("127.", "localhost", "[::1]", "unix:", "node:")) or url.startswith(("unix:", "node:"))
 
 
-def _send(connection: Connection, waiting: deque[dict[str, Any]], message: dict[str, Any]) -> None:
+def _send(connection: LookupConnection, waiting: deque[dict[str, Any]], message: dict[str, Any]) -> None:
     msgid = connection.next_id()
     about = {"type": message["type"], "job_name": message.get("job_name"), "msgid": msgid, "sent": time.monotonic()}
     waiting.append(about)

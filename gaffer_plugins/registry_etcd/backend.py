@@ -11,13 +11,13 @@ import gevent
 from gevent.event import AsyncResult
 
 from gaffer.api import BadRequest, Bounded, TooLarge
-from gaffer.api.lookup import Backend, Key, Record, Refuse, Registry, load_record
+from gaffer.api.lookup import Backend, NodeKey, Record, Refuse, Registry, load_record
 from gaffer.api.web import Turn
 
-from .client import PATIENCE, Entry, Etcd
-from .key_layout import Place, make_spot, parse_key
+from .client import PATIENCE, Etcd, EtcdEntry
+from .key_layout import ClusterAddress, make_spot, parse_key
 from .problems import Compacted, EtcdError
-from .writer import Writer
+from .writer import EtcdWriter
 
 log = logging.getLogger("gaffer_lookupd")
 
@@ -37,14 +37,14 @@ class EtcdBackend(Backend):
 
     name = "etcd"
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ClusterAddress) -> None:
         self._place = place
         self._etcd = Etcd(place)
         #: Our name among the lookupds.
         self.id = secrets.token_hex(8)
         self._log = Bounded(log)
         self._registry: Registry | None = None
-        self._writer: Writer | None = None
+        self._writer: EtcdWriter | None = None
         self._reader: gevent.Greenlet | None = None
         self._reason = "etcd has not answered yet"
         self._current = time.monotonic()
@@ -56,7 +56,7 @@ class EtcdBackend(Backend):
         """Begin to write and to read; both go on until etcd answers."""
         self._registry = registry
         prefix = self._place.prefix
-        self._writer = Writer(self._etcd, lambda info: make_spot(prefix, info.key, info.life, self.id), ttl, refuse)
+        self._writer = EtcdWriter(self._etcd, lambda info: make_spot(prefix, info.key, info.life, self.id), ttl, refuse)
         self._reader = gevent.spawn(self._follow)
 
     def stop(self) -> None:
@@ -80,12 +80,12 @@ class EtcdBackend(Backend):
         if self._writer is not None:
             self._writer.changed(record)
 
-    def alive(self, key: Key) -> None:
+    def alive(self, key: NodeKey) -> None:
         """Keep a node's lease alive."""
         if self._writer is not None:
             self._writer.alive(key)
 
-    def left(self, key: Key, for_good: bool = False) -> None:
+    def left(self, key: NodeKey, for_good: bool = False) -> None:
         """Take a node back."""
         if self._writer is not None:
             self._writer.left(key, for_good)
@@ -170,7 +170,7 @@ class EtcdBackend(Backend):
         except Exception as error:
             failed.set_exception(error)
 
-    def _take_all(self, entries: list[Entry]) -> None:
+    def _take_all(self, entries: list[EtcdEntry]) -> None:
         """Take a whole state: what is not in it is gone."""
         assert self._registry is not None
         there, turn = set(), Turn()
@@ -186,12 +186,12 @@ class EtcdBackend(Backend):
             elif self._writer is not None:
                 self._writer.missing(key)
 
-    def _take_own(self, key: Key, entry: Entry) -> tuple[Key, str]:
+    def _take_own(self, key: NodeKey, entry: EtcdEntry) -> tuple[NodeKey, str]:
         if entry.value is None and self._writer is not None:
             self._writer.missing(key)
         return key, self.id
 
-    def _take(self, entry: Entry) -> tuple[Key, str] | None:
+    def _take(self, entry: EtcdEntry) -> tuple[NodeKey, str] | None:
         """Take one change; returns whose copy of which node it is, None if it is nothing for us."""
         assert self._registry is not None
         try:

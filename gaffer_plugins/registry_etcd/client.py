@@ -12,7 +12,7 @@ from gevent.lock import BoundedSemaphore
 
 from gaffer.api import Meter, PluginError, TooMuch
 
-from .key_layout import Place, Spot, read_password
+from .key_layout import ClusterAddress, Spot, read_password
 from .problems import Compacted, EtcdError, LeaseGone, LoginNeeded, explain
 
 #: Seconds that a member has for an answer.
@@ -25,7 +25,7 @@ _PIECE = 65_536
 _TOKEN = "Authorization"
 
 
-class Entry(NamedTuple):
+class EtcdEntry(NamedTuple):
     """A key with its value; without one it was deleted."""
 
     key: str
@@ -39,7 +39,7 @@ class Etcd:
     :raises PluginError: etcd3gw is not installed.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ClusterAddress) -> None:
         try:
             from etcd3gw.client import Etcd3Client
             from etcd3gw.exceptions import Etcd3Exception
@@ -181,7 +181,7 @@ class Etcd:
         """Delete all copies of one life of a node, whichever lookupd has written them."""
         self.call("/kv/deleterange", _below(spot.life))
 
-    def read(self, member: Any, prefix: str) -> tuple[int, list[Entry]]:
+    def read(self, member: Any, prefix: str) -> tuple[int, list[EtcdEntry]]:
         """Return the revision and everything below *prefix*, as the majority of the cluster has it."""
         answer = self.ask(member, "/kv/range", _below(prefix))
         return int(answer["header"]["revision"]), [_entry(one) for one in answer.get("kvs", ())]
@@ -192,7 +192,7 @@ class Etcd:
         answer = self.ask(member, "/kv/range", _below(prefix) | newest)
         return max((int(one["mod_revision"]) for one in answer.get("kvs", ())), default=0)
 
-    def watch(self, member: Any, prefix: str, revision: int) -> Iterator[list[Entry]]:
+    def watch(self, member: Any, prefix: str, revision: int) -> Iterator[list[EtcdEntry]]:
         """Yield changes below *prefix* from *revision* on, for ever; an empty list says that it has begun.
 
         :raises Compacted: *revision* is forgotten. :raises EtcdError: the member has gone.
@@ -238,7 +238,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
             raise ValueError("a line of the watch is too long")
 
 
-def _changes(message: dict[str, Any], url: str) -> list[Entry]:
+def _changes(message: dict[str, Any], url: str) -> list[EtcdEntry]:
     result = message.get("result")
     if not isinstance(result, dict):
         raise EtcdError(f"etcd at {url} ended the watch: {str(message.get('error'))[:200]}")
@@ -248,9 +248,9 @@ def _changes(message: dict[str, Any], url: str) -> list[Entry]:
     return [_entry(event["kv"], event.get("type") == "DELETE") for event in result.get("events", ())]
 
 
-def _entry(kv: dict[str, Any], deleted: bool = False) -> Entry:
+def _entry(kv: dict[str, Any], deleted: bool = False) -> EtcdEntry:
     value = None if deleted else base64.b64decode(kv.get("value", ""))
-    return Entry(base64.b64decode(kv["key"]).decode("utf-8", "replace"), value, int(kv["mod_revision"]))
+    return EtcdEntry(base64.b64decode(kv["key"]).decode("utf-8", "replace"), value, int(kv["mod_revision"]))
 
 
 def _below(prefix: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from gaffer.api import BadRequest, ConfigError, Problem, SharedFile, check_read
-from gaffer.api.lookup import Key
+from gaffer.api.lookup import NodeKey
 
 DEFAULT_PORT = 2379
 PREFIX = "/gaffer/lookupd"
@@ -17,7 +17,7 @@ _USE = (
 )
 
 
-class Place(NamedTuple):
+class ClusterAddress(NamedTuple):
     """A cluster.
 
     :param members: host and port of each.
@@ -38,7 +38,7 @@ class Place(NamedTuple):
     passwordfile: str | None = None
 
 
-def read_url(url: str) -> Place:
+def read_url(url: str) -> ClusterAddress:
     """Return what ``--registry`` says.
 
     :raises ConfigError: it cannot be meant.
@@ -56,7 +56,7 @@ def _hidden(url: str) -> str:
     return f"{scheme}{slashes}{user.partition(':')[0]}@{rest}" if at else url
 
 
-def check_files(place: Place) -> None:
+def check_files(place: ClusterAddress) -> None:
     """Find out whether the files that a place names can be used.
 
     :raises ConfigError: one cannot be.
@@ -86,7 +86,7 @@ def check_files(place: Place) -> None:
         raise ConfigError([Problem("--registry", 0, sentence)]) from None
 
 
-def read_password(place: Place) -> str:
+def read_password(place: ClusterAddress) -> str:
     """Return the password of a place's user.
 
     :raises OSError, ValueError: the file with it cannot be read.
@@ -97,7 +97,7 @@ def read_password(place: Place) -> str:
         return file.readline(4096).rstrip("\r\n")
 
 
-def _read(url: str) -> Place:
+def _read(url: str) -> ClusterAddress:
     parts = urlsplit(url)
     who, _, hosts = parts.netloc.rpartition("@")
     members = tuple(_member(text) for text in hosts.split(","))
@@ -109,7 +109,7 @@ def _read(url: str) -> Place:
         raise BadRequest(f"there is no {', '.join(query) or 'fragment'}")
     if bool(files["certfile"]) != bool(files["keyfile"]):
         raise BadRequest("certfile and keyfile belong together")
-    return Place(members, parts.path.rstrip("/") or PREFIX, tls, **files, **_user(who, passwordfile))
+    return ClusterAddress(members, parts.path.rstrip("/") or PREFIX, tls, **files, **_user(who, passwordfile))
 
 
 def _user(who: str, passwordfile: str | None) -> dict[str, str | None]:
@@ -139,7 +139,7 @@ class Spot(NamedTuple):
     key: str
 
 
-def make_spot(prefix: str, key: Key, life: str, holder: str) -> Spot:
+def make_spot(prefix: str, key: NodeKey, life: str, holder: str) -> Spot:
     """Return where a holder's copy of one life of a node is."""
     node = f"{prefix}/nodes/{quote(key.name, safe='')}/{quote(key.origin, safe='')}"
     # A part cannot be empty, and quoting leaves no single percent sign.
@@ -147,7 +147,7 @@ def make_spot(prefix: str, key: Key, life: str, holder: str) -> Spot:
     return Spot(node, one, f"{one}/{holder}")
 
 
-def parse_key(prefix: str, text: str) -> tuple[Key, str]:
+def parse_key(prefix: str, text: str) -> tuple[NodeKey, str]:
     """Return which node's copy is at a key, and whose it is.
 
     :raises BadRequest: nothing of ours is there.
@@ -155,4 +155,4 @@ def parse_key(prefix: str, text: str) -> tuple[Key, str]:
     parts = text.removeprefix(f"{prefix}/nodes/").split("/")
     if not text.startswith(f"{prefix}/nodes/") or len(parts) != 4 or not all(parts):
         raise BadRequest(f"the key {text[:200]!r} is not ours")
-    return Key(unquote(parts[0]), unquote(parts[1])), parts[3]
+    return NodeKey(unquote(parts[0]), unquote(parts[1])), parts[3]

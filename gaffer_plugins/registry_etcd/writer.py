@@ -11,7 +11,7 @@ import gevent
 from gevent.event import AsyncResult, Event
 
 from gaffer.api import Bounded, Conflict
-from gaffer.api.lookup import Key, NodeInfo, Record, Refuse, taken
+from gaffer.api.lookup import NodeInfo, NodeKey, Record, Refuse, taken
 
 from .client import Etcd
 from .key_layout import Spot
@@ -51,7 +51,7 @@ class Slot:
         self.kept = 0.0
 
 
-class Writer:
+class EtcdWriter:
     """Brings the nodes of one lookupd to etcd.
 
     :param place: returns where a node's copy is.
@@ -61,10 +61,10 @@ class Writer:
 
     def __init__(self, etcd: Etcd, place: Callable[[NodeInfo], Spot], ttl: float, refuse: Refuse) -> None:
         self._etcd, self._place, self._ttl, self._refuse = etcd, place, ttl, refuse
-        self._slots: dict[Key, Slot] = {}
+        self._slots: dict[NodeKey, Slot] = {}
         #: Nodes with something to do, the one that waits for longest first.
-        self._tasks: dict[Key, None] = {}
-        self._busy: set[Key] = set()
+        self._tasks: dict[NodeKey, None] = {}
+        self._busy: set[NodeKey] = set()
         self._bell = Event()
         self._log = Bounded(log)
         self._greenlets = [gevent.spawn(self._work) for _ in range(WORKERS)]
@@ -105,20 +105,20 @@ class Writer:
             slot.gone = None  # its manager has started again in the same process
         self._do(record.info.key)
 
-    def missing(self, key: Key) -> None:
+    def missing(self, key: NodeKey) -> None:
         """Note that the copy of a node was deleted; it is written again if the node is alive."""
         slot = self._slots.get(key)
         if slot is not None:
             slot.missing = True
 
-    def alive(self, key: Key) -> None:
+    def alive(self, key: NodeKey) -> None:
         """A node gave a sign of life; leases are kept alive long before their end, and not at each message."""
         slot = self._slots.get(key)
         if slot is not None and (slot.missing or time.monotonic() - slot.kept > self._ttl / 6):
             slot.alive, slot.dirty = True, slot.dirty or slot.missing
             self._do(key)
 
-    def left(self, key: Key, for_good: bool = False) -> None:
+    def left(self, key: NodeKey, for_good: bool = False) -> None:
         """A node has gone; if for good, whatever other lookupds still say."""
         slot = self._slots.get(key)
         if slot is not None:
@@ -127,7 +127,7 @@ class Writer:
             slot.record, slot.dirty = None, True
             self._do(key)
 
-    def _do(self, key: Key) -> None:
+    def _do(self, key: NodeKey) -> None:
         self._tasks[key] = None
         self._bell.set()
 
@@ -141,7 +141,7 @@ class Writer:
                 continue
             self._work_at(key)
 
-    def _work_at(self, key: Key) -> None:
+    def _work_at(self, key: NodeKey) -> None:
         del self._tasks[key]
         slot = self._slots.get(key)
         if slot is None:
@@ -177,7 +177,7 @@ class Writer:
             self._log.write(logging.INFO, "etcd takes what is written again")
         self.reason = reason
 
-    def _lose(self, key: Key, slot: Slot, record: Record) -> None:
+    def _lose(self, key: NodeKey, slot: Slot, record: Record) -> None:
         """Another life of the node is there, so it is not this one."""
         if slot.record is None or slot.record.info.life != record.info.life:
             return  # it has left meanwhile, and there is something to do already
@@ -196,7 +196,7 @@ class Writer:
             else:
                 claim.set_exception(error)
 
-    def _write(self, key: Key, slot: Slot) -> None:
+    def _write(self, key: NodeKey, slot: Slot) -> None:
         dirty, slot.dirty, slot.alive, slot.missing = slot.dirty, False, False, False
         try:
             if slot.record is None:
@@ -210,7 +210,7 @@ class Writer:
             slot.dirty = slot.dirty or dirty
             raise
 
-    def _store(self, key: Key, slot: Slot, record: Record) -> None:
+    def _store(self, key: NodeKey, slot: Slot, record: Record) -> None:
         if slot.life != record.info.life:
             self._end_lease(slot)  # of a life that was connected here before
         if slot.lease == _NO_LEASE:
@@ -229,7 +229,7 @@ class Writer:
             self._etcd.delete(self._place(slot.gone))
             slot.gone = None
 
-    def _remove(self, key: Key, slot: Slot) -> None:
+    def _remove(self, key: NodeKey, slot: Slot) -> None:
         self._end_lease(slot)
         if slot.record is None:  # it may have come back meanwhile
             self._slots.pop(key, None)

@@ -11,7 +11,7 @@ from typing import Iterable
 
 import psutil
 
-from .sampler import Row
+from .sampler import ProcessRow
 
 _WANTED = ["ppid", "create_time", "cpu_times", "memory_info", "nice", "status"]
 
@@ -19,7 +19,7 @@ _WANTED = ["ppid", "create_time", "cpu_times", "memory_info", "nice", "status"]
 class Portable:
     """Asks psutil."""
 
-    def table(self, roots: Iterable[int]) -> dict[int, Row]:
+    def table(self, roots: Iterable[int]) -> dict[int, ProcessRow]:
         """Return every living process: only *roots* and those below them would need as long."""
         # psutil knows starts by the wall clock only.
         now = time.time()
@@ -31,12 +31,12 @@ class Portable:
         return table
 
     @staticmethod
-    def _row(info: dict, now: float) -> Row | None:  # type: ignore[type-arg]
+    def _row(info: dict, now: float) -> ProcessRow | None:  # type: ignore[type-arg]
         times, memory = info["cpu_times"], info["memory_info"]
         if times is None or memory is None or info["status"] == psutil.STATUS_ZOMBIE:
             return None
         started = info["create_time"]
-        return Row(
+        return ProcessRow(
             info["ppid"], started, times.user + times.system, memory.rss, memory.vms, info["nice"], now - started
         )
 

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Iterable
 
-from .sampler import Row
+from .sampler import ProcessRow
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -28,14 +28,14 @@ class Proc:
         # Kernels without CONFIG_PROC_CHILDREN do not have it.
         self._lists_children = os.path.exists(f"{root}/{own}/task/{own}/children")
 
-    def table(self, roots: Iterable[int]) -> dict[int, Row]:
+    def table(self, roots: Iterable[int]) -> dict[int, ProcessRow]:
         """Return the processes *roots* and all below them; zombies are dead.
 
         Children are listed by thread: where that is more to read than every
         process of the machine, all of these are returned.
         """
         since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-        table: dict[int, Row] = {}
+        table: dict[int, ProcessRow] = {}
         threads = 0
         left = list(roots)
         while left:
@@ -50,7 +50,7 @@ class Proc:
             left += self._children(os_pid, count)
         return table
 
-    def _whole_table(self, since_boot: float) -> dict[int, Row]:
+    def _whole_table(self, since_boot: float) -> dict[int, ProcessRow]:
         names = [int(name) for name in os.listdir(self._root) if name.isdigit()]
         rows = ((os_pid, self._row(os_pid, since_boot)[0]) for os_pid in names)
         return {os_pid: row for os_pid, row in rows if row is not None}
@@ -63,7 +63,7 @@ class Proc:
         except OSError:  # gone meanwhile
             return []
 
-    def _row(self, os_pid: int, since_boot: float) -> tuple[Row | None, int]:
+    def _row(self, os_pid: int, since_boot: float) -> tuple[ProcessRow | None, int]:
         """Return a process and the number of its threads."""
         try:
             line = _read(f"{self._root}/{os_pid}/stat", 1024)
@@ -74,7 +74,7 @@ class Proc:
         if state in b"ZXx":
             return None, 0
         start = int(fields[17]) / _TICK
-        row = Row(
+        row = ProcessRow(
             parent=int(parent),
             start=start,
             cpu=(int(fields[9]) + int(fields[10])) / _TICK,

@@ -22,7 +22,7 @@ MAX_NAMES = 1000
 MEMORY = 600
 
 
-class Row(NamedTuple):
+class ProcessRow(NamedTuple):
     """A process in the system's table.
 
     :param start: tells it from others that had or will have its id.
@@ -43,7 +43,7 @@ class Row(NamedTuple):
 class System(Protocol):
     """Source of the figures."""
 
-    def table(self, roots: Iterable[int]) -> Mapping[int, Row]:
+    def table(self, roots: Iterable[int]) -> Mapping[int, ProcessRow]:
         """Return at least the processes *roots*, as far as they live, and all below them."""
 
     def details(self, os_pid: int) -> tuple[str, int]:
@@ -75,11 +75,11 @@ class _Look:
 
     def __init__(self) -> None:
         self.when = -math.inf
-        self.rows: dict[int, tuple[Row, float]] = {}
+        self.rows: dict[int, tuple[ProcessRow, float]] = {}
         self.children: dict[int, list[int]] = {}
         self.answers: dict[int, dict[str, Any] | None] = {}
 
-    def add(self, table: Mapping[int, Row], when: float) -> None:
+    def add(self, table: Mapping[int, ProcessRow], when: float) -> None:
         """Add what was read at *when*; what is there already stays."""
         if not self.rows:
             self.when = when
@@ -157,7 +157,7 @@ class Sampler:
             "children": [child for child in below if child is not None],
         }
 
-    def _cpu(self, now: float, os_pid: int, row: Row) -> float:
+    def _cpu(self, now: float, os_pid: int, row: ProcessRow) -> float:
         """Return per cent of one CPU since the last look; at the first one, since the process started."""
         seen = self._seen.get(os_pid)
         if seen is None or seen[0] != row.start:

@@ -15,7 +15,7 @@ from gevent import monkey, socket
 
 from gaffer.api import Meter, Metered, TooMuch
 
-from .outcome import Answer, Undelivered
+from .outcome import ReceiverAnswer, Undelivered
 from .urls import PORTS, Target
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ MAX_BYTES = 262_144
 REST = 1.0
 
 
-class Connection(http.client.HTTPConnection):
+class ReceiverConnection(http.client.HTTPConnection):
     """http.client's connection with a cooperative socket.
 
     :param timeout: for name, connection and handshake together, in seconds.
@@ -102,14 +102,14 @@ class Client:
 
     def __init__(self, target: Target, tuning: Tuning, trust: Trust) -> None:
         self.target, self.tuning, self.trust = target, tuning, trust
-        self._connection: Connection | None = None
+        self._connection: ReceiverConnection | None = None
 
-    def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, headers: Mapping[str, str], body: bytes) -> ReceiverAnswer:
         """Post once.
 
         :raises Undelivered: there was no answer.
         """
-        answers: list[Answer] = []
+        answers: list[ReceiverAnswer] = []
         try:
             with limit(self.tuning.timeout, f"no answer within {self.tuning.timeout:g} s"):
                 self._send(headers, body, answers)
@@ -123,7 +123,7 @@ class Client:
             raise
         return answers[0]
 
-    def _send(self, headers: Mapping[str, str], body: bytes, answers: list[Answer]) -> None:
+    def _send(self, headers: Mapping[str, str], body: bytes, answers: list[ReceiverAnswer]) -> None:
         kept = self._connection
         if kept is not None and kept.trust is self.trust and kept.is_quiet():
             try:
@@ -133,17 +133,19 @@ class Client:
                     raise
                 # It was closed just now, as idle ones are. A new one will tell whether more is wrong.
         self.close()
-        connection = self._connection = Connection(self.target, self.trust, self.tuning.connect_timeout)
+        connection = self._connection = ReceiverConnection(self.target, self.trust, self.tuning.connect_timeout)
         connection.connect()
         self._exchange(connection, headers, body, answers)
 
-    def _exchange(self, connection: Connection, headers: Mapping[str, str], body: bytes, answers: list[Answer]) -> None:
+    def _exchange(
+        self, connection: ReceiverConnection, headers: Mapping[str, str], body: bytes, answers: list[ReceiverAnswer]
+    ) -> None:
         connection.request("POST", self.target.path, body, dict(headers))
         connection.acknowledge()
         connection.meter.begin(MAX_BYTES)
         response = connection.getresponse()
         get = response.headers.get
-        answers.append(Answer(response.status, get("Retry-After", ""), get("Location", "")))
+        answers.append(ReceiverAnswer(response.status, get("Retry-After", ""), get("Location", "")))
         try:
             with limit(REST, "the answer does not end"):
                 response.read(MAX_ANSWER)

@@ -90,7 +90,7 @@ class Tuning:
         return f"Tuning({'signed' if self.key else 'unsigned'})"
 
 
-class Config(NamedTuple):
+class WebhooksConfig(NamedTuple):
     """Everything that was set, and what is wrong with it."""
 
     hooks: list[Hook]
@@ -98,13 +98,13 @@ class Config(NamedTuple):
     problems: list[Problem]
 
 
-def read_config(settings: Settings | None, options: Mapping[str, Any] | None = None) -> Config:
+def read_config(settings: Settings | None, options: Mapping[str, Any] | None = None) -> WebhooksConfig:
     """Read the settings' part that is ours; reads the file and the variable of a secret too.
 
     :param options: those that a program gave; the settings' win.
     """
     if settings is None:
-        return Config([], check_tuning(options or {}), [])
+        return WebhooksConfig([], check_tuning(options or {}), [])
     hooks: list[Hook] = []
     problems: list[Problem] = []
     for section in settings.sections("webhooks"):
@@ -113,7 +113,7 @@ def read_config(settings: Settings | None, options: Mapping[str, Any] | None = N
             hooks += found
             problems += [section.problem(f"{key}: {sentence}", key) for sentence in wrong]
     tuning, wrong_options = _read_options(settings, options or {})
-    return Config(hooks, tuning, problems + wrong_options)
+    return WebhooksConfig(hooks, tuning, problems + wrong_options)
 
 
 def _read_hooks(key: str, text: str) -> tuple[list[Hook], list[str]]:

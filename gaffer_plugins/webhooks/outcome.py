@@ -18,7 +18,7 @@ class Undelivered(Exception):
     """There was no answer; the sentence says why."""
 
 
-class Answer(NamedTuple):
+class ReceiverAnswer(NamedTuple):
     """Answer of a receiver.
 
     :param retry_after: its header of that name, ``""`` without one.
@@ -43,7 +43,7 @@ class Verdict(NamedTuple):
     asked: float = 0.0
 
 
-def judge(answer: Answer, now: float) -> Verdict:
+def judge(answer: ReceiverAnswer, now: float) -> Verdict:
     """Decide what an answer means: 2xx is success; 429 and 5xx are worth another attempt, nothing else is.
 
     :param now: the wall clock, which dates are compared with.

@@ -76,7 +76,7 @@ class WebhooksPlugin(Plugin):
         elif hooks:
             self._dispatcher = Dispatcher(config.tuning)
             self._dispatcher.configure(hooks)
-            manager.plugins.add(_Events(self._dispatcher), name="webhooks.events", origin="webhooks")
+            manager.plugins.add(_WebhookEvents(self._dispatcher), name="webhooks.events", origin="webhooks")
 
     # -- the end ----------------------------------------------------------------
     @hookimpl
@@ -107,7 +107,7 @@ def is_set(settings: Settings | None) -> bool:
     return any(section.items for section in sections if "webhooks" in (section.kind, section.name))
 
 
-class _Events:
+class _WebhookEvents:
     """Registered once there is a hook."""
 
     description = "hears events for webhooks"

@@ -14,7 +14,15 @@ from typing import Any
 
 import pytest
 
-from gaffer.config.addresses import Access, BindError, bind_sockets, format_address, is_ipv6, is_local, parse_address
+from gaffer.config.addresses import (
+    BindError,
+    SocketAccess,
+    bind_sockets,
+    format_address,
+    is_ipv6,
+    is_local,
+    parse_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +186,7 @@ class TestUnix:
     def test_may_be_shared_with_a_group(self, tmp_path: Path) -> None:
         path = tmp_path / "x.sock"
         gid = 65534 if os.geteuid() == 0 else os.getgroups()[0] if os.getgroups() else os.getegid()
-        (sock,) = bind_sockets(f"unix:{path}", allows_unix_socket=True, access=Access(0o660, gid=gid))
+        (sock,) = bind_sockets(f"unix:{path}", allows_unix_socket=True, access=SocketAccess(0o660, gid=gid))
         with closing(sock):
             found = path.stat()
             assert (stat.S_IMODE(found.st_mode), found.st_gid, found.st_uid) == (0o660, gid, os.geteuid())
@@ -189,7 +197,7 @@ class TestUnix:
 
         monkeypatch.setattr(os, "chown", refuse)
         with pytest.raises(BindError, match="x.sock: Operation not permitted$"):
-            bind_sockets(f"unix:{tmp_path}/x.sock", allows_unix_socket=True, access=Access(uid=12))
+            bind_sockets(f"unix:{tmp_path}/x.sock", allows_unix_socket=True, access=SocketAccess(uid=12))
         assert not (tmp_path / "x.sock").exists()
 
     def test_never_steals_a_live_one(self, tmp_path: Path) -> None:

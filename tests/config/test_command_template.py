@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from gaffer.config.command_template import Template, Variable, make_template, split
+from gaffer.config.command_template import Template, TemplateVariable, make_template, split
 
 LINES = st.text("ab '\"\\\t\né=", max_size=24)
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True)
@@ -141,7 +141,7 @@ def test_a_template_knows_its_variables():
     template = make_template("$A '$B' x${C}y$A", ["$D"])
     assert template.variables() == {"A", "C", "D"}
     assert template.fixed is None
-    assert template.words[0] == (Variable("A"),)
+    assert template.words[0] == (TemplateVariable("A"),)
 
 
 def test_a_template_is_a_value():

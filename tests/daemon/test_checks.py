@@ -14,7 +14,7 @@ from gaffer.config.ini_reader import parse_text
 from gaffer.config.options import Options
 from gaffer.config.settings import Settings
 from gaffer.daemon.checks import find_problems, warn_of_unused
-from gaffer.daemon.reload import Reload
+from gaffer.daemon.reload import ConfigReload
 from gaffer.errors import ConfigError, Problem
 
 
@@ -99,7 +99,7 @@ class TestReload:
         taken: list[Settings] = []
         with Manager(plugins=[jobs], settings=settings()) as manager:
             new = settings("[gaffer]\nbacklog = 7\nallowed_hosts = x\n")
-            reload = Reload(manager, lambda: new, taken.append)
+            reload = ConfigReload(manager, lambda: new, taken.append)
             jobs.names = ("b", "c")
             assert reload() == {
                 "loaded": ["default.c"],
@@ -117,7 +117,7 @@ class TestReload:
     def test_any_problem_keeps_everything(self, caplog: pytest.LogCaptureFixture) -> None:
         old = settings()
         with Manager(plugins=[Jobs("a")], settings=old) as manager:
-            reload = Reload(manager, lambda: settings("[zzz]\n"))
+            reload = ConfigReload(manager, lambda: settings("[zzz]\n"))
             with pytest.raises(ConfigError):
                 reload()
             reload.quietly()
@@ -136,7 +136,7 @@ class TestReload:
             return settings()
 
         with Manager(settings=settings()) as manager:
-            reload = Reload(manager, read)
+            reload = ConfigReload(manager, read)
             greenlets = [gevent.spawn(reload) for _ in range(2)]
             gevent.sleep(0)
             gevent.sleep(0)

@@ -14,7 +14,7 @@ import gaffer
 from gaffer.cli.ctl.gafferctl import make_program
 from gaffer.config.options import Options
 from gaffer.config.settings import read_settings
-from gaffer.daemon.service import Service
+from gaffer.daemon.service import GafferdService
 from gaffer.errors import ConfigError
 from gaffer.plugins.registry import PluginSet
 from gaffer_plugins import inijobs
@@ -139,10 +139,10 @@ class Node:
             self.plugins.add(plugin)
         self.ini = ini
 
-    def start(self, **environ: str) -> Service:
+    def start(self, **environ: str) -> GafferdService:
         self.plugins.pm.hook.gaffer_add_options.call_historic(kwargs={"options": self.options})
         settings = read_settings(self.ini, self.options, environ=environ)
-        self.service = Service(settings, self.plugins, lambda: settings, None)
+        self.service = GafferdService(settings, self.plugins, lambda: settings, None)
         self.service.check()
         self.manager = self.service.manager
         self.manager.start()

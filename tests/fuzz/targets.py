@@ -17,7 +17,7 @@ from gaffer.config.jobconfig import JobConfig
 from gaffer.errors import GafferError
 from gaffer.events import patterns
 from gaffer.lookupd.backends import Backend
-from gaffer.lookupd.node_protocol import Session, Sessions
+from gaffer.lookupd.node_protocol import NodeSession, NodeSessions
 from gaffer.lookupd.records import load_record
 from gaffer.lookupd.registry import Registry
 from gaffer.procfile import parser
@@ -138,8 +138,8 @@ def sockjs_payload(data: bytes) -> None:
 def node_messages(data: bytes) -> None:
     """What a node says to lookupd, a message a line: each is answered, and what is known stays whole."""
     registry = Registry()
-    sessions = Sessions(registry, Backend(), 15.0)
-    session = Session(sessions, lambda reason: None)
+    sessions = NodeSessions(registry, Backend(), 15.0)
+    session = NodeSession(sessions, lambda reason: None)
     for line in data.split(b"\n")[:20]:
         answer = session.hear(line)
         assert json.loads(json.dumps(answer))["msgid"] == answer["msgid"]

@@ -20,7 +20,7 @@ from gaffer.config.fields import OptionalText
 from gaffer.config.jobconfig import JobConfig
 from gaffer.config.options import Options
 from gaffer.config.settings import read_settings
-from gaffer.daemon.service import Service
+from gaffer.daemon.service import GafferdService
 from gaffer.errors import Problem
 from gaffer.plugins.registry import PluginSet
 from gaffer.supervisor.restart_policy import GiveUp
@@ -157,7 +157,7 @@ def test_the_examples_of_all_contracts_work(tmp_path, gaffer_spawner, caplog):
     plugins.pm.hook.gaffer_add_options.call_historic(kwargs={"options": options})
     (tmp_path / "g.ini").write_text("[gaffer]\nbind = 127.0.0.1:0\n")
     settings = read_settings(str(tmp_path / "g.ini"), options, environ={})
-    service = Service(settings, plugins, lambda: settings, None)
+    service = GafferdService(settings, plugins, lambda: settings, None)
     assert service.instead() is None
     service.check()
     gaffer_spawner.install(service.manager)

@@ -16,7 +16,7 @@ from gaffer.config.jobconfig import JobConfig
 from gaffer.config.options import Options
 from gaffer.config.settings import Settings
 from gaffer.daemon.checks import find_problems
-from gaffer.daemon.service import Service
+from gaffer.daemon.service import GafferdService
 from gaffer.errors import Conflict, InvalidConfig, PluginError, Problem
 from gaffer.plugins.registry import PluginSet
 
@@ -158,7 +158,7 @@ def test_gaffer_run_instead():
         for name, answer in answers.items():
             plugins.add(Plugin(name, gaffer_run_instead=answer))
         settings = Settings(Options())
-        return Service(settings, plugins, lambda: settings, None).instead()
+        return GafferdService(settings, plugins, lambda: settings, None).instead()
 
     assert instead() is None and instead(one=None) is None
     assert instead(first=3, second=None) == 3

@@ -15,7 +15,7 @@ import gaffer
 from gaffer import hookspecs
 from gaffer.config.options import Options
 from gaffer.config.settings import read_settings
-from gaffer.daemon.service import Service
+from gaffer.daemon.service import GafferdService
 from gaffer.plugins.registry import PluginSet
 from gaffer_plugins import inijobs
 from gaffer_plugins.http import HttpPlugin
@@ -80,7 +80,7 @@ class Run:
         for plugin in (inijobs, self.http, SitesPlugin, self.recorder):
             plugins.add(plugin)
         plugins.pm.hook.gaffer_add_options.call_historic(kwargs={"options": self.options})
-        service = Service(self.read(), plugins, self.read, None)
+        service = GafferdService(self.read(), plugins, self.read, None)
         assert service.instead() is None
         service.check()
         self.manager = service.manager

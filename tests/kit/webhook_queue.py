@@ -7,7 +7,7 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from gaffer_plugins.webhooks.config import check_tuning
-from gaffer_plugins.webhooks.outcome import Answer
+from gaffer_plugins.webhooks.outcome import ReceiverAnswer
 from gaffer_plugins.webhooks.receiver import Delivery, Receiver, Shared
 from gaffer_plugins.webhooks.trust import Trust
 from gaffer_plugins.webhooks.urls import parse_url
@@ -35,7 +35,7 @@ class Client:
             reply = 200
         if isinstance(reply, Exception):
             raise reply
-        return reply if isinstance(reply, Answer) else Answer(reply)
+        return reply if isinstance(reply, ReceiverAnswer) else ReceiverAnswer(reply)
 
     def close(self):
         self.closed += 1

@@ -7,7 +7,7 @@ import pytest
 from gaffer.errors import Conflict
 from gaffer.lookupd import records
 from gaffer.lookupd.backends import Backend
-from gaffer.lookupd.node_protocol import Session, Sessions
+from gaffer.lookupd.node_protocol import NodeSession, NodeSessions
 from gaffer.lookupd.registry import Registry
 
 
@@ -30,7 +30,7 @@ class Desk:
 
     def __init__(self):
         self.registry, self.backend = Registry(), Kept()
-        self.sessions = Sessions(self.registry, self.backend, 15.0)
+        self.sessions = NodeSessions(self.registry, self.backend, 15.0)
 
     def connect(self):
         return Node(self.sessions)
@@ -39,7 +39,7 @@ class Desk:
 class Node:
     def __init__(self, sessions):
         self.closed = []
-        self.session = Session(sessions, self.closed.append)
+        self.session = NodeSession(sessions, self.closed.append)
         self.last = 0
 
     def say(self, type, **more):

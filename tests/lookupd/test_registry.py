@@ -4,7 +4,7 @@ import pytest
 
 from gaffer.errors import BadRequest, NotFound, TooLarge
 from gaffer.lookupd import records
-from gaffer.lookupd.records import Key, NodeInfo, Record, load_record, read_info
+from gaffer.lookupd.records import NodeInfo, NodeKey, Record, load_record, read_info
 from gaffer.lookupd.registry import Registry
 
 A = NodeInfo("a", "http://a:5000", "1.0", {"zone": "x"}, "life")
@@ -153,7 +153,7 @@ def test_registries_are_bounded(registry, monkeypatch):
     with pytest.raises(TooLarge, match="1 nodes are registered"):
         registry.put(Record(NodeInfo("b", "http://b")))
     registry.put(Record(A))
-    assert list(registry.nodes) == [Key("a", "http://a:5000")]
+    assert list(registry.nodes) == [NodeKey("a", "http://a:5000")]
 
 
 def test_state_tells_all(registry):

@@ -6,7 +6,7 @@ import json
 
 from gaffer.lookupd.records import NodeInfo, Record
 from gaffer.lookupd.registry import Registry
-from gaffer.lookupd.sockets import SOME, Watch
+from gaffer.lookupd.sockets import SOME, WatchTap
 from tests.security import attack
 
 _PIDS = range(1, 3 * SOME)
@@ -24,7 +24,7 @@ def _registry() -> Registry:
     "pieces of 500 messages, others have their turn between; who asks again meanwhile gets no second copy",
 )
 def test_state_comes_in_pieces_and_once_at_a_time() -> None:
-    watch = Watch(_registry(), state=True)
+    watch = WatchTap(_registry(), state=True)
     heard: list[str] = []
     while texts := watch.take():
         assert len(texts) <= SOME
@@ -38,7 +38,7 @@ def test_state_comes_in_pieces_and_once_at_a_time() -> None:
 
 def test_changes_follow_the_state() -> None:
     registry = _registry()
-    watch = Watch(registry, state=True)
+    watch = WatchTap(registry, state=True)
     watch.take()
     registry.put(Record(NodeInfo("a", "http://a")))
     heard: list[str] = []

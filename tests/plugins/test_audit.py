@@ -14,7 +14,7 @@ from gaffer.config.options import Options
 from gaffer.config.settings import read_settings
 from gaffer.errors import PluginError
 from gaffer_plugins.audit import AuditPlugin, is_read
-from gaffer_plugins.audit.writer import Writer
+from gaffer_plugins.audit.writer import AuditWriter
 from gaffer_plugins.http import HttpPlugin
 from tests.kit.web import parse, talk, wait_until
 
@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_written_stops_the_start(tmp_path, path):
 
 def test_a_file_that_was_moved_away_is_made_again(tmp_path):
     path = tmp_path / "a"
-    writer = Writer(str(path))
+    writer = AuditWriter(str(path))
     writer.open()
     writer.write(b"one\n")
     wait_until(lambda: writer.written == 1)
@@ -194,7 +194,7 @@ def test_a_file_that_was_moved_away_is_made_again(tmp_path):
 
 def test_a_full_disk_loses_lines_and_counts_them(tmp_path):
     path = tmp_path / "a"
-    writer = Writer(str(path))
+    writer = AuditWriter(str(path))
     writer.open()
     writer.write(b"one\n")
     wait_until(lambda: writer.written == 1)
@@ -213,7 +213,7 @@ def test_a_full_disk_loses_lines_and_counts_them(tmp_path):
 def test_a_disk_that_hangs_holds_up_nobody(tmp_path):
     """The queue is bounded, and whoever is recorded does not wait."""
     path = tmp_path / "a"
-    writer = Writer(str(path), limit=100)
+    writer = AuditWriter(str(path), limit=100)
     writer._append = lambda lines: in_other_thread_wait()
 
     from gevent.monkey import get_original
@@ -232,7 +232,7 @@ def test_a_disk_that_hangs_holds_up_nobody(tmp_path):
 
 def test_a_stop_writes_what_waits(tmp_path):
     path = tmp_path / "a"
-    writer = Writer(str(path))
+    writer = AuditWriter(str(path))
     for number in range(1000):
         writer.write(b"%d\n" % number)
     writer.close()

@@ -22,7 +22,7 @@ from gaffer_plugins.auth import store as stores
 from gaffer_plugins.auth import turns
 from gaffer_plugins.auth.keyring import Keyring
 from gaffer_plugins.auth.passwords import Throttle
-from gaffer_plugins.auth.store import Key, Store, User
+from gaffer_plugins.auth.store import Store, StoredKey, User
 from gaffer_plugins.auth.tickets import LIFE, MOST_OF_ONE, Tickets
 from gaffer_plugins.auth.tokens import Token, is_same, new_token, parse_token
 from gaffer_plugins.auth.turns import in_turn
@@ -55,7 +55,7 @@ def add(store, parent=None, user=None, expires=None, forgotten=None, **allowed):
     token = new_token()
     permissions = Permissions.parse(allowed)
     ended = store.add_key(
-        Key(token.id, "label", permissions, parent, user, time.time(), expires, None, token.digest(store.pepper))
+        StoredKey(token.id, "label", permissions, parent, user, time.time(), expires, None, token.digest(store.pepper))
     )
     if forgotten is not None:
         forgotten += ended

@@ -13,8 +13,16 @@ from gaffer import JobConfig, Manager
 from gaffer.plugins.calling import Hooks
 from gaffer.plugins.registry import PluginSet
 from gaffer_plugins.console import ConsolePlugin
-from gaffer_plugins.console.printer import COLORS, MAX_LINE, OutputLines, Painter, Printer, clean, describe
-from gaffer_plugins.console.writer import Writer
+from gaffer_plugins.console.printer import (
+    COLORS,
+    MAX_LINE,
+    ConsolePainter,
+    ConsolePrinter,
+    OutputLines,
+    clean,
+    describe,
+)
+from gaffer_plugins.console.writer import ConsoleWriter
 
 CYAN, YELLOW, RESET = "\x1b[36m", "\x1b[33m", "\x1b[0m"
 
@@ -55,7 +63,7 @@ def writer():
 
 @pytest.fixture
 def printer(writer):
-    return Printer(writer, Painter(None), clock=lambda: "15:31:52")
+    return ConsolePrinter(writer, ConsolePainter(None), clock=lambda: "15:31:52")
 
 
 class TestPrinter:
@@ -112,7 +120,9 @@ class TestPrinter:
 
 class TestColors:
     def test_one_for_each_job(self, writer):
-        printer = Printer(writer, Painter.for_stream(io.StringIO(), colorize=True), clock=lambda: "15:31:52")
+        printer = ConsolePrinter(
+            writer, ConsolePainter.for_stream(io.StringIO(), colorize=True), clock=lambda: "15:31:52"
+        )
         printer.event({"event": "start", "name": "a"})
         printer.lines("b", ["plain", "\x1b[1mbold"])
         printer.event({"event": "stop", "name": "a"})
@@ -124,14 +134,14 @@ class TestColors:
         ]
 
     def test_all_differ_and_then_come_again(self):
-        painter = Painter.for_stream(io.StringIO(), colorize=True)
+        painter = ConsolePainter.for_stream(io.StringIO(), colorize=True)
         painted = [painter.paint(f"job{number}", "") for number in range(len(COLORS) + 1)]
         assert len(set(painted)) == len(COLORS) == 12
         assert painted[-1] == painted[0]
 
     def test_deleted_jobs_are_forgotten(self, writer):
-        painter = Painter.for_stream(io.StringIO(), colorize=True)
-        printer = Printer(writer, painter)
+        painter = ConsolePainter.for_stream(io.StringIO(), colorize=True)
+        printer = ConsolePrinter(writer, painter)
         for number in range(100):
             printer.event({"event": "create", "name": f"job{number}"})
             printer.event({"event": "delete", "name": f"job{number}"})
@@ -152,7 +162,7 @@ class TestColors:
         monkeypatch.setenv("TERM", "xterm")
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        assert ("\x1b" in Painter.for_stream(stream()).paint("web", "text")) is colored
+        assert ("\x1b" in ConsolePainter.for_stream(stream()).paint("web", "text")) is colored
 
 
 class TestOutputLines:
@@ -223,20 +233,20 @@ class TestWriter:
 
     def test_order_is_kept(self, pipe):
         reader, stream = pipe
-        writer = Writer(stream)
+        writer = ConsoleWriter(stream)
         for number in range(100):
             writer.write(f"{number}\n")
         assert read_lines(reader, 100) == [str(number) for number in range(100)]
         writer.close()
 
     def test_nothing_is_started_before_the_first_line(self, pipe):
-        writer = Writer(pipe[1])
+        writer = ConsoleWriter(pipe[1])
         assert not writer._started
         writer.close()
 
     def test_stuck_terminal_costs_lines_and_not_time(self, pipe):
         reader, stream = pipe
-        printer = Printer(Writer(stream, limit=20_000), Painter(None), clock=lambda: "15:31:52")
+        printer = ConsolePrinter(ConsoleWriter(stream, limit=20_000), ConsolePainter(None), clock=lambda: "15:31:52")
         ticks = []
         ticker = gevent.spawn(lambda: [ticks.append(gevent.sleep(0)) for _ in range(100)])
         for _ in range(2000):
@@ -253,8 +263,8 @@ class TestWriter:
 
     def test_it_recovers_and_tells(self, pipe):
         reader, stream = pipe
-        writer = Writer(stream, limit=1000)
-        printer = Printer(writer, Painter(None), clock=lambda: "15:31:52")
+        writer = ConsoleWriter(stream, limit=1000)
+        printer = ConsolePrinter(writer, ConsolePainter(None), clock=lambda: "15:31:52")
         writer.write("x" * 9000 + "\n")
         for _ in range(5):
             printer.lines("web", ["lost"])
@@ -272,7 +282,7 @@ class TestWriter:
     def test_reader_that_left(self, pipe):
         reader, stream = pipe
         os.close(reader)
-        writer = Writer(stream)
+        writer = ConsoleWriter(stream)
         writer.write("nobody\n")
         writer.close()
         assert writer._broken
@@ -282,14 +292,14 @@ class TestWriter:
     def test_terminal_that_is_non_blocking(self, pipe):
         reader, stream = pipe
         os.set_blocking(stream.fileno(), False)
-        writer = Writer(stream)
+        writer = ConsoleWriter(stream)
         writer.write("x" * 20_000 + "\n")
         assert read_lines(reader, 1) == ["x" * 20_000]
         writer.close()
 
     def test_stream_without_descriptor(self):
         stream = io.StringIO()
-        writer = Writer(stream)
+        writer = ConsoleWriter(stream)
         writer.write("grüße\n")
         writer.close()
         assert stream.getvalue() == "grüße\n"
@@ -297,7 +307,7 @@ class TestWriter:
     def test_close_gives_up_on_a_stuck_terminal(self, pipe, monkeypatch):
         monkeypatch.setattr("gaffer_plugins.console.writer.PATIENCE", 0.01)
         reader, stream = pipe
-        writer = Writer(stream)
+        writer = ConsoleWriter(stream)
         writer.write("x" * 9000 + "\n")
         writer.close()
         assert writer._done == 0
@@ -310,7 +320,11 @@ class TestPlugin:
     def start(self, plugin, settings=None):
         plugins = PluginSet()
         plugins.add(plugin)
-        manager = types.SimpleNamespace(plugins=plugins, settings=settings, jobs=lambda: ["default.web", "app.worker"])
+        manager = types.SimpleNamespace(
+            plugins=plugins,
+            option=lambda name, default=None: (settings or {}).get(name, default),
+            jobs=lambda: ["default.web", "app.worker"],
+        )
         hooks = Hooks(plugins.pm)
         hooks.ask("gaffer_manager_start", manager=manager)
         return hooks, manager

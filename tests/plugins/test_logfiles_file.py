@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from gaffer.config.fields import Field
 from gaffer_plugins.logfiles import rotation
-from gaffer_plugins.logfiles.file import SLACK, File, Policy, open_log
+from gaffer_plugins.logfiles.file import SLACK, DiskFile, RotationPolicy, open_log
 from gaffer_plugins.logfiles.kinds import FileName, OptionalSize, Size
-from gaffer_plugins.logfiles.lines import MAX_LINE, Lines
+from gaffer_plugins.logfiles.lines import MAX_LINE, LineStamper
 
 NOON = 1_700_000_000.0
 
 
 def make(folder, **policy):
-    return File(str(folder / "web.log"), Policy(**policy), threading.Lock())
+    return DiskFile(str(folder / "web.log"), RotationPolicy(**policy), threading.Lock())
 
 
 def put(file, *parts):
@@ -94,7 +94,7 @@ def test_fewer_backups_than_there_were(tmp_path):
     for number in range(8):
         put(file, b"%08d\n" % number)
     assert len(names(tmp_path)) == 6
-    file.policy = Policy(maxbytes=10, backups=2)
+    file.policy = RotationPolicy(maxbytes=10, backups=2)
     put(file, b"%08d\n" % 8)
     assert names(tmp_path) == ["web.log", "web.log.1", "web.log.2"]
 
@@ -272,22 +272,22 @@ def test_a_full_disk_takes_up_where_it_stopped(tmp_path):
 
 @given(st.lists(st.binary(max_size=30), max_size=12), st.booleans())
 def test_lines_lose_no_byte(parts, hold):
-    lines = Lines("out")
+    lines = LineStamper("out")
     assert b"".join(lines.text(part, NOON, False, hold) for part in parts) + lines.end(NOON, False) == b"".join(parts)
 
 
 @given(st.lists(st.binary(max_size=30), max_size=12), st.booleans())
 def test_every_line_has_one_time(parts, hold):
-    lines = Lines("out")
+    lines = LineStamper("out")
     stamped = b"".join(lines.text(part, NOON, True, hold) for part in parts) + lines.end(NOON, True)
     plain = b"".join(parts)
-    mark = Lines("x").text(b"\n", NOON, True, False)[:-1]
+    mark = LineStamper("x").text(b"\n", NOON, True, False)[:-1]
     assert b"\n".join(one[len(mark) :] for one in stamped.split(b"\n")) == plain
     assert all(one.startswith(mark) for one in stamped.split(b"\n") if one)
 
 
 def test_lines_among_others_are_held_until_they_are_whole():
-    lines = Lines("out")
+    lines = LineStamper("out")
     assert lines.text(b"one\ntw", NOON, False, True) == b"one\n"
     assert lines.text(b"o\n", NOON, False, True) == b"two\n"
     assert lines.text(b"x" * MAX_LINE, NOON, False, True) == b""
@@ -295,7 +295,7 @@ def test_lines_among_others_are_held_until_they_are_whole():
 
 
 def test_a_notice_stands_on_a_line_of_its_own():
-    lines = Lines("out of process 3")
+    lines = LineStamper("out of process 3")
     notice = b"gaffer: 7 bytes of out of process 3 are missing here\n"
     assert lines.text(b"half", NOON, False, False) + lines.notice(7, NOON, False) == b"half\n" + notice
     assert lines.text(b"whole\n", NOON, False, False) + lines.notice(7, NOON, False) == b"whole\n" + notice

@@ -13,7 +13,7 @@ from gaffer.web.requests.access_guard import Guard
 from gaffer.web.requests.access_rules import Rules
 from gaffer.web.websocket.websocket import accept
 from gaffer_plugins.lookup import links
-from gaffer_plugins.lookup.config import Config, parse_place
+from gaffer_plugins.lookup.config import LookupConfig, parse_place
 from gaffer_plugins.lookup.links import Link
 from gaffer_plugins.lookup.state import Desk
 from tests.kit.web import served, wait_until
@@ -51,7 +51,7 @@ def link(lookupd, monkeypatch):
     with served(Guard(app(route), Rules(local_users=True)), "127.0.0.1:0") as (address, server):
         desk = Desk()
         desk.add_process("default.web", 1)
-        config = Config([], None, {}, None, None, None, None, None, [])
+        config = LookupConfig([], None, {}, None, None, None, None, None, [])
         place = parse_place(f"127.0.0.1:{address[1]}")
         identity = {"name": "n", "origin": "o", "version": "1", "labels": {}, "life": "l"}
         link = Link(place, SimpleNamespace(desk=desk, config=config, identity=lambda: identity))

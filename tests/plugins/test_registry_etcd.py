@@ -5,21 +5,21 @@ from base64 import b64encode
 import pytest
 
 from gaffer.errors import BadRequest, ConfigError
-from gaffer.lookupd.records import Key
+from gaffer.lookupd.records import NodeKey
 from gaffer_plugins.registry_etcd.client import _changes, _lines
-from gaffer_plugins.registry_etcd.key_layout import PREFIX, Place, check_files, make_spot, parse_key, read_url
+from gaffer_plugins.registry_etcd.key_layout import PREFIX, ClusterAddress, check_files, make_spot, parse_key, read_url
 from gaffer_plugins.registry_etcd.problems import Compacted, EtcdError, LeaseGone, LoginNeeded, explain
 
 
 @pytest.mark.parametrize(
     "url, place",
     [
-        ("etcd://a", Place((("a", 2379),))),
-        ("etcd://a:1,b,[::1]:3/x/", Place((("a", 1), ("b", 2379), ("::1", 3)), "/x")),
-        ("etcd://a?tls=1", Place((("a", 2379),), tls=True)),
-        ("etcd://a?cacert=c.pem", Place((("a", 2379),), tls=True, cacert="c.pem")),
-        ("etcd://u:p%40%2F:@a,b", Place((("a", 2379), ("b", 2379)), user="u", password="p@/:")),
-        ("etcd://u@a?passwordfile=f", Place((("a", 2379),), user="u", passwordfile="f")),
+        ("etcd://a", ClusterAddress((("a", 2379),))),
+        ("etcd://a:1,b,[::1]:3/x/", ClusterAddress((("a", 1), ("b", 2379), ("::1", 3)), "/x")),
+        ("etcd://a?tls=1", ClusterAddress((("a", 2379),), tls=True)),
+        ("etcd://a?cacert=c.pem", ClusterAddress((("a", 2379),), tls=True, cacert="c.pem")),
+        ("etcd://u:p%40%2F:@a,b", ClusterAddress((("a", 2379), ("b", 2379)), user="u", password="p@/:")),
+        ("etcd://u@a?passwordfile=f", ClusterAddress((("a", 2379),), user="u", passwordfile="f")),
     ],
 )
 def test_urls(url, place):
@@ -55,19 +55,19 @@ def test_no_password_is_shown():
 def test_files_that_cannot_be_used_are_named(tmp_path):
     (tmp_path / "rubbish").write_text("x")
     (tmp_path / "binary").write_bytes(b"\xff\xff")
-    check_files(Place((("a", 1),), user="u", passwordfile=str(tmp_path / "rubbish")))
+    check_files(ClusterAddress((("a", 1),), user="u", passwordfile=str(tmp_path / "rubbish")))
     for file in ("rubbish", "none"):
         path = str(tmp_path / file)
-        for place in (Place((), cacert=path), Place((), certfile=path, keyfile=path)):
+        for place in (ClusterAddress((), cacert=path), ClusterAddress((), certfile=path, keyfile=path)):
             with pytest.raises(ConfigError, match=f"{file}.* cannot be used: "):
                 check_files(place)
     for file in ("binary", "none"):
         with pytest.raises(ConfigError, match=f"{file} cannot be used: "):
-            check_files(Place((), user="u", passwordfile=str(tmp_path / file)))
+            check_files(ClusterAddress((), user="u", passwordfile=str(tmp_path / file)))
 
 
 def test_keys():
-    key = Key("a/b c", "http://[::1]:5000/x")
+    key = NodeKey("a/b c", "http://[::1]:5000/x")
     for life in ("12", "", "%", "a/b"):
         text = make_spot(PREFIX, key, life, "me").key
         assert text.count("/") == PREFIX.count("/") + 5 and parse_key(PREFIX, text) == (key, "me")
@@ -78,11 +78,11 @@ def test_keys():
 
 def test_no_other_life_is_overlooked_and_no_other_node_is_meant():
     """The two ranges that a claim wants empty hold the keys of all other lives of the node, and nothing else."""
-    mine = make_spot(PREFIX, Key("a", "o"), "b", "h")
+    mine = make_spot(PREFIX, NodeKey("a", "o"), "b", "h")
     ranges = [(f"{mine.node}/", f"{mine.life}/"), (f"{mine.life}0", f"{mine.node}0")]
 
     def forbids(name, origin, life):
-        key = make_spot(PREFIX, Key(name, origin), life, "h").key
+        key = make_spot(PREFIX, NodeKey(name, origin), life, "h").key
         return any(first <= key < end for first, end in ranges)
 
     assert not forbids("a", "o", "b")

@@ -4,11 +4,11 @@ import gevent
 import pytest
 
 from gaffer.errors import Conflict
-from gaffer.lookupd.records import Key, NodeInfo, Record
+from gaffer.lookupd.records import NodeInfo, NodeKey, Record
 from gaffer_plugins.registry_etcd import writer as module
 from gaffer_plugins.registry_etcd.key_layout import PREFIX, make_spot
 from gaffer_plugins.registry_etcd.problems import EtcdError, LeaseGone
-from gaffer_plugins.registry_etcd.writer import Writer
+from gaffer_plugins.registry_etcd.writer import EtcdWriter
 
 
 class Memory:
@@ -53,7 +53,7 @@ class Memory:
         self.kept = {key: one for key, one in self.kept.items() if not key.startswith(f"{spot.life}/")}
 
 
-class Desk(Writer):
+class Desk(EtcdWriter):
     """A lookupd's writer, and whom it refused."""
 
     def __init__(self, etcd, id):
@@ -150,7 +150,7 @@ def test_what_somebody_deleted_is_written_again_at_the_next_sign_of_life(etcd, d
     one.alive(node().info.key)
     settle(one)
     assert keys(etcd) == ["1/one"]
-    one.missing(Key("nobody", "o"))
+    one.missing(NodeKey("nobody", "o"))
 
 
 def test_another_life_at_another_lookupd_is_refused_until_the_first_is_gone(etcd, desks):

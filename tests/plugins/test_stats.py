@@ -17,7 +17,7 @@ from gaffer.plugins.registry import PluginSet
 from gaffer_plugins.stats import StatsPlugin
 from gaffer_plugins.stats.portable import Portable
 from gaffer_plugins.stats.proc import Proc
-from gaffer_plugins.stats.sampler import Row, Sampler
+from gaffer_plugins.stats.sampler import ProcessRow, Sampler
 
 from ..hooks.test_registry import write
 from ..kit.web import wait_until
@@ -35,7 +35,7 @@ FIELDS = {
     "cmdline",
     "children",
 }
-IDLE = Row(parent=1, start=10.0, cpu=1.0, rss=1000, vms=4000, nice=5, age=100.0)
+IDLE = ProcessRow(parent=1, start=10.0, cpu=1.0, rss=1000, vms=4000, nice=5, age=100.0)
 SLEEP = [sys.executable, "-c", "input()"]
 
 
@@ -120,7 +120,7 @@ class TestFigures:
         system, stats = sampler(clock, p7=IDLE)
         stats.sample([process(1, 7)])
         clock.now += 2
-        system.rows[7] = Row(1, start=101.0, cpu=0.5, rss=1, vms=1, nice=0, age=1.0)
+        system.rows[7] = ProcessRow(1, start=101.0, cpu=0.5, rss=1, vms=1, nice=0, age=1.0)
         assert stats.sample([process(2, 7)])[2]["cpu"] == 50.0
 
     def test_deltas_are_forgotten_in_time(self, clock):

@@ -11,7 +11,7 @@ from gevent.server import StreamServer
 
 from gaffer_plugins.webhooks.client import MAX_ANSWER, Client, describe
 from gaffer_plugins.webhooks.config import check_tuning
-from gaffer_plugins.webhooks.outcome import Answer, Undelivered
+from gaffer_plugins.webhooks.outcome import ReceiverAnswer, Undelivered
 from gaffer_plugins.webhooks.trust import Trust
 from gaffer_plugins.webhooks.urls import PORTS, parse_url
 from tests.kit.web import wait_until
@@ -49,7 +49,7 @@ def post(client, **headers):
 class TestRequests:
     def test_a_post(self, inbox, client):
         box = inbox((202, {"Retry-After": "5", "Location": "/x"}))
-        assert post(client(box.url + "?a=1"), Extra="yes") == Answer(202, "5", "/x")
+        assert post(client(box.url + "?a=1"), Extra="yes") == ReceiverAnswer(202, "5", "/x")
         [got] = box.posts
         assert (got.path, got.body) == ("/hook?a=1", BODY)
         assert got.headers["host"] == box.url.split("/")[2]
@@ -67,7 +67,7 @@ class TestRequests:
         other = inbox()
         box = inbox((301, {"Location": other.url}), (307, {"Location": "/elsewhere"}))
         made = client(box.url)
-        assert post(made) == Answer(301, "", other.url)
+        assert post(made) == ReceiverAnswer(301, "", other.url)
         assert post(made).status == 307
         assert other.posts == []
         assert len(box.posts) == 2

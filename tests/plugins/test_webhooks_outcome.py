@@ -7,7 +7,7 @@ from email.utils import formatdate
 import pytest
 
 from gaffer_plugins.webhooks.config import check_tuning
-from gaffer_plugins.webhooks.outcome import Answer, Verdict, backoff, judge, seconds_of
+from gaffer_plugins.webhooks.outcome import ReceiverAnswer, Verdict, backoff, judge, seconds_of
 from gaffer_plugins.webhooks.signing import make_key, sign
 
 NOW = 1_800_000_000.0
@@ -16,24 +16,24 @@ TUNING = check_tuning({})
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_success(status):
-    assert judge(Answer(status), NOW) == Verdict()
+    assert judge(ReceiverAnswer(status), NOW) == Verdict()
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 599])
 def test_worth_another_attempt(status):
-    assert judge(Answer(status), NOW) == Verdict(f"answered {status}", again=True)
-    assert judge(Answer(status, "7"), NOW).asked == 7.0
+    assert judge(ReceiverAnswer(status), NOW) == Verdict(f"answered {status}", again=True)
+    assert judge(ReceiverAnswer(status, "7"), NOW).asked == 7.0
 
 
 @pytest.mark.parametrize("status", [199, 304, 400, 401, 404, 408, 410, 499])
 def test_final(status):
-    verdict = judge(Answer(status, "7"), NOW)
+    verdict = judge(ReceiverAnswer(status, "7"), NOW)
     assert verdict.reason.startswith(f"answered {status}")
     assert not verdict.again
 
 
 def test_a_redirection_is_told_without_its_secrets():
-    assert judge(Answer(301, "", "https://u:p@h/x?t=1"), NOW).reason == (
+    assert judge(ReceiverAnswer(301, "", "https://u:p@h/x?t=1"), NOW).reason == (
         "answered 301, a redirection to https://***@h/x?***; give the final URL"
     )
 

@@ -10,7 +10,7 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from gaffer_plugins.webhooks import receiver as module
-from gaffer_plugins.webhooks.outcome import Answer, Undelivered
+from gaffer_plugins.webhooks.outcome import ReceiverAnswer, Undelivered
 from tests.kit.web import wait_until
 
 from ..kit.webhook_queue import Bench
@@ -78,7 +78,7 @@ class TestAttempts:
         assert first == again != other
 
     def test_the_receivers_wish_counts(self, bench):
-        made = bench(Answer(429, "20"), Answer(503, "9999"), 200)
+        made = bench(ReceiverAnswer(429, "20"), ReceiverAnswer(503, "9999"), 200)
         made.put("a")
         made.wait_sent(1)
         assert made.pauses == [20, 60]

@@ -15,7 +15,7 @@ from typing import Callable, Iterator
 import pytest
 
 from gaffer.config import addresses
-from gaffer.config.addresses import Access, BindError, bind_sockets
+from gaffer.config.addresses import BindError, SocketAccess, bind_sockets
 from gaffer.pidfile import Pidfile
 from gaffer.security import trusted_files
 from gaffer.security.trusted_files import SharedFile, check_read
@@ -257,7 +257,7 @@ def test_swapped_socket_gives_nothing_away(folder: Path, theirs: Path, monkeypat
 
     monkeypatch.setattr(addresses, "UnixListener", Swapped)
     with pytest.raises(BindError):
-        bind_sockets(f"unix:{path}", access=Access(STRANGER, STRANGER, 0o666), allows_unix_socket=True)
+        bind_sockets(f"unix:{path}", access=SocketAccess(STRANGER, STRANGER, 0o666), allows_unix_socket=True)
     found = victim.stat()
     assert (found.st_uid, found.st_mode & 0o777) == (0, 0o600)
 

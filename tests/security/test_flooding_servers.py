@@ -9,9 +9,9 @@ from typing import Callable, Mapping
 
 import pytest
 
-from gaffer_plugins.lookup.config import Config as LookupConfig
+from gaffer_plugins.lookup.config import LookupConfig as LookupConfig
 from gaffer_plugins.lookup.config import parse_place
-from gaffer_plugins.lookup.connection import Connection, LinkError
+from gaffer_plugins.lookup.connection import LinkError, LookupConnection
 from gaffer_plugins.webhooks.client import Client
 from gaffer_plugins.webhooks.config import check_tuning
 from gaffer_plugins.webhooks.outcome import Undelivered
@@ -120,7 +120,7 @@ def test_question_to_a_lookupd_ends(name: str, manner: str) -> None:
         began = time.monotonic()
         with pytest.raises(LinkError):
             config = LookupConfig([], None, {}, None, None, None, None, None, [])
-            connection = Connection(parse_place(f"http://127.0.0.1:{server.port}"), config, 1.0)
+            connection = LookupConnection(parse_place(f"http://127.0.0.1:{server.port}"), config, 1.0)
             try:
                 connection.ask({"type": "PING"})
             finally:

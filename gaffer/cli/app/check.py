@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ...procfile.application import Application, ProcessType
+from ...procfile.application import ProcessType, ProcfileApplication
 from ..core.output import View, output_option, show
 from ..core.program import command, port_options
 from ..core.shell_completion import types
@@ -30,6 +30,6 @@ def check(
     show(View(data, [one.name for one in application.chosen], COLUMNS, rows), output)
 
 
-def _row(application: Application, one: ProcessType) -> tuple[Any, ...]:
+def _row(application: ProcfileApplication, one: ProcessType) -> tuple[Any, ...]:
     by = "shell" if application.settings(one).get("shell") else "gaffer"
     return one.name, one.number, one.ports() or None, by, one.command

@@ -11,7 +11,7 @@ from ...security.root_socket import ROOT_SOCKET, answers
 
 if TYPE_CHECKING:
     from ...httpclient import Server
-    from ...procfile.application import Application
+    from ...procfile.application import ProcfileApplication
 
 #: The same as the client's own, which is not imported for it.
 DEFAULT_ENDPOINT = "http://127.0.0.1:5000"
@@ -47,7 +47,7 @@ class Place:
         self._keys = keys
         self._server: Server | None = None
 
-    def application(self, **options: Any) -> Application:
+    def application(self, **options: Any) -> ProcfileApplication:
         """Read the application; *options* are those of :func:`~gaffer.procfile.application.read_application`.
 
         :raises ConfigError: every problem, with file and line.

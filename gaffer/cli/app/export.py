@@ -9,7 +9,7 @@ import click
 
 from ...config.jobconfig import JobConfig
 from ...errors import BadRequest, nearest
-from ...procfile.application import Application as Procfile
+from ...procfile.application import ProcfileApplication
 from ...procfile.export import ENTRY_POINTS, Application, Export, Exporter, ExportJob, File
 from ..core.output import View, output_option, print_lines, show
 from ..core.program import command, complain, port_options
@@ -80,7 +80,7 @@ def export(
         complain("gaffer", note)
 
 
-def as_export(application: Procfile) -> Application:
+def as_export(application: ProcfileApplication) -> Application:
     """Return an application as exporters get it: the jobs, and the environment of each process."""
     jobs = tuple(ExportJob(config, tuple(_copies(config))) for config in application.configs())
     return Application(application.name, os.path.abspath(application.root), jobs)

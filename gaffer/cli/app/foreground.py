@@ -7,7 +7,7 @@ import gc
 import click
 
 from ...errors import BadRequest, SpawnError
-from ...procfile.application import Application
+from ...procfile.application import ProcfileApplication
 from ..core.program import Failed, command, complain, port_options
 from ..core.shell_completion import types
 
@@ -84,7 +84,7 @@ def run(ctx: click.Context, copies: int, words: tuple[str, ...]) -> None:
         ctx.exit(NOT_FOUND)
 
 
-def check_ports(application: Application) -> None:
+def check_ports(application: ProcfileApplication) -> None:
     """Refuse ports that somebody else listens on.
 
     :raises Failed: names the first one.

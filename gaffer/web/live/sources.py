@@ -14,7 +14,7 @@ from ...process.ring_buffer import BATCH, Ring
 from ..requests.replies import encode_json
 
 if TYPE_CHECKING:
-    from ...commands.authorization import View
+    from ...commands.authorization import VisibleJobs
 
 
 class Item(NamedTuple):
@@ -153,7 +153,7 @@ class Events:
     __slots__ = ("_follower", "_hub", "_ids", "_view")
 
     def __init__(
-        self, hub: Hub, pattern: str, ids: Ids, since: int | None = None, tail: int = 0, view: View | None = None
+        self, hub: Hub, pattern: str, ids: Ids, since: int | None = None, tail: int = 0, view: VisibleJobs | None = None
     ) -> None:
         self._hub = hub
         self._view = view

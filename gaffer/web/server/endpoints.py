@@ -7,7 +7,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Iterable, NamedTuple
 
-from ...config.addresses import UNIX, Access, bind_sockets, format_address, is_local, parse_address
+from ...config.addresses import UNIX, SocketAccess, bind_sockets, format_address, is_local, parse_address
 from ...config.options import DEFAULT_BIND
 from ...config.settings import Endpoint
 from ...errors import BadRequest, ConfigError, GafferError, Problem
@@ -135,11 +135,11 @@ def make_policy(endpoint: Endpoint, settled: bool) -> Policy:
     return Policy(endpoint.name, require_key, anonymous, endpoint.allow_local_users)
 
 
-def _access(endpoint: Endpoint) -> Access:
+def _access(endpoint: Endpoint) -> SocketAccess:
     """Return who may connect to the endpoint's unix sockets."""
     uid = -1 if endpoint.owner is None else check_uid(endpoint.owner)
     gid = -1 if endpoint.group is None else check_gid(endpoint.group)
-    return Access(0o600 if endpoint.mode is None else endpoint.mode, uid, gid)
+    return SocketAccess(0o600 if endpoint.mode is None else endpoint.mode, uid, gid)
 
 
 def _tls(endpoint: Endpoint) -> Any:
