@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.commands.schemas import returns as returns
     from gaffer.commands.table import Arg as Arg
     from gaffer.web.application import App as App
-    from gaffer.web.live.channel_session import Session as Session
+    from gaffer.web.live.channel_session import ChannelSession as ChannelSession
     from gaffer.web.live.feed_parameters import EVENT_STREAM as EVENT_STREAM
     from gaffer.web.live.feed_parameters import FEED as FEED
     from gaffer.web.live.feed_parameters import HEARTBEAT as HEARTBEAT
@@ -38,37 +38,37 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.live.feed_parameters import LIVE as LIVE
     from gaffer.web.live.feed_parameters import SINCE as SINCE
     from gaffer.web.live.feed_parameters import TAIL as TAIL
-    from gaffer.web.live.feeds import Wish as Wish
+    from gaffer.web.live.feeds import FeedRequest as FeedRequest
     from gaffer.web.live.feeds import follow as follow
     from gaffer.web.live.feeds import read_count as read_count
-    from gaffer.web.live.feeds import read_wish as read_wish
-    from gaffer.web.live.sources import Events as Events
-    from gaffer.web.live.sources import Ids as Ids
-    from gaffer.web.live.sources import Item as Item
-    from gaffer.web.live.sources import Output as Output
-    from gaffer.web.live.sources import begin as begin
-    from gaffer.web.live.sources import ids_of as ids_of
+    from gaffer.web.live.feeds import read_feed_request as read_feed_request
+    from gaffer.web.live.sources import EventsSource as EventsSource
+    from gaffer.web.live.sources import LiveItem as LiveItem
+    from gaffer.web.live.sources import OutputSource as OutputSource
+    from gaffer.web.live.sources import PositionIds as PositionIds
+    from gaffer.web.live.sources import position_ids as position_ids
+    from gaffer.web.live.sources import start_position as start_position
     from gaffer.web.live.stats_board import board_of as board_of
-    from gaffer.web.openapi.openapi import Source as Source
+    from gaffer.web.openapi.openapi import DescriptionContext as DescriptionContext
     from gaffer.web.openapi.openapi import describe as describe
     from gaffer.web.openapi.page import CONTENT_SECURITY_POLICY as CONTENT_SECURITY_POLICY
     from gaffer.web.openapi.page import render as render
-    from gaffer.web.requests.access_guard import Guard as Guard
+    from gaffer.web.requests.access_guard import AccessGuard as AccessGuard
     from gaffer.web.requests.access_guard import is_loopback as is_loopback
-    from gaffer.web.requests.access_rules import Rules as Rules
+    from gaffer.web.requests.access_rules import AccessRules as AccessRules
     from gaffer.web.requests.access_rules import check_origin as check_origin
     from gaffer.web.requests.authentication import ACCESS as ACCESS
     from gaffer.web.requests.authentication import IDENTITY as IDENTITY
     from gaffer.web.requests.authentication import ORIGIN as ORIGIN
     from gaffer.web.requests.authentication import REQUIRED as REQUIRED
     from gaffer.web.requests.authentication import origin_of as origin_of
-    from gaffer.web.requests.replies import COMMON as COMMON
+    from gaffer.web.requests.replies import COMMON_HEADERS as COMMON_HEADERS
     from gaffer.web.requests.replies import Reply as Reply
     from gaffer.web.requests.replies import encode_json as encode_json
     from gaffer.web.requests.replies import reply as reply
     from gaffer.web.requests.request import Request as Request
+    from gaffer.web.requests.routes import INVISIBLE_CHARACTERS as INVISIBLE_CHARACTERS
     from gaffer.web.requests.routes import PERMISSIONS as PERMISSIONS
-    from gaffer.web.requests.routes import UNSEEN as UNSEEN
     from gaffer.web.requests.routes import Route as Route
     from gaffer.web.requests.routes import check_routes as check_routes
     from gaffer.web.server.connection import ConnectionLimits as ConnectionLimits
@@ -82,20 +82,20 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.server.endpoints import renewed as renewed
     from gaffer.web.server.endpoints import wrong_certificates as wrong_certificates
     from gaffer.web.server.endpoints import wrong_rules as wrong_rules
-    from gaffer.web.server.server import Server as Server
-    from gaffer.web.server.time_slice import Turn as Turn
-    from gaffer.web.sockjs import WAITING as WAITING
+    from gaffer.web.server.server import HttpServer as HttpServer
+    from gaffer.web.server.time_slice import TimeSlice as TimeSlice
+    from gaffer.web.sockjs import MAX_UNSENT_CHARACTERS as MAX_UNSENT_CHARACTERS
     from gaffer.web.sockjs import SockJSLimits as SockJSLimits
-    from gaffer.web.sockjs.routes import Late as Late
-    from gaffer.web.sockjs.routes import late as late
-    from gaffer.web.sockjs.routes import routes as routes
-    from gaffer.web.websocket.duplex import converse as converse
-    from gaffer.web.websocket.late_auth import answer as answer
+    from gaffer.web.sockjs.routes import LazyService as LazyService
+    from gaffer.web.sockjs.routes import lazy_service as lazy_service
+    from gaffer.web.sockjs.routes import sockjs_routes as sockjs_routes
+    from gaffer.web.websocket.duplex import run_duplex as run_duplex
+    from gaffer.web.websocket.late_auth import accept_with_late_auth as accept_with_late_auth
     from gaffer.web.websocket.websocket import POLICY_VIOLATION as POLICY_VIOLATION
     from gaffer.web.websocket.websocket import TRY_AGAIN_LATER as TRY_AGAIN_LATER
     from gaffer.web.websocket.websocket import WebSocket as WebSocket
-    from gaffer.web.websocket.websocket import accept as accept
-    from gaffer.web.websocket.websocket import check as check
+    from gaffer.web.websocket.websocket import accept_websocket as accept_websocket
+    from gaffer.web.websocket.websocket import check_upgrade as check_upgrade
 
 _MODULES = {
     "commands.catalogue": ("JOB",),
@@ -120,19 +120,19 @@ _MODULES = {
     ),
     "commands.table": ("Arg",),
     "web.application": ("App",),
-    "web.live.channel_session": ("Session",),
+    "web.live.channel_session": ("ChannelSession",),
     "web.live.feed_parameters": ("EVENT_STREAM", "FEED", "HEARTBEAT", "LINES", "LIVE", "SINCE", "TAIL"),
-    "web.live.feeds": ("Wish", "follow", "read_count", "read_wish"),
-    "web.live.sources": ("Events", "Ids", "Item", "Output", "begin", "ids_of"),
+    "web.live.feeds": ("FeedRequest", "follow", "read_count", "read_feed_request"),
+    "web.live.sources": ("EventsSource", "LiveItem", "OutputSource", "PositionIds", "position_ids", "start_position"),
     "web.live.stats_board": ("board_of",),
-    "web.openapi.openapi": ("Source", "describe"),
+    "web.openapi.openapi": ("DescriptionContext", "describe"),
     "web.openapi.page": ("CONTENT_SECURITY_POLICY", "render"),
-    "web.requests.access_guard": ("Guard", "is_loopback"),
-    "web.requests.access_rules": ("Rules", "check_origin"),
+    "web.requests.access_guard": ("AccessGuard", "is_loopback"),
+    "web.requests.access_rules": ("AccessRules", "check_origin"),
     "web.requests.authentication": ("ACCESS", "IDENTITY", "ORIGIN", "REQUIRED", "origin_of"),
-    "web.requests.replies": ("COMMON", "Reply", "encode_json", "reply"),
+    "web.requests.replies": ("COMMON_HEADERS", "Reply", "encode_json", "reply"),
     "web.requests.request": ("Request",),
-    "web.requests.routes": ("PERMISSIONS", "Route", "UNSEEN", "check_routes"),
+    "web.requests.routes": ("INVISIBLE_CHARACTERS", "PERMISSIONS", "Route", "check_routes"),
     "web.server.connection": ("ConnectionLimits",),
     "web.server.endpoints": (
         "Bound",
@@ -146,13 +146,19 @@ _MODULES = {
         "wrong_certificates",
         "wrong_rules",
     ),
-    "web.server.server": ("Server",),
-    "web.server.time_slice": ("Turn",),
-    "web.sockjs": ("SockJSLimits", "WAITING"),
-    "web.sockjs.routes": ("Late", "late", "routes"),
-    "web.websocket.duplex": ("converse",),
-    "web.websocket.late_auth": ("answer",),
-    "web.websocket.websocket": ("POLICY_VIOLATION", "TRY_AGAIN_LATER", "WebSocket", "accept", "check"),
+    "web.server.server": ("HttpServer",),
+    "web.server.time_slice": ("TimeSlice",),
+    "web.sockjs": ("MAX_UNSENT_CHARACTERS", "SockJSLimits"),
+    "web.sockjs.routes": ("LazyService", "lazy_service", "sockjs_routes"),
+    "web.websocket.duplex": ("run_duplex",),
+    "web.websocket.late_auth": ("accept_with_late_auth",),
+    "web.websocket.websocket": (
+        "POLICY_VIOLATION",
+        "TRY_AGAIN_LATER",
+        "WebSocket",
+        "accept_websocket",
+        "check_upgrade",
+    ),
 }
 _NAMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -84,7 +84,7 @@ def _sockjs(sessions: NodeSessions, origins: Iterable[str]) -> list[Route]:
             return WatchTap(sessions.registry).belong(request.identity)
         return LateWatchTap(sessions.registry, request.environ)
 
-    found = sockjs.routes(_WATCH, sockjs.late(make, None, lambda: origins), tag="lookup")
+    found = sockjs.sockjs_routes(_WATCH, sockjs.lazy_service(make, None, lambda: origins), tag="lookup")
     # What is watched is the whole, and not what one key may see of it.
     return [replace(route, target=None) for route in found if route.path != _WATCH]
 
@@ -96,10 +96,10 @@ class Answers:
         self._sessions = sessions
         self._registry = sessions.registry
 
-    def _current(self, answer: dict[str, Any]) -> dict[str, Any]:
+    def _current(self, accept_with_late_auth: dict[str, Any]) -> dict[str, Any]:
         """Return *answer*, marked if it may be out of date."""
         stale = self._sessions.backend.stale()
-        return answer if stale is None else {**answer, "stale": stale}
+        return accept_with_late_auth if stale is None else {**accept_with_late_auth, "stale": stale}
 
     def welcome(self, request: Request) -> dict[str, Any]:
         """``/``."""
@@ -165,7 +165,7 @@ class Answers:
 
     def node(self, request: Request) -> Reply:
         """``/ws``."""
-        from ..web.websocket.late_auth import answer
+        from ..web.websocket.late_auth import accept_with_late_auth
         from .node_protocol import MOST_TEXT
         from .sockets import serve_node
 
@@ -174,7 +174,7 @@ class Answers:
             return lambda websocket: serve_node(websocket, self._sessions)
 
         request.environ["gaffer.max_body"] = MOST_TEXT
-        return answer(request, open_)
+        return accept_with_late_auth(request, open_)
 
     def watch(self, request: Request) -> Reply:
         """``/lookup``: a websocket, and for SockJS clients that only look whether we are there, a greeting."""
@@ -182,7 +182,7 @@ class Answers:
             from ..web.sockjs.pages import greeting
 
             return greeting()
-        from ..web.websocket.late_auth import answer
+        from ..web.websocket.late_auth import accept_with_late_auth
         from .sockets import serve_watcher
 
         state = request.query.get("state") in ("1", "true")
@@ -192,7 +192,7 @@ class Answers:
             return lambda websocket: serve_watcher(websocket, self._registry, state)
 
         request.environ["gaffer.max_body"] = _MOST_HEARD
-        return answer(request, open_)
+        return accept_with_late_auth(request, open_)
 
 
 def _wanted(request: Request, parameter: str) -> str:

@@ -23,11 +23,11 @@ from ..service.signals import STOP, Signals
 from ..util import setproctitle_
 from ..version import __version__
 from ..web.application import App
-from ..web.requests.access_guard import Guard
+from ..web.requests.access_guard import AccessGuard
 from ..web.requests.routes import check_routes
 from ..web.server.connection import ConnectionLimits
 from ..web.server.endpoints import Bound, bind_all, host_names, make_rules, renewed, wrong_rules
-from ..web.server.server import Server
+from ..web.server.server import HttpServer
 from .backends import Backend
 from .event_printer import EventPrinter
 from .node_protocol import NodeSessions
@@ -67,7 +67,7 @@ class LookupdService:
         self._log: Log | None = None
         self._stop = Event()
         self._bound: list[Bound] = []
-        self._server: Server
+        self._server: HttpServer
 
     def _read_again(self, overrides: Mapping[str, Any]) -> Settings:
         """Return the settings with the options of plugins that check keys, such as where the keys are."""
@@ -124,7 +124,7 @@ class LookupdService:
 
     def _serve(self) -> None:
         bound = bind_all(self.settings.endpoints, DEFAULT_PORT)
-        server = Server(
+        server = HttpServer(
             self.application(),
             ConnectionLimits(connections=MOST_CONNECTIONS, per_peer=MOST_CONNECTIONS, websockets=MOST_CONNECTIONS),
         )
@@ -151,7 +151,7 @@ class LookupdService:
         rules = make_rules(self.settings, None)
         app = App(check_routes([("lookup", routes(self.sessions, rules.origins))]), access=self.access)
         names = host_names(self.settings.endpoints)
-        return Guard(app, rules._replace(hosts=(*rules.hosts, *names)), program=NAME)
+        return AccessGuard(app, rules._replace(hosts=(*rules.hosts, *names)), program=NAME)
 
     def _ready(self, bound: list[Bound]) -> None:
         from ..config.addresses import format_address

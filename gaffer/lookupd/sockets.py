@@ -15,8 +15,8 @@ from ..errors import GafferError, Unauthorized
 from ..events.event_log import Follower
 from ..web.requests.authentication import ACCESS, REQUIRED, late_key
 from ..web.requests.replies import encode_json
-from ..web.websocket.duplex import converse
-from ..web.websocket.late_auth import NO_KEY, PATIENCE, key_in
+from ..web.websocket.duplex import run_duplex
+from ..web.websocket.late_auth import KEY_NEEDED, KEY_TIMEOUT, key_in
 from ..web.websocket.websocket import GOING_AWAY, POLICY_VIOLATION, WebSocket
 from .node_protocol import NodeSession, NodeSessions
 from .registry import Registry
@@ -74,7 +74,7 @@ def _hear_one(websocket: WebSocket, session: NodeSession, sessions: NodeSessions
 
 
 class WatchTap:
-    """Messages for one watcher; see :class:`gaffer.web.websocket.duplex.Tap`.
+    """Messages for one watcher; see :class:`gaffer.web.websocket.duplex.MessageSource`.
 
     :param state: begin with what is there already.
     """
@@ -164,7 +164,7 @@ class LateWatchTap:
         self.identity: Identity | None = None
         self._said: list[str] = []
         self._refused = False
-        self._late = gevent.spawn_later(PATIENCE, self._refuse, Unauthorized(NO_KEY))
+        self._late = gevent.spawn_later(KEY_TIMEOUT, self._refuse, Unauthorized(KEY_NEEDED))
         self.wake: Callable[[], None] | None = None
 
     @property
@@ -194,7 +194,7 @@ class LateWatchTap:
 
     def _admit(self, key: str | None) -> None:
         if key is None:
-            raise Unauthorized(NO_KEY)
+            raise Unauthorized(KEY_NEEDED)
         identity = late_key(self._environ, key)
         self._environ[ACCESS].check(identity, "read")
         self._late.kill(block=False)
@@ -223,4 +223,4 @@ class LateWatchTap:
 def serve_watcher(websocket: WebSocket, registry: Registry, state: bool) -> None:
     """Tell a watcher what changes until it leaves."""
     watch = WatchTap(registry, state)
-    converse(websocket, watch, websocket.send_all, watch.hear)
+    run_duplex(websocket, watch, websocket.send_all, watch.hear)

@@ -14,9 +14,9 @@ import bottle
 from greenlet import GreenletExit
 
 from ..errors import BadRequest, GafferError, MethodNotAllowed, NotFound
-from .requests.authentication import ACCESS, IDENTITY, JSON, SAID, admit, origin_of
+from .requests.authentication import ACCESS, IDENTITY, JSON, NOTED, admit, origin_of
 from .requests.replies import (
-    INTERNAL,
+    INTERNAL_ERROR,
     Reply,
     StartResponse,
     empty,
@@ -27,7 +27,7 @@ from .requests.replies import (
     status_line,
 )
 from .requests.request import MAX_BODY, Request, check_content_type, limit_body
-from .requests.routes import METHODS, UNSEEN, Route
+from .requests.routes import INVISIBLE_CHARACTERS, METHODS, Route
 
 if TYPE_CHECKING:
     from ..commands.authorization import Access
@@ -38,7 +38,7 @@ log = logging.getLogger("gaffer.web")
 MAX_PATH = 4096
 Run = Callable[[str, dict[str, Any], Any, str], Any]
 Answer = Callable[[Request, dict[str, Any]], Any]
-_UNSEEN = re.compile(f"[{UNSEEN}]")
+_INVISIBLE = re.compile(f"[{INVISIBLE_CHARACTERS}]")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -77,10 +77,10 @@ class App:
             if not request.query:
                 return answer(request, parameters)
             from .live.feed_parameters import LINES, NAMES
-            from .live.feeds import follow, read_wish
+            from .live.feeds import follow, read_feed_request
             from .live.stats_board import Board, read_interval
 
-            wish, interval = read_wish(request), read_interval(request.query.get("interval"))
+            wish, interval = read_feed_request(request), read_interval(request.query.get("interval"))
             if wish.feed == "longpoll":
                 return answer(request, parameters)
 
@@ -117,7 +117,7 @@ class App:
             raise
         except BaseException as error:  # SystemExit and gevent.Timeout too: one request's trouble, not the server's
             log.error("%s %s failed: %r", environ["REQUEST_METHOD"], environ["PATH_INFO"], error, exc_info=error)
-            return problem(500, INTERNAL)
+            return problem(500, INTERNAL_ERROR)
 
     def _reply(self, environ: dict[str, Any]) -> Reply:
         method = environ["REQUEST_METHOD"]
@@ -165,7 +165,7 @@ class App:
             command = str(route) if route.command is None else route.command
             who, origin = environ.get(IDENTITY), origin_of(environ)
             body = {"body": environ[JSON]} if JSON in environ else {}
-            said = {**parameters, **environ.get(SAID, {}), **body}
+            said = {**parameters, **environ.get(NOTED, {}), **body}
             self._access.note(command, route.permission, said, who, origin, error)
 
     def _admit(self, access: Access, environ: dict[str, Any], route: Route, parameters: dict[str, Any]) -> None:
@@ -209,7 +209,7 @@ def decode_path(path: str) -> str:
             raise BadRequest("the URL's path is not UTF-8") from None
     if len(path) > MAX_PATH:
         raise BadRequest(f"the URL's path is longer than {MAX_PATH} characters")
-    if not path.isprintable() and _UNSEEN.search(path):
+    if not path.isprintable() and _INVISIBLE.search(path):
         raise BadRequest("the URL's path holds control characters or others that cannot be seen")
     return path or "/"
 

@@ -11,13 +11,13 @@ from gaffer import Identity
 from gaffer.api import LOCAL, MOST_TARGETS, BadRequest, TooLarge, Unauthorized
 from gaffer.api.web import (
     BOOLEAN,
+    INVISIBLE_CHARACTERS,
     OBJECT,
     OK,
     PLAIN_NAME,
     SECONDS,
     STRING,
     TIME,
-    UNSEEN,
     Arg,
     Route,
     Schema,
@@ -56,7 +56,8 @@ PERMISSIONS: Schema = {
 }
 _ID: Schema = {"type": "string", "examples": ["60b725f10c9c"]}
 _PATH_ID: Schema = {"type": "string", "pattern": "^([0-9a-f]{12}|self)$", "examples": ["60b725f10c9c"]}
-_LABEL: Schema = {"type": "string", "maxLength": LONGEST_LABEL, "pattern": f"^[^{UNSEEN}]*$", "examples": ["deploy"]}
+_LABEL_PATTERN = f"^[^{INVISIBLE_CHARACTERS}]*$"
+_LABEL: Schema = {"type": "string", "maxLength": LONGEST_LABEL, "pattern": _LABEL_PATTERN, "examples": ["deploy"]}
 _USERNAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,127}$", "examples": ["ann"]}
 _PASSWORD: Schema = {"type": "string", "minLength": SHORTEST, "maxLength": LONGEST, "examples": ["a long phrase"]}
 _TYPE: Schema = {"type": "integer", "enum": [0, 1], "description": "0 is an admin, 1 an application"}

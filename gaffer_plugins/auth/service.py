@@ -8,7 +8,7 @@ from typing import Any
 
 from gaffer import Identity, Permissions
 from gaffer.api import ADMIN, BadRequest, Conflict, Forbidden, NotFound, Unauthorized
-from gaffer.api.web import UNSEEN, is_loopback
+from gaffer.api.web import INVISIBLE_CHARACTERS, is_loopback
 
 from .keyring import Keyring, Known
 from .passwords import Passwords, Throttle, check_password
@@ -22,7 +22,7 @@ LONGEST_LABEL = 200
 #: The id that stands for the key that asks.
 SELF = "self"
 _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,127}\Z")
-_LABEL = re.compile(f"[^{UNSEEN}]{{0,{LONGEST_LABEL}}}\\Z")
+_LABEL = re.compile(f"[^{INVISIBLE_CHARACTERS}]{{0,{LONGEST_LABEL}}}\\Z")
 #: The longest time for which a key may be valid, in seconds.
 LONGEST_LIFE = 3_000_000_000
 _LOGIN_FAILED = "wrong user name or password"

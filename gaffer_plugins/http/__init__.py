@@ -18,7 +18,7 @@ from gaffer.api import GafferError, PluginError, Problem, named_call
 if TYPE_CHECKING:
     from gaffer import Manager
     from gaffer.api import Endpoint, Options, Settings
-    from gaffer.api.web import Bound, Guard, Route, Rules, Server
+    from gaffer.api.web import AccessGuard, AccessRules, Bound, HttpServer, Route
 
 __all__ = ["HttpPlugin"]
 
@@ -42,7 +42,7 @@ class HttpPlugin(Plugin):
     version = __version__
     description = "the HTTP API: jobs, processes, plugins, health"
 
-    def __init__(self, endpoints: Iterable[Endpoint | str] | None = None, rules: Rules | None = None) -> None:
+    def __init__(self, endpoints: Iterable[Endpoint | str] | None = None, rules: AccessRules | None = None) -> None:
         self._given = (None if endpoints is None else list(endpoints), rules)
         self._endpoints: list[Endpoint] = []
         self._keys = False
@@ -50,8 +50,8 @@ class HttpPlugin(Plugin):
         self._front = Front()
         self._app: Callable[..., Iterable[bytes]] = self._front
         self._routes: list[Route] = []
-        self._guard: Guard | None = None
-        self._server: Server | None = None
+        self._guard: AccessGuard | None = None
+        self._server: HttpServer | None = None
         self._starting: gevent.Greenlet | None = None
 
     # -- settings -------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class HttpPlugin(Plugin):
 
     def _serve(self, manager: Manager) -> None:
         # Late, because the first process need not wait for bottle and pywsgi.
-        from gaffer.api.web import App, Guard, Server, origin_of
+        from gaffer.api.web import AccessGuard, App, HttpServer, origin_of
 
         from . import limits
 
@@ -114,8 +114,8 @@ class HttpPlugin(Plugin):
             said = {name: environ[key] for name, key in _SAID.items() if key in environ}
             manager.access.note(command, None, said, None, origin_of(environ), error)
 
-        self._guard = Guard(self._app, self._rules(settings), refused=refused)
-        server = Server(self._guard, limits.make_limits(settings))
+        self._guard = AccessGuard(self._app, self._rules(settings), refused=refused)
+        server = HttpServer(self._guard, limits.make_limits(settings))
         hsts = limits.read(settings, limits.HSTS)
         for sock, tls, policy, _ in self._bound:
             server.add(sock, tls, policy._replace(hsts=hsts))
@@ -123,7 +123,7 @@ class HttpPlugin(Plugin):
         self._server = server
         log.info("listening on %s", ", ".join(self.urls))
 
-    def _rules(self, settings: Settings | None) -> Rules:
+    def _rules(self, settings: Settings | None) -> AccessRules:
         from gaffer.api.web import host_names, make_rules
 
         # Whether keys are needed stays as it was at the start: two places that disagree would be an open door.

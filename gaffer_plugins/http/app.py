@@ -15,7 +15,7 @@ from . import HttpPlugin
 
 if TYPE_CHECKING:
     from gaffer import Manager
-    from gaffer.api.web import Request, Rules
+    from gaffer.api.web import AccessRules, Request
 
 #: Methods that a handler of a program's own answers, with who may use them.
 _METHODS = {"GET": "read", "POST": "manage", "PUT": "manage", "PATCH": "manage", "DELETE": "manage"}
@@ -66,7 +66,7 @@ class HttpHandler(HttpPlugin):
         self,
         endpoints: Iterable[HttpEndpoint | Endpoint | str] = (),
         handlers: Iterable[tuple[str, Callable[..., Any]]] = (),
-        rules: Rules | None = None,
+        rules: AccessRules | None = None,
     ) -> None:
         given = [one.as_endpoint() if isinstance(one, HttpEndpoint) else one for one in endpoints]
         super().__init__(given or None, rules)

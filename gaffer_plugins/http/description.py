@@ -53,10 +53,10 @@ class Description:
     @cached_property
     def document(self) -> dict[str, Any]:
         """The OpenAPI document."""
-        from gaffer.api.web import Source, definitions, describe
+        from gaffer.api.web import DescriptionContext, definitions, describe
 
         manager = self._manager
-        source = Source(manager.commands.get, definitions(manager.job_fields), manager.access.strict)
+        source = DescriptionContext(manager.commands.get, definitions(manager.job_fields), manager.access.strict)
         return describe(self._find_routes(), source)
 
     @cached_property

@@ -12,7 +12,7 @@ from gevent.event import AsyncResult
 
 from gaffer.api import BadRequest, Bounded, TooLarge
 from gaffer.api.lookup import Backend, NodeKey, Record, Refuse, Registry, load_record
-from gaffer.api.web import Turn
+from gaffer.api.web import TimeSlice
 
 from .client import PATIENCE, Etcd, EtcdEntry
 from .key_layout import ClusterAddress, make_spot, parse_key
@@ -146,7 +146,7 @@ class EtcdBackend(Backend):
 
     def _watch(self, member: Any, revision: int, failed: AsyncResult[None]) -> None:
         try:
-            turn = Turn()
+            turn = TimeSlice()
             for entries in self._etcd.watch(member, self._place.prefix, revision):
                 turn.give_way()
                 for entry in entries:
@@ -173,7 +173,7 @@ class EtcdBackend(Backend):
     def _take_all(self, entries: list[EtcdEntry]) -> None:
         """Take a whole state: what is not in it is gone."""
         assert self._registry is not None
-        there, turn = set(), Turn()
+        there, turn = set(), TimeSlice()
         for entry in entries:
             turn.give_way()
             there.add(self._take(entry))

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from gaffer import Plugin, __version__, hookimpl
 from gaffer.api import Bool, Int, OptionalText, Seconds, option
-from gaffer.api.web import WAITING, SockJSLimits
+from gaffer.api.web import MAX_UNSENT_CHARACTERS, SockJSLimits
 
 if TYPE_CHECKING:
     from gaffer import Manager
     from gaffer.api import Options, Settings
-    from gaffer.api.web import Late, Request, Route
+    from gaffer.api.web import LazyService, Request, Route
 
 __all__ = ["SockjsPlugin"]
 
@@ -30,7 +30,7 @@ class SockjsPlugin(Plugin):
     description = "subscriptions and commands for browsers: SockJS at /channel"
 
     def __init__(self) -> None:
-        self._service: Late | None = None
+        self._service: LazyService | None = None
 
     @hookimpl
     def gaffer_add_options(self, options: Options) -> None:
@@ -59,7 +59,7 @@ class SockjsPlugin(Plugin):
         options.add(
             "sockjs_waiting",
             Int(4096, 1 << 30),
-            WAITING,
+            MAX_UNSENT_CHARACTERS,
             "characters of answers that wait for a client; until it reads them, it is not heard any more",
         )
         options.add("sockjs_cookies", Bool(), _USUAL.cookies, "set the cookie JSESSIONID, for load balancers")
@@ -74,22 +74,22 @@ class SockjsPlugin(Plugin):
     @hookimpl
     def gaffer_routes(self, manager: Manager) -> list[Route]:
         """Return the routes; what they need is imported by the first of them that is used."""
-        from gaffer.api.web import late, routes
+        from gaffer.api.web import lazy_service, sockjs_routes
 
         settings = manager.settings
-        waiting = option(settings, "sockjs_waiting", WAITING)
+        waiting = option(settings, "sockjs_waiting", MAX_UNSENT_CHARACTERS)
 
         def make(request: Request) -> Any:
-            from gaffer.api.web import ACCESS, IDENTITY, ORIGIN, REQUIRED, Session, board_of, origin_of
+            from gaffer.api.web import ACCESS, IDENTITY, ORIGIN, REQUIRED, ChannelSession, board_of, origin_of
 
             kept = (ACCESS, IDENTITY, REQUIRED)
             # The session waits for the key itself, if none came; the request does not live as long as it.
             shown = {key: value for key, value in request.environ.items() if key in kept or isinstance(value, str)}
             shown[ORIGIN] = origin_of(request.environ)
-            return Session(manager, board_of(manager), request.identity, shown, waiting)
+            return ChannelSession(manager, board_of(manager), request.identity, shown, waiting)
 
-        self._service = late(make, limits(settings), lambda: _origins(manager.settings))
-        return routes(PREFIX, self._service)
+        self._service = lazy_service(make, limits(settings), lambda: _origins(manager.settings))
+        return sockjs_routes(PREFIX, self._service)
 
     @hookimpl
     def gaffer_health(self) -> dict[str, Any]:

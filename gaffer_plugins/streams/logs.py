@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, NamedTuple
 
 from gaffer.api import BadRequest, IONotRedirected, JobName, NotFound, parse_job_name
-from gaffer.api.web import COMMON, LINES, Item, Reply, Turn, encode_json
+from gaffer.api.web import COMMON_HEADERS, LINES, LiveItem, Reply, TimeSlice, encode_json
 
 if TYPE_CHECKING:
     from gaffer import Manager
@@ -169,7 +169,7 @@ class Logs:
     def stored(self, since: float, most: int) -> list[bytes]:
         """Return the last *most* lines that are kept; begin to follow if :meth:`follow` was called before."""
         found: list[Line] = []
-        turn = Turn()
+        turn = TimeSlice()
         for tap in self._new_taps():
             found += tap.stored(since, most)
             if self._follower is not None and not tap.ring.ended:
@@ -202,12 +202,12 @@ class Logs:
         """Give out *lines* first."""
         self._ready = lines
 
-    def take(self) -> list[Item]:
+    def take(self) -> list[LiveItem]:
         """Return the lines that came since the last time."""
         ready, self._ready = self._ready, []
         if not ready:
             ready = [self._form(line) for line in sorted(self._taken(), key=lambda line: line.time)]
-        return [Item("", "line", line) for line in ready]
+        return [LiveItem("", "line", line) for line in ready]
 
     def _taken(self) -> Iterable[Line]:
         self._look_for_others()
@@ -278,14 +278,14 @@ def wanted_label(request: Request, there: list[str], what: str) -> str | None:
 
 
 def _show(manager: Manager, request: Request, job: JobName, wanted: Wanted) -> Reply:
-    from gaffer.api.web import Wish, follow, read_count, read_wish
+    from gaffer.api.web import FeedRequest, follow, read_count, read_feed_request
 
     from .routes import flag
 
     most = read_count(request.query.get("n"), "n")
     since = read_since(request.query.get("since"), time.time())
     form, media = read_format(request.query.get("format"))
-    going_on, wish = flag(request, "follow"), read_wish(request)
+    going_on, wish = flag(request, "follow"), read_feed_request(request)
     logs = Logs(manager, job, form, wanted)
     try:
         if going_on:
@@ -293,12 +293,14 @@ def _show(manager: Manager, request: Request, job: JobName, wanted: Wanted) -> R
         lines = logs.stored(since, USUAL if most is None else min(most, MOST))
         if not going_on:
             body = b"".join(line + b"\n" for line in lines)
-            return Reply("200 OK", [("Content-Type", media), ("Content-Length", str(len(body))), *COMMON], (body,))
+            return Reply(
+                "200 OK", [("Content-Type", media), ("Content-Length", str(len(body))), *COMMON_HEADERS], (body,)
+            )
         logs.begin(lines)
     except BaseException:
         logs.close()
         raise
-    return follow(request, logs, Wish("continuous", wish.heartbeat), media)
+    return follow(request, logs, FeedRequest("continuous", wish.heartbeat), media)
 
 
 def read_format(text: str | None) -> tuple[Callable[[Line], bytes], str]:

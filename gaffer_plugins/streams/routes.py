@@ -10,7 +10,7 @@ from gaffer.api.web import BOOLEAN, COUNT, EVENT_STREAM, FEED, HEARTBEAT, LABEL,
 if TYPE_CHECKING:
     from gaffer import Manager
     from gaffer.api import Ring
-    from gaffer.api.web import Ids, Reply, Request, Wish
+    from gaffer.api.web import FeedRequest, PositionIds, Reply, Request
 
 TAG = "Live"
 BYTES = "application/octet-stream"
@@ -117,14 +117,14 @@ class Live:
 
     def read(self, request: Request, pid: int, label: str) -> Reply:
         """Follow one output of a process, which may have ended a while ago."""
-        from gaffer.api.web import Output, follow, ids_of, read_wish
+        from gaffer.api.web import OutputSource, follow, position_ids, read_feed_request
 
         if label in STDIN:
             raise MethodNotAllowed(f"{label} is written, not read: POST to it", ["OPTIONS", "POST"])
-        wish, ids = read_wish(request), ids_of(self._manager)
+        wish, ids = read_feed_request(request), position_ids(self._manager)
         process = self._manager.find_process(pid)
         ring = process.reader(process.labels(label)[0]).ring
-        return follow(request, Output(ring, label, ids, first(ring, wish, ids)), wish, BYTES)
+        return follow(request, OutputSource(ring, label, ids, first(ring, wish, ids)), wish, BYTES)
 
     def write(self, request: Request, pid: int, label: str) -> dict[str, bool]:
         """Write the body; wait while the process leaves too much unread."""
@@ -139,15 +139,15 @@ class Live:
 
     def watch(self, request: Request, **parts: str) -> Reply:
         """Follow the events that the path selects."""
-        from gaffer.api.web import Events, follow, ids_of, read_wish
+        from gaffer.api.web import EventsSource, follow, position_ids, read_feed_request
 
-        wish, ids, hub = read_wish(request), ids_of(self._manager), self._manager.hub
+        wish, ids, hub = read_feed_request(request), position_ids(self._manager), self._manager.hub
         since = None
         if wish.since is not None:
             number = ids.number(wish.since)
             since = hub.last + 1 if number is None else number
         view = self._manager.access.view(request.identity)
-        events = Events(hub, ".".join(parts[name] for name in sorted(parts)), ids, since, wish.tail or 0, view)
+        events = EventsSource(hub, ".".join(parts[name] for name in sorted(parts)), ids, since, wish.tail or 0, view)
         return follow(request, events, wish, LINES if wish.feed == "continuous" else JSON)
 
     def logs(self, request: Request, session: str, job: str) -> Reply:
@@ -163,15 +163,15 @@ class Live:
         return show_process(self._manager, request, pid)
 
 
-def first(ring: Ring, wish: Wish, ids: Ids) -> int:
+def first(ring: Ring, wish: FeedRequest, ids: PositionIds) -> int:
     """Return the position of *ring* at which a feed begins.
 
     Unless it is said, that is the end; of what has ended, the beginning; and for a longpoll the newest item, so that
     a question can be followed by its answer.
     """
-    from gaffer.api.web import begin
+    from gaffer.api.web import start_position
 
-    asked = begin(ring, ids, wish.since, wish.tail)
+    asked = start_position(ring, ids, wish.since, wish.tail)
     if asked is not None:
         return asked
     if ring.ended:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Callable
 
 from gaffer.api import BadRequest, Forbidden, GafferError, NotFound, Unauthorized
-from gaffer.api.web import WebSocket, converse
+from gaffer.api.web import WebSocket, run_duplex
 
 from .frames import ERROR, MESSAGE, RESPONSE, encode, parse
 
@@ -77,7 +77,7 @@ class Channel:
 
     def serve(self, websocket: WebSocket) -> None:
         """Talk until the process or the websocket ends."""
-        converse(
+        run_duplex(
             websocket,
             self._source,
             lambda items: websocket.send_all(map(_shown, items)),

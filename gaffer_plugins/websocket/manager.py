@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gaffer.api.web import Session, WebSocket, converse
+from gaffer.api.web import ChannelSession, WebSocket, run_duplex
 
 
-def talk(websocket: WebSocket, session: Session) -> None:
+def talk(websocket: WebSocket, session: ChannelSession) -> None:
     """Let a client subscribe and command until it leaves."""
-    converse(websocket, session, websocket.send_all, session.hear, nobody=lambda: session.nobody)
+    run_duplex(websocket, session, websocket.send_all, session.hear, nobody=lambda: session.nobody)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable
 
 from gaffer.api import GafferError, Unavailable
-from gaffer.api.web import POLICY_VIOLATION, TRY_AGAIN_LATER, WebSocket, converse
+from gaffer.api.web import POLICY_VIOLATION, TRY_AGAIN_LATER, WebSocket, run_duplex
 
 from .framed import PATIENCE
 
@@ -35,4 +35,4 @@ def talk(websocket: WebSocket, source: Any, process: Process, check_write: Calla
         except GafferError as error:
             websocket.close(TRY_AGAIN_LATER if isinstance(error, Unavailable) else POLICY_VIOLATION, str(error))
 
-    converse(websocket, source, send, hear, f"process {process.pid} has exited")
+    run_duplex(websocket, source, send, hear, f"process {process.pid} has exited")

@@ -72,11 +72,11 @@ class Sockets:
 
     def plain(self, request: Request, pid: int) -> Reply:
         """``/wstreams/PID``."""
-        from gaffer.api.web import answer, check
+        from gaffer.api.web import accept_with_late_auth, check_upgrade
 
         from .plain import talk
 
-        check(request.environ)
+        check_upgrade(request.environ)
         process = self._manager.get_process(pid)
         label = first_output(process)
         if label is None and process.stdin is None:
@@ -86,14 +86,14 @@ class Sockets:
         def serve(websocket: Any) -> None:
             talk(websocket, self._source(process, label, place), process, may_write(request, process))
 
-        return answer(request, lambda: serve)
+        return accept_with_late_auth(request, lambda: serve)
 
     def channel(self, request: Request, pid: int, stream: str = "") -> Reply:
         """``/PID/channel[/STREAM]``."""
-        from gaffer.api.web import answer, check
+        from gaffer.api.web import accept_with_late_auth, check_upgrade
 
-        check(request.environ)
-        return answer(request, lambda: self._open(request, pid, stream))
+        check_upgrade(request.environ)
+        return accept_with_late_auth(request, lambda: self._open(request, pid, stream))
 
     def _open(self, request: Request, pid: int, stream: str) -> Callable[[Any], Any]:
         """Return what serves a channel, once it is known who wants it."""
@@ -118,33 +118,33 @@ class Sockets:
 
     def manager_channel(self, request: Request) -> Reply:
         """``/channel/websocket``."""
-        from gaffer.api.web import Session, accept, board_of
+        from gaffer.api.web import ChannelSession, accept_websocket, board_of
 
         from .manager import talk
 
         def serve(websocket: Any) -> None:
             # The session waits for the key itself, if none came.
-            talk(websocket, Session(self._manager, board_of(self._manager), request.identity, request.environ))
+            talk(websocket, ChannelSession(self._manager, board_of(self._manager), request.identity, request.environ))
 
-        return accept(request, serve)
+        return accept_websocket(request, serve)
 
     def _place(self, request: Request, process: Process, label: str | None) -> int | None:
         """Return the position that the request asks for."""
-        from gaffer.api.web import begin, ids_of, read_count
+        from gaffer.api.web import position_ids, read_count, start_position
 
         tail = read_count(request.query.get("tail"), "tail")
         if label is None:
             return None
-        return begin(process.reader(label).ring, ids_of(self._manager), request.query.get("since"), tail)
+        return start_position(process.reader(label).ring, position_ids(self._manager), request.query.get("since"), tail)
 
     def _source(self, process: Process, label: str | None, place: int | None) -> Any:
-        from gaffer.api.web import Output, ids_of
+        from gaffer.api.web import OutputSource, position_ids
 
         from .framed import Exit
 
         if label is None:
             return Exit(self._manager.hub, process)
-        return Output(process.reader(label).ring, label, ids_of(self._manager), place)
+        return OutputSource(process.reader(label).ring, label, position_ids(self._manager), place)
 
 
 def first_output(process: Process) -> str | None:

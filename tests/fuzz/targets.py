@@ -26,7 +26,7 @@ from gaffer.web.live import channel_session
 from gaffer.web.requests.access_rules import check_origin, clean_host
 from gaffer.web.requests.authentication import credentials_of
 from gaffer.web.requests.request import parse_json, read_body
-from gaffer.web.server.handler import Body
+from gaffer.web.server.handler import RequestBody
 from gaffer.web.server.request_head import HeadError, parse_head
 from gaffer.web.sockjs import frames as sockjs
 from gaffer.web.websocket.late_auth import key_in
@@ -67,7 +67,7 @@ def body(data: bytes) -> None:
     """A chunked body, as the server reads it."""
     handler = SimpleNamespace(rfile=io.BufferedReader(io.BytesIO(data)), server=SimpleNamespace(limits=_Limits))
     environ = {"HTTP_TRANSFER_ENCODING": "chunked", "gaffer.max_body": LIMIT, "wsgi.input": None}
-    environ["wsgi.input"] = Body(handler, None, True, None)  # type: ignore[arg-type]
+    environ["wsgi.input"] = RequestBody(handler, None, True, None)  # type: ignore[arg-type]
     assert len(read_body(environ)) <= LIMIT
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import gaffer
 from gaffer.commands.identity import LOCAL
-from gaffer.web.requests.access_rules import Rules
+from gaffer.web.requests.access_rules import AccessRules
 from gaffer_plugins.auth import AuthPlugin
 from gaffer_plugins.http import HttpPlugin
 from gaffer_plugins.sockjs import SockjsPlugin
@@ -28,7 +28,7 @@ class Locked:
     def __init__(self, folder: Any, *plugins: Any, keys: bool = True) -> None:
         self.path = str(folder / "keys" / "auth.db")
         self.auth = AuthPlugin(self.path)
-        self.http = HttpPlugin(["127.0.0.1:0"], Rules(keys=keys))
+        self.http = HttpPlugin(["127.0.0.1:0"], AccessRules(keys=keys))
         self.manager = gaffer.Manager(plugins=[self.http, self.auth, *(kind() for kind in LIVE), *plugins])
         self.manager.start()
         wait_until(lambda: self.http.serving)

@@ -13,9 +13,9 @@ import gevent
 from gevent import socket as green
 
 from gaffer.config.addresses import bind_sockets
-from gaffer.web.requests.access_rules import Policy
-from gaffer.web.server.connection import Connection, ConnectionLimits
-from gaffer.web.server.server import Server
+from gaffer.web.requests.access_rules import EndpointPolicy
+from gaffer.web.server.connection import ClientConnection, ConnectionLimits
+from gaffer.web.server.server import HttpServer
 
 
 class Answer(NamedTuple):
@@ -68,9 +68,9 @@ def call(app: Any, method: str, path: str, body: bytes | None = None, **environ:
 
 
 @contextmanager
-def served(app: Any, bind: str = "127.0.0.1:0", tls: Any = None, **limits: Any) -> Iterator[tuple[Any, Server]]:
+def served(app: Any, bind: str = "127.0.0.1:0", tls: Any = None, **limits: Any) -> Iterator[tuple[Any, HttpServer]]:
     """Serve *app*; gives the address of its (first) socket and the server."""
-    server = Server(app, ConnectionLimits(**limits))
+    server = HttpServer(app, ConnectionLimits(**limits))
     sockets = bind_sockets(bind, allows_unix_socket=True)
     for sock in sockets:
         server.add(sock, tls)
@@ -149,8 +149,8 @@ def in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 def connection(family: int = socket.AF_INET, peer: Any = ("127.0.0.1", 40000), local: Any = ("127.0.0.1", 5000)) -> Any:
     """Return a connection that never was."""
-    made = Connection.__new__(Connection)
+    made = ClientConnection.__new__(ClientConnection)
     made.sock, made.family, made.peer, made.local = None, family, peer, local
-    made.secure, made.permitted, made.permitted_by, made.policy = False, None, None, Policy()
+    made.secure, made.permitted, made.permitted_by, made.policy = False, None, None, EndpointPolicy()
     made.uid = None
     return made

@@ -7,7 +7,7 @@ import gaffer
 from gaffer.config.addresses import parse_address
 from gaffer.errors import BadRequest, PluginError
 from gaffer.http_handler import HttpEndpoint, HttpHandler
-from gaffer.web.requests.access_rules import Rules
+from gaffer.web.requests.access_rules import AccessRules
 from tests.kit.web import in_thread, parse, request, talk, wait_until
 from tests.web.test_tls import certificates, fetch  # noqa: F401
 
@@ -177,7 +177,7 @@ def test_handlers_of_a_program_need_keys_like_everything_else():
         for word, allowed in (("look", {"read": ["*"]}), ("change", {"manage": ["*"]}), ("some", {"manage": ["web"]}))
     }
     handlers = [("/app", wsgi), ("/hello", lambda request: {"hello": request.identity.name})]
-    handler = HttpHandler([HttpEndpoint(LOCAL)], handlers, Rules(keys=True))
+    handler = HttpHandler([HttpEndpoint(LOCAL)], handlers, AccessRules(keys=True))
     with gaffer.Manager(apps=[handler], plugins=[Badges()]):
         wait_until(lambda: handler.serving)
         host, _, port = handler.urls[0].rpartition("//")[2].rpartition(":")

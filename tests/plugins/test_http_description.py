@@ -9,7 +9,7 @@ import gaffer
 from gaffer.commands.identity import Identity
 from gaffer.config.fields import Text
 from gaffer.errors import Veto
-from gaffer.web.requests.access_rules import Rules
+from gaffer.web.requests.access_rules import AccessRules
 from gaffer.web.requests.routes import Route
 from gaffer_plugins import sites, stats
 from gaffer_plugins.http import HttpPlugin
@@ -251,7 +251,7 @@ def test_keys_are_described_where_they_are_required(start_api):
             return SOMEBODY
 
     assert "securitySchemes" not in shown(start_api(Keys())).document["components"]
-    http = HttpPlugin(["127.0.0.1:0"], Rules(keys=True))
+    http = HttpPlugin(["127.0.0.1:0"], AccessRules(keys=True))
     assert "securitySchemes" in shown(start_api(Keys(), http=http)).document["components"]
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 import gaffer
-from gaffer.web.requests.access_rules import Rules
+from gaffer.web.requests.access_rules import AccessRules
 from gaffer_plugins.http import HttpPlugin, classic, jobsapi
 from tests.kit.web import parse, talk
 from tests.plugins.conftest import Api
@@ -34,7 +34,7 @@ each_write = pytest.mark.parametrize("route", WRITES, ids=str)
 @pytest.fixture(scope="module")
 def node():
     """One manager for all of these, with a job that does not run."""
-    http = HttpPlugin(["127.0.0.1:0"], Rules(origins=(PAGE,)))
+    http = HttpPlugin(["127.0.0.1:0"], AccessRules(origins=(PAGE,)))
     with gaffer.Manager(plugins=[http]) as manager:
         manager.load(gaffer.JobConfig("web", "sleep 1000", start=False))
         yield Api(manager, http)

@@ -16,7 +16,7 @@ import gaffer
 from gaffer.config.options import Options
 from gaffer.config.settings import read_settings
 from gaffer.errors import ConfigError, GafferError, PluginError
-from gaffer.web.requests.access_rules import Rules
+from gaffer.web.requests.access_rules import AccessRules
 from gaffer.web.requests.routes import Route
 from gaffer_plugins.http import HttpPlugin
 from tests.kit.web import connect, everything, in_thread, parse, request, talk, wait_until
@@ -110,7 +110,7 @@ def test_children_do_not_inherit_the_sockets(start_api):
 def test_addresses_that_other_machines_reach_have_to_be_meant():
     with pytest.raises(ConfigError, match=r"other machines can reach 0.0.0.0:0"):
         gaffer.Manager(plugins=[HttpPlugin(["0.0.0.0:0"])]).start()
-    manager = gaffer.Manager(plugins=[HttpPlugin(["0.0.0.0:0"], Rules(anonymous=True))])
+    manager = gaffer.Manager(plugins=[HttpPlugin(["0.0.0.0:0"], AccessRules(anonymous=True))])
     with manager:
         pass
 

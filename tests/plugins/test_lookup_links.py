@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import gevent
 import pytest
 
-from gaffer.web.requests.access_guard import Guard
-from gaffer.web.requests.access_rules import Rules
-from gaffer.web.websocket.websocket import accept
+from gaffer.web.requests.access_guard import AccessGuard
+from gaffer.web.requests.access_rules import AccessRules
+from gaffer.web.websocket.websocket import accept_websocket
 from gaffer_plugins.lookup import links
 from gaffer_plugins.lookup.config import LookupConfig, parse_place
 from gaffer_plugins.lookup.links import Link
@@ -47,8 +47,8 @@ def lookupd():
 def link(lookupd, monkeypatch):
     """A link that connects again at once, of a node with one job."""
     monkeypatch.setattr(links, "FIRST", 0.0)
-    route = {"method": "GET", "path": "/ws", "handler": lambda request: accept(request, lookupd.serve)}
-    with served(Guard(app(route), Rules(local_users=True)), "127.0.0.1:0") as (address, server):
+    route = {"method": "GET", "path": "/ws", "handler": lambda request: accept_websocket(request, lookupd.serve)}
+    with served(AccessGuard(app(route), AccessRules(local_users=True)), "127.0.0.1:0") as (address, server):
         desk = Desk()
         desk.add_process("default.web", 1)
         config = LookupConfig([], None, {}, None, None, None, None, None, [])

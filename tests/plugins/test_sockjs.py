@@ -13,7 +13,7 @@ from gaffer.commands.identity import Identity, Permissions
 from gaffer.config.options import Options
 from gaffer.config.settings import read_settings
 from gaffer.events.event_log import WAITING
-from gaffer.web.requests.access_rules import Rules
+from gaffer.web.requests.access_rules import AccessRules
 from gaffer_plugins.http import HttpPlugin
 from gaffer_plugins.sockjs import SockjsPlugin, limits
 from gaffer_plugins.stats import StatsPlugin
@@ -58,7 +58,7 @@ def start():
     started = []
 
     def make(*plugins, settings=None, **rules):
-        http, plugin = HttpPlugin(["127.0.0.1:0"], rules=Rules(**rules) if rules else None), SockjsPlugin()
+        http, plugin = HttpPlugin(["127.0.0.1:0"], rules=AccessRules(**rules) if rules else None), SockjsPlugin()
         own = (http, StreamsPlugin(), StatsPlugin(), WebsocketPlugin(), plugin)
         manager = gaffer.Manager(plugins=[*own, *plugins], settings=settings)
         started.append(manager)

@@ -13,7 +13,7 @@ import pytest
 
 from gaffer.errors import BadRequest, nearest
 from gaffer.web.application import App
-from gaffer.web.requests.request import MAX_VALUES, MOST_OF_NOBODY, has_too_many_values, parse_json
+from gaffer.web.requests.request import MAX_UNAUTHENTICATED_BYTES, MAX_VALUES, has_too_many_values, parse_json
 from gaffer.web.requests.routes import Route
 from tests.kit.gafferd import PATIENCE, Gafferd, eventually, gafferd_with_key
 from tests.kit.under_attack import connect, gafferd, masked, upgrade
@@ -42,7 +42,7 @@ def ask(node: Gafferd, method: str, path: str, body: bytes = b"", **headers: str
 def test_large_login_is_refused_unread(tmp_path: Path) -> None:
     with gafferd(tmp_path, "require_key = true\n") as node:
         node.start().ready()
-        status, said = ask(node, "POST", "/auth", b'{"' + b"x" * MOST_OF_NOBODY + b'": 1}')
+        status, said = ask(node, "POST", "/auth", b'{"' + b"x" * MAX_UNAUTHENTICATED_BYTES + b'": 1}')
         assert (status, said["error"]) == (413, "too_large")
         status, said = ask(node, "POST", "/auth", b'{"' + b"x" * 8000 + b'": 1}')
         assert status == 400 and len(said["reason"]) < 300
@@ -83,7 +83,7 @@ def test_long_first_message_of_nobody_is_refused(tmp_path: Path) -> None:
     with gafferd(tmp_path, "require_key = true\n") as node:
         node.start().ready()
         with _socket(node.port, "/channel/websocket") as sock:
-            sock.sendall(masked(1, b"AUTH:" + b"x" * MOST_OF_NOBODY))
+            sock.sendall(masked(1, b"AUTH:" + b"x" * MAX_UNAUTHENTICATED_BYTES))
             assert _code(sock) == 1009
 
 

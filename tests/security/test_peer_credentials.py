@@ -13,8 +13,8 @@ import pytest
 
 from gaffer.security import peer_credentials as peer
 from gaffer.web.application import App
-from gaffer.web.requests.access_guard import Guard
-from gaffer.web.requests.access_rules import Rules
+from gaffer.web.requests.access_guard import AccessGuard
+from gaffer.web.requests.access_rules import AccessRules
 from gaffer.web.requests.routes import Route
 from tests.kit.web import in_thread, parse, served
 
@@ -153,7 +153,7 @@ def test_systems_that_do_not_tell(monkeypatch):
 
 def guarded(**options):
     route = Route("GET", "/", handler=lambda request: {"welcome": "in"}, permission=None)
-    return Guard(App([route]), Rules(**options))
+    return AccessGuard(App([route]), AccessRules(**options))
 
 
 REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

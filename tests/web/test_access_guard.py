@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from gaffer.web.requests.access_guard import Guard, is_loopback, is_own_origin
-from gaffer.web.requests.access_rules import Policy, Rules, check_origin, clean_host
+from gaffer.web.requests.access_guard import AccessGuard, is_loopback, is_own_origin
+from gaffer.web.requests.access_rules import AccessRules, EndpointPolicy, check_origin, clean_host
 from gaffer.web.requests.authentication import origin_of
 from tests.kit.web import call, connection
 
@@ -31,7 +31,7 @@ class Asked:
 
 
 def get(host="localhost", uid=ME, via=None, method="GET", origin=None, headers=None, **options):
-    guard = Guard(inner, Rules(**options), Asked(uid))
+    guard = AccessGuard(inner, AccessRules(**options), Asked(uid))
     environ = {"gaffer.connection": via or connection(), **(headers or {})}
     if host is not None:
         environ["HTTP_HOST"] = host
@@ -57,19 +57,19 @@ def test_other_users_do_not(path):
 
 def test_an_endpoint_may_have_rules_of_its_own():
     via = connection()
-    via.policy = Policy(local_users=True)
+    via.policy = EndpointPolicy(local_users=True)
     assert get(uid=OTHER, via=via).body == b"in"
-    via.policy = Policy(local_users=False)
+    via.policy = EndpointPolicy(local_users=False)
     get(uid=OTHER, via=via, local_users=True).assert_problem(403, "forbidden")
-    via.policy = Policy(require_key=True)
+    via.policy = EndpointPolicy(require_key=True)
     assert get(uid=OTHER, via=via, host="any.example").body == b"in"  # the key is asked for further in
-    via.policy = Policy(require_key=False)
+    via.policy = EndpointPolicy(require_key=False)
     get(uid=OTHER, via=via, keys=True).assert_problem(403, "forbidden")
     via.uid = None
     get(via=via, host="any.example", keys=True).assert_problem(421, "misdirected")
     far = connection(peer=("10.0.0.2", 40000), local=("10.0.0.1", 5000))
     get(host="10.0.0.1", uid=None, via=far).assert_problem(403, "forbidden")
-    far.policy = Policy(anonymous=True)
+    far.policy = EndpointPolicy(anonymous=True)
     assert get(host="10.0.0.1", uid=None, via=far).body == b"in"
 
 
@@ -104,7 +104,7 @@ def test_nobody_comes_in_when_the_system_does_not_tell():
 
 
 def test_nobody_comes_in_without_a_connection():
-    guard = Guard(inner, ask=Asked(ME))
+    guard = AccessGuard(inner, ask=Asked(ME))
     call(guard, "GET", "/", HTTP_HOST="localhost").assert_problem(403, "forbidden")
 
 
@@ -134,7 +134,7 @@ def test_other_users_of_this_machine_do_not_become_anonymous(near):
 
 def test_the_kernel_is_asked_once_a_connection():
     ask = Asked(ME)
-    guard = Guard(inner, ask=ask)
+    guard = AccessGuard(inner, ask=ask)
     via = connection()
     for _ in range(3):
         assert call(guard, "GET", "/", HTTP_HOST="localhost", **{"gaffer.connection": via}).body == b"in"
@@ -153,22 +153,22 @@ def test_who_it_was_is_known_afterwards(rules):
 
 
 def test_a_refused_connection_stays_refused():
-    guard = Guard(inner, ask=Asked(OTHER))
+    guard = AccessGuard(inner, ask=Asked(OTHER))
     via = connection()
     for _ in range(2):
         call(guard, "GET", "/", HTTP_HOST="localhost", **{"gaffer.connection": via}).assert_problem(403, "forbidden")
 
 
 def test_new_rules_count_for_open_connections():
-    guard = Guard(inner, Rules(local_users=True, hosts=("a.example",)), Asked(OTHER))
+    guard = AccessGuard(inner, AccessRules(local_users=True, hosts=("a.example",)), Asked(OTHER))
     request = {"HTTP_HOST": "a.example", "gaffer.connection": connection()}
     assert call(guard, "GET", "/", **request).body == b"in"
-    guard.rules = Rules(local_users=True)
+    guard.rules = AccessRules(local_users=True)
     call(guard, "GET", "/", **request).assert_problem(421, "misdirected")
-    guard.rules = Rules(hosts=("a.example",))
+    guard.rules = AccessRules(hosts=("a.example",))
     call(guard, "GET", "/", **request).assert_problem(403, "forbidden")
     with pytest.raises(ValueError):
-        guard.rules = Rules(origins=("*",))
+        guard.rules = AccessRules(origins=("*",))
     call(guard, "GET", "/", **request).assert_problem(403, "forbidden")
 
 

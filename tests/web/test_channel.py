@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gaffer.events.event_log import WAITING
 from gaffer.testing import HookRecorder, settle
 from gaffer.web.live import channel_session
-from gaffer.web.live.channel_session import COMMANDS, MOST_TOPICS, Session
+from gaffer.web.live.channel_session import COMMANDS, MAX_TOPICS, ChannelSession
 from gaffer.web.live.stats_board import Board
 from tests.kit.web import wait_until
 
@@ -40,7 +40,7 @@ def manager(gaffer_manager):
 
 @pytest.fixture
 def session(manager):
-    made = Session(manager, Board())
+    made = ChannelSession(manager, Board())
     yield made
     made.close()
     assert not manager.hub._followers
@@ -308,13 +308,13 @@ def test_options_that_cannot_be(session, topic, options):
 
 
 def test_one_client_follows_only_so_many_topics(session):
-    for number in range(MOST_TOPICS):
+    for number in range(MAX_TOPICS):
         subscribe(session, f"EVENTS:{number}")
-    assert str(MOST_TOPICS) in refused(session, "EVENTS:more")
+    assert str(MAX_TOPICS) in refused(session, "EVENTS:more")
 
 
 def test_nobody_is_served_last_for_ever(manager, session, monkeypatch):
-    monkeypatch.setattr(channel_session, "BATCH", 1000)
+    monkeypatch.setattr(channel_session, "MAX_BATCH_CHARACTERS", 1000)
     subscribe(session, "STREAM:1.out")
     subscribe(session, "STREAM:1.err")
     seen = []
@@ -453,7 +453,7 @@ def test_a_missing_topic(session):
     )
 )
 def test_any_json_is_answered_or_ignored(value):
-    session = Session(None, None)  # no command is run, nothing is subscribed to
+    session = ChannelSession(None, None)  # no command is run, nothing is subscribed to
     session.hear(json.dumps(value))
     assert all(message["event"] == "gaffer:error" for message in taken(session))
 
@@ -478,7 +478,7 @@ def test_the_transport_is_woken(manager, session):
 
 
 def test_who_does_not_read_the_answers_is_not_heard(session, monkeypatch):
-    monkeypatch.setattr(channel_session, "MOST_WAITING", 1000)
+    monkeypatch.setattr(channel_session, "MAX_UNSENT_CHARACTERS", 1000)
 
     def ask():
         for _ in range(100):
@@ -495,7 +495,7 @@ def test_who_does_not_read_the_answers_is_not_heard(session, monkeypatch):
 
 
 def test_one_that_is_closed_while_it_waits_goes_on(session, monkeypatch):
-    monkeypatch.setattr(channel_session, "MOST_WAITING", 10)
+    monkeypatch.setattr(channel_session, "MAX_UNSENT_CHARACTERS", 10)
     session.hear("x")
     waiting = gevent.spawn(session.hear, "x")
     gevent.sleep(0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.web.server.chunked_body import BadChunk, Chunks
+from gaffer.web.server.chunked_body import BadChunk, ChunkedBody
 from tests.kit.web import served, talk
 from tests.kit.web_app import HELLO, answers, app
 
@@ -17,7 +17,7 @@ END = b"0\r\n\r\n"
 
 def read(data: bytes, **how: int) -> bytes:
     rfile = io.BufferedReader(io.BytesIO(data))
-    body = io.BufferedReader(Chunks(rfile))
+    body = io.BufferedReader(ChunkedBody(rfile))
     found = body.read(**how)
     if not how:
         assert rfile.read() == b"next"
@@ -78,7 +78,7 @@ def test_everything_else_is_refused(data):
 
 
 def test_nothing_is_read_after_something_wrong():
-    chunks = Chunks(io.BufferedReader(io.BytesIO(b"5\r\nhelloX\r\n5\r\nworld\r\n" + END)))
+    chunks = ChunkedBody(io.BufferedReader(io.BytesIO(b"5\r\nhelloX\r\n5\r\nworld\r\n" + END)))
     for _ in range(2):
         with pytest.raises(BadChunk):
             chunks.read(100)

@@ -8,7 +8,7 @@ from gevent import socket as green
 from gevent.event import Event
 
 from gaffer.web.server import disconnect
-from gaffer.web.server.disconnect import Departure
+from gaffer.web.server.disconnect import DisconnectWatcher
 
 
 @pytest.fixture(params=[socket.AF_INET, socket.AF_UNIX], ids=["tcp", "unix"])
@@ -30,7 +30,7 @@ def pair(request):
 @pytest.fixture
 def watched(pair):
     left = Event()
-    departure = Departure(pair[0], left.set)
+    departure = DisconnectWatcher(pair[0], left.set)
     yield departure, left, pair[1]
     departure.close()
 
@@ -79,10 +79,10 @@ def test_bytes_do_not_keep_the_loop_busy(watched):
 
 def test_it_is_told_once_and_never_after_closing(pair):
     told = []
-    departure = Departure(pair[0], lambda: told.append(1))
+    departure = DisconnectWatcher(pair[0], lambda: told.append(1))
     pair[1].close()
     assert departure.look() and departure.look() and told == [1]
-    closed = Departure(pair[0], lambda: told.append(2))
+    closed = DisconnectWatcher(pair[0], lambda: told.append(2))
     closed.close()
     closed.close()
     gevent.sleep(0.01)

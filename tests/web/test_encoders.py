@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.web.live.encoders import MAX_LINE, EventStream, Json, Plain
-from gaffer.web.live.sources import Item
+from gaffer.web.live.encoders import MAX_LINE_BYTES, EventStreamEncoder, JsonLinesEncoder, RawEncoder
+from gaffer.web.live.sources import LiveItem
 from tests.kit.feed_client import events
 
 
@@ -16,7 +16,7 @@ def stream(*parts):
     items, end = [], 0
     for part in parts:
         end += len(part)
-        items.append(Item(f"ab-{end}", "out", part))
+        items.append(LiveItem(f"ab-{end}", "out", part))
     return items
 
 
@@ -27,26 +27,26 @@ def text(found):
 
 def test_bytes_stay_what_they_are():
     every = bytes(range(256))
-    assert Plain().encode(stream(every, every)) == every * 2 and Plain().flush(True) == b""
+    assert RawEncoder().encode(stream(every, every)) == every * 2 and RawEncoder().flush(True) == b""
 
 
 def test_json_is_one_document_a_line_and_a_gap_is_one_too():
-    items = [Item("ab-3", "gap", b"2", lost=2), Item("ab-4", "spawn", b'{"event": "spawn"}')]
-    lines = Json().encode(items).splitlines()
+    items = [LiveItem("ab-3", "gap", b"2", lost=2), LiveItem("ab-4", "spawn", b'{"event": "spawn"}')]
+    lines = JsonLinesEncoder().encode(items).splitlines()
     assert [json.loads(line) for line in lines] == [{"event": "gap", "lost": 2}, {"event": "spawn"}]
 
 
 def test_an_event_looks_as_the_seeds_say():
-    body = EventStream(raw=True).encode(stream(b"STDERR 20\n"))
+    body = EventStreamEncoder(raw=True).encode(stream(b"STDERR 20\n"))
     assert body == b"id: ab-10\nevent: out\ndata: STDERR 20\n\n"
 
 
 def test_several_lines_are_one_event():
-    assert events(EventStream(raw=True).encode(stream(b"a\nb\n\nc\n")))[0].data == "a\nb\n\nc"
+    assert events(EventStreamEncoder(raw=True).encode(stream(b"a\nb\n\nc\n")))[0].data == "a\nb\n\nc"
 
 
 def test_a_line_in_pieces_is_one_event():
-    encoder = EventStream(raw=True)
+    encoder = EventStreamEncoder(raw=True)
     first, second, third = stream(b"one\ntw", b"o", b"\n")
     assert [event.data for event in events(encoder.encode([first]))] == ["one"]
     assert encoder.patience
@@ -56,20 +56,20 @@ def test_a_line_in_pieces_is_one_event():
 
 
 def test_a_line_that_has_no_end_yet_says_so_by_its_id():
-    encoder = EventStream(raw=True)
+    encoder = EventStreamEncoder(raw=True)
     encoder.encode(stream(b"login: "))
     assert events(encoder.flush(False)) == [("ab-7+", "out", "login: ")]
     assert encoder.patience is None and encoder.flush(False) == b""
 
 
 def test_the_position_is_that_of_what_was_sent_not_of_what_waits():
-    encoder = EventStream(raw=True)
+    encoder = EventStreamEncoder(raw=True)
     assert events(encoder.encode(stream(b"one\ntw")))[0].id == "ab-4"
     assert events(encoder.flush(False))[0].id == "ab-6+"
 
 
 def test_half_a_character_waits_however_long_it_takes():
-    encoder = EventStream(raw=True)
+    encoder = EventStreamEncoder(raw=True)
     half, rest = "né".encode()[:2], "né".encode()[2:]
     first, second = stream(half, rest)
     encoder.encode([first])
@@ -80,28 +80,28 @@ def test_half_a_character_waits_however_long_it_takes():
 
 
 def test_at_the_end_half_a_character_is_none():
-    encoder = EventStream(raw=True)
+    encoder = EventStreamEncoder(raw=True)
     encoder.encode(stream("é".encode()[:1]))
     assert events(encoder.flush(True)) == [("ab-1+", "out", "\ufffd")]
 
 
 def test_a_line_longer_than_the_limit_comes_in_pieces():
-    encoder = EventStream(raw=True)
-    body = encoder.encode(stream("é".encode() * MAX_LINE))
-    assert events(body)[0].data == "é" * MAX_LINE and encoder.patience is None
+    encoder = EventStreamEncoder(raw=True)
+    body = encoder.encode(stream("é".encode() * MAX_LINE_BYTES))
+    assert events(body)[0].data == "é" * MAX_LINE_BYTES and encoder.patience is None
 
 
 def test_a_gap_comes_after_what_was_held_back():
-    encoder = EventStream(raw=True)
+    encoder = EventStreamEncoder(raw=True)
     (first,) = stream(b"half a li")
-    gap = Item("ab-99", "gap", b"90", lost=90)
-    found = events(encoder.encode([first, gap, Item("ab-104", "out", b"next\n")]))
+    gap = LiveItem("ab-99", "gap", b"90", lost=90)
+    found = events(encoder.encode([first, gap, LiveItem("ab-104", "out", b"next\n")]))
     assert found == [("ab-9+", "out", "half a li"), ("ab-99", "gap", "90"), ("ab-104", "out", "next")]
 
 
 def test_json_items_are_one_event_each():
-    items = [Item("ab-1", "spawn", b'{"pid": 1}'), Item("ab-2", "exit", b'{"pid": 1}')]
-    assert events(EventStream(raw=False).encode(items)) == [
+    items = [LiveItem("ab-1", "spawn", b'{"pid": 1}'), LiveItem("ab-2", "exit", b'{"pid": 1}')]
+    assert events(EventStreamEncoder(raw=False).encode(items)) == [
         ("ab-1", "spawn", '{"pid": 1}'),
         ("ab-2", "exit", '{"pid": 1}'),
     ]
@@ -109,7 +109,7 @@ def test_json_items_are_one_event_each():
 
 @pytest.mark.parametrize("label", ["two\nlines", "nul\0", "\r"])
 def test_a_name_cannot_break_out(label):
-    found = events(EventStream(raw=True).encode([Item("ab-2", label, b"x\n")]))
+    found = events(EventStreamEncoder(raw=True).encode([LiveItem("ab-2", label, b"x\n")]))
     assert len(found) == 1 and found[0].data == "x"
 
 
@@ -118,13 +118,13 @@ def test_a_name_cannot_break_out(label):
 )
 def test_every_text_comes_out_whole(parts):
     """Whatever is flushed when; None is a moment in which nothing comes."""
-    encoder, data, end, body = EventStream(raw=True), b"", 0, b""
+    encoder, data, end, body = EventStreamEncoder(raw=True), b"", 0, b""
     for part in parts:
         if part is None:
             body += encoder.flush(False) if encoder.patience else b""
         elif part:
             data, end = data + part, end + len(part)
-            body += encoder.encode([Item(f"ab-{end}", "out", part)])
+            body += encoder.encode([LiveItem(f"ab-{end}", "out", part)])
     body += encoder.flush(True)
     expected = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     got = text(events(body))

@@ -13,14 +13,14 @@ from gaffer.errors import BadRequest
 from gaffer.events.event_log import Hub
 from gaffer.process.ring_buffer import Ring, RingLimits
 from gaffer.web.live import encoders
-from gaffer.web.live.feeds import HEARTBEAT, Wish, follow, read_count, read_wish
-from gaffer.web.live.sources import Events, Ids, Output
+from gaffer.web.live.feeds import DEFAULT_HEARTBEAT, FeedRequest, follow, read_count, read_feed_request
+from gaffer.web.live.sources import EventsSource, OutputSource, PositionIds
 from gaffer.web.requests.request import Request
 from tests.kit.feed_client import Reader, Sse
 from tests.kit.web import connect, everything, parse, request, served, talk, wait_until
 from tests.kit.web_app import HELLO, app
 
-IDS = Ids("ab")
+IDS = PositionIds("ab")
 
 
 class Feeds:
@@ -34,14 +34,14 @@ class Feeds:
         self.app = app(bytes_, events)
 
     def _bytes(self, request):
-        wish = read_wish(request)
+        wish = read_feed_request(request)
         position = None if wish.since is None else IDS.number(wish.since)
-        return follow(request, Output(self.ring, "out", IDS, position), wish, "application/octet-stream")
+        return follow(request, OutputSource(self.ring, "out", IDS, position), wish, "application/octet-stream")
 
     def _events(self, request):
-        wish = read_wish(request)
+        wish = read_feed_request(request)
         since = None if wish.since is None else IDS.number(wish.since)
-        return follow(request, Events(self.hub, ".", IDS, since, wish.tail or 0), wish, "application/x-ndjson")
+        return follow(request, EventsSource(self.hub, ".", IDS, since, wish.tail or 0), wish, "application/x-ndjson")
 
     @property
     def followed(self):
@@ -218,7 +218,7 @@ def test_the_heart_of_an_eventsource_beats_in_comments(feeds, address):
 
 
 def test_text_that_waits_for_its_end_does_not_make_the_heart_beat(feeds, address, monkeypatch):
-    monkeypatch.setattr(encoders, "PATIENCE", 0.01)
+    monkeypatch.setattr(encoders, "PARTIAL_LINE_DELAY", 0.01)
     began = time.monotonic()
     with Reader(address, "/bytes?feed=eventsource&heartbeat=0.3") as reader:
         feeds.ring.append("é".encode()[:1])
@@ -341,12 +341,14 @@ def test_an_error_of_a_source_is_one_request_s_trouble(feeds, address, caplog):
 
 
 def wish(query="", **headers):
-    return read_wish(Request({"QUERY_STRING": query, **headers}))
+    return read_feed_request(Request({"QUERY_STRING": query, **headers}))
 
 
 def test_what_a_request_wants():
-    assert wish() == Wish("longpoll", None, None, None)
-    assert wish("feed=eventsource&heartbeat=true&tail=5&since=7") == Wish("eventsource", HEARTBEAT, "7", 5)
+    assert wish() == FeedRequest("longpoll", None, None, None)
+    assert wish("feed=eventsource&heartbeat=true&tail=5&since=7") == FeedRequest(
+        "eventsource", DEFAULT_HEARTBEAT, "7", 5
+    )
     assert wish("heartbeat=0.5").heartbeat == 0.5 and wish("heartbeat=false").heartbeat is None
     assert wish("since=1", HTTP_LAST_EVENT_ID="ab-2").since == "ab-2"
 

@@ -9,10 +9,10 @@ import pytest
 from gaffer.commands.catalogue import COMMANDS, Arg
 from gaffer.commands.schemas import definitions
 from gaffer.config.jobconfig import CORE
-from gaffer.web.openapi.openapi import Source, describe
+from gaffer.web.openapi.openapi import DescriptionContext, describe
 from gaffer.web.requests.routes import Route
 
-SOURCE = Source({command.name: command for command in COMMANDS}.__getitem__, definitions(CORE))
+SOURCE = DescriptionContext({command.name: command for command in COMMANDS}.__getitem__, definitions(CORE))
 
 
 def handler(request):

@@ -12,12 +12,12 @@ import pytest
 from gaffer.commands.catalogue import COMMANDS, Arg
 from gaffer.commands.schemas import definitions
 from gaffer.config.jobconfig import CORE
-from gaffer.web.openapi.openapi import Source, describe
+from gaffer.web.openapi.openapi import DescriptionContext, describe
 from gaffer.web.openapi.page import CONTENT_SECURITY_POLICY, render
 from gaffer.web.requests.routes import Route
 from gaffer_plugins.http import classic, jobsapi
 
-SOURCE = Source({command.name: command for command in COMMANDS}.__getitem__, definitions(CORE))
+SOURCE = DescriptionContext({command.name: command for command in COMMANDS}.__getitem__, definitions(CORE))
 VOID = {"meta", "br"}
 
 

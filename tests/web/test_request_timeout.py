@@ -9,7 +9,7 @@ import pytest
 from gevent.event import Event
 
 from gaffer.errors import Unavailable
-from gaffer.web.websocket.websocket import accept
+from gaffer.web.websocket.websocket import accept_websocket
 from tests.kit.web import connect, everything, parse, request, served, wait_until
 from tests.kit.web_app import HELLO, answers, app, post
 from tests.kit.websocket_client import Client
@@ -143,7 +143,7 @@ def test_a_websocket_has_no_end():
         gevent.sleep(0.3)
         websocket.send(websocket.receive())
 
-    with served(slow(lambda request: accept(request, echo)), request=0.1) as (address, server):
+    with served(slow(lambda request: accept_websocket(request, echo)), request=0.1) as (address, server):
         client = Client(address, "/slow")
         client.say("hello")
         assert client.receive().data == b"hello"

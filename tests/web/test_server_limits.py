@@ -12,7 +12,7 @@ import pytest
 from gevent.event import Event
 
 from gaffer.config.addresses import bind_sockets
-from gaffer.web.server.server import Server
+from gaffer.web.server.server import HttpServer
 from tests.kit.web import connect, everything, in_thread, parse, request, served, wait_until
 from tests.kit.web_app import HELLO, answers, app
 
@@ -124,7 +124,7 @@ def test_stop_lets_requests_finish_and_closes_the_idle():
         go_on.wait(10)
         return {"done": True}
 
-    server = Server(app({"method": "GET", "path": "/slow", "handler": slow}))
+    server = HttpServer(app({"method": "GET", "path": "/slow", "handler": slow}))
     (sock,) = bind_sockets("127.0.0.1:0")
     address = sock.getsockname()
     server.add(sock)
@@ -166,7 +166,7 @@ def test_unix_sockets_are_removed(tmp_path):
 
 
 def test_connections_wait_until_the_server_starts():
-    server = Server(app())
+    server = HttpServer(app())
     (sock,) = bind_sockets("127.0.0.1:0")
     address = sock.getsockname()
     early = connect(address)
@@ -186,10 +186,10 @@ monkey.patch_all(subprocess=False, os=False, signal=False)
 import http.client, os, socket
 from gaffer.config.addresses import bind_sockets
 from gaffer.web.application import App
-from gaffer.web.requests.access_guard import Guard
+from gaffer.web.requests.access_guard import AccessGuard
 from gaffer.web.requests.routes import Route
-from gaffer.web.server.server import Server
-server = Server(Guard(App([Route("GET", "/", handler=lambda request: {{"a": 1}}, permission=None)])))
+from gaffer.web.server.server import HttpServer
+server = HttpServer(AccessGuard(App([Route("GET", "/", handler=lambda request: {{"a": 1}}, permission=None)])))
 for bind in ("127.0.0.1:0", "unix:{tmp_path}/s"):
     (sock,) = bind_sockets(bind, allows_unix_socket=True)
     address = sock.getsockname() if bind.startswith("1") else address

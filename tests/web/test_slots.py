@@ -8,17 +8,17 @@ import pytest
 from gevent.event import Event
 
 from gaffer.errors import Unavailable
-from gaffer.web.requests.access_guard import Guard
-from gaffer.web.requests.access_rules import Rules
-from gaffer.web.server.slots import Places, peer_key
-from gaffer.web.websocket.websocket import accept
+from gaffer.web.requests.access_guard import AccessGuard
+from gaffer.web.requests.access_rules import AccessRules
+from gaffer.web.server.slots import Slots, peer_key
+from gaffer.web.websocket.websocket import accept_websocket
 from tests.kit.web import connect, everything, parse, request, served, wait_until
 from tests.kit.web_app import HELLO, app
 from tests.kit.websocket_client import Client
 
 
 def test_places_are_given_back_once():
-    places = Places(1, "only {}")
+    places = Slots(1, "only {}")
     place = places.take()
     with pytest.raises(Unavailable, match="only 1"):
         places.take()
@@ -72,8 +72,8 @@ def test_websockets_are_bounded():
         while ws.receive() is not None:
             pass
 
-    route = {"method": "GET", "path": "/ws", "handler": lambda request: accept(request, serve)}
-    with served(Guard(app(route), Rules(local_users=True)), websockets=2) as (address, server):
+    route = {"method": "GET", "path": "/ws", "handler": lambda request: accept_websocket(request, serve)}
+    with served(AccessGuard(app(route), AccessRules(local_users=True)), websockets=2) as (address, server):
         first, second = Client(address), Client(address)
         assert server.websockets.taken == 2
         third = Client(address)
@@ -90,7 +90,7 @@ def test_websockets_are_bounded():
 
 
 def test_a_websocket_that_never_begins_takes_no_place():
-    route = {"method": "GET", "path": "/ws", "handler": lambda request: accept(request, lambda ws: None)}
+    route = {"method": "GET", "path": "/ws", "handler": lambda request: accept_websocket(request, lambda ws: None)}
 
     def broken(environ, start_response):
         body = app(route)(environ, lambda *answer: None)

@@ -7,12 +7,12 @@ import time
 import gevent
 from gevent import socket as green
 
-from gaffer.web.server.time_slice import SLICE, Reader, Turn
+from gaffer.web.server.time_slice import SLICE, SocketReader, TimeSlice
 from tests.kit.web import in_thread
 
 
 def _work(done: list[int], number: int) -> None:
-    turn = Turn()
+    turn = TimeSlice()
     while True:
         turn.give_way()
         done[number] += 1
@@ -55,21 +55,21 @@ def test_what_was_received_is_not_lost_by_who_is_interrupted() -> None:
     with ours, theirs:
         theirs.sendall(b"abc")
         try:
-            Reader(ours, _Interrupted()).readinto(bytearray(10))
+            SocketReader(ours, _Interrupted()).readinto(bytearray(10))
         except gevent.Timeout:
             pass
         assert ours.recv(10) == b"abc"
 
 
-class _Interrupted(Turn):
+class _Interrupted(TimeSlice):
     def give_way(self) -> None:
         raise gevent.Timeout
 
 
 def test_each_thread_has_a_loop_and_rounds_of_its_own() -> None:
-    assert in_thread(lambda: Turn()._rounds) is not Turn()._rounds
+    assert in_thread(lambda: TimeSlice()._rounds) is not TimeSlice()._rounds
 
 
 def test_they_keep_no_loop_from_ending() -> None:
-    Turn().give_way()
+    TimeSlice().give_way()
     assert gevent.get_hub().join(timeout=5)

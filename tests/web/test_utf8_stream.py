@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.web.live.utf8_stream import Text, whole_characters
+from gaffer.web.live.utf8_stream import Utf8Decoder, whole_characters
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_character_whose_end_is_missing_does_not_count(data, whole):
 @given(st.lists(st.one_of(st.text().map(str.encode), st.binary(max_size=6))), st.lists(st.integers(0, 50)))
 def test_text_in_pieces_is_the_text(parts, cuts):
     data = b"".join(parts)
-    text, decoded, at = Text(), "", 0
+    text, decoded, at = Utf8Decoder(), "", 0
     for cut in sorted(cuts):
         decoded += text.feed(data[at:cut])
         at = max(at, cut)

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaffer.errors import Forbidden
-from gaffer.web.requests.access_guard import Guard
-from gaffer.web.requests.access_rules import Rules
+from gaffer.web.requests.access_guard import AccessGuard
+from gaffer.web.requests.access_rules import AccessRules
 from gaffer.web.websocket import websocket
-from gaffer.web.websocket.websocket import Closed, accept, unmask
+from gaffer.web.websocket.websocket import Closed, accept_websocket, unmask
 from tests.kit.web import connect, parse, request, served, talk, wait_until
 from tests.kit.web_app import HELLO, app
 from tests.kit.websocket_client import BINARY, CLOSE, CONTINUATION, HANDSHAKE, PING, PONG, TEXT, Client, Frame, frame
@@ -40,7 +40,7 @@ class Echo:
     def handler(self, request):
         if request.query.get("no"):
             raise Forbidden("not you")
-        return accept(request, self._serve)
+        return accept_websocket(request, self._serve)
 
     def _serve(self, ws):
         self.sockets.append(ws)
@@ -63,7 +63,7 @@ def echo():
 @pytest.fixture(params=["tcp"])
 def address(echo, request, tmp_path):
     bind = f"unix:{tmp_path}/s" if request.param == "unix" else "127.0.0.1:0"
-    with served(Guard(echo.app, Rules(local_users=True)), bind) as (address, server):
+    with served(AccessGuard(echo.app, AccessRules(local_users=True)), bind) as (address, server):
         echo.server = server
         yield address
         wait_until(lambda: not server.connections)
@@ -336,7 +336,7 @@ def test_the_server_closes_and_waits_for_the_answer(echo, address):
 
 
 def test_one_that_does_not_answer_a_close_is_cut_off(echo, address, monkeypatch):
-    monkeypatch.setattr(websocket, "PARTING", 0.05)
+    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 0.05)
     echo.serve = lambda ws: None
     with Client(address) as ws:
         assert ws.receive().code == 1000 and ws.receive() is None
@@ -383,7 +383,7 @@ def test_a_server_that_stops_says_so(echo):
 
 def test_a_silent_client_is_asked_and_stays_if_it_answers(echo, address, monkeypatch):
     # So long it has to answer, also on a busy machine.
-    monkeypatch.setattr(websocket, "PING", 0.5)
+    monkeypatch.setattr(websocket, "PING_INTERVAL", 0.5)
     with Client(address) as ws:
         for _ in range(2):
             assert ws.receive() == Frame(PING, b"")
@@ -392,7 +392,7 @@ def test_a_silent_client_is_asked_and_stays_if_it_answers(echo, address, monkeyp
 
 
 def test_a_silent_client_that_does_not_answer_is_given_up(echo, address, monkeypatch):
-    monkeypatch.setattr(websocket, "PING", 0.05)
+    monkeypatch.setattr(websocket, "PING_INTERVAL", 0.05)
     with Client(address) as ws:
         assert ws.receive() == Frame(PING, b"")
         while ws.receive() is not None:
@@ -407,7 +407,7 @@ def flood(ws, size=65_536, count=400):
 
 def test_one_that_does_not_read_is_not_taken_for_a_silent_one(echo, address, monkeypatch):
     """It cannot answer a ping that it has not read."""
-    monkeypatch.setattr(websocket, "PING", 0.4)
+    monkeypatch.setattr(websocket, "PING_INTERVAL", 0.4)
     done = Event()
 
     def serve(ws):
@@ -431,7 +431,7 @@ def test_one_that_does_not_read_is_not_taken_for_a_silent_one(echo, address, mon
 
 
 def test_one_that_never_reads_is_cut_off_in_the_end(echo, address, monkeypatch, caplog):
-    monkeypatch.setattr(websocket, "STUCK", 0.1)
+    monkeypatch.setattr(websocket, "SEND_TIMEOUT", 0.1)
     with Client(address):
         wait_until(lambda: echo.sockets)
         with pytest.raises(Closed):

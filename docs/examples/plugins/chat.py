@@ -3,7 +3,7 @@
 from collections import deque
 
 import gaffer
-from gaffer.api.web import late, routes
+from gaffer.api.web import lazy_service, sockjs_routes
 
 
 class Chat(gaffer.Plugin):
@@ -11,11 +11,11 @@ class Chat(gaffer.Plugin):
 
     def __init__(self):
         self.guests = set()
-        self.service = late(lambda request: Guest(self.guests))
+        self.service = lazy_service(lambda request: Guest(self.guests))
 
     @gaffer.hookimpl
     def gaffer_routes(self, manager):
-        return routes("/chat", self.service, permission="read", tag="Chat")
+        return sockjs_routes("/chat", self.service, permission="read", tag="Chat")
 
     @gaffer.hookimpl
     def gaffer_manager_stopped(self):

@@ -1,6 +1,6 @@
 """The protocol of ``/channel`` (docs/channel.rst): subscriptions and commands in JSON, whatever carries them.
 
-A :class:`Session` knows nothing of sockets. A transport gives it the messages of
+A :class:`ChannelSession` knows nothing of sockets. A transport gives it the messages of
 its client and takes what there is to send when it can: what a subscription has
 waits in a ring, or in a bounded row of events, and never in a queue of the client's.
 """
@@ -17,10 +17,10 @@ from gevent.event import Event
 
 from ...errors import BadRequest, GafferError, NotFound, Unauthorized, nearest
 from ..requests.authentication import ACCESS, late_key, origin_of
-from ..requests.replies import INTERNAL, encode_json
+from ..requests.replies import INTERNAL_ERROR, encode_json
 from ..requests.request import MAX_DEPTH, MAX_VALUES, has_too_many_values, is_too_deep
-from ..websocket.late_auth import NO_KEY, PATIENCE, key_in
-from .channel_topics import Subscription, subscribe
+from ..websocket.late_auth import KEY_NEEDED, KEY_TIMEOUT, key_in
+from .channel_topics import TopicSubscription, subscribe
 
 if TYPE_CHECKING:
     from ...commands.identity import Identity
@@ -56,23 +56,23 @@ COMMANDS = {
     )
 } | {"reload": "reload_job"}
 #: Topics that one client may follow.
-MOST_TOPICS = 500
+MAX_TOPICS = 500
 #: A message may have this many characters.
-MOST_TEXT = 1 << 20
+MAX_MESSAGE_CHARACTERS = 1 << 20
 #: Characters of answers that may wait to be sent; who does not read them is not heard any more.
-MOST_WAITING = 1 << 20
-#: How much one :meth:`Session.take` returns before it lets the transport send it, in characters.
-BATCH = 262_144
+MAX_UNSENT_CHARACTERS = 1 << 20
+#: How much one :meth:`ChannelSession.take` returns before it lets the transport send it, in characters.
+MAX_BATCH_CHARACTERS = 262_144
 
 
-class Session:
+class ChannelSession:
     """One client: what it subscribed to, and the answers to what it said.
 
     :param manager: what it commands.
     :param board: measures for everybody who subscribed to statistics.
     :param identity: who it is. None is nobody yet, where keys are needed: its first message has to be ``AUTH:<key>``.
     :param environ: of the request that began it; whose key comes late is found out with what that shows.
-    :param waiting: characters of answers that may wait to be sent; by default :data:`MOST_WAITING`.
+    :param waiting: characters of answers that may wait to be sent; by default :data:`MAX_UNSENT_CHARACTERS`.
 
     A transport calls :meth:`hear` with each message, :meth:`take` for what is to be sent, and :meth:`close` at
     the end. ``wake`` is called when there is something to take.
@@ -101,10 +101,10 @@ class Session:
         self._waiting = 0
         self._room = Event()
         self._room.set()
-        self._subscriptions: dict[str, Subscription] = {}
+        self._subscriptions: dict[str, TopicSubscription] = {}
         self._become(identity)
         if self.nobody:
-            self._late = gevent.spawn_later(PATIENCE, self._refuse, Unauthorized(NO_KEY))
+            self._late = gevent.spawn_later(KEY_TIMEOUT, self._refuse, Unauthorized(KEY_NEEDED))
 
     def _become(self, identity: Identity | None) -> None:
         """Act for *identity* as long as that is valid."""
@@ -138,7 +138,7 @@ class Session:
                 self._subscriptions[topic] = self._subscriptions.pop(topic)
             if subscription.ended:
                 self._subscriptions.pop(topic).close()
-            if size > BATCH:
+            if size > MAX_BATCH_CHARACTERS:
                 break
         return taken
 
@@ -146,7 +146,7 @@ class Session:
         text = encode_json(message).decode()
         self._answers.append(text)
         self._waiting += len(text)
-        if self._waiting > (self._most_waiting or MOST_WAITING):
+        if self._waiting > (self._most_waiting or MAX_UNSENT_CHARACTERS):
             self._room.clear()
         self._woken()
 
@@ -168,7 +168,7 @@ class Session:
                 self._admit(key)
                 return
             if self.nobody:
-                raise Unauthorized(NO_KEY)
+                raise Unauthorized(KEY_NEEDED)
             event, data = parse(text)
             _HEARERS[event](self, data)
         except Unauthorized as error:
@@ -217,8 +217,8 @@ class Session:
             self._say(_about("gaffer:subscription_error", topic, reason=str(error)))
 
     def _add(self, topic: str, data: dict[str, Any]) -> None:
-        if len(self._subscriptions) >= MOST_TOPICS:
-            raise BadRequest(f"one client may follow {MOST_TOPICS} topics")
+        if len(self._subscriptions) >= MAX_TOPICS:
+            raise BadRequest(f"one client may follow {MAX_TOPICS} topics")
         subscription = subscribe(self._manager, self._board, topic, data, self._identity)
         # What it is told first is that it is heard.
         self._say(_about("gaffer:subscription_success", topic))
@@ -241,7 +241,7 @@ class Session:
             self._say({"event": "gaffer:command_error", "data": {"id": id, "error": _problem(error)}})
         except Exception as error:
             log.error("command %r failed: %r", data.get("name"), error, exc_info=error)
-            failed = {"errno": 500, "reason": INTERNAL}
+            failed = {"errno": 500, "reason": INTERNAL_ERROR}
             self._say({"event": "gaffer:command_error", "data": {"id": id, "error": failed}})
         else:
             self._say({"event": "gaffer:command_success", "data": {"id": id, "result": result}})
@@ -269,11 +269,11 @@ class Session:
         self._subscriptions.clear()
 
 
-_HEARERS: dict[str, Callable[[Session, dict[str, Any]], None]] = {
-    "NOP": Session._nothing,
-    "SUB": Session._subscribe,
-    "UNSUB": Session._unsubscribe,
-    "CMD": Session._command,
+_HEARERS: dict[str, Callable[[ChannelSession, dict[str, Any]], None]] = {
+    "NOP": ChannelSession._nothing,
+    "SUB": ChannelSession._subscribe,
+    "UNSUB": ChannelSession._unsubscribe,
+    "CMD": ChannelSession._command,
 }
 
 
@@ -282,8 +282,8 @@ def parse(text: str | bytes) -> tuple[str, dict[str, Any]]:
 
     :raises BadRequest: it is none.
     """
-    if len(text) > MOST_TEXT:
-        raise BadRequest(f"a message may have {MOST_TEXT} characters")
+    if len(text) > MAX_MESSAGE_CHARACTERS:
+        raise BadRequest(f"a message may have {MAX_MESSAGE_CHARACTERS} characters")
     if has_too_many_values(text):
         raise BadRequest(f"a message may hold {MAX_VALUES} values")
     try:

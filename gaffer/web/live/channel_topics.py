@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Callable, Protocol
 from ...commands.visibility import without_secrets
 from ...errors import BadRequest
 from .feeds import read_count
-from .sources import Events, Item, Output, Source, begin, ids_of
+from .sources import EventsSource, LiveItem, LiveSource, OutputSource, position_ids, start_position
 from .stats_board import read_interval
-from .utf8_stream import Text
+from .utf8_stream import Utf8Decoder
 
 if TYPE_CHECKING:
     from ...commands.identity import Identity
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from ...manager.manager import Manager
     from .stats_board import Board
 
-MOST_TOPIC = 500
+MAX_TOPIC_CHARACTERS = 500
 #: What one stream gives at a time, in bytes.
-PIECE = 65_536
+MAX_PIECE_BYTES = 65_536
 
 
-class Part(Protocol):
+class MessageSource(Protocol):
     """Makes messages of what one source has."""
 
     @property
-    def source(self) -> Source: ...
+    def source(self) -> LiveSource: ...
 
     def take(self) -> list[str]: ...
 
 
-class Subscription:
+class TopicSubscription:
     """One topic of one client.
 
     :param parts: what it consists of.
     """
 
-    def __init__(self, parts: list[Part]) -> None:
+    def __init__(self, parts: list[MessageSource]) -> None:
         self._parts = parts
 
     def follow(self, wake: Callable[[], None]) -> None:
@@ -64,13 +64,13 @@ class Subscription:
             part.source.close()
 
 
-class JsonPart:
+class JsonMessages:
     """Items that are JSON objects: events and figures.
 
     :param frame: makes the data of a message of an item's JSON.
     """
 
-    def __init__(self, source: Source, topic: str, frame: Callable[[str], str]) -> None:
+    def __init__(self, source: LiveSource, topic: str, frame: Callable[[str], str]) -> None:
         self.source = source
         self._topic = json.dumps(topic)
         self._frame = frame
@@ -83,23 +83,23 @@ class JsonPart:
             messages.append(_event(f'{{"event": "end", "topic": {self._topic}}}'))
         return messages
 
-    def _message(self, item: Item) -> str:
+    def _message(self, item: LiveItem) -> str:
         return _gap(self._topic, item) if item.lost else _event(self._frame(item.data.decode()))
 
 
-class StreamPart:
+class StreamMessages:
     """Bytes of one stream, as text."""
 
-    def __init__(self, source: Output, topic: str, pid: int, label: str) -> None:
+    def __init__(self, source: OutputSource, topic: str, pid: int, label: str) -> None:
         self.source = source
         self._topic = json.dumps(topic)
         self._about = {"topic": topic, "pid": pid, "label": label}
-        self._text = Text()
+        self._text = Utf8Decoder()
         self._told = False
 
     def take(self) -> list[str]:
         messages = []
-        for item in self.source.take(PIECE):
+        for item in self.source.take(MAX_PIECE_BYTES):
             if item.lost:
                 # Half a character before the gap will never be whole.
                 messages += self._words(self._text.feed(b"", last=True), item)
@@ -112,7 +112,7 @@ class StreamPart:
             messages.append(_event(json.dumps({"event": "end", **self._about}, ensure_ascii=False)))
         return messages
 
-    def _words(self, text: str, item: Item | None) -> list[str]:
+    def _words(self, text: str, item: LiveItem | None) -> list[str]:
         if not text:
             return []
         said = {"event": "stream", **self._about, "data": text}
@@ -125,28 +125,28 @@ def _event(data: str) -> str:
     return f'{{"event": "gaffer:event", "data": {data}}}'
 
 
-def _gap(topic: str, item: Item) -> str:
+def _gap(topic: str, item: LiveItem) -> str:
     return f'{{"event": "gaffer:gap", "data": {{"topic": {topic}, "lost": {item.lost}}}}}'
 
 
 def subscribe(
     manager: Manager, board: Board, topic: str, options: dict[str, Any], identity: Identity | None = None
-) -> Subscription:
+) -> TopicSubscription:
     """Return a new subscription to *topic*.
 
     :param identity: who subscribes; None is nobody, where keys are needed.
     :param options: ``since`` or ``tail`` say where to begin, as in feeds; ``interval`` how often to measure.
     :raises GafferError: there is no such topic, or nothing that it could be about.
     """
-    kind, _, rest = topic[: MOST_TOPIC + 1].partition(":")
+    kind, _, rest = topic[: MAX_TOPIC_CHARACTERS + 1].partition(":")
     make = _KINDS.get(kind)
-    if make is None or len(topic) > MOST_TOPIC:
+    if make is None or len(topic) > MAX_TOPIC_CHARACTERS:
         raise BadRequest(f"there is no topic {topic[:40]!r}; there are EVENTS, JOB, PROCESS, STATS and STREAM")
     if not rest and make is not _events:
         raise BadRequest(f"{kind} must say of what: {kind}:{'session.job' if kind == 'JOB' else 'pid'}")
     _check(manager, identity, kind, rest)
     options = {**options, "view": manager.access.view(identity)}
-    return Subscription(make(manager, board, topic, rest, options))
+    return TopicSubscription(make(manager, board, topic, rest, options))
 
 
 def _check(manager: Manager, identity: Identity | None, kind: str, rest: str) -> None:
@@ -162,28 +162,28 @@ def _check(manager: Manager, identity: Identity | None, kind: str, rest: str) ->
         access.check_target(identity, "read", "process", {"pid": _pid(pid)})
 
 
-def _events(manager: Manager, board: Board, topic: str, pattern: str, options: dict[str, Any]) -> list[Part]:
+def _events(manager: Manager, board: Board, topic: str, pattern: str, options: dict[str, Any]) -> list[MessageSource]:
     since, tail = _place(options)
-    ids, hub = ids_of(manager), manager.hub
+    ids, hub = position_ids(manager), manager.hub
     number = None
     if since is not None:
         number = ids.number(since)
         number = hub.last + 1 if number is None else number
     named = json.dumps(topic)
     # The event's own JSON, with the topic in front of it.
-    events = Events(hub, pattern, ids, number, tail or 0, options["view"])
-    return [JsonPart(events, topic, lambda data: f'{{"topic": {named}, {data[1:]}')]
+    events = EventsSource(hub, pattern, ids, number, tail or 0, options["view"])
+    return [JsonMessages(events, topic, lambda data: f'{{"topic": {named}, {data[1:]}')]
 
 
-def _job(manager: Manager, board: Board, topic: str, name: str, options: dict[str, Any]) -> list[Part]:
+def _job(manager: Manager, board: Board, topic: str, name: str, options: dict[str, Any]) -> list[MessageSource]:
     return _events(manager, board, topic, f"job.{manager.job(name).name.full}", options)
 
 
-def _process(manager: Manager, board: Board, topic: str, pid: str, options: dict[str, Any]) -> list[Part]:
+def _process(manager: Manager, board: Board, topic: str, pid: str, options: dict[str, Any]) -> list[MessageSource]:
     return _events(manager, board, topic, f"proc.{manager.get_process(_pid(pid)).pid}", options)
 
 
-def _stats(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[Part]:
+def _stats(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[MessageSource]:
     interval = read_interval(options.get("interval"))
     about: dict[str, Any]
     measure: Callable[[], Any]
@@ -199,25 +199,25 @@ def _stats(manager: Manager, board: Board, topic: str, whose: str, options: dict
     shown = partial(_without_secrets, manager, measure, name) if hidden else measure
     head = json.dumps({"event": "stats", "topic": topic, **about}, ensure_ascii=False)[:-1]
     look = board.look(("stats", hidden, *about.values()), "stats", shown, interval)
-    return [JsonPart(look, topic, lambda data: f'{head}, "stats": {data}}}')]
+    return [JsonMessages(look, topic, lambda data: f'{head}, "stats": {data}}}')]
 
 
 def _without_secrets(manager: Manager, measure: Callable[[], Any], name: JobName) -> Any:
     return without_secrets(manager, measure(), name)
 
 
-def _stream(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[Part]:
+def _stream(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[MessageSource]:
     pid, _, label = whose.partition(".")
     process = manager.find_process(_pid(pid))
     since, tail = _place(options)
-    ids = ids_of(manager)
-    parts: list[Part] = []
+    ids = position_ids(manager)
+    parts: list[MessageSource] = []
     for one in process.labels(label):
         ring = process.reader(one).ring
-        place = begin(ring, ids, since, tail)
+        place = start_position(ring, ids, since, tail)
         if place is None and ring.ended:
             place = ring.start
-        parts.append(StreamPart(Output(ring, one, ids, place), topic, process.pid, one))
+        parts.append(StreamMessages(OutputSource(ring, one, ids, place), topic, process.pid, one))
     return parts
 
 
@@ -232,7 +232,7 @@ def _pid(text: str) -> int:
     return int(text)
 
 
-_KINDS: dict[str, Callable[..., list[Part]]] = {
+_KINDS: dict[str, Callable[..., list[MessageSource]]] = {
     "EVENTS": _events,
     "JOB": _job,
     "PROCESS": _process,

@@ -6,13 +6,13 @@ import re
 from typing import Protocol
 
 from ..requests.replies import encode_json
-from .sources import Item
+from .sources import LiveItem
 from .utf8_stream import whole_characters
 
 #: How long text waits for the end of its line, in seconds: a prompt has none.
-PATIENCE = 0.1
+PARTIAL_LINE_DELAY = 0.1
 #: A line that is longer is sent in pieces, in bytes.
-MAX_LINE = 65_536
+MAX_LINE_BYTES = 65_536
 _LINE_ENDS = re.compile(rb"\r\n|\r|\n")
 _BREAKS = re.compile(r"[\r\n\0]")
 
@@ -25,7 +25,7 @@ class Encoder(Protocol):
     #: How long to wait for more before :meth:`flush`, in seconds; None while nothing is held back.
     patience: float | None
 
-    def encode(self, items: list[Item]) -> bytes:
+    def encode(self, items: list[LiveItem]) -> bytes:
         """Return what to send of *items*; it may be nothing yet."""
 
     def flush(self, last: bool) -> bytes:
@@ -35,37 +35,37 @@ class Encoder(Protocol):
         """
 
 
-class Plain:
+class RawEncoder:
     """A stream's bytes, exactly."""
 
     exact = True
     patience: float | None = None
 
-    def encode(self, items: list[Item]) -> bytes:
+    def encode(self, items: list[LiveItem]) -> bytes:
         return items[0].data if len(items) == 1 else b"".join(item.data for item in items)
 
     def flush(self, last: bool) -> bytes:
         return b""
 
 
-class Json:
+class JsonLinesEncoder:
     """JSON, one document a line; a gap is ``{"event": "gap", "lost": n}``."""
 
     exact = False
     patience: float | None = None
 
-    def encode(self, items: list[Item]) -> bytes:
+    def encode(self, items: list[LiveItem]) -> bytes:
         return b"".join((_gap(item) if item.lost else item.data) + b"\n" for item in items)
 
     def flush(self, last: bool) -> bytes:
         return b""
 
 
-def _gap(item: Item) -> bytes:
+def _gap(item: LiveItem) -> bytes:
     return encode_json({"event": item.event, "lost": item.lost})
 
 
-class EventStream:
+class EventStreamEncoder:
     """Server-sent events: ``id:``, ``event:``, ``data:``, an empty line.
 
     Of a stream's bytes, an event is one or more whole lines of text, without the newline that ends the last one. A
@@ -79,23 +79,23 @@ class EventStream:
     def __init__(self, raw: bool) -> None:
         self._raw = raw
         self._rest = b""
-        self._last: Item | None = None
+        self._last: LiveItem | None = None
         self.patience: float | None = None
 
-    def encode(self, items: list[Item]) -> bytes:
+    def encode(self, items: list[LiveItem]) -> bytes:
         return b"".join(self._bytes(item) if self._raw and not item.lost else self._whole(item) for item in items)
 
-    def _whole(self, item: Item) -> bytes:
+    def _whole(self, item: LiveItem) -> bytes:
         """Return an item that is JSON, or the number of a gap."""
         return self.flush(True) + _event(item.id, item.event, item.data)
 
-    def _bytes(self, item: Item) -> bytes:
+    def _bytes(self, item: LiveItem) -> bytes:
         data = self._rest + item.data
         cut = data.rfind(b"\n") + 1
-        if len(data) - cut > MAX_LINE:
+        if len(data) - cut > MAX_LINE_BYTES:
             cut = whole_characters(data)
         self._rest, self._last = data[cut:], item
-        self.patience = PATIENCE if self._rest else None
+        self.patience = PARTIAL_LINE_DELAY if self._rest else None
         return self._text(data[:cut])
 
     def _text(self, data: bytes) -> bytes:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple
 from gevent.event import Event
 
 from ...errors import BadRequest
-from ..requests.replies import COMMON, Reply
-from ..server.disconnect import Departure
-from ..server.time_slice import Turn
-from .encoders import Encoder, EventStream, Json, Plain
+from ..requests.replies import COMMON_HEADERS, Reply
+from ..server.disconnect import DisconnectWatcher
+from ..server.time_slice import TimeSlice
+from .encoders import Encoder, EventStreamEncoder, JsonLinesEncoder, RawEncoder
 from .feed_parameters import EVENT_STREAM
-from .sources import Source
+from .sources import LiveSource
 
 if TYPE_CHECKING:
     from ...commands.identity import Identity
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 FEEDS = ("longpoll", "continuous", "eventsource")
 #: What ``heartbeat=true`` means, in seconds.
-HEARTBEAT = 60.0
+DEFAULT_HEARTBEAT = 60.0
 _LONGEST = 86_400.0
 _MOST_TAIL = 1_000_000_000
 
 
-class Wish(NamedTuple):
+class FeedRequest(NamedTuple):
     """What a request says of the feed that it wants.
 
     :param heartbeat: seconds between two signs of life, None for none.
@@ -46,7 +46,7 @@ class Wish(NamedTuple):
     tail: int | None = None
 
 
-def read_wish(request: Request) -> Wish:
+def read_feed_request(request: Request) -> FeedRequest:
     """Return what *request* asks for: ``?feed=``, ``heartbeat``, ``since`` or the header Last-Event-ID, ``tail``.
 
     :raises BadRequest: naming what is wrong.
@@ -57,14 +57,14 @@ def read_wish(request: Request) -> Wish:
         raise BadRequest(f"feed must be {', '.join(FEEDS[:-1])} or {FEEDS[-1]}, not {feed[:40]!r}")
     # What the header says is newer: a browser that comes back repeats the URL.
     since = request.headers.get("Last-Event-ID") or query.get("since")
-    return Wish(feed, _heartbeat(query.get("heartbeat")), since, read_count(query.get("tail"), "tail"))
+    return FeedRequest(feed, _heartbeat(query.get("heartbeat")), since, read_count(query.get("tail"), "tail"))
 
 
 def _heartbeat(text: str | None) -> float | None:
     if text is None or text == "false":
         return None
     if text == "true":
-        return HEARTBEAT
+        return DEFAULT_HEARTBEAT
     try:
         seconds = float(text)
     except ValueError:
@@ -86,11 +86,11 @@ def read_count(text: str | None, name: str) -> int | None:
     return min(int(text), _MOST_TAIL)
 
 
-class Gap(ConnectionError):
+class StreamGap(ConnectionError):
     """Bytes are missing in an answer that has no way to say so: it is broken off instead of lying."""
 
 
-class Waiter:
+class SourceReader:
     """Waits for a source, or for the reason to wait no longer: the client has left, or the server stops.
 
     :param connection: the request's ``gaffer.connection``; None for a client that cannot leave.
@@ -99,19 +99,19 @@ class Waiter:
     Close it; the source is closed with it.
     """
 
-    def __init__(self, source: Source, connection: Any = None, identity: Identity | None = None) -> None:
+    def __init__(self, source: LiveSource, connection: Any = None, identity: Identity | None = None) -> None:
         self.source = source
         self._bell = Event()
         self._connection = connection
         self._ending = False
-        self._turn = Turn()
-        self._departure: Departure | None = None
+        self._turn = TimeSlice()
+        self._departure: DisconnectWatcher | None = None
         source.wake = self._bell.set
         self._identity = identity
         if identity is not None:
             identity.endings.add(self.end)
         if connection is not None:
-            self._departure = Departure(connection.sock, self._bell.set)
+            self._departure = DisconnectWatcher(connection.sock, self._bell.set)
             connection.keep_alive()
             connection.take_time()
             connection.endings.add(self.end)
@@ -158,7 +158,7 @@ class Waiter:
             self._connection.endings.discard(self.end)
 
 
-class Feed:
+class FeedBody:
     """A body that goes on as long as its source.
 
     :param beat: what is sent every *heartbeat* seconds while there is nothing else to send.
@@ -169,7 +169,7 @@ class Feed:
     prompt = True
 
     def __init__(
-        self, waiter: Waiter, encoder: Encoder, heartbeat: float | None, beat: bytes = b"\n", once: bool = False
+        self, waiter: SourceReader, encoder: Encoder, heartbeat: float | None, beat: bytes = b"\n", once: bool = False
     ) -> None:
         self._waiter = waiter
         self._encoder = encoder
@@ -184,7 +184,7 @@ class Feed:
             patience = encoder.patience
             items = waiter.take(patience or self._heartbeat)
             if any(item.lost for item in items) and encoder.exact:
-                raise Gap("the client is too slow")
+                raise StreamGap("the client is too slow")
             if self._once:
                 items = items[:1]
             over = not items and waiter.over
@@ -202,48 +202,48 @@ class Feed:
         self._waiter.close()
 
 
-def follow(request: Request, source: Source, wish: Wish, media: str) -> Reply:
+def follow(request: Request, source: LiveSource, wish: FeedRequest, media: str) -> Reply:
     """Return the answer that follows *source*; it is closed in any case.
 
     :param media: the type of the items, for feeds that are not eventsource.
     """
-    waiter = Waiter(source, request.environ.get("gaffer.connection"), request.identity)
+    waiter = SourceReader(source, request.environ.get("gaffer.connection"), request.identity)
     try:
         encoder, beat = _encoder(source, wish)
         if request.method == "HEAD":
-            return Reply("200 OK", _headers(wish, media), _Closing(waiter))
+            return Reply("200 OK", _headers(wish, media), _EmptyBody(waiter))
         if wish.feed == "longpoll" and wish.heartbeat is None:
-            return _one(waiter, encoder, media)
+            return _longpoll_reply(waiter, encoder, media)
     except BaseException:
         waiter.close()
         raise
-    feed = Feed(waiter, encoder, wish.heartbeat, beat, once=wish.feed == "longpoll")
+    feed = FeedBody(waiter, encoder, wish.heartbeat, beat, once=wish.feed == "longpoll")
     return Reply("200 OK", _headers(wish, media), feed)
 
 
-class _Closing:
+class _EmptyBody:
     """An empty body that closes what will not be needed."""
 
-    def __init__(self, waiter: Waiter) -> None:
+    def __init__(self, waiter: SourceReader) -> None:
         self.close: Callable[[], None] = waiter.close
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(())
 
 
-def _encoder(source: Source, wish: Wish) -> tuple[Encoder, bytes]:
+def _encoder(source: LiveSource, wish: FeedRequest) -> tuple[Encoder, bytes]:
     if wish.feed == "eventsource":
-        return EventStream(source.raw), b":\n\n"
-    return Plain() if source.raw else Json(), b"\n"
+        return EventStreamEncoder(source.raw), b":\n\n"
+    return RawEncoder() if source.raw else JsonLinesEncoder(), b"\n"
 
 
-def _headers(wish: Wish, media: str) -> list[tuple[str, str]]:
+def _headers(wish: FeedRequest, media: str) -> list[tuple[str, str]]:
     kind = EVENT_STREAM if wish.feed == "eventsource" else media
     # A proxy that collects an answer before it passes it on would never pass on this one.
-    return [("Content-Type", kind), *COMMON, ("X-Accel-Buffering", "no")]
+    return [("Content-Type", kind), *COMMON_HEADERS, ("X-Accel-Buffering", "no")]
 
 
-def _one(waiter: Waiter, encoder: Encoder, media: str) -> Reply:
+def _longpoll_reply(waiter: SourceReader, encoder: Encoder, media: str) -> Reply:
     """Wait for one item and return it as a whole answer; 204 when none will ever come."""
     try:
         items = waiter.take()
@@ -252,8 +252,13 @@ def _one(waiter: Waiter, encoder: Encoder, media: str) -> Reply:
     finally:
         waiter.close()
     if not items:
-        return Reply("204 No Content", list(COMMON), ())
+        return Reply("204 No Content", list(COMMON_HEADERS), ())
     body = encoder.encode(items)
-    headers = [("Content-Type", media), ("Content-Length", str(len(body))), *COMMON, ("Last-Event-ID", items[0].id)]
+    headers = [
+        ("Content-Type", media),
+        ("Content-Length", str(len(body))),
+        *COMMON_HEADERS,
+        ("Last-Event-ID", items[0].id),
+    ]
     headers += [("Gaffer-Lost", str(item.lost)) for item in missing]
     return Reply("200 OK", headers, (body,))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...commands.authorization import VisibleJobs
 
 
-class Item(NamedTuple):
+class LiveItem(NamedTuple):
     """One thing that a source has to tell.
 
     :param id: what a client says to go on after this item.
@@ -32,7 +32,7 @@ class Item(NamedTuple):
     lost: int = 0
 
 
-class Source(Protocol):
+class LiveSource(Protocol):
     """Something that can be followed."""
 
     #: Called when there is more, or no more will come; it may be called in the hub, so it must only set something.
@@ -40,7 +40,7 @@ class Source(Protocol):
     #: Whether the items are bytes of a stream; else they are JSON.
     raw: bool
 
-    def take(self) -> list[Item]:
+    def take(self) -> list[LiveItem]:
         """Return what there is now; never waits."""
 
     @property
@@ -51,7 +51,7 @@ class Source(Protocol):
         """Follow no longer."""
 
 
-class Ids:
+class PositionIds:
     """Positions as clients see them: ``LIFE-NUMBER``.
 
     :param life: tells one life of the program from others, in which the same number meant something else.
@@ -77,17 +77,17 @@ class Ids:
         return int(number) if life in ("", self.life) else None
 
 
-def ids_of(manager: Any) -> Ids:
+def position_ids(manager: Any) -> PositionIds:
     """Return the positions of a manager's streams and events."""
-    return Ids(manager.node_id[:6])
+    return PositionIds(manager.node_id[:6])
 
 
-def gap(ids: Ids, number: int, lost: int) -> Item:
+def gap(ids: PositionIds, number: int, lost: int) -> LiveItem:
     """Return the notice that *lost* bytes or events before *number* are missing."""
-    return Item(ids.text(number), "gap", str(lost).encode(), lost)
+    return LiveItem(ids.text(number), "gap", str(lost).encode(), lost)
 
 
-def begin(ring: Ring, ids: Ids, since: str | None, tail: int | None) -> int | None:
+def start_position(ring: Ring, ids: PositionIds, since: str | None, tail: int | None) -> int | None:
     """Return the position in *ring* that a client asks for, None if it asks for none.
 
     :param since: the position after the last byte that it has; one of another life means all that is kept.
@@ -100,7 +100,7 @@ def begin(ring: Ring, ids: Ids, since: str | None, tail: int | None) -> int | No
     return None if tail is None else ring.tail(tail)
 
 
-class Output:
+class OutputSource:
     """The bytes of one stream of a process.
 
     :param ring: what was read of it.
@@ -111,7 +111,7 @@ class Output:
     raw = True
     __slots__ = ("_cursor", "_label", "_ids")
 
-    def __init__(self, ring: Ring, label: str, ids: Ids, position: int | None = None) -> None:
+    def __init__(self, ring: Ring, label: str, ids: PositionIds, position: int | None = None) -> None:
         self._cursor = ring.follow(position)
         self._label = label
         self._ids = ids
@@ -124,13 +124,13 @@ class Output:
     def wake(self, wake: Callable[[], None] | None) -> None:
         self._cursor.wake = wake
 
-    def take(self, most: int = BATCH) -> list[Item]:
+    def take(self, most: int = BATCH) -> list[LiveItem]:
         """Return the next bytes, after the notice of a gap if there was one."""
         lost, data = self._cursor.read(most)
         position = self._cursor.position
         items = [gap(self._ids, position - len(data), lost)] if lost else []
         if data:
-            items.append(Item(self._ids.text(position), self._label, data))
+            items.append(LiveItem(self._ids.text(position), self._label, data))
         return items
 
     @property
@@ -141,7 +141,7 @@ class Output:
         self._cursor.close()
 
 
-class Events:
+class EventsSource:
     """The events that a pattern selects, each as the JSON of docs/events.rst.
 
     :param since: see :meth:`gaffer.events.event_log.Hub.follow`.
@@ -153,7 +153,13 @@ class Events:
     __slots__ = ("_follower", "_hub", "_ids", "_view")
 
     def __init__(
-        self, hub: Hub, pattern: str, ids: Ids, since: int | None = None, tail: int = 0, view: VisibleJobs | None = None
+        self,
+        hub: Hub,
+        pattern: str,
+        ids: PositionIds,
+        since: int | None = None,
+        tail: int = 0,
+        view: VisibleJobs | None = None,
     ) -> None:
         self._hub = hub
         self._view = view
@@ -168,11 +174,11 @@ class Events:
     def wake(self, wake: Callable[[], None] | None) -> None:
         self._follower.wake = wake
 
-    def take(self) -> list[Item]:
+    def take(self) -> list[LiveItem]:
         """Return the events that wait, after the notice of a gap if there was one."""
         lost, events = self._follower.take()
         seen = [event for event in events if self._view is None or self._view.reads_event(event.rest)]
-        items = [Item(self._ids.text(event.number), event.name, encoded(event)) for event in seen]
+        items = [LiveItem(self._ids.text(event.number), event.name, encode_event(event)) for event in seen]
         if lost:
             items.insert(0, gap(self._ids, events[0].number - 1 if events else self._hub.last, lost))
         return items
@@ -181,7 +187,7 @@ class Events:
         self._follower.close()
 
 
-def encoded(event: HubEvent) -> bytes:
+def encode_event(event: HubEvent) -> bytes:
     """Return an event as JSON; encoded once, whoever asks."""
     if event.encoded is None:
         event.encoded = encode_json(event.message)

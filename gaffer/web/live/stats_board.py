@@ -12,7 +12,7 @@ from gevent.event import Event
 
 from ...errors import BadRequest, GafferError, NotFound, Unavailable
 from ..requests.replies import encode_json
-from .sources import Item
+from .sources import LiveItem
 
 log = logging.getLogger("gaffer.web")
 
@@ -62,7 +62,7 @@ class Look:
         self.ended = False
         self.wake: Callable[[], None] | None = None
         self._board = board
-        self._item: Item | None = None
+        self._item: LiveItem | None = None
         self._count = 0
 
     def put(self, data: bytes | None) -> None:
@@ -71,11 +71,11 @@ class Look:
             self.ended = True
         else:
             self._count += 1
-            self._item = Item(str(self._count), self.event, data)
+            self._item = LiveItem(str(self._count), self.event, data)
         if self.wake is not None:
             self.wake()
 
-    def take(self) -> list[Item]:
+    def take(self) -> list[LiveItem]:
         """Return the latest figures, if they are new."""
         item, self._item = self._item, None
         return [] if item is None else [item]

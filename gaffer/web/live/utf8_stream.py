@@ -17,7 +17,7 @@ def whole_characters(data: bytes) -> int:
     return len(data)
 
 
-class Text:
+class Utf8Decoder:
     """Decodes UTF-8 as it comes; bytes that are none become U+FFFD."""
 
     __slots__ = ("_decoder",)

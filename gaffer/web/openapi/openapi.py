@@ -11,7 +11,7 @@ from ...commands.table import Arg, Command
 from ...version import __version__
 from ..live.feed_parameters import EVENT_STREAM, LINES
 from ..requests.replies import STATUS_LINES
-from ..requests.routes import UNDECLARED, UNSEEN, Route
+from ..requests.routes import INVISIBLE_CHARACTERS, UNDECLARED, Route
 from .examples import example
 
 JSON = "application/json"
@@ -45,13 +45,13 @@ _KEYS = {
 }
 _CODES = {kind.status: kind.code for kind, _, _ in _ERRORS}
 #: What a path may hold where nothing else is said.
-_PATH_TEXT: Schema = {"type": "string", "minLength": 1, "pattern": f"^[^{UNSEEN}]+$"}
+_PATH_TEXT: Schema = {"type": "string", "minLength": 1, "pattern": f"^[^{INVISIBLE_CHARACTERS}]+$"}
 _PLACES = {"session": PLAIN_NAME, "job": PLAIN_NAME}
 _KINDS = {"int": INTEGER}
 _PLACE = re.compile(r"<([a-z_]+)(?::[a-z]+)?>")
 
 
-class Source(NamedTuple):
+class DescriptionContext(NamedTuple):
     """What the description is made from.
 
     :param commands: finds a command by its name.
@@ -64,7 +64,7 @@ class Source(NamedTuple):
     keys: bool = False
 
 
-def describe(routes: Iterable[Route], source: Source, title: str = "gaffer") -> dict[str, Any]:
+def describe(routes: Iterable[Route], context: DescriptionContext, title: str = "gaffer") -> dict[str, Any]:
     """Return the description of *routes* as an OpenAPI document."""
     routes = list(routes)
     document: dict[str, Any] = {
@@ -72,10 +72,10 @@ def describe(routes: Iterable[Route], source: Source, title: str = "gaffer") -> 
         "info": {"title": title, "version": __version__, "description": _ABOUT},
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(route.tag or "other" for route in routes)],
-        "paths": _paths(routes, source),
-        "components": {"schemas": {"Error": _ERROR, **source.definitions}, "responses": _error_responses()},
+        "paths": _paths(routes, context),
+        "components": {"schemas": {"Error": _ERROR, **context.definitions}, "responses": _error_responses()},
     }
-    if source.keys:
+    if context.keys:
         document["components"]["securitySchemes"] = _KEYS
     return document
 
@@ -83,14 +83,14 @@ def describe(routes: Iterable[Route], source: Source, title: str = "gaffer") -> 
 # -- paths --------------------------------------------------------------------------------------
 
 
-def _paths(routes: list[Route], source: Source) -> dict[str, Any]:
+def _paths(routes: list[Route], context: DescriptionContext) -> dict[str, Any]:
     named = _names_of_places(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         names = named[_PLACE.sub("{}", route.path)]
         url, method = _url(route.path, names), route.method.lower()
         item = paths.setdefault(url, {})
-        operation = {"operationId": _identifier(method, url), **_operation(route, names, source)}
+        operation = {"operationId": _identifier(method, url), **_operation(route, names, context)}
         item[method] = _merged(item[method], operation) if method in item else operation
     return paths
 
@@ -151,21 +151,21 @@ def _either_answer(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]
 # -- one operation ------------------------------------------------------------------------------
 
 
-def _operation(route: Route, names: list[str], source: Source) -> dict[str, Any]:
-    command = source.commands(route.command) if route.command is not None else None
+def _operation(route: Route, names: list[str], context: DescriptionContext) -> dict[str, Any]:
+    command = context.commands(route.command) if route.command is not None else None
     permission = command.permission if command is not None else route.permission
     arguments = {arg.name: arg for arg in (*(command.args if command else ()), *route.parameters)}
     operation: dict[str, Any] = {
         "summary": route.summary or (command.help if command else str(route)),
         "tags": [route.tag or "other"],
         "parameters": _parameters(route, names, arguments),
-        "responses": _responses(route, command, permission, source),
+        "responses": _responses(route, command, permission, context),
         "x-permission": permission if permission not in (None, UNDECLARED) else "everybody",
     }
-    body = _body(route, arguments, source)
+    body = _body(route, arguments, context)
     if body is not None:
         operation["requestBody"] = body
-    if source.keys:
+    if context.keys:
         operation["security"] = [{name: []} for name in _KEYS] if permission is not None else [{}]
     return operation
 
@@ -197,7 +197,7 @@ def _seen(schema: Schema) -> Schema:
     return {**_PATH_TEXT, **schema}
 
 
-def _body(route: Route, arguments: Mapping[str, Arg], source: Source) -> dict[str, Any] | None:
+def _body(route: Route, arguments: Mapping[str, Arg], context: DescriptionContext) -> dict[str, Any] | None:
     if route.body is None:
         return None
     required = True
@@ -210,9 +210,9 @@ def _body(route: Route, arguments: Mapping[str, Arg], source: Source) -> dict[st
         required = bool(schema["required"])
     else:
         schema = route.body
-    content = {JSON: _content(schema, source)}
+    content = {JSON: _content(schema, context)}
     if route.raw:
-        content["text/plain"] = _content(_as_text(schema), source)
+        content["text/plain"] = _content(_as_text(schema), context)
     return {"required": required, "content": content}
 
 
@@ -225,20 +225,22 @@ def _as_text(schema: Schema) -> Schema:
     return {"type": "string", "enum": [str(value) for value in schema["enum"]]} if "enum" in schema else STRING
 
 
-def _content(schema: Schema, source: Source) -> dict[str, Any]:
-    return {"schema": schema, "example": example(schema, source.definitions)} if schema else {"schema": schema}
+def _content(schema: Schema, context: DescriptionContext) -> dict[str, Any]:
+    return {"schema": schema, "example": example(schema, context.definitions)} if schema else {"schema": schema}
 
 
 # -- answers ------------------------------------------------------------------------------------
 
 
-def _responses(route: Route, command: Command | None, permission: str | None, source: Source) -> dict[str, Any]:
+def _responses(
+    route: Route, command: Command | None, permission: str | None, context: DescriptionContext
+) -> dict[str, Any]:
     schema = route.result if route.result is not None else command.result if command is not None else {}
     success: dict[str, Any] = {"description": _phrase(route.status)}
     if route.status != 204 and not 300 <= route.status < 400:
-        success["content"] = {**_media(route), _types(route)[0]: _content(schema, source)}
+        success["content"] = {**_media(route), _types(route)[0]: _content(schema, context)}
     found = {str(route.status): success}
-    for status in sorted(_statuses(route, command, source.keys and permission is not None)):
+    for status in sorted(_statuses(route, command, context.keys and permission is not None)):
         if status in _CODES:
             found[str(status)] = {"$ref": f"#/components/responses/{_CODES[status]}"}
         else:

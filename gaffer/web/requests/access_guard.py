@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterable
 
 from ...errors import Forbidden, GafferError, Misdirected
 from ...security.peer_credentials import peer_uid
-from .access_rules import DEFAULT_PORTS, Rules, check_origin, clean_host
+from .access_rules import DEFAULT_PORTS, AccessRules, check_origin, clean_host
 from .authentication import PAGE_CHECK, REQUIRED
 from .replies import StartResponse, empty, error_reply
 
@@ -26,7 +26,7 @@ _PREFLIGHT = (
 _SHOWN = ("Access-Control-Expose-Headers", "Last-Event-ID, Gaffer-Lost, Retry-After")
 
 
-class Guard:
+class AccessGuard:
     """A WSGI application that lets requests through to *app* by the keyless rules of docs/security.rst.
 
     :param rules: who may come; :attr:`rules` may be changed at any time.
@@ -39,7 +39,7 @@ class Guard:
     def __init__(
         self,
         app: Wsgi,
-        rules: Rules | None = None,
+        rules: AccessRules | None = None,
         ask: Callable[[Any, Any, Any], int | None] = peer_uid,
         program: str = "gafferd",
         refused: Callable[[dict[str, Any], GafferError], Any] = lambda environ, error: None,
@@ -50,15 +50,15 @@ class Guard:
         self._refused = refused
         self._program = program
         self._remedy = "in section [gaffer]" if program == "gafferd" else f"of {program}"
-        self.rules = rules or Rules()
+        self.rules = rules or AccessRules()
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> AccessRules:
         """Who may come. New rules count for connections that are open, too."""
         return self._rules
 
     @rules.setter
-    def rules(self, rules: Rules) -> None:
+    def rules(self, rules: AccessRules) -> None:
         machine = socket.gethostname().lower()
         self._hosts = {"localhost", machine, machine.partition(".")[0], *(clean_host(host) for host in rules.hosts)}
         self._origins = {check_origin(origin) for origin in rules.origins}

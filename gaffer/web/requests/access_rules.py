@@ -12,7 +12,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\[\]:/?#@\s]+)(?::[0-9]*
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
-class Rules(NamedTuple):
+class AccessRules(NamedTuple):
     """Who may come.
 
     :param hosts: names that requests may call this server by, besides ``localhost``, the machine's name,
@@ -30,7 +30,7 @@ class Rules(NamedTuple):
     keys: bool = False
 
 
-class Policy(NamedTuple):
+class EndpointPolicy(NamedTuple):
     """What is special about one endpoint; a connection carries that of where it came in.
 
     :param name: the endpoint's.
@@ -47,7 +47,7 @@ class Policy(NamedTuple):
     hsts: int = 0
 
 
-USUAL = Policy()
+DEFAULT_POLICY = EndpointPolicy()
 
 
 def clean_host(header: str) -> str:

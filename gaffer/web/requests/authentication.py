@@ -20,11 +20,11 @@ IDENTITY, REQUIRED, ACCESS = "gaffer.identity", "gaffer.key_required", "gaffer.a
 #: Where the guard leaves what refuses requests of strangers' pages, if it lets them through because a key is needed.
 PAGE_CHECK = "gaffer.page_check"
 #: Where handlers leave what is to be known of a request afterwards, and where its JSON is once it was read.
-SAID, JSON = "gaffer.said", "gaffer.json"
+NOTED, JSON = "gaffer.said", "gaffer.json"
 #: Where a session that outlives its first request keeps where that came from.
 ORIGIN = "gaffer.origin"
 #: Longer ones are no keys.
-MOST_KEY = 1024
+MAX_KEY_CHARACTERS = 1024
 _BEARER = "bearer "
 
 
@@ -54,7 +54,7 @@ def _key(environ: Mapping[str, Any]) -> str | None:
         if key is not None and key != bearer:
             raise BadRequest("X-Api-Key and Authorization say different keys; send one")
         key = bearer
-    if key is not None and len(key) > MOST_KEY:
+    if key is not None and len(key) > MAX_KEY_CHARACTERS:
         raise Unauthorized("that is no key")
     return key
 
@@ -67,7 +67,7 @@ def _ticket(environ: Mapping[str, Any]) -> str | None:
         found = parse_qs(query, max_num_fields=100).get("ticket")
     except ValueError:
         raise BadRequest("the query has too many parts") from None
-    return found[-1][:MOST_KEY] if found else None
+    return found[-1][:MAX_KEY_CHARACTERS] if found else None
 
 
 def origin_of(environ: Mapping[str, Any] | None) -> str:
@@ -132,7 +132,7 @@ def late_key(environ: dict[str, Any], key: str) -> Identity | None:
     access: Access | None = environ.get(ACCESS)
     if access is None:
         return None
-    if len(key) > MOST_KEY:
+    if len(key) > MAX_KEY_CHARACTERS:
         raise Unauthorized("that is no key")
     environ[IDENTITY] = identity = access.identify(credentials_of(environ).with_key(key), environ.get(REQUIRED))
     return identity

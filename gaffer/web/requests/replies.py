@@ -12,14 +12,14 @@ from ...errors import GafferError, MethodNotAllowed
 StartResponse = Any
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 #: What every answer carries: the API's answers change all the time, and none is ever a page or a script.
-COMMON = (
+COMMON_HEADERS = (
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
 #: Sentences repeat what was sent, and that may be a megabyte.
 _LONGEST = 4000
-INTERNAL = "internal error; the server's log says more"
+INTERNAL_ERROR = "internal error; the server's log says more"
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _CODES = {
@@ -70,14 +70,14 @@ def reply(body: bytes, content_type: str, status: str = "200 OK", extra: Iterabl
     """Return *body* as a whole answer; what *extra* says counts before what every answer carries."""
     extra = tuple(extra)
     said = {name for name, _ in extra}
-    common = [header for header in COMMON if header[0] not in said] if said else COMMON
+    common = [header for header in COMMON_HEADERS if header[0] not in said] if said else COMMON_HEADERS
     return Reply(status, [("Content-Type", content_type), ("Content-Length", str(len(body))), *common, *extra], (body,))
 
 
 def empty(status: str = "204 No Content", extra: Iterable[tuple[str, str]] = ()) -> Reply:
     """Return an answer without a body."""
     length = () if status.startswith("204") else (("Content-Length", "0"),)
-    return Reply(status, [*length, *COMMON, *extra], ())
+    return Reply(status, [*length, *COMMON_HEADERS, *extra], ())
 
 
 def encode_json(data: Any) -> bytes:

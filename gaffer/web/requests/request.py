@@ -14,7 +14,7 @@ import bottle
 
 from ...commands.identity import NODE, Identity, Resource
 from ...errors import BadRequest, TooLarge, UnsupportedMediaType, nearest
-from .authentication import ACCESS, IDENTITY, SAID, identify
+from .authentication import ACCESS, IDENTITY, NOTED, identify
 
 #: Bytes of a request's body that are accepted unless the application says otherwise.
 MAX_BODY = 1 << 20
@@ -24,7 +24,7 @@ MAX_DEPTH = 32
 #: be interrupted nor run beside anything else (it keeps the interpreter's lock).
 MAX_VALUES = 50_000
 #: Bytes of a body, or of a message, that are accepted from a client that has not shown who it is.
-MOST_OF_NOBODY = 8192
+MAX_UNAUTHENTICATED_BYTES = 8192
 #: Where in a WSGI environment is how long a body may be, and how long one may be of those who are known.
 _LIMIT, _WHOLE = "gaffer.max_body", "gaffer.known_max_body"
 _TOO_DEEP = f"the body is nested more than {MAX_DEPTH} levels deep"
@@ -66,7 +66,7 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
 
     def note(self, **said: Any) -> None:
         """Say more of what is asked, for those who write it down (``gaffer_command_run``); its JSON is there anyway."""
-        self.environ.setdefault(SAID, {}).update(said)
+        self.environ.setdefault(NOTED, {}).update(said)
 
     def take_time(self) -> None:
         """Let the answer take as long as it likes, where ``http_request_timeout`` would end it."""
@@ -123,7 +123,7 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
 def limit_body(environ: dict[str, Any]) -> None:
     """Accept only a short body: nobody knows who sends it."""
     environ[_WHOLE] = environ[_LIMIT]
-    environ[_LIMIT] = min(environ[_LIMIT], MOST_OF_NOBODY)
+    environ[_LIMIT] = min(environ[_LIMIT], MAX_UNAUTHENTICATED_BYTES)
 
 
 def kind_of(value: Any) -> str:

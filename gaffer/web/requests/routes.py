@@ -26,7 +26,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 
 #: Characters that no path may hold, for use in regular expressions: controls, and what is invisible or turns text
 #: around and so makes a name look like another one.
-UNSEEN = r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+INVISIBLE_CHARACTERS = r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9_.~+@$-]|<[a-z_]+(?::(?:int|path))?>)*)+\Z")
 _PARAMETER = re.compile(r"<([a-z_]+)((?::(?:int|path))?)>")

@@ -22,7 +22,7 @@ class BadChunk(OSError):
     """It is not what a chunked body may be."""
 
 
-class Chunks(io.RawIOBase):
+class ChunkedBody(io.RawIOBase):
     """The bytes in the chunks that *rfile* gives.
 
     :param first: called before anything is read.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ...security.peer_credentials import peer_uid
-from ..requests.access_rules import USUAL, Policy
+from ..requests.access_rules import DEFAULT_POLICY, EndpointPolicy
 from .request_head import MAX_HEAD
-from .request_timeout import Due
-from .slots import Places
+from .request_timeout import RequestTimeout
+from .slots import Slots
 
 #: Seconds of silence before the other machine is asked, between two questions, and how many may stay unanswered.
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
@@ -43,7 +43,7 @@ class ConnectionLimits:
     request: float = 300.0
 
 
-class Connection:
+class ClientConnection:
     """What is known of a connection; the guard keeps what it found out here, for the next request."""
 
     __slots__ = (
@@ -67,7 +67,7 @@ class Connection:
         peer: Any,
         secure: bool,
         endings: set[Callable[[], Any]] | None = None,
-        policy: Policy = USUAL,
+        policy: EndpointPolicy = DEFAULT_POLICY,
     ) -> None:
         self.sock = sock
         #: Of the endpoint that it came in at.
@@ -79,9 +79,9 @@ class Connection:
         self.local = sock.getsockname()
         self.secure = secure
         #: Who wants to be a websocket takes one of these; None is no limit.
-        self.websockets: Places | None = None
+        self.websockets: Slots | None = None
         #: Watches over the time that the answer takes.
-        self.due: Due | None = None
+        self.due: RequestTimeout | None = None
         #: The account of the process at the other end, where the kernel was asked and knew it.
         self.uid: int | None = None
         self.permitted: str | None = None

@@ -20,7 +20,7 @@ _RDHUP = getattr(select, "POLLRDHUP", 0x2000)
 _LEFT = _RDHUP | 0x10 | 0x08 | 0x20  # POLLHUP, POLLERR, POLLNVAL
 
 
-class Departure:
+class DisconnectWatcher:
     """Watches one connection.
 
     :param sock: a gevent socket, also one of TLS.

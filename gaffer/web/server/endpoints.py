@@ -13,7 +13,7 @@ from ...config.settings import Endpoint
 from ...errors import BadRequest, ConfigError, GafferError, Problem
 from ...security.root_socket import ROOT_SOCKET, make_folder
 from ...util import check_gid, check_uid
-from ..requests.access_rules import Policy, Rules, check_origin, clean_host
+from ..requests.access_rules import AccessRules, EndpointPolicy, check_origin, clean_host
 
 if TYPE_CHECKING:
     from ...config.settings import Settings
@@ -30,7 +30,7 @@ class Bound(NamedTuple):
 
     sock: socket.socket
     tls: Any
-    policy: Policy
+    policy: EndpointPolicy
     endpoint: Endpoint
 
 
@@ -49,11 +49,11 @@ def make_endpoints(settings: Settings | None, given: Iterable[Endpoint | str] | 
     ]
 
 
-def make_rules(settings: Settings | None, given: Rules | None) -> Rules:
+def make_rules(settings: Settings | None, given: AccessRules | None) -> AccessRules:
     """Return who may come; the embedding program's word counts before the settings'."""
     if given is not None or settings is None:
-        return given or Rules()
-    return Rules(
+        return given or AccessRules()
+    return AccessRules(
         hosts=settings.get("allowed_hosts"),
         origins=settings.get("allowed_origins"),
         local_users=settings.get("allow_local_users"),
@@ -74,7 +74,7 @@ def wrong_rules(settings: Settings) -> list[Problem]:
     return problems
 
 
-def check_reach(endpoints: Iterable[Endpoint], rules: Rules) -> None:
+def check_reach(endpoints: Iterable[Endpoint], rules: AccessRules) -> None:
     """Refuse addresses that other machines reach, unless everybody was invited.
 
     The settings check their own; this is for endpoints that a program made.
@@ -128,11 +128,11 @@ def bind_for_root(settings: Settings | None) -> list[Bound]:
         return []
 
 
-def make_policy(endpoint: Endpoint, settled: bool) -> Policy:
+def make_policy(endpoint: Endpoint, settled: bool) -> EndpointPolicy:
     """Return who may come to *endpoint*."""
     otherwise = False if settled else None
     require_key, anonymous = endpoint.require_key or otherwise, endpoint.allow_anonymous or otherwise
-    return Policy(endpoint.name, require_key, anonymous, endpoint.allow_local_users)
+    return EndpointPolicy(endpoint.name, require_key, anonymous, endpoint.allow_local_users)
 
 
 def _access(endpoint: Endpoint) -> SocketAccess:

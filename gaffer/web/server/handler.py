@@ -14,13 +14,13 @@ from gevent.pywsgi import Input, WSGIHandler
 from greenlet import GreenletExit
 
 from ...errors import GafferError
-from ..requests.access_rules import USUAL
-from ..requests.replies import INTERNAL, Reply, error_reply, problem
-from .chunked_body import Chunks
-from .connection import Connection
+from ..requests.access_rules import DEFAULT_POLICY
+from ..requests.replies import INTERNAL_ERROR, Reply, error_reply, problem
+from .chunked_body import ChunkedBody
+from .connection import ClientConnection
 from .request_head import MAX_LINE, Head, HeadError, parse_head
-from .request_timeout import Due
-from .time_slice import Reader, Turn
+from .request_timeout import RequestTimeout
+from .time_slice import SocketReader, TimeSlice
 
 log = logging.getLogger("gaffer.web")
 
@@ -41,7 +41,7 @@ class SlowBody(OSError):
     """The client took too long to send its body."""
 
 
-class Body(Input):  # type: ignore[misc]
+class RequestBody(Input):  # type: ignore[misc]
     """``wsgi.input`` with a deadline; what is left unread is skipped or costs the connection."""
 
     def __init__(self, handler: Handler, length: int | None, chunked: bool, expects: Any) -> None:
@@ -49,7 +49,7 @@ class Body(Input):  # type: ignore[misc]
         self._handler = handler
         self._deadline = 0.0
         self._lost = False
-        self._chunks = Chunks(handler.rfile, self._send_100_continue) if chunked else None
+        self._chunks = ChunkedBody(handler.rfile, self._send_100_continue) if chunked else None
         self._whole = io.BufferedReader(self._chunks) if self._chunks is not None else None
 
     def read(self, length: int | None = None) -> bytes:
@@ -99,21 +99,25 @@ class Handler(WSGIHandler):  # type: ignore[misc]
     server: Any
     socket: Any
     rfile: Any
-    wsgi_input: Body
+    wsgi_input: RequestBody
     fresh = True
     #: What all connections of one peer have in common.
     key: Hashable = None
 
     def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None) -> None:
-        self.turn = Turn()
-        super().__init__(sock, address, server, rfile or io.BufferedReader(Reader(sock, self.turn)))
-        self.connection = Connection(
-            sock, address, server.ssl_enabled, getattr(server, "endings", None), getattr(server, "policy", USUAL)
+        self.turn = TimeSlice()
+        super().__init__(sock, address, server, rfile or io.BufferedReader(SocketReader(sock, self.turn)))
+        self.connection = ClientConnection(
+            sock,
+            address,
+            server.ssl_enabled,
+            getattr(server, "endings", None),
+            getattr(server, "policy", DEFAULT_POLICY),
         )
         self.connection.websockets = getattr(server, "websockets", None)
         self.greenlet = gevent.getcurrent()
         self.abandoned = False
-        self.connection.due = self.due = Due(server.limits.request, self.greenlet, self._late, self.abandon)
+        self.connection.due = self.due = RequestTimeout(server.limits.request, self.greenlet, self._late, self.abandon)
         sock.settimeout(server.limits.idle)
 
     def handle(self) -> None:
@@ -192,7 +196,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         length = environ.get("CONTENT_LENGTH")
         self.content_length = int(length) if length is not None else None
         expects = self.socket if environ.get("HTTP_EXPECT", "").lower() == "100-continue" else None
-        self.wsgi_input = Body(self, self.content_length, "HTTP_TRANSFER_ENCODING" in environ, expects)
+        self.wsgi_input = RequestBody(self, self.content_length, "HTTP_TRANSFER_ENCODING" in environ, expects)
         environ["wsgi.input"] = self.rfile if head.upgrade else self.wsgi_input
         environ["wsgi.input_terminated"] = not head.upgrade
         environ["gaffer.connection"] = self.connection
@@ -336,7 +340,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         self._send_error_response_if_possible(500)
 
     def _send_error_response_if_possible(self, error_code: int) -> None:
-        self._send_instead(problem(error_code, INTERNAL if error_code == 500 else "the body is malformed"))
+        self._send_instead(problem(error_code, INTERNAL_ERROR if error_code == 500 else "the body is malformed"))
 
     def _send_instead(self, answer: Reply) -> None:
         if self.headers_sent:

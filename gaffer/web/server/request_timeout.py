@@ -20,7 +20,7 @@ log = logging.getLogger("gaffer.web")
 GRACE = 5.0
 
 
-class Due:
+class RequestTimeout:
     """Watches over the work on the requests of one connection, one after the other.
 
     The timer is made once and started for each request, which costs less than a tenth of a new one.

@@ -12,12 +12,12 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 from greenlet import GreenletExit
 
-from ..requests.access_rules import USUAL, Policy
+from ..requests.access_rules import DEFAULT_POLICY, EndpointPolicy
 from ..requests.replies import problem
 from .connection import ConnectionLimits
 from .handler import Handler, serialise
-from .slots import Places, peer_key
-from .time_slice import Turn
+from .slots import Slots, peer_key
+from .time_slice import TimeSlice
 
 log = logging.getLogger("gaffer.web")
 
@@ -26,13 +26,19 @@ _PARTING = 1.0
 Wsgi = Callable[..., Iterable[bytes]]
 
 
-class Listener(WSGIServer):  # type: ignore[misc]
+class SocketListener(WSGIServer):  # type: ignore[misc]
     """Serves one listening socket."""
 
     handler_class = Handler
 
     def __init__(
-        self, sock: socket.socket, app: Wsgi, limits: ConnectionLimits, tls: Any, policy: Policy, websockets: Places
+        self,
+        sock: socket.socket,
+        app: Wsgi,
+        limits: ConnectionLimits,
+        tls: Any,
+        policy: EndpointPolicy,
+        websockets: Slots,
     ) -> None:
         address = sock.getsockname()
         host, port = address[:2] if isinstance(address, tuple) else ("", "")
@@ -79,7 +85,7 @@ class Listener(WSGIServer):  # type: ignore[misc]
             with gevent.Timeout(self.limits.handshake, TimeoutError("it took too long")):
                 # Signing takes a millisecond: when there is something to sign, it waits for its turn.
                 client_socket.recv(1, socket.MSG_PEEK)
-                Turn().give_way()
+                TimeSlice().give_way()
                 sock = self.wrap_socket(client_socket, do_handshake_on_connect=False, **self.ssl_args)
                 sock.do_handshake()
         except OSError as error:
@@ -168,7 +174,7 @@ class Listener(WSGIServer):  # type: ignore[misc]
         self.pool.kill(timeout=1)
 
 
-class Server:
+class HttpServer:
     """One application on several listening sockets.
 
     :param app: the WSGI application.
@@ -180,13 +186,13 @@ class Server:
     def __init__(self, app: Wsgi, limits: ConnectionLimits | None = None) -> None:
         self.app = app
         self.limits = limits or ConnectionLimits()
-        self.websockets = Places(
+        self.websockets = Slots(
             self.limits.websockets, "{} websockets are open, which is all there may be; http_max_websockets says so"
         )
-        self._listeners: list[Listener] = []
+        self._listeners: list[SocketListener] = []
         self._sockets: list[socket.socket] = []
 
-    def add(self, sock: socket.socket, tls: Any = None, policy: Policy = USUAL) -> None:
+    def add(self, sock: socket.socket, tls: Any = None, policy: EndpointPolicy = DEFAULT_POLICY) -> None:
         """Serve *sock*, which is bound and listens already.
 
         :param tls: what :func:`gaffer.web.server.tls.tls_context` returned, or None.
@@ -194,7 +200,7 @@ class Server:
         """
         sock.setblocking(False)
         self._sockets.append(sock)
-        self._listeners.append(Listener(sock, self.app, self.limits, tls, policy, self.websockets))
+        self._listeners.append(SocketListener(sock, self.app, self.limits, tls, policy, self.websockets))
 
     def renew(self, sock: socket.socket, tls: Any) -> None:
         """Show other certificates to who connects to *sock* from now on; connections that are open stay."""
@@ -248,7 +254,7 @@ def _refuse(sock: Any, reason: str) -> None:
         sock.sendall(serialise(problem(503, reason, extra=[("Connection", "close")])))
         sock.shutdown(socket.SHUT_WR)
         with gevent.Timeout(_PARTING, False):
-            turn = Turn()
+            turn = TimeSlice()
             while sock.recv(65_536):
                 turn.give_way()
     except OSError:

@@ -9,7 +9,7 @@ from ...errors import Unavailable
 from ...security.peer_credentials import unix_uid
 
 
-class Places:
+class Slots:
     """So many that may be taken at the same time.
 
     :param limit: how many.
@@ -27,9 +27,9 @@ class Places:
         self.given_up = 0
         self._refusal = refusal
         #: Those that are given up for another, the oldest first, and what ends them.
-        self._spare: dict[Place, Callable[[], Any]] = {}
+        self._spare: dict[Slot, Callable[[], Any]] = {}
 
-    def take(self) -> Place:
+    def take(self) -> Slot:
         """Return one of them; if all are taken, the oldest that can be spared is given up.
 
         :raises Unavailable: all are taken, and none can be spared.
@@ -44,16 +44,16 @@ class Places:
             self.refused += 1
             raise Unavailable(self._refusal.format(self.limit))
         self.taken += 1
-        return Place(self)
+        return Slot(self)
 
 
-class Place:
+class Slot:
     """One place that was taken, until :meth:`leave`; a second time does nothing."""
 
     __slots__ = ("_places",)
 
-    def __init__(self, places: Places) -> None:
-        self._places: Places | None = places
+    def __init__(self, places: Slots) -> None:
+        self._places: Slots | None = places
 
     def spare(self, end: Callable[[], Any]) -> None:
         """Let others have it: whoever has it has not shown who they are.

@@ -2,9 +2,9 @@
 
 gevent goes on with a greenlet as long as a system call need not wait, so whoever sends without end would have the
 program to itself; and many who each take only a little would leave nothing, either. So there is one account for a
-loop, not one for each greenlet: whatever calls :meth:`Turn.give_way` may work for :data:`SLICE` seconds in one round of
-the loop, all together. Who comes later waits for one of the next rounds; between two of them the loop looks at its
-descriptors, timers, children and signals.
+loop, not one for each greenlet: whatever calls :meth:`TimeSlice.give_way` may work for :data:`SLICE` seconds in one
+round of the loop, all together. Who comes later waits for one of the next rounds; between two of them the loop looks
+at its descriptors, timers, children and signals.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ QUANTUM = 0.0005
 _YIELD = 1e-6
 
 
-class Rounds:
+class LoopRounds:
     """The rounds of one loop, and who waits for the next.
 
     :param loop: the hub's.
@@ -78,17 +78,17 @@ class Rounds:
             self._timer.start(self._go_on)
 
 
-def _rounds_here() -> Rounds:
+def _rounds_here() -> LoopRounds:
     # The hub keeps them: each thread has its own, and they go with it.
     hub = gevent.get_hub()
     kept: dict[str, Any] = vars(hub)
     if "gaffer_rounds" not in kept:
-        kept["gaffer_rounds"] = Rounds(hub.loop)
-    rounds: Rounds = kept["gaffer_rounds"]
+        kept["gaffer_rounds"] = LoopRounds(hub.loop)
+    rounds: LoopRounds = kept["gaffer_rounds"]
     return rounds
 
 
-class Turn:
+class TimeSlice:
     """The work of one greenlet."""
 
     __slots__ = ("_round", "_rounds", "_since")
@@ -108,13 +108,13 @@ class Turn:
             self._round, self._since = rounds.began, time.monotonic()
 
 
-class Reader(io.RawIOBase):
+class SocketReader(io.RawIOBase):
     """What is read of a connection, for a buffer; the sender's speed is no reason to serve nobody else.
 
     :param turn: of whoever reads.
     """
 
-    def __init__(self, sock: Any, turn: Turn) -> None:
+    def __init__(self, sock: Any, turn: TimeSlice) -> None:
         self._sock = sock
         self._turn = turn
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 #: Characters of messages that a session may have waiting for a client that does not come for them.
-WAITING = 1 << 20
+MAX_UNSENT_CHARACTERS = 1 << 20
 
 
 class SockJSLimits(NamedTuple):

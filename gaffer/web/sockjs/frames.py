@@ -13,7 +13,7 @@ OPEN = "o"
 HEARTBEAT = "h"
 #: Codes and reasons of the ends that the protocol knows.
 GO_AWAY = (3000, "Go away!")
-OCCUPIED = (2010, "Another connection still open")
+IN_USE = (2010, "Another connection still open")
 INTERRUPTED = (1002, "Connection interrupted")
 STOPPING = (1001, "gaffer stops")
 
@@ -22,7 +22,7 @@ _UNSAFE = re.compile("[\u200c-\u200f\u2028-\u202f\u2060-\u206f\ufff0-\uffff\ud80
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
-class Broken(GafferError):
+class BrokenPayload(GafferError):
     """What the client sent holds no messages. The protocol wants a plain sentence and 500."""
 
     code = "broken_payload"
@@ -55,15 +55,15 @@ def read(payload: str | bytes, alone: bool = False) -> list[str]:
     :raises Broken: there are none: it is empty, not UTF-8, not JSON, or not an array of texts.
     """
     if not payload:
-        raise Broken("Payload expected.")
+        raise BrokenPayload("Payload expected.")
     if has_too_many_values(payload):
-        raise Broken("Broken JSON encoding: too many values.")
+        raise BrokenPayload("Broken JSON encoding: too many values.")
     try:
         value = json.loads(payload.decode() if isinstance(payload, bytes) else payload)
     except (ValueError, RecursionError):
-        raise Broken("Broken JSON encoding.") from None
+        raise BrokenPayload("Broken JSON encoding.") from None
     if alone and isinstance(value, str):
         return [value]
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise Broken("Broken JSON encoding.")
+        raise BrokenPayload("Broken JSON encoding.")
     return value

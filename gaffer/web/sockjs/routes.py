@@ -40,7 +40,7 @@ _SEND: tuple[tuple[str, int, dict[str, Any]], ...] = (
 )
 
 
-class Late:
+class LazyService:
     """A service that is made when the first request for it comes: until then, gafferd need not load what it needs.
 
     :param make: makes it.
@@ -66,9 +66,9 @@ class Late:
             self.made.close()
 
 
-def late(
+def lazy_service(
     make: Callable[[Request], Any], limits: SockJSLimits | None = None, origins: Callable[[], Iterable[str]] = tuple
-) -> Late:
+) -> LazyService:
     """Return a service that is made when the first request for it comes.
 
     :param make: makes the peer of each new session; the request is the session's first.
@@ -80,14 +80,14 @@ def late(
 
         return SockJS(make, limits, origins)
 
-    return Late(service)
+    return LazyService(service)
 
 
-def routes(prefix: str, service: Late, permission: str | None = "read", tag: str = "Live") -> list[Route]:
+def sockjs_routes(prefix: str, service: LazyService, permission: str | None = "read", tag: str = "Live") -> list[Route]:
     """Return the routes of a service.
 
     :param prefix: where, without a slash at the end: ``/channel``.
-    :param service: what :func:`late` returned.
+    :param service: what :func:`lazy_service` returned.
     :param permission: who may have a session; the other URLs are open to everybody.
     """
     handler, common = service.handler, {"tag": tag}

@@ -12,12 +12,12 @@ import gevent
 from ...errors import BadRequest, Forbidden, GafferError, NotFound
 from ..requests.replies import Reply
 from ..requests.request import Request
-from ..websocket.duplex import converse
-from ..websocket.websocket import POLICY_VIOLATION, UpgradeRequired, WebSocket, accept, check
+from ..websocket.duplex import run_duplex
+from ..websocket.websocket import POLICY_VIOLATION, UpgradeRequired, WebSocket, accept_websocket, check_upgrade
 from . import SockJSLimits, frames, pages, transports
 from .routes import VERSION
-from .session import Occupied, Peer, Session, Sessions
-from .transports import Frames, Once, Receiving, Stream, Transport
+from .session import Peer, SessionInUse, SockJSSession, SockJSSessions
+from .transports import FrameReader, FrameSource, FrameStreamBody, SingleFrameBody, SockJSTransport
 
 #: Makes what hears and answers one client; the request is the session's first.
 Make = Callable[[Request], Peer]
@@ -27,11 +27,11 @@ _PLAIN = "text/plain; charset=UTF-8"
 
 
 class SockJS:
-    """The handlers of one service; :func:`gaffer.web.sockjs.routes.routes` says where.
+    """The handlers of one service; :func:`gaffer.web.sockjs.routes.sockjs_routes` says where.
 
     :param make: makes the peer of each new session.
     :param origins: returns the web origins whose pages may use the service, beside its own: they may frame its iframe.
-        Other requests were let through, or not, by :class:`gaffer.web.requests.access_guard.Guard`.
+        Other requests were let through, or not, by :class:`gaffer.web.requests.access_guard.AccessGuard`.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class SockJS:
         self.limits = limits or SockJSLimits()
         self._make = make
         self._origins = origins
-        self.sessions = Sessions(self.limits, gevent.spawn_later)
+        self.sessions = SockJSSessions(self.limits, gevent.spawn_later)
 
     def close(self) -> None:
         """End all sessions."""
@@ -89,32 +89,32 @@ class SockJS:
         """``/SERVER/ID/jsonp?c=CALLBACK``."""
         return self._called(request, id, transports.jsonp)
 
-    def _called(self, request: Request, id: str, transport: Callable[[str | None], Transport]) -> Reply:
+    def _called(self, request: Request, id: str, transport: Callable[[str | None], SockJSTransport]) -> Reply:
         try:
             return self._receive(request, id, transport(request.query.get("c")))
         except transports.BadCallback as error:
             return self._sentence(request, error)
 
-    def _receive(self, request: Request, id: str, transport: Transport) -> Reply:
+    def _receive(self, request: Request, id: str, transport: SockJSTransport) -> Reply:
         _check_id(request, id)
         check_site(request)
         if request.method == "HEAD":
             return Reply("200 OK", self._headers(request, transport.media), ())
         session = self.sessions.open(id, lambda: self._make(request), request.identity)
         try:
-            source = Frames(session)
-        except Occupied:
-            frame = transport.wrap(session.closed or frames.closing(*frames.OCCUPIED))
+            source = FrameSource(session)
+        except SessionInUse:
+            frame = transport.wrap(session.closed or frames.closing(*frames.IN_USE))
             if not transport.streams:
                 return self._reply(request, frame, transport.media)
             return Reply("200 OK", self._headers(request, transport.media), iter((transport.prelude, frame)))
-        receiving = Receiving(source, request.environ.get("gaffer.connection"))
+        receiving = FrameReader(source, request.environ.get("gaffer.connection"))
         if transport.streams:
-            body_of = Stream(receiving, transport, self.limits.heartbeat, self.limits.response)
+            body_of = FrameStreamBody(receiving, transport, self.limits.heartbeat, self.limits.response)
             return Reply("200 OK", self._headers(request, transport.media), body_of)
         return self._one(request, receiving, transport)
 
-    def _one(self, request: Request, receiving: Receiving, transport: Transport) -> Reply:
+    def _one(self, request: Request, receiving: FrameReader, transport: SockJSTransport) -> Reply:
         """Wait for a frame and return it as a whole answer."""
         try:
             frame = receiving.frame(self.limits.heartbeat)
@@ -126,7 +126,7 @@ class SockJS:
         if frame is None:
             receiving.close()
             return Reply("200 OK", headers, (data,))
-        return Reply("200 OK", headers, Once(receiving, data))
+        return Reply("200 OK", headers, SingleFrameBody(receiving, data))
 
     # -- sending --------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class SockJS:
             request.accept_whole_body()  # its key may have come as a message
         try:
             texts = frames.read(read())
-        except frames.Broken as error:
+        except frames.BrokenPayload as error:
             return self._sentence(request, error)
         session.hear(texts)
         if thanks:
@@ -164,25 +164,25 @@ class SockJS:
         if "upgrade" not in request.environ.get("HTTP_CONNECTION", "").lower():
             return self._sentence(request, BadRequest('"Connection" must be "Upgrade".'))
         try:
-            check(request.environ)
+            check_upgrade(request.environ)
         except UpgradeRequired as error:
             return self._sentence(request, BadRequest(str(error)))
-        return accept(request, lambda websocket: self._talk(request, websocket))
+        return accept_websocket(request, lambda websocket: self._talk(request, websocket))
 
     def _talk(self, request: Request, websocket: WebSocket) -> None:
-        session = Session(self._make(request))
+        session = SockJSSession(self._make(request))
 
         def hear(message: str | bytes) -> None:
             if not message:
                 return
             try:
                 session.hear(frames.read(message, alone=True))
-            except frames.Broken as error:
+            except frames.BrokenPayload as error:
                 websocket.close(POLICY_VIOLATION, str(error))
 
-        source = Frames(session)
+        source = FrameSource(session)
         beat = (self.limits.heartbeat, frames.HEARTBEAT)
-        converse(websocket, source, websocket.send_all, hear, beat=beat, nobody=lambda: session.nobody)
+        run_duplex(websocket, source, websocket.send_all, hear, beat=beat, nobody=lambda: session.nobody)
 
     # -- answers --------------------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ class SockJS:
 def check_site(request: Request) -> None:
     """Refuse what a page of somebody else's made its browser load as a script, a picture or a frame.
 
-    Such requests have no Origin, by which :class:`gaffer.web.requests.access_guard.Guard` would know them.
+    Such requests have no Origin, by which :class:`gaffer.web.requests.access_guard.AccessGuard` would know them.
 
     :raises Forbidden: the browser says that it is one.
     """
@@ -230,7 +230,7 @@ def _form(request: Request) -> bytes:
     try:
         fields = parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
     except ValueError:
-        raise frames.Broken("Broken JSON encoding.") from None
+        raise frames.BrokenPayload("Broken JSON encoding.") from None
     return fields.get("d", [""])[0].encode("utf-8", "replace")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Protocol
 from gevent.lock import BoundedSemaphore
 
 from ...errors import Conflict, Forbidden, NotFound, Unavailable
-from ..server.time_slice import Turn
+from ..server.time_slice import TimeSlice
 from . import SockJSLimits, frames
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Peer(Protocol):
         """The client is gone; it may be called several times, and also while somebody waits in :meth:`hear`."""
 
 
-class Occupied(Conflict):
+class SessionInUse(Conflict):
     """Another request is receiving already; a session has one receiver at a time."""
 
 
@@ -48,7 +48,7 @@ class Occupied(Conflict):
 After = Callable[[float, Callable[[], None]], Any]
 
 
-class Session:
+class SockJSSession:
     """One session.
 
     Receivers come and go: each calls :meth:`attach`, then :meth:`next` whenever it is woken, and :meth:`detach`.
@@ -107,7 +107,7 @@ class Session:
         if self._wake is not None:
             if self.probe is not None and self.probe():
                 self.close(*frames.INTERRUPTED)
-            raise Occupied(frames.OCCUPIED[1])
+            raise SessionInUse(frames.IN_USE[1])
         self._wake = wake
         self._stop_timer()
 
@@ -163,7 +163,7 @@ class Session:
 
     def hear(self, texts: list[str]) -> None:
         """Let the service hear messages, those of one request together."""
-        turn = Turn()
+        turn = TimeSlice()
         with self._hearing:
             for text in texts:
                 turn.give_way()
@@ -208,20 +208,20 @@ class Session:
             self._forget()
 
 
-class Sessions:
+class SockJSSessions:
     """The sessions of a service that are not on websockets, by the id that their clients chose."""
 
     def __init__(self, limits: SockJSLimits, after: After) -> None:
         self._limits = limits
         self._after = after
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, SockJSSession] = {}
         #: How many there could not be, because there were too many.
         self.refused = 0
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, id: str, make: Callable[[], Peer], asker: Identity | None = None) -> Session:
+    def open(self, id: str, make: Callable[[], Peer], asker: Identity | None = None) -> SockJSSession:
         """Return the session *id*, made now if there is none.
 
         :param make: makes its peer.
@@ -237,7 +237,7 @@ class Sessions:
             raise Unavailable(
                 f"there are {self._limits.sessions} sessions already; try again later, or use a websocket"
             )
-        made = Session(make(), self._limits.timeout, self._after, lambda: self._sessions.pop(id, None))
+        made = SockJSSession(make(), self._limits.timeout, self._after, lambda: self._sessions.pop(id, None))
         made.owner = asker
         self._sessions[id] = made
         return made
@@ -252,7 +252,7 @@ class Sessions:
             spare.drop()
         return spare is not None
 
-    def find(self, id: str, asker: Identity | None = None) -> Session:
+    def find(self, id: str, asker: Identity | None = None) -> SockJSSession:
         """Return the session *id*.
 
         :raises NotFound: there is none, or it has ended. :raises Forbidden: it is somebody else's.

@@ -7,10 +7,10 @@ import re
 from typing import Any, Callable, Iterator, NamedTuple
 
 from ...errors import GafferError
-from ..live.feeds import Waiter
-from ..live.sources import Source
+from ..live.feeds import SourceReader
+from ..live.sources import LiveSource
 from . import frames
-from .session import Session
+from .session import SockJSSession
 
 _SCRIPT = "application/javascript; charset=UTF-8"
 _HTML = "text/html; charset=UTF-8"
@@ -40,7 +40,7 @@ class BadCallback(GafferError):
     status = 500
 
 
-class Transport(NamedTuple):
+class SockJSTransport(NamedTuple):
     """How frames travel.
 
     :param wrap: makes bytes of a frame.
@@ -62,31 +62,31 @@ def _event(frame: str) -> bytes:
     return f"data: {frame}\r\n\r\n".encode()
 
 
-XHR = Transport(_SCRIPT, _line)
-XHR_STREAMING = Transport(_SCRIPT, _line, b"h" * _PADDING + b"\n", True)
-EVENTSOURCE = Transport("text/event-stream", _event, b"\r\n", True)
+XHR = SockJSTransport(_SCRIPT, _line)
+XHR_STREAMING = SockJSTransport(_SCRIPT, _line, b"h" * _PADDING + b"\n", True)
+EVENTSOURCE = SockJSTransport("text/event-stream", _event, b"\r\n", True)
 
 
-def htmlfile(callback: str | None) -> Transport:
+def htmlfile(callback: str | None) -> SockJSTransport:
     """Return the transport of scripts in an endless page.
 
     :raises BadCallback: *callback* is no name of a function.
     """
     head = _HTMLFILE % _checked(callback)
     prelude = head + " " * max(0, _PADDING - len(head)) + "\r\n\r\n"
-    return Transport(
+    return SockJSTransport(
         _HTML, lambda frame: f"<script>\np({_literal(frame)});\n</script>\r\n".encode(), prelude.encode(), True
     )
 
 
-def jsonp(callback: str | None) -> Transport:
+def jsonp(callback: str | None) -> SockJSTransport:
     """Return the transport of one script a frame.
 
     :raises BadCallback: *callback* is no name of a function.
     """
     name = _checked(callback)
     # The comment keeps the answer from being taken for a Flash file.
-    return Transport(_SCRIPT, lambda frame: f"/**/{name}({_literal(frame)});\r\n".encode())
+    return SockJSTransport(_SCRIPT, lambda frame: f"/**/{name}({_literal(frame)});\r\n".encode())
 
 
 def _checked(callback: str | None) -> str:
@@ -102,13 +102,13 @@ def _literal(frame: str) -> str:
     return json.dumps(frame, ensure_ascii=False).replace("<", "\\u003c")
 
 
-class Frames:
+class FrameSource:
     """A session's frames as a source, for one receiver; closing it is leaving the session."""
 
     raw = False
     __slots__ = ("clean", "session", "_told", "_wake")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: SockJSSession) -> None:
         self.session = session
         #: Whether all that was taken was sent.
         self.clean = False
@@ -146,10 +146,10 @@ class Frames:
         self.session.detach(self.clean)
 
 
-class Receiving(Waiter):
+class FrameReader(SourceReader):
     """Waits for frames; when the server stops, the client is told so."""
 
-    def __init__(self, source: Frames, connection: Any = None) -> None:
+    def __init__(self, source: FrameSource, connection: Any = None) -> None:
         self.frames = source
         super().__init__(_as_source(source), connection)
         if self._departure is not None:
@@ -168,15 +168,15 @@ class Receiving(Waiter):
         return None if self.over else frames.HEARTBEAT
 
 
-def _as_source(source: Frames) -> Source:
+def _as_source(source: FrameSource) -> LiveSource:
     found: Any = source
     return found  # type: ignore[no-any-return]
 
 
-class Stream:
+class FrameStreamBody:
     """The body of a streamed answer: frames until it is long enough, or the session has ended."""
 
-    def __init__(self, receiving: Receiving, transport: Transport, heartbeat: float, limit: int) -> None:
+    def __init__(self, receiving: FrameReader, transport: SockJSTransport, heartbeat: float, limit: int) -> None:
         self._receiving = receiving
         self._transport = transport
         self._heartbeat = heartbeat
@@ -199,10 +199,10 @@ class Stream:
         self._receiving.close()
 
 
-class Once:
+class SingleFrameBody:
     """The body of an answer of one frame."""
 
-    def __init__(self, receiving: Receiving, data: bytes) -> None:
+    def __init__(self, receiving: FrameReader, data: bytes) -> None:
         self._receiving = receiving
         self._data = data
 
@@ -211,5 +211,5 @@ class Once:
         self._receiving.frames.clean = True
 
     def close(self) -> None:
-        """See :meth:`Stream.close`."""
+        """See :meth:`FrameStreamBody.close`."""
         self._receiving.close()

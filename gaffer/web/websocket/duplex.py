@@ -9,14 +9,14 @@ from typing import Any, Callable, Protocol
 import gevent
 from gevent.event import Event
 
-from ..requests.replies import INTERNAL
-from ..server.time_slice import Turn
+from ..requests.replies import INTERNAL_ERROR
+from ..server.time_slice import TimeSlice
 from .websocket import FAILED, NORMAL, Closed, WebSocket
 
 log = logging.getLogger("gaffer.web")
 
 
-class Tap(Protocol):
+class MessageSource(Protocol):
     """What is sent: a source, of whatever its items are."""
 
     wake: Callable[[], None] | None
@@ -29,9 +29,9 @@ class Tap(Protocol):
     def close(self) -> None: ...
 
 
-def converse(
+def run_duplex(
     websocket: WebSocket,
-    source: Tap,
+    source: MessageSource,
     send: Callable[[list[Any]], Any],
     hear: Callable[[str | bytes], Any],
     farewell: str = "",
@@ -64,12 +64,12 @@ def converse(
 
 def _send(
     websocket: WebSocket,
-    source: Tap,
+    source: MessageSource,
     send: Callable[[list[Any]], Any],
     farewell: str,
     beat: tuple[float, Any] | None,
 ) -> None:
-    bell, turn = Event(), Turn()
+    bell, turn = Event(), TimeSlice()
     silence = None if beat is None else beat[0]
     source.wake = bell.set
     try:
@@ -89,4 +89,4 @@ def _send(
         source.close()  # whoever hears may wait for room in what is sent
     except Exception as error:
         log.error("what a websocket was to be sent failed: %r", error, exc_info=error)
-        websocket.close(FAILED, INTERNAL)
+        websocket.close(FAILED, INTERNAL_ERROR)

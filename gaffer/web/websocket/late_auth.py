@@ -11,7 +11,7 @@ import gevent
 
 from ...errors import GafferError, Unauthorized
 from ..requests.authentication import ACCESS, late_key
-from .websocket import POLICY_VIOLATION, WebSocket, accept
+from .websocket import POLICY_VIOLATION, WebSocket, accept_websocket
 
 if TYPE_CHECKING:
     from ..requests.replies import Reply
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 AUTH = "AUTH:"
 #: How long the key may take to come, in seconds.
-PATIENCE = 10.0
-NO_KEY = "a key is needed; send it in the header X-Api-Key, or first of all AUTH:<key>"
+KEY_TIMEOUT = 10.0
+KEY_NEEDED = "a key is needed; send it in the header X-Api-Key, or first of all AUTH:<key>"
 Serve = Callable[[WebSocket], Any]
 
 
@@ -31,7 +31,7 @@ def key_in(message: str | bytes | None) -> str | None:
     return message[len(AUTH) :].strip() if message is not None and message.startswith(AUTH) else None
 
 
-def answer(request: Request, open: Callable[[], Serve]) -> Reply:
+def accept_with_late_auth(request: Request, open: Callable[[], Serve]) -> Reply:
     """Return the answer that makes a websocket of *request*, whose key may still have to come.
 
     :param open: finds out whether the websocket may be, and returns what serves it; whatever forbids it is raised, and
@@ -40,8 +40,8 @@ def answer(request: Request, open: Callable[[], Serve]) -> Reply:
     """
     if request.environ.get(ACCESS) is None or request.identity is not None:
         serve = open()
-        return accept(request, lambda websocket: _serve(request, websocket, serve))
-    return accept(request, lambda websocket: _knocked(request, websocket, open))
+        return accept_websocket(request, lambda websocket: _serve(request, websocket, serve))
+    return accept_websocket(request, lambda websocket: _knocked(request, websocket, open))
 
 
 def _knocked(request: Request, websocket: WebSocket, open: Callable[[], Serve]) -> None:
@@ -75,11 +75,11 @@ def _serve(request: Request, websocket: WebSocket, serve: Serve) -> None:
 
 
 def _wait(websocket: WebSocket) -> str:
-    late = gevent.spawn_later(PATIENCE, websocket.close, POLICY_VIOLATION, "no key came")
+    late = gevent.spawn_later(KEY_TIMEOUT, websocket.close, POLICY_VIOLATION, "no key came")
     try:
         key = key_in(websocket.receive())
     finally:
         late.kill(block=False)
     if key is None:
-        raise Unauthorized(NO_KEY)
+        raise Unauthorized(KEY_NEEDED)
     return key

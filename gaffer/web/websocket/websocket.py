@@ -26,27 +26,27 @@ from geventwebsocket.websocket import WebSocket as Base
 from greenlet import GreenletExit
 
 from ...errors import BadRequest, GafferError
-from ..requests.replies import INTERNAL, Reply
-from ..requests.request import MAX_BODY, MOST_OF_NOBODY
-from ..server.time_slice import Turn
+from ..requests.replies import INTERNAL_ERROR, Reply
+from ..requests.request import MAX_BODY, MAX_UNAUTHENTICATED_BYTES
+from ..server.time_slice import TimeSlice
 
 if TYPE_CHECKING:
     from ..requests.request import Request
-    from ..server.slots import Place
+    from ..server.slots import Slot
 
 log = logging.getLogger("gaffer.web")
 
 #: A peer that is silent this long is asked whether it is there, and given as long again, in seconds.
-PING = 30.0
+PING_INTERVAL = 30.0
 #: How long a peer may leave unread what it is sent before it is cut off, in seconds.
-STUCK = 300.0
+SEND_TIMEOUT = 300.0
 #: How long the other half of a closing handshake is waited for, in seconds.
-PARTING = 2.0
+CLOSE_TIMEOUT = 2.0
 #: How much is still read from a peer that is being refused, so that it can read why.
-_LINGER = 16 << 20
-_RECEIVE = 65_536
+_LINGER_BYTES = 16 << 20
+_RECEIVE_BYTES = 65_536
 #: Frames that a message may come in: many tiny ones would cost more than what they hold.
-_FRAMES = 16_384
+_MAX_FRAMES = 16_384
 _VERSION = "13"
 NORMAL, GOING_AWAY, PROTOCOL, NOT_TEXT, POLICY_VIOLATION, TOO_BIG, FAILED, TRY_AGAIN_LATER = (
     1000,
@@ -72,7 +72,7 @@ class Closed(WebSocketError):  # type: ignore[misc]
     """The websocket is closed; nothing can be sent."""
 
 
-class _Refused(Exception):
+class _Rejected(Exception):
     """The peer did what it must not; the websocket is closed with this code."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -103,9 +103,9 @@ class WebSocket(Base):  # type: ignore[misc]
         self._asked = False
         self._closing = False
         self._parting: gevent.Greenlet | None = None
-        self._pace = Turn()
+        self._pace = TimeSlice()
         #: Its place among all websockets, where those are counted.
-        self.place: Place | None = None
+        self.place: Slot | None = None
 
     def __del__(self) -> None:
         """Do nothing, where the base would write to the connection at any odd moment."""
@@ -116,7 +116,7 @@ class WebSocket(Base):  # type: ignore[misc]
         """Wait for a message: text or bytes; None when the websocket is closed, whoever did it."""
         try:
             return None if self.closed else self.read_message()
-        except _Refused as error:
+        except _Rejected as error:
             self._refuse(error.code, str(error))
         except ProtocolError as error:
             self._refuse(PROTOCOL, str(error) or "not a frame")
@@ -134,12 +134,12 @@ class WebSocket(Base):  # type: ignore[misc]
                     return None
                 continue
             if (header.opcode == self.OPCODE_CONTINUATION) == (kind is None):
-                raise _Refused(PROTOCOL, "fragments are mixed up")
+                raise _Rejected(PROTOCOL, "fragments are mixed up")
             kind = header.opcode if kind is None else kind
             size += len(payload)
             frames += 1
-            if frames > _FRAMES:
-                raise _Refused(TOO_BIG, f"a message may come in {_FRAMES} frames")
+            if frames > _MAX_FRAMES:
+                raise _Rejected(TOO_BIG, f"a message may come in {_MAX_FRAMES} frames")
             if payload:
                 parts.append(payload)
             if header.fin:
@@ -152,7 +152,7 @@ class WebSocket(Base):  # type: ignore[misc]
         try:
             return data.decode()
         except UnicodeDecodeError:
-            raise _Refused(NOT_TEXT, "a text message must be UTF-8") from None
+            raise _Rejected(NOT_TEXT, "a text message must be UTF-8") from None
 
     def read_frame(self, limit: int | None = None) -> tuple[Header, bytes]:
         """Return the next frame; its payload is unmasked.
@@ -162,13 +162,13 @@ class WebSocket(Base):  # type: ignore[misc]
         self._pace.give_way()
         header = Header.decode_header(self)
         if header.flags:
-            raise _Refused(PROTOCOL, "no extension was agreed on")
+            raise _Rejected(PROTOCOL, "no extension was agreed on")
         if not header.mask:
-            raise _Refused(PROTOCOL, "frames of a client must be masked")
+            raise _Rejected(PROTOCOL, "frames of a client must be masked")
         if header.opcode not in _OPCODES:
-            raise _Refused(PROTOCOL, f"there is no opcode {header.opcode}")
+            raise _Rejected(PROTOCOL, f"there is no opcode {header.opcode}")
         if limit is not None and header.length > limit and header.opcode < self.OPCODE_CLOSE:
-            raise _Refused(TOO_BIG, f"a message may have {self._limit} bytes")
+            raise _Rejected(TOO_BIG, f"a message may have {self._limit} bytes")
         return header, unmask(self.read(header.length), header.mask)
 
     def read(self, size: int) -> bytes:
@@ -186,9 +186,9 @@ class WebSocket(Base):  # type: ignore[misc]
         """
         while True:
             self._pace.give_way()
-            self._sock.settimeout(PING)
+            self._sock.settimeout(PING_INTERVAL)
             try:
-                data = self._sock.recv(_RECEIVE)
+                data = self._sock.recv(_RECEIVE_BYTES)
             except TimeoutError:
                 self._ask()
                 continue
@@ -218,11 +218,11 @@ class WebSocket(Base):  # type: ignore[misc]
     def _answer_close(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else NORMAL
         if len(payload) == 1 or not self._is_valid_close_code(code) or code > 4999:
-            raise _Refused(PROTOCOL, "that is no close code")
+            raise _Rejected(PROTOCOL, "that is no close code")
         try:
             payload[2:].decode()
         except UnicodeDecodeError:
-            raise _Refused(NOT_TEXT, "the reason of a close must be UTF-8") from None
+            raise _Rejected(NOT_TEXT, "the reason of a close must be UTF-8") from None
         self.peer_code = 0 if self._closing else code
         self._say_close(code, "")
         self._gone()
@@ -250,7 +250,7 @@ class WebSocket(Base):  # type: ignore[misc]
             if self.closed or self._closing:
                 raise Closed("the websocket is closed")
             self._closing = last
-            self._sock.settimeout(STUCK)
+            self._sock.settimeout(SEND_TIMEOUT)
             try:
                 self._sock.sendall(data)
             except OSError as error:
@@ -267,13 +267,13 @@ class WebSocket(Base):  # type: ignore[misc]
         """
         if self.closed or self._parting is not None:
             return
-        self._parting = gevent.spawn_later(PARTING, self._cut)
+        self._parting = gevent.spawn_later(CLOSE_TIMEOUT, self._cut)
         self._say_close(code, message)
 
     @contextmanager
     def as_nobody(self) -> Iterator[None]:
         """Have so long a place that is given up when another one wants it, and short messages only."""
-        limit, self._limit = self._limit, min(self._limit, MOST_OF_NOBODY)
+        limit, self._limit = self._limit, min(self._limit, MAX_UNAUTHENTICATED_BYTES)
         if self.place is not None:
             self.place.spare(
                 lambda: gevent.spawn(self.close, TRY_AGAIN_LATER, "others need the place; send the key at once")
@@ -289,7 +289,7 @@ class WebSocket(Base):  # type: ignore[misc]
         reason = message.encode("utf-8", "replace") if isinstance(message, str) else message
         try:
             # One that is stuck with something unread would not read this, either.
-            with gevent.Timeout(PARTING, Closed("the peer does not read")):
+            with gevent.Timeout(CLOSE_TIMEOUT, Closed("the peer does not read")):
                 self.send_frame(code.to_bytes(2, "big") + _shortened(reason), self.OPCODE_CLOSE)
         except Closed:
             log.debug("a websocket was closed without a word")
@@ -299,9 +299,9 @@ class WebSocket(Base):  # type: ignore[misc]
         self._say_close(code, reason)
         try:
             self._sock.shutdown(socket.SHUT_WR)
-            left = _LINGER
-            with gevent.Timeout(PARTING, False):
-                while left > 0 and (data := self._sock.recv(_RECEIVE)):
+            left = _LINGER_BYTES
+            with gevent.Timeout(CLOSE_TIMEOUT, False):
+                while left > 0 and (data := self._sock.recv(_RECEIVE_BYTES)):
                     left -= len(data)
                     self._pace.give_way()
         except OSError:
@@ -352,7 +352,7 @@ def unmask(payload: bytes, mask: bytes) -> bytes:
 # -- the handshake ------------------------------------------------------------------------------
 
 
-def check(environ: dict[str, Any]) -> str:
+def check_upgrade(environ: dict[str, Any]) -> str:
     """Return the key of a request for a websocket.
 
     :raises UpgradeRequired: it is an ordinary request. :raises BadRequest: it is malformed.
@@ -372,7 +372,7 @@ def check(environ: dict[str, Any]) -> str:
     raise BadRequest("Sec-WebSocket-Key must be 16 bytes in base64")
 
 
-def accept(request: Request, serve: Callable[[WebSocket], Any], limit: int = 0) -> Reply:
+def accept_websocket(request: Request, serve: Callable[[WebSocket], Any], limit: int = 0) -> Reply:
     """Return the answer that makes the connection a websocket and lets *serve* have it.
 
     Whatever forbids the websocket has to be found out before; afterwards there is only a close code.
@@ -383,7 +383,7 @@ def accept(request: Request, serve: Callable[[WebSocket], Any], limit: int = 0) 
     :raises Unavailable: there are too many.
     """
     environ = request.environ
-    key = check(environ)
+    key = check_upgrade(environ)
     digest = hashlib.sha1((key + WebSocketHandler.GUID).encode()).digest()
     headers = [
         ("Upgrade", "websocket"),
@@ -393,14 +393,14 @@ def accept(request: Request, serve: Callable[[WebSocket], Any], limit: int = 0) 
     limit = limit or environ.get("gaffer.max_body", MAX_BODY)
     places = environ["gaffer.connection"].websockets
     place = None if places is None else places.take()
-    return Reply("101 Switching Protocols", headers, _Conversation(environ, serve, limit, place))
+    return Reply("101 Switching Protocols", headers, _WebSocketBody(environ, serve, limit, place))
 
 
-class _Conversation:
+class _WebSocketBody:
     """The body of a 101: nothing of it is a body, but while the server asks for it, the websocket lives."""
 
     def __init__(
-        self, environ: dict[str, Any], serve: Callable[[WebSocket], Any], limit: int, place: Place | None
+        self, environ: dict[str, Any], serve: Callable[[WebSocket], Any], limit: int, place: Slot | None
     ) -> None:
         self._environ = environ
         self._serve = serve
@@ -436,7 +436,7 @@ class _Conversation:
             return
         except BaseException as error:  # SystemExit and gevent.Timeout too: one connection's trouble, not the server's
             log.error("websocket %s failed: %r", self._environ["PATH_INFO"], error, exc_info=error)
-            code, reason = FAILED, INTERNAL
+            code, reason = FAILED, INTERNAL_ERROR
         websocket.close(code, reason)
         while websocket.receive() is not None:
             pass

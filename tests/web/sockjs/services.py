@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Any, Iterator
 
 from gaffer.web.application import App
-from gaffer.web.requests.access_guard import Guard
-from gaffer.web.requests.access_rules import Rules
+from gaffer.web.requests.access_guard import AccessGuard
+from gaffer.web.requests.access_rules import AccessRules
 from gaffer.web.requests.routes import check_routes
 from gaffer.web.sockjs import SockJSLimits
-from gaffer.web.sockjs.routes import late, routes
+from gaffer.web.sockjs.routes import lazy_service, sockjs_routes
 from tests.kit.feed_client import Reader
 from tests.kit.web import Answer, connect, parse, served
 
@@ -112,9 +112,9 @@ def session(prefix: str = "/echo", server: str = "000") -> str:
 @contextmanager
 def site(**more: Any) -> Iterator[Site]:
     """Serve all services."""
-    services = {prefix: late(make, limits, lambda: [FRIEND]) for prefix, (make, limits) in SERVICES.items()}
-    offers = [("test", routes(prefix, service)) for prefix, service in services.items()]
-    guard = Guard(App(check_routes(offers)), Rules(origins=(FRIEND,), local_users=True))
+    services = {prefix: lazy_service(make, limits, lambda: [FRIEND]) for prefix, (make, limits) in SERVICES.items()}
+    offers = [("test", sockjs_routes(prefix, service)) for prefix, service in services.items()]
+    guard = AccessGuard(App(check_routes(offers)), AccessRules(origins=(FRIEND,), local_users=True))
     with served(guard, **more) as (address, _):
         yield Site(address, services)
     for service in services.values():

@@ -15,7 +15,7 @@ def test_frames():
     assert frames.OPEN == "o" and frames.HEARTBEAT == "h"
     assert frames.messages(["a", 'b"', "\n"]) == r'a["a","b\"","\n"]'
     assert frames.closing(*frames.GO_AWAY) == 'c[3000,"Go away!"]'
-    assert frames.closing(*frames.OCCUPIED) == 'c[2010,"Another connection still open"]'
+    assert frames.closing(*frames.IN_USE) == 'c[2010,"Another connection still open"]'
     assert frames.closing(*frames.INTERRUPTED) == 'c[1002,"Connection interrupted"]'
 
 
@@ -47,19 +47,19 @@ def test_messages_of_a_client(payload, texts):
     "payload", ['["a', '"a"', "{}", "1", "null", '["a", 1]', "[[]]", b'["\xff"]', "[" * 100_000, b"\0", "h"]
 )
 def test_what_is_none(payload):
-    with pytest.raises(frames.Broken, match="Broken JSON encoding"):
+    with pytest.raises(frames.BrokenPayload, match="Broken JSON encoding"):
         frames.read(payload)
 
 
 def test_nothing_at_all():
     for payload in ("", b""):
-        with pytest.raises(frames.Broken, match="Payload expected"):
+        with pytest.raises(frames.BrokenPayload, match="Payload expected"):
             frames.read(payload)
 
 
 def test_on_websockets_one_message_may_stand_alone():
     assert frames.read('"a"', alone=True) == ["a"]
-    with pytest.raises(frames.Broken):
+    with pytest.raises(frames.BrokenPayload):
         frames.read("1", alone=True)
 
 

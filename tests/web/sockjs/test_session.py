@@ -8,7 +8,7 @@ import pytest
 from gaffer.commands.identity import LOCAL, Identity
 from gaffer.errors import Forbidden, NotFound, Unavailable
 from gaffer.web.sockjs import SockJSLimits
-from gaffer.web.sockjs.session import Occupied, Session, Sessions
+from gaffer.web.sockjs.session import SessionInUse, SockJSSession, SockJSSessions
 
 CLOSED = 'c[3000,"Go away!"]'
 INTERRUPTED = 'c[1002,"Connection interrupted"]'
@@ -68,7 +68,7 @@ class Made:
 
     def __init__(self, timeout=5.0):
         self.clock, self.peer, self.woken, self.forgotten = Clock(), Peer(), 0, 0
-        self.session = Session(self.peer, timeout, self.clock, self.forget)
+        self.session = SockJSSession(self.peer, timeout, self.clock, self.forget)
 
     def forget(self):
         self.forgotten += 1
@@ -108,7 +108,7 @@ def test_what_is_said_between_two_receivers_is_there_for_the_next(made):
 def test_a_second_receiver_is_refused_and_the_first_goes_on(made):
     made.session.attach(made.wake)
     made.session.next()
-    with pytest.raises(Occupied, match="Another connection still open"):
+    with pytest.raises(SessionInUse, match="Another connection still open"):
         made.session.attach(lambda: None)
     made.peer.say("x")
     assert made.session.next() == 'a["x"]' and made.session.closed is None
@@ -123,7 +123,7 @@ def test_a_receiver_that_was_cut_off_ends_the_session(made):
 def test_a_receiver_that_has_just_left_is_no_other_one(made):
     made.session.attach(made.wake)
     made.session.probe = lambda: True
-    with pytest.raises(Occupied):
+    with pytest.raises(SessionInUse):
         made.session.attach(lambda: None)
     assert made.session.closed == INTERRUPTED and made.woken == 1
     made.session.detach(False)
@@ -208,7 +208,7 @@ def test_the_end_comes_in_the_middle_of_what_is_heard(made):
 
 def sessions(**limits):
     clock = Clock()
-    return Sessions(SockJSLimits(**limits), clock), clock
+    return SockJSSessions(SockJSLimits(**limits), clock), clock
 
 
 def test_an_id_means_one_session():
