@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.names import JobName, parse_job_name
 from ..errors import NotFound, SpawnError
-from ..process.spawn import job_environment
+from ..process.environment import job_environment
 from ..security.redact import HIDDEN, SHORTEST, redact, redact_text
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import Iterator
 
 import gevent
 
+from ..process.environment import DETACHED
 from ..process.proc_scan import VARIABLE, strays
-from ..process.spawn import DETACHED
 from ..security.trusted_files import open_file, place
 
 log = logging.getLogger("gafferd")

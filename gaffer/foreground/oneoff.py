@@ -15,8 +15,9 @@ from typing import Callable, Sequence
 
 from ..config.jobconfig import JobConfig
 from ..errors import SpawnError
+from ..process.environment import process_environment
 from ..process.proc_scan import VARIABLE
-from ..process.spawn import SpawnPlan, command, copy_variables, failure, identity, job_environment
+from ..process.spawn import failure, identity, make_plan
 from ..procfile.application import ProcfileApplication
 from ..procfile.parser import job_settings
 
@@ -49,10 +50,8 @@ def run(config: JobConfig) -> int:
 
     :raises SpawnError: one sentence with the system's reason.
     """
-    env = {**job_environment(config), **copy_variables(config, 0)}
-    if VARIABLE in os.environ:
-        env[VARIABLE] = os.environ[VARIABLE]  # whoever runs us must find it
-    plan = SpawnPlan(command(config, env), env, config.cwd, 0, 0)
+    env = process_environment(config, 0, os.environ.get(VARIABLE))  # a gaffer that runs us must find it
+    plan = make_plan(config, env, 0, 0)
     passed = {number for number in _PASSED if signal.getsignal(number) is not signal.SIG_IGN}
     # From before there is a command, so that none is lost between its start and our waiting.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*passed, signal.SIGCHLD})

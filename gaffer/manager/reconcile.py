@@ -10,13 +10,10 @@ from gevent.lock import BoundedSemaphore
 from ..config.jobconfig import JobConfig, sort_by_priority
 from ..config.names import JobName, check_name
 from ..errors import Conflict, GafferError, InvalidConfig
-from ..process.spawn import job_environment
+from ..process.environment import OWN_VARIABLES, job_environment
 
 if TYPE_CHECKING:
     from .manager import Manager
-
-#: Set by the engine for every process, so a command may use them though no environment has them yet.
-OWN_VARIABLES = frozenset(("GAFFER_ID", "GAFFER_JOB", "GAFFER_INDEX", "GAFFER_DETACHED", "PS"))
 
 
 def prepare(

@@ -20,10 +20,9 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Iterator, Mapping
 
 from ..config.command_template import TemplateVariable, expand_word, make_template
-from ..config.dotenv import read_env_file
 from ..config.fields import Account
 from ..config.jobconfig import JobConfig
-from ..errors import InvalidConfig, SpawnError
+from ..errors import SpawnError
 from ..security.secret_names import inherited
 from . import posix_spawn
 from .proc_scan import VARIABLE
@@ -32,11 +31,8 @@ from .proc_scan import VARIABLE
 FIRST_EXTRA = 3
 _FDEXEC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_fdexec.py")
 _DEVNULL = subprocess.DEVNULL
-LAST_PORT = 65_535
 #: So many descriptors are to be free below the limit that a child inherits.
 SPARE = 64
-#: In the environment of processes that are meant to outlive gafferd.
-DETACHED = "GAFFER_DETACHED"
 
 
 @dataclass
@@ -61,54 +57,12 @@ class SpawnPlan:
     window: tuple[int, int] = (24, 80)
 
 
-def job_environment(config: JobConfig) -> dict[str, str]:
-    """Return the environment of a job's processes, before gaffer's own variables.
+def make_plan(config: JobConfig, env: dict[str, str], index: int, pid: int) -> SpawnPlan:
+    """Return the plan of a start, before plugins may change it.
 
-    Later wins: gafferd's (``os_env``) without the secrets of its own, the user's HOME, USER and LOGNAME when
-    ``uid`` is set, ``env_file``, ``env``.
-
-    :raises SpawnError: ``env_file`` cannot be read.
+    :raises SpawnError: the command uses a variable that is not in *env*.
     """
-    env = inherited() if config.os_env else {}
-    env.pop(VARIABLE, None)
-    if config.uid is not None:
-        env.update(_account_variables(config.uid))
-    if config.env_file:
-        env.update(_env_file(config))
-    env.update(config.env)
-    return env
-
-
-def copy_variables(config: JobConfig, index: int) -> dict[str, str]:
-    """Return the variables that differ from copy to copy: ``PORT`` and ``PS``; ``env`` wins over them.
-
-    :param index: number of the copy; a committed process, -1, gets what the first one has.
-    :raises SpawnError: so many copies have no ports.
-    """
-    number = max(index, 0)
-    found = {"PS": f"{config.job_name.job}.{number + 1}"}
-    if config.port is not None:
-        port = config.port + number
-        if port > LAST_PORT:
-            raise SpawnError(
-                f"copy {number + 1} would get PORT {port}, and {LAST_PORT} is the last; choose a lower port"
-            )
-        found["PORT"] = str(port)
-    return {name: value for name, value in found.items() if name not in config.env}
-
-
-def _env_file(config: JobConfig) -> dict[str, str]:
-    try:
-        # What its own user may write into it, runs as that user.
-        users = () if config.uid is None else (Account().lookup(config.uid),)
-        return read_env_file(os.path.join(config.cwd or "", config.env_file), *users)
-    except InvalidConfig as error:
-        raise SpawnError(str(error)) from error
-
-
-def _account_variables(uid: int | str) -> dict[str, str]:
-    account = pwd.getpwuid(Account().lookup(uid))
-    return {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
+    return SpawnPlan(command(config, env), env, config.cwd, index, pid)
 
 
 def command(config: JobConfig, env: Mapping[str, str]) -> list[str]:
@@ -365,12 +319,11 @@ __all__ = [
     "SpawnPlan",
     "check_executable",
     "command",
-    "copy_variables",
     "execute",
     "failure",
     "find_program",
     "identity",
-    "job_environment",
     "limit_files",
+    "make_plan",
     "shown_program",
 ]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Callable
 import gevent
 
 from ..errors import NotFound
+from .environment import process_environment
 from .proc_scan import VARIABLE, chain_id, strays
 from .ring_buffer import RingLimits
-from .spawn import SpawnPlan, command, copy_variables, job_environment
+from .spawn import make_plan
 from .stats_monitor import Figures, Monitor, measurer
 
 if TYPE_CHECKING:
@@ -45,12 +46,9 @@ class Alone:
         :raises SpawnError: one sentence with the system's reason, or what is missing.
         """
         process, config = self._process, self._process.config
-        env = {VARIABLE: chain_id(os.environ.get(VARIABLE), f"{self._node_id}.{process.pid}")}
-        env.update(job_environment(config))
-        env.update(copy_variables(config, process.index))
-        env.update(process.env_extra or {})
-        plan = SpawnPlan(command(config, env), env, config.cwd, process.index, process.pid)
-        process.start(plan, rings=RingLimits())
+        gaffer_id = chain_id(os.environ.get(VARIABLE), f"{self._node_id}.{process.pid}")
+        env = process_environment(config, process.index, gaffer_id, extra=process.env_extra)
+        process.start(make_plan(config, env, process.index, process.pid), rings=RingLimits())
 
     # -- its end --------------------------------------------------------------------
     def stop_process(self, pid: int) -> None:

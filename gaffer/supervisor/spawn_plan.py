@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from ..config.jobconfig import JobConfig
+from ..process.environment import job_environment, process_environment
 from ..process.proc_scan import VARIABLE, chain_id
-from ..process.spawn import DETACHED, SpawnPlan, command, copy_variables, job_environment
+from ..process.spawn import SpawnPlan, make_plan
 from .job import Copy, Job
 
 
@@ -30,22 +31,18 @@ class Planner:
 
         :raises SpawnError: the environment file or a variable is missing.
         """
-        # First of all, where the sweep finds it soonest.
-        env = {VARIABLE: chain_id(self._inherited, f"{self._node_id}.{pid}")}
-        env.update(self._environment(job))
-        env.update(copy_variables(job.config, copy.index))
-        if copy.committed and copy.committed.env:
-            env.update(copy.committed.env)
-        env["GAFFER_JOB"] = job.name.short
-        env["GAFFER_INDEX"] = str(max(copy.index, 0))
-        if job.config.detach:
-            env[DETACHED] = "1"
-        return SpawnPlan(command(job.config, env), env, job.config.cwd, copy.index, pid)
+        env = process_environment(
+            job.config,
+            copy.index,
+            chain_id(self._inherited, f"{self._node_id}.{pid}"),
+            self._environment(job),
+            copy.committed.env if copy.committed else None,
+        )
+        return make_plan(job.config, env, copy.index, pid)
 
     def _environment(self, job: Job) -> dict[str, str]:
         config, env = self._environments.get(job, (None, {}))
         if config is not job.config:
             env = job_environment(job.config)
-            env.pop(VARIABLE, None)
             self._environments[job] = (job.config, env)
         return env

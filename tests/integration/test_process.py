@@ -119,6 +119,18 @@ def test_its_settings(make, tmp_path):
     process.spawn(once=True, env={"B": "2"})
     eventually(lambda: heard.data() == f"{tmp_path}\n1 2\n".encode())
     assert process.committed and process.info["env"] == {"A": "1", "B": "2"}
+
+
+def test_process_without_a_manager_has_the_variables_of_every_process(make):
+    heard = Heard()
+    process = make("echo $GAFFER_JOB $GAFFER_INDEX $PS", args=[], shell=True, redirect_output=["out"])
+    process.monitor_io("out", heard)
+    process.spawn()
+    name = process.name
+    eventually(lambda: heard.data() == f"{name.short} 0 {name.job}.1\n".encode())
+
+
+def test_arguments_are_shown_as_they_were_given(make):
     assert make(args="-x 'a b'").info["args"] == "-x 'a b'"
 
 
