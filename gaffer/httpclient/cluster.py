@@ -5,9 +5,11 @@ Threads do the asking. In a program that gevent has patched they are greenlets.
 
 from __future__ import annotations
 
+import queue
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Callable, Generic, Iterable, TypeVar
+from typing import Any, Callable, Generic, Iterable, Sequence, TypeVar, cast
 
 from ..errors import BadRequest, GafferError, NotFound
 from .errors import CannotConnect
@@ -48,6 +50,15 @@ class Result(Generic[T]):
     def ok(self) -> bool:
         """Whether it worked."""
         return self.error is None
+
+    def get(self) -> T:
+        """Return the value.
+
+        :raises GafferError: the error.
+        """
+        if self.error is not None:
+            raise self.error
+        return cast(T, self.value)
 
 
 class Cluster:
@@ -170,16 +181,45 @@ class Cluster:
         nodes = self.select(on) if job is None else [node for node in self.find_job(job) if _is_meant(node, on)]
         if not nodes:
             raise NotFound(f"no node meant by '{on}' has the job {job}")
-        with ThreadPoolExecutor(min(WORKERS, len(nodes))) as pool:
-            return list(pool.map(lambda node: self._on(node, operation), nodes))
 
-    def _on(self, node: Node, operation: Callable[[Server], T]) -> Result[T]:
-        def work() -> T:
+        def work(node: Node) -> T:
             with self.server(node) as server:
                 return operation(server)
 
-        value, error = _attempt(work)
-        return Result(node, value, error)
+        return self.each(work, nodes)
+
+    def each(self, work: Callable[[Node], T], nodes: Sequence[Node], workers: int | None = None) -> list[Result[T]]:
+        """Call *work* with each node, in threads; an interrupt does not wait for calls that have not ended.
+
+        :param workers: nodes at the same time, by default 16.
+        """
+        waiting: queue.SimpleQueue[tuple[int, Node]] = queue.SimpleQueue()
+        found: dict[int, Result[T]] = {}
+        defects: list[BaseException] = []
+
+        def run() -> None:
+            while True:
+                try:
+                    number, node = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    found[number] = Result(node, work(node))
+                except GafferError as error:
+                    found[number] = Result(node, None, error)
+                except BaseException as error:
+                    defects.append(error)
+
+        for entry in enumerate(nodes):
+            waiting.put(entry)
+        threads = [threading.Thread(target=run, daemon=True) for _ in range(min(workers or WORKERS, len(nodes)))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if defects:
+            raise defects[0]
+        return [found[number] for number in sorted(found)]
 
 
 def _attempt(work: Callable[[], T]) -> tuple[T | None, GafferError | None]:

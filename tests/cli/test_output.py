@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from gaffer.cli.core.output import Lines, View, cell, colored, duration, print_details, printable, show, state_color
+from gaffer.cli.core.output import Lines, View, cell, colored, details_lines, duration, printable, show, state_color
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ def test_a_view_without_columns_is_a_plain_list(capsys):
     assert capsys.readouterr().out == "1\n2\n"
 
 
-def test_details(capsys):
-    print_details([("name", "web"), ("last lines", Lines(["one", "\x07two"])), ("uptime", None)])
-    assert capsys.readouterr().out == "name    web\nlast lines:\n  one\n  \\x07two\nuptime  -\n"
+def test_details():
+    pairs = [("name", "web"), ("last lines", Lines(["one", "\x07two"])), ("uptime", None)]
+    assert list(details_lines(pairs)) == ["name    web", "last lines:", "  one", "  \\x07two", "uptime  -"]
 
 
 @pytest.fixture

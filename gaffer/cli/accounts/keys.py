@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...errors import BadRequest
-from ..core.output import View, output_option, print_details, print_json, print_lines, show
+from ..core.output import View, details_lines, print_lines, view_option
 from ..core.program import Group
 from .keyfile import KeyFile, address_of
 from .login import ask, served_by, server_user_option
@@ -32,9 +32,9 @@ def day(when: float | None, never: str = "never") -> str:
 
 
 @key.command("list")
-@output_option
+@view_option
 @click.pass_obj
-def list_keys(place: Place, output: str) -> None:
+def list_keys(place: Place) -> View:
     """List the keys that one may see: an admin all, others their own and those made with it."""
     found = place.server.accounts.keys()
     rows = [
@@ -48,43 +48,34 @@ def list_keys(place: Place, output: str) -> None:
         )
         for one in found
     ]
-    show(View(found, [one["id"] for one in found], COLUMNS, rows), output)
+    return View(found, [one["id"] for one in found], COLUMNS, rows)
 
 
 @key.command("create")
 @click.argument("label", default="")
 @permission_options
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), help="How long it is valid; by default for ever.")
-@output_option
+@view_option
 @click.pass_obj
-def create(place: Place, /, label: str, days: float | None, output: str, **given: Any) -> None:
+def create(place: Place, /, label: str, days: float | None, **given: Any) -> View:
     """Make a key, which is shown this once.
 
     It allows what the options say, and no more than the key that makes it.
     """
     made = place.server.accounts.create_key(permissions_of(given), label, None if days is None else days * _DAY)
-    if output == "json":
-        print_json(made)
-    elif output == "name":
-        print_lines([made["id"]])
-    else:
-        print_lines([made["api_key"]])
+    return View(made, [made["id"]], text=[made["api_key"]])
 
 
 @key.command("show")
 @click.argument("id", default="self")
-@output_option
+@view_option
 @click.pass_obj
-def show_key(place: Place, id: str, output: str) -> None:
+def show_key(place: Place, id: str) -> View:
     """Show one key; by default the one that asks."""
     found = place.server.accounts.key(id)
-    if output == "json":
-        print_json(found)
-    elif output == "name":
-        print_lines([found["id"]])
-    else:
-        times = {name: day(found[name]) for name in ("created", "expires", "last_used")}
-        print_details({**found, **times, "permissions": text_of(found["permissions"])}.items())
+    times = {name: day(found[name]) for name in ("created", "expires", "last_used")}
+    pairs = {**found, **times, "permissions": text_of(found["permissions"])}.items()
+    return View(found, [found["id"]], text=[*details_lines(pairs)])
 
 
 @key.command("delete")

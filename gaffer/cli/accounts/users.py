@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...errors import BadRequest
-from ..core.output import View, output_option, print_details, print_json, print_lines, show
+from ..core.output import View, details_lines, print_lines, view_option
 from ..core.program import Group
 from .keyfile import KeyFile, address_of
 from .keys import day
@@ -27,15 +27,15 @@ def user() -> None:
 
 
 @user.command("list")
-@output_option
+@view_option
 @click.pass_obj
-def list_users(place: Place, output: str) -> None:
+def list_users(place: Place) -> View:
     """List the users."""
     found = place.server.accounts.users()
     rows = [
         (one["username"], _KINDS[one["user_type"]], text_of(one["permissions"]), day(one["created"])) for one in found
     ]
-    show(View(found, [one["username"] for one in found], COLUMNS, rows), output)
+    return View(found, [one["username"] for one in found], COLUMNS, rows)
 
 
 @user.command("create")
@@ -58,19 +58,15 @@ def create(place: Place, /, name: str, **given: Any) -> None:
 
 @user.command("show")
 @click.argument("name")
-@output_option
+@view_option
 @click.pass_obj
-def show_user(place: Place, name: str, output: str) -> None:
+def show_user(place: Place, name: str) -> View:
     """Show one user."""
     found = place.server.accounts.user(name)
-    if output == "json":
-        print_json(found)
-    elif output == "name":
-        print_lines([found["username"]])
-    else:
-        kind = _KINDS[found.pop("user_type")]
-        shown = {**found, "kind": kind, "created": day(found["created"]), "permissions": text_of(found["permissions"])}
-        print_details(shown.items())
+    kind = _KINDS[found["user_type"]]
+    shown = {**found, "kind": kind, "created": day(found["created"]), "permissions": text_of(found["permissions"])}
+    del shown["user_type"]
+    return View(found, [found["username"]], text=[*details_lines(shown.items())])
 
 
 @user.command("delete")

@@ -10,7 +10,7 @@ import click
 from ...config.names import JobName, parse_job_name
 from ...errors import NotFound, nearest
 from ...httpclient import Job, Process, Server
-from ..core.output import View, output_option, show, state_color
+from ..core.output import View, state_color, view_option
 from ..core.program import command
 from ..operations.job_selection import ALL, is_pattern
 from ..operations.wait import look
@@ -112,9 +112,9 @@ class Remote:
 
 
 @command("apps")
-@output_option
+@view_option
 @click.pass_obj
-def apps(place: Place, output: str) -> None:
+def apps(place: Place) -> View:
     """List the applications that gafferd has.
 
     The session 'default' is among them if it has jobs.
@@ -127,7 +127,7 @@ def apps(place: Place, output: str) -> None:
             found.setdefault(name.session, []).append(info)
     rows = [_row(name, infos) for name, infos in found.items()]
     data = [dict(zip(("name", "types", "processes", "state"), _plain(name, infos))) for name, infos in found.items()]
-    show(View(data, list(found), COLUMNS, rows, {"STATE": state_color}), output)
+    return View(data, list(found), COLUMNS, rows, {"STATE": state_color})
 
 
 def _plain(name: str, infos: list[dict[str, Any]]) -> tuple[Any, ...]:

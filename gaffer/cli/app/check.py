@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ...procfile.application import ProcessType, ProcfileApplication
-from ..core.output import View, output_option, show
+from ..core.output import View, view_option
 from ..core.program import command, port_options
 from ..core.shell_completion import types
 from .context import Place
@@ -18,16 +18,14 @@ COLUMNS = ("NAME", "PROCESSES", "PORT", "RUN BY", "COMMAND")
 @command("check")
 @port_options
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=types)
-@output_option
+@view_option
 @click.pass_obj
-def check(
-    place: Place, concurrency: tuple[str, ...], port: int | None, no_port: bool, names: tuple[str, ...], output: str
-) -> None:
+def check(place: Place, concurrency: tuple[str, ...], port: int | None, no_port: bool, names: tuple[str, ...]) -> View:
     """Show what the Procfile runs, with ports; or every problem of it and of its environment files."""
     application = place.application(concurrency=concurrency, port=port, ports=not no_port, only=names)
     rows = [_row(application, one) for one in application.chosen]
     data = {"name": application.name, "jobs": application.jobs()}
-    show(View(data, [one.name for one in application.chosen], COLUMNS, rows), output)
+    return View(data, [one.name for one in application.chosen], COLUMNS, rows)
 
 
 def _row(application: ProcfileApplication, one: ProcessType) -> tuple[Any, ...]:

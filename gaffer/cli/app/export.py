@@ -11,7 +11,7 @@ from ...config.jobconfig import JobConfig
 from ...errors import BadRequest, nearest
 from ...procfile.application import ProcfileApplication
 from ...procfile.export import ENTRY_POINTS, Application, Export, Exporter, ExportJob, File
-from ..core.output import View, output_option, print_lines, show
+from ..core.output import View, print_lines, view_option, write
 from ..core.program import command, complain, port_options
 from .context import Place
 
@@ -43,7 +43,7 @@ def exporters() -> dict[str, tuple[Exporter, str]]:
 @click.option("--list", "listed", is_flag=True, help="List the formats.")
 @port_options
 @click.argument("name", required=False)
-@output_option
+@view_option
 @click.pass_obj
 def export(
     place: Place,
@@ -54,8 +54,7 @@ def export(
     port: int | None,
     no_port: bool,
     name: str | None,
-    output: str,
-) -> None:
+) -> View | None:
     """Export the application to other supervisors.
 
     The formats are gafferd's own and those of others, see --list. NAME is what the application is called
@@ -66,7 +65,7 @@ def export(
     if listed:
         rows = [(name, one.help, plugin) for name, (one, plugin) in known.items()]
         data = [{"name": name, "help": help, "plugin": plugin} for name, help, plugin in rows]
-        return show(View(data, list(known), COLUMNS, rows), output)
+        return View(data, list(known), COLUMNS, rows)
     if form not in known:
         remedy = nearest(form, known) or f"; there are {', '.join(known)}"
         raise BadRequest(f"there is no format '{form}'{remedy}")
@@ -78,6 +77,7 @@ def export(
     _write(made, exporter.folder, out)
     for note in made.notes:
         complain("gaffer", note)
+    return None
 
 
 def as_export(application: ProcfileApplication) -> Application:
@@ -99,7 +99,7 @@ def _copies(config: JobConfig) -> list[dict[str, str]]:
 
 def _write(made: Export, folder: bool, out: str | None) -> None:
     if out is None:
-        return click.echo(made.files[0].text, nl=False)
+        return write(made.files[0].text)
     for file in made.files:
         path = os.path.join(out, file.path) if folder or os.path.isdir(out) else out
         try:

@@ -8,25 +8,21 @@ import click
 
 from ...config.names import parse_job_name
 from ...errors import GafferError
-from ...httpclient import Job, Process
-from ..core.output import print_details, print_json, print_lines, state_color
+from ...httpclient import Job
+from ..core.output import View, printable, view_option
 from ..core.program import command
 from ..core.shell_completion import types
-from ..operations.job_info import details, with_short_name
+from ..operations.job_info import info_view
 from ..operations.wait import trouble
 from .apps import Remote
 from .context import Place
 
-_OUTPUT = click.option(
-    "-o", "--output", type=click.Choice(["table", "json", "name"]), default="table", show_default=True
-)
-
 
 @command("ps")
 @click.argument("app", required=False)
-@_OUTPUT
+@view_option
 @click.pass_obj
-def ps(place: Place, app: str | None, output: str) -> None:
+def ps(place: Place, app: str | None) -> View:
     """Show the application's processes.
 
     That is the command of each type, what its processes use together, and how long each is up. APP is what
@@ -34,10 +30,8 @@ def ps(place: Place, app: str | None, output: str) -> None:
     """
     remote = Remote(place)
     found = [_measured(remote, info) for info in remote.infos(app)]
-    if output == "json":
-        return print_json(found)
-    for one in found:
-        print_lines(_names(one) if output == "name" else _lines(one))
+    text = [printable(line) for one in found for line in _lines(one)]
+    return View(found, [name for one in found for name in _names(one)], text=text)
 
 
 def _measured(remote: Remote, info: dict[str, Any]) -> dict[str, Any]:
@@ -95,27 +89,18 @@ def clock(seconds: float) -> str:
 
 @command("info")
 @click.argument("target", required=False, metavar="[TYPE|PID]", shell_complete=types)
-@_OUTPUT
+@view_option
 @click.pass_obj
-def info(place: Place, target: str | None, output: str) -> None:
+def info(place: Place, target: str | None) -> View:
     """Show everything about a type, a process or all types.
 
     TYPE may be APP.TYPE too, or APP.* for another application; PID as ps shows it: web.3.
     """
     remote = Remote(place)
     if target is not None and not target.endswith("*"):
-        found = remote.target(target)
-        shown = [with_short_name(found.info())]
-        process = isinstance(found, Process)
-    else:
-        shown = [with_short_name(remote.server.info(name)) for name in remote.find([target] if target else [])]
-        process = False
-    if output == "json":
-        return print_json(shown if target is None else shown[0])
-    for number, one in enumerate(shown):
-        if output == "name":
-            print_lines([one["pid"] if process else one["name"]])
-            continue
-        print_lines([""] if number else [])
-        pairs = list(one.items()) if process else details(one, settings=True)
-        print_details(pairs, {"state": state_color})
+        return info_view(remote.target(target))
+    views = [info_view(Job(remote.server, name)) for name in remote.find([target] if target else [])]
+    blocks = [["", *view.text] if number else view.text for number, view in enumerate(views)]
+    data = [view.data for view in views]
+    names = [name for view in views for name in view.names]
+    return View(data if target is None else data[0], names, text=[line for block in blocks for line in block])

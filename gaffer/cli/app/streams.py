@@ -9,9 +9,10 @@ import click
 
 from ...config.names import JobName
 from ...httpclient import Missing
+from ..core.output import write_bytes
 from ..core.program import DASHES, command, complain
 from ..core.shell_completion import types
-from ..core.streaming import end_with_reader, write_bytes
+from ..core.streaming import end_with_reader
 from ..operations.attach import attach_options, attach_to
 from ..operations.job_selection import find_processes
 from ..operations.logs import LogQuery, logs_options, show_logs

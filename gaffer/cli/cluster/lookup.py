@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 import click
 
-from ..core.output import View, complain, output_option, print_lines, show
+from ..core.output import View, complain, print_lines, view_option
 from ..core.program import Group
 
 if TYPE_CHECKING:
@@ -63,15 +63,15 @@ def _tell_problems(ctx: click.Context, cluster: Cluster) -> None:
 
 
 @_command("nodes")
-@output_option
-def nodes(ctx: click.Context, lookupd_address: tuple[str, ...], output: str) -> None:
+@view_option
+def nodes(ctx: click.Context, lookupd_address: tuple[str, ...]) -> View:
     """List the nodes."""
     cluster = make_cluster(ctx, lookupd_address)
     found = cluster.nodes()
     _tell_problems(ctx, cluster)
     data = [{"name": one.name, "origin": one.origin, "version": one.version, "labels": one.labels} for one in found]
     rows = [(one.name, one.origin, one.version, labels_text(one.labels)) for one in found]
-    show(View(data, [one.name for one in found], NODES, rows), output)
+    return View(data, [one.name for one in found], NODES, rows)
 
 
 def labels_text(labels: Mapping[str, str]) -> str:
@@ -80,14 +80,14 @@ def labels_text(labels: Mapping[str, str]) -> str:
 
 
 @_command("jobs")
-@output_option
-def jobs(ctx: click.Context, lookupd_address: tuple[str, ...], output: str) -> None:
+@view_option
+def jobs(ctx: click.Context, lookupd_address: tuple[str, ...]) -> View:
     """List the jobs, and on how many nodes they are."""
     cluster = make_cluster(ctx, lookupd_address)
     found = cluster.jobs()
     _tell_problems(ctx, cluster)
     rows = [(job["name"], len(job["sources"]), _processes(job)) for job in found]
-    show(View(found, [job["name"] for job in found], JOBS, rows), output)
+    return View(found, [job["name"] for job in found], JOBS, rows)
 
 
 def _processes(job: Mapping[str, Any]) -> int:
@@ -96,21 +96,21 @@ def _processes(job: Mapping[str, Any]) -> int:
 
 @_command("job")
 @click.argument("name")
-@output_option
-def job(ctx: click.Context, lookupd_address: tuple[str, ...], name: str, output: str) -> None:
+@view_option
+def job(ctx: click.Context, lookupd_address: tuple[str, ...], name: str) -> View:
     """Show where a job is."""
     from ...httpclient.cluster import merge_jobs
 
     cluster = make_cluster(ctx, lookupd_address)
     (found,) = merge_jobs(cluster.ask(lambda one: [one.find_job(name)]))
     _tell_problems(ctx, cluster)
-    _show_sources(found, [found], output)
+    return _sources_view(found, [found])
 
 
 @_command("sessions")
 @click.argument("node", required=False)
-@output_option
-def sessions(ctx: click.Context, lookupd_address: tuple[str, ...], node: str | None, output: str) -> None:
+@view_option
+def sessions(ctx: click.Context, lookupd_address: tuple[str, ...], node: str | None) -> View:
     """List the sessions, or those of a node."""
     cluster = make_cluster(ctx, lookupd_address)
     merged: dict[str, set[str]] = {}
@@ -120,30 +120,30 @@ def sessions(ctx: click.Context, lookupd_address: tuple[str, ...], node: str | N
     _tell_problems(ctx, cluster)
     data = [{"sessionid": id, "jobs": sorted(merged[id])} for id in sorted(merged)]
     rows = [(id, " ".join(name.partition(".")[2] for name in sorted(merged[id]))) for id in sorted(merged)]
-    show(View(data, sorted(merged), SESSIONS, rows), output)
+    return View(data, sorted(merged), SESSIONS, rows)
 
 
 @_command("session")
 @click.argument("sessionid")
-@output_option
-def session(ctx: click.Context, lookupd_address: tuple[str, ...], sessionid: str, output: str) -> None:
+@view_option
+def session(ctx: click.Context, lookupd_address: tuple[str, ...], sessionid: str) -> View:
     """Show where the jobs of a session are."""
     from ...httpclient.cluster import merge_jobs
 
     cluster = make_cluster(ctx, lookupd_address)
     found = merge_jobs(answer["jobs"] for answer in cluster.ask(lambda one: one.find_session(sessionid)))
     _tell_problems(ctx, cluster)
-    _show_sources({"sessionid": sessionid, "jobs": found}, found, output)
+    return _sources_view({"sessionid": sessionid, "jobs": found}, found)
 
 
-def _show_sources(data: Any, found: Sequence[Mapping[str, Any]], output: str) -> None:
+def _sources_view(data: Any, found: Sequence[Mapping[str, Any]]) -> View:
     sources = [source for job in found for source in job["sources"]]
     names = list(dict.fromkeys(source["node_info"]["name"] for source in sources))
     rows = [
         (one["name"], one["node_info"]["name"], one["node_info"]["origin"], " ".join(map(str, one["pids"])))
         for one in sources
     ]
-    show(View(data, names, SOURCES, rows), output)
+    return View(data, names, SOURCES, rows)
 
 
 @_command("watch")

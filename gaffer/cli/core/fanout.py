@@ -1,128 +1,92 @@
-"""One command on many nodes: ``-L URL … --on all|NODE|label=value COMMAND``.
+"""One command on many nodes: ``-L URL … --on all|NODE|LABEL=VALUE COMMAND``.
 
-The command runs once for each node, in threads, as if it were alone. What it
-prints is caught and put into one table with a column for the node; what fails
-on one node is told under its name and stops no other.
+The command runs once for each node, as if it were alone. Its results become one table with a column for the
+node; a failure on one node is reported under its name and keeps no other.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
-from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Sequence
 
 import click
 
 from ...errors import GafferError
-from . import output
-from .output import View, cell, print_json, print_lines, print_table
+from .output import Output, Paint, View, chosen_form, complain, current, printable, table_lines
 
 if TYPE_CHECKING:
     from ...httpclient import Cluster, Node
+    from ...httpclient.cluster import Result
     from .program import Program
 
-WORKERS = 16
-#: Commands that are about one process, one gafferd's users, or about nothing far away at all.
+#: Commands that work with one process, with one gafferd's users, or without any gafferd.
 SINGLE = {"attach", "recv", "send", "run", "check", "export", "login", "logout", "user", "key"}
 NODE = "NODE"
 
 
-class Caught:
-    """What a command printed for one node, in the forms that it was printed in."""
+class NodeOutput(Output):
+    """The output of a command on one node, collected."""
 
-    def __init__(self, live: Callable[[str], None] | None = None, problem: Callable[[str], None] | None = None) -> None:
+    def __init__(self) -> None:
         self.views: list[View] = []
-        self.lines: list[str] = []
-        self.data: list[Any] = []
+        self.text: list[str] = []
         #: Sentences for stderr.
         self.problems: list[str] = []
-        self._live = live
-        self._problem = problem
-        self._begun = ""
+        self._rest = ""
 
-    def view(self, view: View) -> None:
-        """Take a result."""
+    def show(self, view: View, form: str) -> None:
         self.views.append(view)
 
-    def complain(self, sentence: str) -> None:
-        """Take a sentence for stderr."""
-        if self._problem is not None:
-            self._problem(sentence)
-        else:
-            self.problems.append(sentence)
-
-    def write(self, text: str) -> None:
-        """Take text in any pieces; its lines are taken when they are complete."""
-        *lines, self._begun = (self._begun + text).split("\n")
-        for line in lines:
-            self.line(line)
-
-    def finish(self) -> None:
-        """Take the last line, which has no end."""
-        if self._begun:
-            self.write("\n")
-
-    def line(self, text: str) -> None:
-        """Take a line."""
-        if self._live is not None:
-            self._live(text)
-        else:
-            self.lines.append(text)
-
-    def json(self, data: Any) -> None:
-        """Take what JSON is to show."""
-        self.data.append(data)
-
-
-class Stdout:
-    """Standard output while a command runs on many nodes: what a node's thread writes is that node's.
-
-    It stands in for what commands write without the functions of :mod:`.output`.
-    """
-
-    encoding, errors = "utf-8", "replace"
-
-    def __init__(self, real: Any) -> None:
-        self._real = real
-        self.buffer = _Bytes(self)
-
-    def write(self, text: str) -> int:
-        caught = output.caught()
-        if caught is None:
-            return int(self._real.write(text))
-        caught.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        self._real.flush()
-
-    def isatty(self) -> bool:
+    def is_terminal(self) -> bool:
         return False
 
-    def fileno(self) -> int:
-        raise OSError("this is many outputs in one")
+    def lines(self, lines: Iterable[str]) -> None:
+        self.text += lines
+
+    def write(self, text: str) -> None:
+        *lines, self._rest = (self._rest + text).split("\n")
+        self.lines(lines)
+
+    def write_bytes(self, data: bytes, err: bool = False) -> None:
+        # Raw output shares its lines with that of other nodes, so it is text.
+        self.write(data.decode("utf-8", "replace"))
+
+    def complain(self, program: str | None, sentence: str) -> None:
+        self.problems.append(sentence)
+
+    def finish(self) -> None:
+        """Complete the last line."""
+        if self._rest:
+            self.write("\n")
 
 
-class _Bytes:
-    """The bytes of :class:`Stdout`; a raw output shares its lines with those of other nodes, so it is text."""
+class LiveOutput(NodeOutput):
+    """The output of a command on one node, printed line by line after the node's name.
 
-    def __init__(self, stdout: Stdout) -> None:
-        self._stdout = stdout
+    :param width: of the longest name of a node.
+    :param lock: held while a line is printed.
+    """
 
-    def write(self, data: bytes) -> int:
-        self._stdout.write(data.decode("utf-8", "replace"))
-        return len(data)
+    def __init__(self, program: str | None, node: Node, width: int, lock: threading.Lock) -> None:
+        super().__init__()
+        self._program, self._node, self._width, self._lock = program, node, width, lock
 
-    def flush(self) -> None:
-        self._stdout.flush()
+    def lines(self, lines: Iterable[str]) -> None:
+        with self._lock:
+            Output.write(self, "".join(f"{self._node.name.ljust(self._width)}  {line}\n" for line in lines))
+
+    def show(self, view: View, form: str) -> None:
+        Output.show(self, view, form)
+
+    def complain(self, program: str | None, sentence: str) -> None:
+        with self._lock:
+            Output.complain(self, self._program, f"{self._node}: {printable(sentence)}")
 
 
-class Outcome(NamedTuple):
-    """How it went on one node; *problem* is None where it went well."""
+class Ending(NamedTuple):
+    """The end of a command on one node; *problem* is None if it went well."""
 
-    node: Node
-    caught: Caught
+    output: NodeOutput
     code: int
     problem: str | None
 
@@ -171,61 +135,31 @@ def run_everywhere(
         raise click.UsageError("with -L say where: --on all, --on NODE or --on LABEL=VALUE", ctx)
     if name.replace("-", "_") in SINGLE:
         raise click.UsageError(f"{name} works with one gafferd, without -L", ctx)
-    # Wrong usage is told once, and before anything is asked.
+    # Wrong usage is reported once, before any node is asked.
     command = program.far(name) or command
     shown = command.make_context(name, list(rest), parent=ctx)
     nodes = cluster.select(on)
     for problem in cluster.problems:
-        output.complain(program.name, str(problem))
-    live = _Live(program.name, nodes) if shown.params.get("follow") or name == "watch" else None
+        complain(program.name, str(problem))
+    is_live = bool(shown.params.get("follow")) or name == "watch"
+    width, lock = max(len(node.name) for node in nodes), threading.Lock()
 
-    def one(node: Node) -> Outcome:
-        caught = Caught() if live is None else Caught(partial(live.line, node), partial(live.problem, node))
-        output.catch(caught)
-        try:
-            outcome = _run_one(program, ctx, name, command, list(rest), node, make, caught)
-        finally:
-            caught.finish()
-            output.catch(None)
-        if live is not None and outcome.problem:
-            live.problem(node, outcome.problem)  # now: the other nodes may go on for ever
-        return outcome
+    def run_on(node: Node) -> Ending:
+        output = LiveOutput(program.name, node, width, lock) if is_live else NodeOutput()
+        current.set(output)
+        code, problem = _run_one(program, ctx, name, command, list(rest), node, make)
+        output.finish()
+        if is_live and problem:
+            output.complain(None, problem)  # now: the other nodes may go on for ever
+        return Ending(output, code, problem)
 
-    if live is not None:
+    if is_live:
         from .streaming import end_with_reader
 
         end_with_reader()
-    real, sys.stdout = sys.stdout, Stdout(sys.stdout)
-    try:
-        outcomes = in_threads(one, nodes, len(nodes) if live else WORKERS)
-    finally:
-        sys.stdout = real
-    return report(program.name, outcomes, str(shown.params.get("output") or "table"), told=live is not None)
-
-
-def in_threads(work: Callable[[Node], Outcome], nodes: Sequence[Node], most: int) -> list[Outcome]:
-    """Return what *work* returns for each node; ctrl-C does not wait for those that have not ended."""
-    import queue
-
-    waiting: queue.SimpleQueue[tuple[int, Node]] = queue.SimpleQueue()
-    found: dict[int, Outcome] = {}
-
-    def run() -> None:
-        while True:
-            try:
-                number, node = waiting.get_nowait()
-            except queue.Empty:
-                return
-            found[number] = work(node)
-
-    for number, node in enumerate(nodes):
-        waiting.put((number, node))
-    threads = [threading.Thread(target=run, daemon=True) for _ in range(min(most, len(nodes)))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [found[number] for number in sorted(found)]
+    results = cluster.each(run_on, nodes, len(nodes) if is_live else None)
+    form = str(shown.params.get("output") or chosen_form(shown))
+    return report(program.name, results, form, reported=is_live)
 
 
 def _run_one(
@@ -236,8 +170,8 @@ def _run_one(
     args: list[str],
     node: Node,
     make: Callable[[Node], Any],
-    caught: Caught,
-) -> Outcome:
+) -> tuple[int, str | None]:
+    """Run a command on a node; return its exit code, and what went wrong."""
     from .program import FAILED, exit_code
 
     try:
@@ -247,88 +181,69 @@ def _run_one(
             parent.call_on_close(obj.close)
             with command.make_context(name, args, parent=parent) as sub:
                 command.invoke(sub)
-        return Outcome(node, caught, 0, None)
+        return 0, None
     except click.exceptions.Exit as ended:
-        return Outcome(node, caught, ended.exit_code, None)
+        return ended.exit_code, None
     except GafferError as error:
-        return Outcome(node, caught, exit_code(error), str(error))
+        return exit_code(error), str(error)
     except click.ClickException as error:
-        return Outcome(node, caught, error.exit_code, error.format_message())
+        return error.exit_code, error.format_message()
     except Exception as error:
-        return Outcome(node, caught, FAILED, f"{type(error).__name__}: {error}")
+        return FAILED, f"{type(error).__name__}: {error}"
 
 
-class _Live:
-    """Prints lines as they come, each after its node's name."""
+def report(program: str | None, results: Sequence[Result[Ending]], form: str, reported: bool = False) -> int:
+    """Print the results of all nodes as one and return the exit code: 1 if the command failed on any node.
 
-    def __init__(self, program: str | None, nodes: Sequence[Node]) -> None:
-        self._program = program
-        self._width = max(len(node.name) for node in nodes)
-        self._one = threading.Lock()
-        self._stdout = sys.stdout
-
-    def line(self, node: Node, text: str) -> None:
-        with self._one:
-            self._stdout.write(f"{node.name.ljust(self._width)}  {text}\n")
-            self._stdout.flush()
-
-    def problem(self, node: Node, sentence: str) -> None:
-        """Tell what is not as it should be on a node."""
-        with self._one:
-            click.echo(f"{self._program}: {node}: {output.printable(sentence)}", err=True)
-
-
-# -- one result -------------------------------------------------------------------------------------
-
-
-def report(program: str | None, outcomes: Sequence[Outcome], form: str, told: bool = False) -> int:
-    """Print what came of it and return the exit code: 1 if it failed on any node.
-
-    :param told: problems were told when they came up.
+    :param reported: problems were printed when they came up.
     """
+    endings = [(result.node, result.get()) for result in results]
     if form == "json":
-        print_json([_as_json(outcome) for outcome in outcomes])
+        current.get().json([_as_json(node, ending) for node, ending in endings])
     else:
-        _print_tables(outcomes, form)
-        _print_lines(outcomes)
-    bad = [outcome for outcome in outcomes if outcome.code or outcome.problem]
-    if form != "json" and not told:
-        for outcome in outcomes:
-            for sentence in [*outcome.caught.problems, *([outcome.problem] if outcome.problem else [])]:
-                output.complain(program, f"{outcome.node}: {sentence}")
-    return 1 if bad else 0
+        current.get().lines(_merged(endings, form))
+    if form != "json" and not reported:
+        for node, ending in endings:
+            for sentence in _problems(ending):
+                complain(program, f"{node}: {sentence}")
+    return 1 if any(ending.code or ending.problem for _, ending in endings) else 0
 
 
-def _as_json(outcome: Outcome) -> dict[str, Any]:
-    caught = outcome.caught
-    shown: dict[str, Any] = {"node": outcome.node.name, "origin": outcome.node.origin, "ok": not outcome.code}
-    data = [*caught.data, *(view.data for view in caught.views), *caught.lines]
+def _problems(ending: Ending) -> list[str]:
+    return [*ending.output.problems, *([ending.problem] if ending.problem else [])]
+
+
+def _as_json(node: Node, ending: Ending) -> dict[str, Any]:
+    shown: dict[str, Any] = {"node": node.name, "origin": node.origin, "ok": not ending.code}
+    data = [*(view.data for view in ending.output.views), *ending.output.text]
     if data:
         shown["result"] = data[0] if len(data) == 1 else data
-    problems = [*caught.problems, *([outcome.problem] if outcome.problem else [])]
-    if problems:
+    if problems := _problems(ending):
         shown["error"] = "; ".join(problems)
     return shown
 
 
-def _print_tables(outcomes: Sequence[Outcome], form: str) -> None:
+def _merged(endings: Sequence[tuple[Node, Ending]], form: str) -> list[str]:
+    """Return the output of all nodes as one: tables with a column for the node, then all other lines."""
     tables: dict[tuple[str, ...], list[list[object]]] = {}
-    paint: dict[str, output.Paint] = {}
-    for outcome in outcomes:
-        for view in outcome.caught.views:
-            if form == "name" or not view.columns:
-                outcome.caught.lines += [cell(name) for name in view.names]
-                continue
-            paint |= dict(view.paint)
-            rows = tables.setdefault(tuple(view.columns), [])
-            rows += [[outcome.node.name, *row] for row in view.rows]
-    for columns, rows in tables.items():
-        print_table([NODE, *columns], rows, paint)
+    paint: dict[str, Paint] = {}
+    lines: list[str] = []
+    width = max(len(node.name) for node, _ in endings)
+    for node, ending in endings:
+        for view in ending.output.views:
+            if form != "name" and view.columns:
+                paint |= view.paint
+                rows = tables.setdefault(tuple(view.columns), [])
+                rows += [[node.name, *row] for row in view.rows]
+        lines += [f"{node.name.ljust(width)}  {line}" for line in _lines(ending.output, form)]
+    text = [line for columns, rows in tables.items() for line in table_lines([NODE, *columns], rows, paint)]
+    return [*text, *lines]
 
 
-def _print_lines(outcomes: Sequence[Outcome]) -> None:
-    width = max(len(outcome.node.name) for outcome in outcomes)
-    if any(outcome.caught.lines for outcome in outcomes):
-        print_lines(
-            f"{outcome.node.name.ljust(width)}  {line}" for outcome in outcomes for line in outcome.caught.lines
-        )
+def _lines(output: NodeOutput, form: str) -> list[str]:
+    """Return all that is no table."""
+    found = list(output.text)
+    for view in output.views:
+        is_list = form == "name" or not view.columns and not view.text
+        found += [printable(str(name)) for name in view.names] if is_list else view.text
+    return found

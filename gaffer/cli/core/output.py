@@ -1,21 +1,17 @@
-"""What commands print: aligned tables, details, names or JSON; colour only on terminals."""
+"""The output of commands: aligned tables, details, names or JSON; colour only on terminals."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-import threading
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, NamedTuple, Sequence
+from contextvars import ContextVar
+from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from .fanout import Caught
-
 Paint = Callable[[str], str]
-
-_here = threading.local()
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 #: Numbers, sizes, shares and durations.
 _NUMBER = re.compile(r"-|\d[\d.]*[A-Za-z]?( \d+[hms])?")
@@ -30,15 +26,37 @@ STATE_COLORS = {
     "failed": "red",
 }
 
-#: The option ``-o table|json|name`` of a command.
-output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json", "name"]),
-    default="table",
-    show_default=True,
-    help="How to print the result.",
-)
+#: Where :func:`view_option` and :func:`output_option` keep the form that was asked for, in a context's ``meta``.
+_FORM = "gaffer.form"
+
+
+def _keep_form(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    ctx.meta[_FORM] = value
+    return value
+
+
+def _form_option(**settings: Any) -> Callable[[_F], _F]:
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json", "name"]),
+        default="table",
+        show_default=True,
+        callback=_keep_form,
+        help="How to print the result.",
+        **settings,
+    )
+
+
+#: The option ``-o table|json|name`` of a command that returns its :class:`View`, which is then printed so.
+view_option = _form_option(expose_value=False)
+#: The same option of a command that calls :func:`show` itself.
+output_option = _form_option()
+
+
+def chosen_form(ctx: click.Context) -> str:
+    """Return what ``-o`` says."""
+    return str(ctx.meta.get(_FORM, "table"))
 
 
 class Lines(list[str]):
@@ -46,13 +64,15 @@ class Lines(list[str]):
 
 
 class View(NamedTuple):
-    """One result in its three forms.
+    """The result of a command, for each form it can be printed in.
 
     :param data: what JSON shows.
     :param names: the names or pids alone.
-    :param columns: headers of the table; none prints the rows as lines.
+    :param columns: headers of the table; without it and *text* the names are printed.
     :param rows: the table's cells, printed with ``str``; None is a dash.
     :param paint: colours the padded cells of a column, by its header.
+    :param text: lines that are printed below the table, or instead of one.
+    :param exit_code: what the command ends with.
     """
 
     data: Any
@@ -60,76 +80,95 @@ class View(NamedTuple):
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[object]] = ()
     paint: Mapping[str, Paint] = {}
+    text: Sequence[str] = ()
+    exit_code: int = 0
+
+
+class Output:
+    """The output of a command: what it prints goes to stdout and stderr. Subclasses collect it."""
+
+    def show(self, view: View, form: str) -> None:
+        """Print a result."""
+        if form == "json":
+            return self.json(view.data)
+        if form == "name" or not view.columns and not view.text:
+            return self.lines(printable(str(name)) for name in view.names)
+        if view.columns:
+            self.lines(table_lines(view.columns, view.rows, view.paint))
+        self.lines(view.text)
+
+    def is_terminal(self) -> bool:
+        """Tell whether it is a terminal, whose whole screen may be used."""
+        return sys.stdout.isatty()
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print lines as they are."""
+        for line in lines:
+            click.echo(line)
+
+    def json(self, data: Any) -> None:
+        """Print indented JSON."""
+        import json
+
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+    def write(self, text: str) -> None:
+        """Print text at once."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def write_bytes(self, data: bytes, err: bool = False) -> None:
+        """Print bytes as they are, at once."""
+        stream = sys.stderr if err else sys.stdout
+        stream.flush()
+        stream.buffer.write(data)
+        stream.buffer.flush()
+
+    def complain(self, program: str | None, sentence: str) -> None:
+        """Print a sentence on stderr, after the program's name if it has one."""
+        click.echo(f"{program}: {sentence}" if program else sentence, err=True)
+
+
+#: The output of what runs here; a command on many nodes runs in one thread, and so in one context, for each.
+current: ContextVar[Output] = ContextVar("output", default=Output())  # noqa: B039, it has no state
 
 
 def show(view: View, output: str) -> None:
     """Print *view* as ``table``, ``json`` or ``name``."""
-    taker = caught()
-    if taker is not None:
-        taker.view(view)
-    elif output == "json":
-        print_json(view.data)
-    elif output == "name" or not view.columns:
-        print_lines(view.names)
-    else:
-        print_table(view.columns, view.rows, view.paint)
-
-
-def catch(taker: Caught | None) -> None:
-    """Give what this thread prints from now on to *taker*; None prints it again."""
-    _here.caught = taker
-
-
-def caught() -> Caught | None:
-    """Return what takes what this thread prints, None where it is printed."""
-    return getattr(_here, "caught", None)
-
-
-def _say(text: str) -> None:
-    taker = caught()
-    if taker is not None:
-        taker.line(text)
-    else:
-        click.echo(text)
+    current.get().show(view, output)
 
 
 def complain(program: str | None, sentence: str) -> None:
-    """Print a sentence on stderr, after the program's name unless it has its place itself."""
-    sentence = printable(sentence, keep="\n")
-    taker = caught()
-    if taker is not None:
-        taker.complain(sentence)
-    else:
-        click.echo(f"{program}: {sentence}" if program else sentence, err=True)
+    """Print a sentence on stderr, after the program's name unless the sentence begins with its own."""
+    current.get().complain(program, printable(sentence, keep="\n"))
 
 
 def print_lines(lines: Iterable[object]) -> None:
     """Print one line each."""
-    for line in lines:
-        _say(printable(str(line)))
+    current.get().lines(printable(str(line)) for line in lines)
 
 
-def print_json(data: Any) -> None:
-    """Print *data* as indented JSON."""
-    taker = caught()
-    if taker is not None:
-        return taker.json(data)
-    import json
-
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+def write(text: str) -> None:
+    """Print *text*, at once."""
+    current.get().write(text)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], paint: Mapping[str, Paint]) -> None:
-    """Print a header and rows; columns of numbers are aligned to the right."""
+def write_bytes(data: bytes, err: bool = False) -> None:
+    """Print bytes as they are, at once; with *err* on stderr."""
+    current.get().write_bytes(data, err)
+
+
+def table_lines(columns: Sequence[str], rows: Sequence[Sequence[object]], paint: Mapping[str, Paint]) -> Iterator[str]:
+    """Yield a header and rows; columns of numbers are aligned to the right."""
     cells = [[cell(value) for value in row] for row in rows]
     widths, rights = [], []
     for header, *column in zip(columns, *cells):
         widths.append(max(map(len, [header, *column])))
         rights.append(bool(column) and all(_NUMBER.fullmatch(text) for text in column))
-    click.echo(_row(columns, widths, rights, [None] * len(columns)))
+    yield _row(columns, widths, rights, [None] * len(columns))
     painters = [paint.get(header) if colored() else None for header in columns]
     for row in cells:
-        click.echo(_row(row, widths, rights, painters))
+        yield _row(row, widths, rights, painters)
 
 
 def _row(texts: Sequence[str], widths: Sequence[int], rights: Sequence[bool], paint: Sequence[Paint | None]) -> str:
@@ -141,18 +180,18 @@ def _row(texts: Sequence[str], widths: Sequence[int], rights: Sequence[bool], pa
     return "  ".join(parts).rstrip()
 
 
-def print_details(pairs: Iterable[tuple[str, object]], paint: Mapping[str, Paint] | None = None) -> None:
-    """Print ``key  value`` lines; :class:`Lines` follow their key, indented."""
+def details_lines(pairs: Iterable[tuple[str, object]], paint: Mapping[str, Paint] | None = None) -> Iterator[str]:
+    """Yield ``key  value`` lines; :class:`Lines` follow their key, indented."""
     pairs = list(pairs)
     width = max((len(key) for key, value in pairs if not isinstance(value, Lines)), default=0)
     for key, value in pairs:
         if isinstance(value, Lines):
-            _say(f"{key}:")
-            print_lines(f"  {item}" for item in value)
+            yield f"{key}:"
+            yield from (f"  {printable(item)}" for item in value)
             continue
         text = cell(value)
         painter = (paint or {}).get(key)
-        _say(f"{key.ljust(width)}  {painter(text) if painter and colored() else text}")
+        yield f"{key.ljust(width)}  {painter(text) if painter and colored() else text}"
 
 
 def cell(value: object) -> str:

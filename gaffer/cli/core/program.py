@@ -17,6 +17,7 @@ import click
 
 from ...errors import ConfigError, GafferError, nearest
 from ...version import __version__
+from .output import View, chosen_form, show
 from .output import complain as complain
 
 if TYPE_CHECKING:
@@ -59,6 +60,13 @@ class Command(click.Command):
             words = f"{parent.command_path} {info_name}".removeprefix(f"{root.info_name} ")
             sentence = f"{option} stands before the command: {root.info_name} {option} ... {words}"
             raise click.UsageError(sentence, error.ctx) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        result = super().invoke(ctx)
+        if not isinstance(result, View):
+            return result
+        show(result, chosen_form(ctx))
+        return ctx.exit(result.exit_code)
 
 
 class Group(click.Group):

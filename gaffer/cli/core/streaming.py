@@ -1,10 +1,11 @@
-"""What commands need that go on: colours that stay with a name, several feeds at once, and a reader that leaves."""
+"""Output that goes on: a colour for each name, several feeds merged, and an end when the reader of a pipe leaves."""
 
 from __future__ import annotations
 
 import os
 import stat
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, Sequence, TypeVar
 
 import click
@@ -54,22 +55,13 @@ class Painter:
         return click.style(text, fg=color)
 
 
-def write(text: str) -> None:
-    """Print *text*, at once."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def write_bytes(data: bytes, stream: Any = None) -> None:
-    """Print bytes as they are, at once."""
-    stream = stream or sys.stdout
-    stream.flush()
-    stream.buffer.write(data)
-    stream.buffer.flush()
-
-
 def end_with_reader() -> None:
-    """End the program as soon as nobody reads what it prints: ``| head`` has enough, though nothing more comes."""
+    """End the program as soon as the reader of its output leaves, as ``| head`` does, though nothing more comes.
+
+    Called in another thread, for one of many nodes, it does nothing: the main thread has called it already.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
     try:
         descriptor = sys.stdout.fileno()
         mode = os.fstat(descriptor).st_mode
@@ -82,7 +74,6 @@ def end_with_reader() -> None:
 def _watch_reader(descriptor: int) -> None:
     import select
     import signal
-    import threading
 
     def leave(*_: Any) -> None:
         raise click.exceptions.Exit(BROKEN_PIPE)
@@ -108,7 +99,6 @@ def merge(feeds: Sequence[Feed[T]]) -> Iterator[list[tuple[int, T]]]:
             yield [(0, item)]
         return
     import queue
-    import threading
 
     waiting: queue.Queue[tuple[int, T | None, BaseException | None]] = queue.Queue(MOST_WAITING)
     for number, feed in enumerate(feeds):

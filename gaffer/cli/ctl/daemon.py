@@ -9,7 +9,7 @@ import click
 
 from ...config.names import parse_job_name
 from ...httpclient import Server
-from ..core.output import View, cell, duration, output_option, print_details, print_json, print_lines, show
+from ..core.output import View, cell, details_lines, duration, print_lines, view_option
 from ..core.program import FAILED, Failed, command, no_wait_option, timeout_option
 
 PLUGIN_COLUMNS = ("NAME", "VERSION", "STATE", "ORIGIN", "KIND", "HOOKS")
@@ -32,35 +32,29 @@ def version(server: Server) -> None:
 
 
 @command("plugins")
-@output_option
+@view_option
 @click.pass_obj
-def plugins(server: Server, output: str) -> None:
+def plugins(server: Server) -> View:
     """List gafferd's plugins."""
     found = server.plugins()
     rows = [
         (one["name"], one.get("version"), one.get("state"), one.get("origin"), one.get("kind"), len(one["hooks"]))
         for one in found
     ]
-    show(View(found, [one["name"] for one in found], PLUGIN_COLUMNS, rows), output)
+    return View(found, [one["name"] for one in found], PLUGIN_COLUMNS, rows)
 
 
 @command("health")
-@output_option
-@click.pass_context
-def health(ctx: click.Context, output: str) -> None:
+@view_option
+@click.pass_obj
+def health(server: Server) -> View:
     """Show whether gafferd and its plugins are well.
 
     The exit code is 1 if not.
     """
-    found = ctx.obj.health()
-    if output == "json":
-        print_json(found)
-    elif output == "name":
-        print_lines(_short(found["troubled"]))
-    else:
-        print_details(_health_details(found))
-    if not found["ok"]:
-        ctx.exit(FAILED)
+    found = server.health()
+    text = [*details_lines(_health_details(found))]
+    return View(found, _short(found["troubled"]), text=text, exit_code=0 if found["ok"] else FAILED)
 
 
 def _health_details(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
@@ -74,20 +68,16 @@ def _health_details(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 
 @command("reload-config")
-@output_option
+@view_option
 @click.pass_obj
-def reload_config(server: Server, output: str) -> None:
+def reload_config(server: Server) -> View:
     """Make gafferd read its configuration again.
 
     Only what changed is touched; a configuration with problems changes nothing.
     """
     changes = {kind: _short(names) for kind, names in server.reload_config().items() if isinstance(names, list)}
-    if output == "table":
-        print_details((kind, " ".join(names)) for kind, names in changes.items())
-    elif output == "json":
-        print_json(changes)
-    else:
-        print_lines(name for kind, names in changes.items() if kind != "unchanged" for name in names)
+    names = [name for kind, names in changes.items() if kind != "unchanged" for name in names]
+    return View(changes, names, text=[*details_lines((kind, " ".join(names)) for kind, names in changes.items())])
 
 
 def _short(names: Iterable[str]) -> list[str]:

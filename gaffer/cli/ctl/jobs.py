@@ -10,18 +10,18 @@ import click
 from ...config.names import parse_job_name
 from ...errors import BadRequest, GafferError
 from ...httpclient import Server
-from ..core.output import View, output_option, print_details, print_json, print_lines, show
+from ..core.output import View, details_lines, print_lines, view_option
 from ..core.program import DASHES, FAILED, USAGE, command, complain, exit_code
 
 
 @command("processes")
 @click.option("--running", is_flag=True, help="List the pids of live processes instead.")
-@output_option
+@view_option
 @click.pass_obj
-def processes(server: Server, running: bool, output: str) -> None:
+def processes(server: Server, running: bool) -> View:
     """List the jobs by name, or the live processes by pid."""
     found: list[Any] = list(server.running()) if running else list(server.processes())
-    show(View(found, found), output)
+    return View(found, found)
 
 
 @command("add_process", context_settings=DASHES)
@@ -126,22 +126,18 @@ def _parse_json(data: bytes, where: str) -> Any:
 
 @command("get_process")
 @click.argument("name")
-@output_option
+@view_option
 @click.pass_obj
-def get_process(server: Server, name: str, output: str) -> None:
+def get_process(server: Server, name: str) -> View:
     """Show the settings of a job.
 
     With -o json they can be given to load_process.
     """
     short = parse_job_name(name).short
     settings = {**server.info(name)["config"], "name": short}
-    if output == "table":
-        first = ("name", "cmd", "args")
-        print_details(sorted(settings.items(), key=lambda item: first.index(item[0]) if item[0] in first else 9))
-    elif output == "json":
-        print_json(settings)
-    else:
-        print_lines([short])
+    first = ("name", "cmd", "args")
+    pairs = sorted(settings.items(), key=lambda item: first.index(item[0]) if item[0] in first else len(first))
+    return View(settings, [short], text=[*details_lines(pairs)])
 
 
 @command("del_process")

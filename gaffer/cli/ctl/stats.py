@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -11,9 +10,9 @@ from ...config.names import parse_job_name
 from ...errors import NotFound
 from ...httpclient import CannotConnect, Job, Server
 from ...util import bytes2human
-from ..core.output import View, duration, output_option, show
+from ..core.output import View, chosen_form, current, duration, show, view_option, write
 from ..core.program import command
-from ..core.streaming import end_with_reader, write
+from ..core.streaming import end_with_reader
 from ..operations.job_selection import ALL, find_jobs, is_pattern
 
 #: The terminal's home position, and nothing below it.
@@ -33,19 +32,21 @@ PROCESS_COLUMNS = ("PID", "OS PID", "CPU %", "MEM %", "RSS", "VMS", "CPU TIME", 
     metavar="SECONDS",
     help="Between two measurements.",
 )
-@output_option
-@click.pass_obj
-def stats(server: Server, name: str | None, follow: bool, interval: float, output: str) -> None:
+@view_option
+@click.pass_context
+def stats(ctx: click.Context, name: str | None, follow: bool, interval: float) -> View | None:
     """Show CPU and memory of all jobs, or of one's processes.
 
     With --follow a terminal shows the latest; elsewhere, and with -o json as one
     line each, they come one after the other.
     """
+    server: Server = ctx.obj
     if follow:
-        return _follow(server, name, interval, output)
+        _follow(server, name, interval, chosen_form(ctx))
+        return None
     if name is None or is_pattern(name):
-        return _of_jobs(server, name or ALL, output)
-    show(_job_view(Job(server, parse_job_name(name)).stats()), output)
+        return _of_jobs(server, name or ALL)
+    return _job_view(Job(server, parse_job_name(name)).stats())
 
 
 def _job_view(found: dict[str, Any]) -> View:
@@ -79,21 +80,22 @@ def _show_again(view: View, output: str) -> None:
         import json
 
         return write(json.dumps(view.data, ensure_ascii=False) + "\n")
-    if sys.stdout.isatty():
+    is_terminal = current.get().is_terminal()
+    if is_terminal:
         write(_CLEAR)
     show(view, output)
-    if not sys.stdout.isatty():
+    if not is_terminal:
         write("\n")
 
 
-def _of_jobs(server: Server, pattern: str, output: str) -> None:
+def _of_jobs(server: Server, pattern: str) -> View:
     found = []
     for job in find_jobs(server, [pattern]):
         try:
             found.append(_shortened(Job(server, job).stats()))
         except NotFound:
             continue  # removed meanwhile
-    show(_jobs_view(found), output)
+    return _jobs_view(found)
 
 
 def _shortened(stats: dict[str, Any]) -> dict[str, Any]:

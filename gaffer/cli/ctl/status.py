@@ -5,18 +5,10 @@ from __future__ import annotations
 import click
 
 from ...config.names import JobName, parse_job_name
-from ...httpclient import Process, Server
-from ..core.output import (
-    View,
-    output_option,
-    print_details,
-    print_json,
-    print_lines,
-    show,
-    state_color,
-)
+from ...httpclient import Job, Process, Server
+from ..core.output import View, chosen_form, details_lines, printable, state_color, view_option
 from ..core.program import FAILED, command
-from ..operations.job_info import details, summary, with_short_name
+from ..operations.job_info import details, info_view, summary, with_short_name
 from ..operations.job_selection import ALL, find_jobs, is_pattern
 from ..operations.wait import Info, look
 
@@ -35,9 +27,9 @@ TROUBLED = ("backoff", "flapping", "failed")
 
 @command("status")
 @click.argument("name", required=False)
-@output_option
+@view_option
 @click.pass_context
-def status(ctx: click.Context, name: str | None, output: str) -> None:
+def status(ctx: click.Context, name: str | None) -> View:
     """Show how all jobs or one are doing.
 
     That is state, uptime, restarts, last exit and next retry, and for jobs in
@@ -46,28 +38,19 @@ def status(ctx: click.Context, name: str | None, output: str) -> None:
     """
     server: Server = ctx.obj
     if name is None or is_pattern(name):
-        return _status_of_all(server, find_jobs(server, [name or ALL]), output)
-    job = parse_job_name(name)
-    info = with_short_name(server.info(job))
-    if output == "json":
-        print_json(info)
-    elif output == "name":
-        print_lines([job.short])
-    else:
-        print_details(details(info), {"state": state_color})
-    if not info["active"]:
-        ctx.exit(FAILED)
+        jobs = find_jobs(server, [name or ALL])
+        # The names alone need no question about each job.
+        return View(None, [job.short for job in jobs]) if chosen_form(ctx) == "name" else _table(server, jobs)
+    info = with_short_name(server.info(parse_job_name(name)))
+    text = [*details_lines(details(info), {"state": state_color})]
+    return View(info, [info["name"]], text=text, exit_code=0 if info["active"] else FAILED)
 
 
-def _status_of_all(server: Server, jobs: list[JobName], output: str) -> None:
-    if output == "name":
-        return print_lines(job.short for job in jobs)
+def _table(server: Server, jobs: list[JobName]) -> View:
     infos = [with_short_name(info) for job in jobs if (info := look(server, job)) is not None]
+    text = [line for info in infos for line in _trouble_lines(info)]
     rows = [_row(info) for info in infos]
-    show(View(infos, [], [*STATUS_COLUMNS], rows, {"STATE": state_color}), output)
-    if output == "table":
-        for info in infos:
-            _print_trouble(info)
+    return View(infos, [info["name"] for info in infos], [*STATUS_COLUMNS], rows, {"STATE": state_color}, text)
 
 
 def _row(info: Info) -> list[object]:
@@ -75,47 +58,38 @@ def _row(info: Info) -> list[object]:
     return [shown[title] for title in STATUS_COLUMNS.values()]
 
 
-def _print_trouble(info: Info) -> None:
-    """Print why a job is in trouble and what it wrote last."""
-    if info["state"] in TROUBLED and (info.get("reason") or info.get("stderr")):
-        print_lines(["", f"{info['name']}: {info.get('reason') or info['state']}"])
-        print_lines(f"  {line}" for line in info.get("stderr") or ())
+def _trouble_lines(info: Info) -> list[str]:
+    """Return why a job is in trouble, and what it wrote last."""
+    if info["state"] not in TROUBLED or not (info.get("reason") or info.get("stderr")):
+        return []
+    lines = [f"{info['name']}: {info.get('reason') or info['state']}"]
+    lines += [f"  {line}" for line in info.get("stderr") or ()]
+    return ["", *map(printable, lines)]
 
 
 @command("pids")
 @click.argument("name", required=False)
-@output_option
+@view_option
 @click.pass_obj
-def pids(server: Server, name: str | None, output: str) -> None:
+def pids(server: Server, name: str | None) -> View:
     """List the pids of all live processes, or of those of a job."""
     found = server.pids(name)
-    show(View(found, found), output)
+    return View(found, found)
 
 
 @command("sessions")
-@output_option
+@view_option
 @click.pass_obj
-def sessions(server: Server, output: str) -> None:
+def sessions(server: Server) -> View:
     """List the sessions."""
     found = server.sessions()
-    show(View(found, found), output)
+    return View(found, found)
 
 
 @command("info")
 @click.argument("target", metavar="NAME|PID")
-@output_option
+@view_option
 @click.pass_obj
-def info(server: Server, target: str, output: str) -> None:
+def info(server: Server, target: str) -> View:
     """Show everything about a job or a process."""
-    if target.isdigit():
-        shown = with_short_name(Process(server, int(target)).info())
-        pairs = list(shown.items())
-    else:
-        shown = with_short_name(server.info(target))
-        pairs = details(shown, settings=True)
-    if output == "json":
-        print_json(shown)
-    elif output == "name":
-        print_lines([target if target.isdigit() else shown["name"]])
-    else:
-        print_details(pairs, {"state": state_color})
+    return info_view(Process(server, int(target)) if target.isdigit() else Job(server, parse_job_name(target)))

@@ -9,9 +9,9 @@ from typing import Any, Mapping
 import click
 
 from ...httpclient import Server
-from ..core.output import printable
+from ..core.output import printable, write
 from ..core.program import command
-from ..core.streaming import Painter, colorize_option, end_with_reader, write
+from ..core.streaming import Painter, colorize_option, end_with_reader
 from ..operations.wait import exit_text
 
 #: The family of events that is shown beside the plain names unless a pattern says otherwise.

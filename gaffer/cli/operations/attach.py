@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import sys
 from typing import TYPE_CHECKING, Any, Callable
 
 import click
@@ -11,8 +10,9 @@ import click
 from ...config.names import parse_job_name
 from ...errors import GafferError, IONotRedirected, NotFound
 from ...httpclient import Disconnected, Process, Quiet, Server
+from ..core.output import write_bytes
 from ..core.program import complain
-from ..core.streaming import end_with_reader, write_bytes
+from ..core.streaming import end_with_reader
 from ..core.terminal import DETACH_KEY, Terminal, parse_key
 from .job_selection import find_processes
 from .wait import exit_text
@@ -157,7 +157,7 @@ class Attached:
         from ...httpclient.channels import is_gap, problem, raise_problem
 
         if frame.type == "message":
-            write_bytes(frame.body, sys.stderr if self._channels[channel] == STDERR else None)
+            write_bytes(frame.body, err=self._channels[channel] == STDERR)
         elif is_gap(frame):
             complain(self._program, f"{problem(frame).get('lost')} bytes are missing here, they came too fast")
         else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...config.names import parse_job_name
-from ..core.output import Lines, duration
+from ...httpclient import Job, Process
+from ..core.output import Lines, View, details_lines, duration, state_color
 from .wait import Info, exit_text
 
 STDERR_TITLE = "last lines of stderr"
@@ -42,3 +43,14 @@ def details(info: Info, settings: bool = False) -> list[tuple[str, object]]:
         *((key, value) for key, value in trouble if value),
         *((key, value) for key, value in config.items() if key not in ("name", "start")),
     ]
+
+
+def info_view(target: Job | Process) -> View:
+    """Return everything about a job or a process.
+
+    :raises NotFound: there is no such job or process.
+    """
+    info = with_short_name(target.info())
+    if isinstance(target, Process):
+        return View(info, [target.pid], text=[*details_lines(info.items(), {"state": state_color})])
+    return View(info, [info["name"]], text=[*details_lines(details(info, settings=True), {"state": state_color})])

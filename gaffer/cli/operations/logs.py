@@ -13,9 +13,9 @@ from ...config.names import JobName, parse_job_name
 from ...errors import GafferError, IONotRedirected, NotFound
 from ...httpclient import CannotConnect, Job, Process, Server
 from ...httpclient.feeds import Feed, LogLine
-from ..core.output import printable
+from ..core.output import printable, write, write_bytes
 from ..core.program import complain
-from ..core.streaming import Painter, close_all, colorize_option, end_with_reader, merge, write, write_bytes
+from ..core.streaming import Painter, close_all, colorize_option, end_with_reader, merge
 from .job_selection import find_jobs, is_pattern
 
 #: Colours that a process prints itself may stay.
