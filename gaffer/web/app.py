@@ -144,7 +144,7 @@ class App:
             if not running:
                 self._note(environ, route, given, error)
             raise
-        if not running and (route.permission is not None or route.method not in _SAFE):
+        if not running and not route.carries and (route.permission is not None or route.method not in _SAFE):
             self._note(environ, route, given)
         return result
 

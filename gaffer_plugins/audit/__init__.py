@@ -136,9 +136,15 @@ class Listener:
 
 
 def is_read(command: str, permission: str | None) -> bool:
-    """Tell whether a command only looks at something."""
+    """Tell whether a command only looks at something.
+
+    A route says so by its method: what a key needs for it tells nothing, since ``POST /keys`` needs no more than one
+    that may read. A websocket, which begins with GET, changes something if it needs more.
+    """
     method, space, _ = command.partition(" ")
-    return permission == "read" or permission is None and (not space or method == "GET")
+    if space:
+        return method in ("GET", "HEAD") and permission in (None, "read")
+    return permission in (None, "read")
 
 
 def record(
