@@ -193,8 +193,9 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         self.content_length = int(length) if length is not None else None
         expects = self.socket if environ.get("HTTP_EXPECT", "").lower() == "100-continue" else None
         self.wsgi_input = Body(self, self.content_length, "HTTP_TRANSFER_ENCODING" in environ, expects)
-        environ["wsgi.input"] = self.rfile if head.upgrade else self.wsgi_input
-        environ["wsgi.input_terminated"] = not head.upgrade
+        # Nobody else may read from the connection: a body that is read elsewhere is taken from the next request.
+        environ["wsgi.input"] = self.wsgi_input
+        environ["wsgi.input_terminated"] = True
         environ["gaffer.connection"] = self.connection
         if head.upgrade:
             environ["gaffer.upgrade"] = self.switch

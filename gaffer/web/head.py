@@ -41,8 +41,15 @@ class Head(NamedTuple):
 
     @property
     def upgrade(self) -> bool:
-        """Whether the client wants to leave HTTP, for a websocket."""
-        return "HTTP_UPGRADE" in self.environ and "upgrade" in self.environ.get("HTTP_CONNECTION", "").lower()
+        """Whether the client wants to leave HTTP, for a websocket.
+
+        Beside a body the wish is ignored (RFC 9110 §7.8): what comes after the head would be both body and frames.
+        """
+        if "HTTP_UPGRADE" not in self.environ:
+            return False
+        if self.environ.get("CONTENT_LENGTH", "0").strip("0") or "HTTP_TRANSFER_ENCODING" in self.environ:
+            return False
+        return "upgrade" in self.environ.get("HTTP_CONNECTION", "").lower()
 
 
 def parse_head(raw: bytes) -> Head:

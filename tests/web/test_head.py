@@ -63,6 +63,10 @@ def test_keep_alive(version, connection, keeps):
 def test_upgrade():
     assert head(headers=HOST + b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n").upgrade
     assert not head(headers=HOST + b"Upgrade: websocket\r\n").upgrade
+    both = HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    assert head(headers=both + b"Content-Length: 0\r\n").upgrade
+    assert not head(headers=both + b"Content-Length: 1\r\n").upgrade
+    assert not head(headers=both + b"Transfer-Encoding: chunked\r\n").upgrade
 
 
 def test_absolute_urls_carry_the_host_that_counts():

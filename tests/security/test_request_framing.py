@@ -1,0 +1,66 @@
+"""Attacks on where a request ends: what gafferd reads of one is what its head says, and the next one stays whole."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tests.programs.gafferd import PATIENCE, Gafferd
+from tests.security import attack
+from tests.web.apps import answers
+
+JOBS = "[process:web]\ncmd = sleep 1000\nredirect_input = true\nnumprocesses = 1\n"
+#: The request of somebody else, which comes after on the same connection.
+NEXT = b"GET /ping?next HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: somebody-elses-key\r\nConnection: close\r\n\r\n"
+UPGRADES = [
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
+    b"Connection: keep-alive, Upgrade\r\nUpgrade: h2c\r\n",
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+]
+BODY = b'{"config": {"name": "stolen", "cmd": "true"}}'
+
+
+@pytest.fixture(scope="module")
+def gafferd(tmp_path_factory):
+    with Gafferd(tmp_path_factory.mktemp("framing"), JOBS).start().ready() as one:
+        yield one
+
+
+def exchange(port: int, data: bytes) -> bytes:
+    """Send *data* at once; return all that comes back until the connection ends."""
+    found = b""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
+        sock.sendall(data)
+        while chunk := sock.recv(65536):
+            found += chunk
+    return found
+
+
+def framed(body: bytes, chunked: bool) -> bytes:
+    """Return the header that announces *body*, and the body."""
+    if chunked:
+        return b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+@attack(
+    "a network client without a key",
+    "a body beside `Upgrade`, so that it is taken from the connection twice, and with it a part of somebody else's "
+    "next request that a proxy sends over the same connection",
+    "the body is read once and as long as its head says; with a body the wish to upgrade is ignored, and a websocket "
+    "is refused with 426",
+)
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("line", [b"POST /jobs/default/web/state", b"GET /channel/websocket", b"POST /nothing"])
+@pytest.mark.parametrize("upgrade", UPGRADES)
+def test_a_body_beside_upgrade(gafferd, upgrade, line, chunked):
+    head = line + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + upgrade
+    first, *others = answers(exchange(gafferd.port, head + framed(BODY, chunked) + NEXT))
+    refusals = {b"GET /channel/websocket": 426, b"POST /nothing": 404}
+    assert first.status == refusals.get(line, first.status) != 101
+    # Chunks that nobody read cost the connection.
+    assert others or first.headers["connection"] == "close"
+    assert [(other.status, other.body) for other in others] in ([], [(200, b"OK")])
+    assert others or chunked
