@@ -125,10 +125,12 @@ class Handler(WSGIHandler):  # type: ignore[misc]
 
     def handle_one_request(self) -> Any:
         """Read and answer one request; returns True to go on with the next."""
+        self.command = ""
         try:
             raw = self._read_head()
             if not raw:
                 return None
+            self.command = "HEAD" if raw.startswith(b"HEAD ") else ""
             head = parse_head(raw)
         except HeadError as error:
             return self._refuse(str(error))
@@ -273,6 +275,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         self._isolate()
         if self.server.closing or self.wsgi_input.unread > _SKIP:
             self.close_connection = True
+        if self.command == "HEAD":
+            self.response_use_chunked = False  # no end of chunks either
         if self.close_connection and self.request_version == "HTTP/1.1":
             if not any(name.lower() == b"connection" for name, _ in self.response_headers):
                 self.response_headers.append((b"Connection", b"close"))
@@ -282,6 +286,10 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         names = {name.lower(): value for name, value in self.response_headers}
         if names.get(b"content-type", b"").lower().startswith(b"text/html"):
             self.response_headers += [(name, value) for name, value in ISOLATION if name.lower() not in names]
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the body; whoever answers a HEAD, its body stays here."""
+        super().write(data if self.command != "HEAD" else b"")
 
     def _write_with_headers(self, data: bytes) -> None:
         """Send the head, and in the same packet a body that is not large."""
@@ -320,7 +328,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
     def _refuse(self, reason: str) -> None:
         """Answer a head that was not understood, and close."""
         try:
-            self.socket.sendall(serialise(problem(400, reason, extra=[("Connection", "close")])))
+            answer = problem(400, reason, extra=[("Connection", "close")])
+            self.socket.sendall(serialise(answer if self.command != "HEAD" else answer._replace(body=())))
         except OSError:
             return
         linger(self.socket, self.rfile)

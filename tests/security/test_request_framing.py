@@ -64,3 +64,36 @@ def test_a_body_beside_upgrade(gafferd, upgrade, line, chunked):
     assert others or first.headers["connection"] == "close"
     assert [(other.status, other.body) for other in others] in ([], [(200, b"OK")])
     assert others or chunked
+
+
+HEADS = {
+    "another name": b"HEAD /jobs HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "another page": b"HEAD /jobs HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n",
+    "an image of another page": b"HEAD /jobs HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n\r\n",
+    "two keys": b"HEAD /jobs HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: a\r\nAuthorization: Bearer b\r\n\r\n",
+    "a wrong key": b"HEAD /jobs HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: a\r\n\r\n",
+    "nothing there": b"HEAD /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "not with this method": b"HEAD /signal HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "no websocket": b"HEAD /channel/websocket HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a feed": b"HEAD /watch?feed=eventsource HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a session": b"HEAD /channel/0/a/xhr_streaming HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a page": b"HEAD /channel/iframe.html HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a site": b"HEAD /_plugin/nothing/x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "no host": b"HEAD /jobs HTTP/1.1\r\n\r\n",
+    "a bad length": b"HEAD /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+}
+
+
+@attack(
+    "a network client without a key",
+    "`HEAD` where it is refused, whose answer had a body that the next request's client took for its own answer",
+    "no answer to `HEAD` has a body, whichever part of gafferd gives it",
+)
+@pytest.mark.parametrize("what", HEADS)
+def test_head_has_no_body_whoever_refuses_it(gafferd, what):
+    head, _, rest = exchange(gafferd.port, HEADS[what] + NEXT).partition(b"\r\n\r\n")
+    if b"\r\nConnection: close" in head:
+        assert rest == b""
+    else:
+        (after,) = answers(rest)
+        assert (after.status, after.body) == (200, b"OK")
