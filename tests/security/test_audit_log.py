@@ -12,6 +12,7 @@ import pytest
 import gaffer
 from gaffer.web.app import App
 from gaffer_plugins.audit import is_read
+from gaffer_plugins.audit.refusals import EVERY, MOST, Refusals
 from gaffer_plugins.http import collect_routes
 from tests.plugins.test_get_changes_nothing import BUILTIN
 from tests.programs.gafferd import PATIENCE, Gafferd, eventually, gafferd_with_key
@@ -98,3 +99,60 @@ def test_every_route_that_changes_something_leaves_a_line(tmp_path: Path, monkey
         else:
             assert written == [(str(route), route.permission)], route
     assert carriers - {"eventsource", "htmlfile", "jsonp"} == CARRIERS
+
+
+@attack(
+    "a network client without a key",
+    "requests that are refused, as many as possible, where an audit log is written",
+    "the first of a kind has its line, the others are counted in one line a minute; lines of key holders are all there",
+)
+def test_refusals_of_nobody_are_summarised(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    with gafferd_with_key(tmp_path, f"audit_log = {path}\n") as (node, key):
+        for number in range(50):
+            assert ask(node, "POST", "/shutdown")[0] == 401
+            assert ask(node, "GET", f"/jobs?{number}")[0] == 401
+            assert ask(node, "DELETE", "/jobs/default/none", key=key)[0] == 404
+        health = ask(node, "GET", "/health", key=key)[1]["plugins"]["audit"]
+        assert health["summarised"] == 98
+    found = lines(path)
+    refused = [one for one in found if one["result"] == "unauthorized"]
+    assert sorted(one["what"] for one in refused) == ["jobs", "jobs", "shutdown", "shutdown"]
+    assert [one["count"] for one in refused if "count" in one] == [49, 49]
+    assert refused[-1]["from"] == "127.0.0.1"
+    assert len([one for one in found if one["what"] == "unload" and one["who"]]) == 50
+
+
+def refusal(what: str, result: str = "unauthorized", origin: str = "10.0.0.1:5") -> dict[str, Any]:
+    return {"time": "", "who": None, "from": origin, "what": what, "args": {}, "result": result, "reason": "x" * 9000}
+
+
+def test_what_nobody_can_make_up_is_bounded() -> None:
+    now = [0.0]
+    written: list[dict[str, Any]] = []
+    refusals = Refusals(written.append, lambda: now[0])
+    for number in range(1000):
+        refusals.add(refusal(f"GET /{number}", "misdirected", f"10.0.0.{number % 250}:5"))
+        refusals.add(refusal(f"POST /{number}/<name>"))
+    assert len(written) == MOST + 1 and max(len(json.dumps(one)) for one in written) < 2000
+    now[0] += EVERY
+    assert refusals.flush("later")
+    counted = [one for one in written if "count" in one]
+    assert len(written) - len(counted) + sum(one["count"] for one in counted) == 2000
+    assert counted[0]["from"].endswith("…") and len(counted[0]["from"]) < 200
+    # It goes on without another one in full, and is forgotten when it is over.
+    del written[:]
+    refusals.add(refusal("GET /", "misdirected"))
+    assert not written
+    now[0] += EVERY
+    assert refusals.flush("later") and [one["count"] for one in written] == [1]
+    now[0] += EVERY
+    assert not refusals.flush("later")
+
+
+def test_local_accounts_are_told_apart() -> None:
+    written: list[dict[str, Any]] = []
+    refusals = Refusals(written.append)
+    for origin in ("127.0.0.1:1 uid=1", "127.0.0.1:2 uid=2", "unix:uid=3", "unix:uid=4", "127.0.0.1:9 uid=1"):
+        refusals.add(refusal("jobs", "forbidden", origin))
+    assert [one["from"] for one in written] == ["127.0.0.1:1 uid=1", "127.0.0.1:2 uid=2", "unix:uid=3", "unix:uid=4"]
