@@ -20,6 +20,7 @@ from .tokens import Token, new_token
 #: How long the key of a login is valid unless something else is said, in seconds.
 LIFETIME = 30 * 86_400.0
 LONGEST_LABEL = 200
+_MOST_WELCOME = 10_000
 #: The id that stands for the key that asks.
 SELF = "self"
 _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,127}\Z")
@@ -45,6 +46,8 @@ class Service:
         self._pairs, self._places, self._names = Throttle(4, 300.0), Throttle(20, 300.0), Throttle(50, 10.0)
         # Behind a proxy all come from one place, where one who guesses must not keep the others out.
         self._here = Throttle(4, 10.0)
+        #: Names with the places where they logged in from.
+        self._welcome: dict[str, None] = {}
 
     def open(self) -> None:
         """Open the database now.
@@ -77,7 +80,10 @@ class Service:
         """
         throttles = self._throttles(username[:128], address)
         for throttle, who in throttles:
-            throttle.check(who)
+            # Whoever logged in from a place before is not kept out by others who guess there, only by who guesses the
+            # very name.
+            if throttle is not self._places or throttles[0][1] not in self._welcome:
+                throttle.check(who)
         # Counted before it is known: many at once would all be let through before the first has failed.
         for throttle, who in throttles:
             throttle.failed(who)
@@ -85,6 +91,9 @@ class Service:
         if not self._passwords.verify(user.password if user else None, password[:4096]) or user is None:
             raise Unauthorized(_LOGIN_FAILED)
         throttles[0][0].succeeded(throttles[0][1])
+        self._welcome[throttles[0][1]] = None
+        while len(self._welcome) > _MOST_WELCOME:
+            del self._welcome[next(iter(self._welcome))]
         for throttle, who in throttles[1:]:
             throttle.undo(who)  # an account of one's own must not wipe out what was tried on others
         expires = time.time() + min(self._lifetime, _seconds(expires_in) or self._lifetime)
