@@ -70,15 +70,32 @@ def _ticket(environ: Mapping[str, Any]) -> str | None:
     return found[-1][:MOST_KEY] if found else None
 
 
+def client_of(environ: Mapping[str, Any]) -> str:
+    """Return the address of who makes a request, ``""`` at a unix socket; a trusted proxy says for whom it asks."""
+    peer = str(environ.get("REMOTE_ADDR", ""))
+    connection = environ.get("gaffer.connection")
+    proxies = None if connection is None else connection.policy.proxies
+    return peer if proxies is None else str(proxies.client(peer, environ.get("HTTP_X_FORWARDED_FOR", "")))
+
+
 def origin_of(environ: Mapping[str, Any] | None) -> str:
     """Return where a request comes from: ``127.0.0.1:40000``, ``[::1]:40000`` or ``unix:uid=1000``.
 
-    Whose process of this machine it is, is added where it was asked: ``127.0.0.1:40000 uid=1000``.
+    Whose process of this machine it is, is added where it was asked: ``127.0.0.1:40000 uid=1000``. Where a trusted
+    proxy forwards it, it is ``203.0.113.5 via`` and the proxy.
     """
     environ = environ or {}
     connection = environ.get("gaffer.connection")
     if connection is None:
         return str(environ.get(ORIGIN, ""))
+    found = _peer_of(connection)
+    if connection.policy.proxies is None or "HTTP_X_FORWARDED_FOR" not in environ:
+        return found
+    client = client_of(environ)
+    return found if client == environ.get("REMOTE_ADDR", "") else f"{client} via {found}"
+
+
+def _peer_of(connection: Any) -> str:
     if connection.family == socket.AF_UNIX:
         uid = unix_uid(connection.sock)
         return "unix" if uid is None else f"unix:uid={uid}"

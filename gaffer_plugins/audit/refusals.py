@@ -64,9 +64,7 @@ class Refusals:
 
     def add(self, line: Line) -> None:
         """Write *line*, or count it if there was one of its kind a short while ago."""
-        address, _, account = line["from"].partition(" ")
-        if address.startswith("unix:"):
-            account = address
+        address, account = _split(line["from"])
         result = str(line["result"])
         what = line["what"] if result in _OF_ROUTES else line["what"].partition(" ")[0]
         # No key is not the same as a wrong one; other reasons hold what clients say.
@@ -77,7 +75,7 @@ class Refusals:
         kind = self._kinds.get(key)
         if kind is not None:
             self.summarised += 1
-            kind.add(address if address.startswith("unix") else address.rpartition(":")[0])
+            kind.add(address)
             return
         self._write(_short(line))
         self._kinds[key] = _Kind({**_short(line), "what": key[0]}, self._clock() + EVERY)
@@ -97,6 +95,17 @@ class Refusals:
             else:
                 del self._kinds[key]
         return bool(self._kinds)
+
+
+def _split(origin: str) -> tuple[str, str]:
+    """Return the address of an origin, without its port, and the local account, if it is one."""
+    client, proxy, _ = origin.partition(" via ")
+    if proxy:
+        return client, ""
+    if origin.startswith("unix"):
+        return origin, origin
+    address, _, account = origin.partition(" ")
+    return address.rpartition(":")[0], account
 
 
 def _short(line: Line) -> Line:

@@ -124,10 +124,12 @@ class Handlers:
     def login(self, request: Request) -> dict[str, Any]:
         """``POST /auth``."""
         said = given(request, _LOGIN)
+        from gaffer.web.gate import client_of
+
         name, password = basic(request.environ.get("HTTP_AUTHORIZATION", ""))
         request.note(username=name)
         try:
-            made = self._service.login(name, password, request.environ.get("REMOTE_ADDR", ""), **said)
+            made = self._service.login(name, password, client_of(request.environ), **said)
         except Unauthorized as error:
             raise BasicNeeded(str(error)) from None
         request.note(made=made["id"])

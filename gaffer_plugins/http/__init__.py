@@ -126,9 +126,9 @@ class HttpPlugin(Plugin):
 
         self._guard = Guard(self._app, self._rules(settings), refused=refused)
         server = Server(self._guard, limits.make_limits(settings))
-        hsts = limits.read(settings, limits.HSTS)
+        hsts, proxies = limits.read(settings, limits.HSTS), limits.read_proxies(settings)
         for sock, tls, policy, _ in self._bound:
-            server.add(sock, tls, policy._replace(hsts=hsts))
+            server.add(sock, tls, policy._replace(hsts=hsts, proxies=proxies))
         server.start()
         self._server = server
         log.info("listening on %s", ", ".join(self.urls))

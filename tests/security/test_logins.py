@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import pytest
 
 from gaffer.errors import TooManyRequests, Unauthorized
 from gaffer.identity import LOCAL
+from gaffer.web.forwarded import Proxies
 from gaffer_plugins.auth.keyring import Keyring
 from gaffer_plugins.auth.passwords import Passwords
 from gaffer_plugins.auth.service import Service
 from gaffer_plugins.auth.turns import Turns
+from tests.programs.gafferd import eventually, gafferd_with_key
 from tests.security import attack
+from tests.security.test_audit_log import ask, lines
 
 
 class Slow(Passwords):
@@ -104,3 +108,55 @@ def test_who_logged_in_from_a_place_is_not_kept_out(tmp_path: Path, monkeypatch:
         for _ in range(10):
             with pytest.raises(Unauthorized):
                 service.login("ann", "nonsense", "10.0.0.1")
+
+
+def guess(node: object, address: str, password: str = "nonsense") -> int:
+    basic = base64.b64encode(f"ann:{password}".encode()).decode()
+    said = {"Authorization": f"Basic {basic}", "X-Forwarded-For": address}
+    return ask(node, "POST", "/auth", **said)[0]  # type: ignore[arg-type]
+
+
+@attack(
+    "a network client without a key",
+    "an X-Forwarded-For header of its own, to guess passwords from ever other addresses or to be another one in the "
+    "audit log",
+    "ignored, unless `http_trusted_proxies` names who sends it; then what that proxy has put last counts",
+)
+@pytest.mark.parametrize("trusted", ["", "http_trusted_proxies = 127.0.0.1\n"])
+def test_forwarded_addresses_are_those_of_trusted_proxies(tmp_path: Path, trusted: str) -> None:
+    path = tmp_path / "audit.log"
+    with gafferd_with_key(tmp_path, f"audit_log = {path}\naudit_reads = true\n{trusted}") as (node, key):
+        ask(node, "GET", "/jobs", key=key, **{"X-Forwarded-For": "198.51.100.9, 203.0.113.5"})
+        found = eventually(lambda: [one["from"] for one in lines(path) if one["what"] == "jobs"])
+        if trusted:
+            assert found[0].startswith("203.0.113.5 via 127.0.0.1:")
+        else:
+            assert found[0].startswith("127.0.0.1:")
+        answers = [guess(node, f"198.51.100.{number}, 203.0.113.5") for number in range(8)]
+        assert answers[0] == 401 and answers[-1] == 429
+        # Others of the proxy have guessed nothing; without one, all are the same.
+        assert guess(node, "203.0.113.6", "secret word") == (200 if trusted else 429)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "header", "client"),
+    [
+        (["10.0.0.1"], "10.0.0.1", "203.0.113.5", "203.0.113.5"),
+        (["10.0.0.1"], "10.0.0.2", "203.0.113.5", "10.0.0.2"),
+        (["10.0.0.0/8"], "::ffff:10.1.2.3", "1.1.1.1, 203.0.113.5,10.9.9.9", "203.0.113.5"),
+        (["unix"], "", "1.1.1.1, 2001:db8::1", "2001:db8::1"),
+        (["unix"], "127.0.0.1", "1.1.1.1", "127.0.0.1"),
+        (["10.0.0.1"], "", "1.1.1.1", ""),
+        (["10.0.0.1"], "10.0.0.1", "1.1.1.1, unknown", "10.0.0.1"),
+        (["10.0.0.1"], "10.0.0.1", "", "10.0.0.1"),
+        (["10.0.0.0/8"], "10.0.0.1", ",".join(["1.1.1.1"] + ["10.0.0.1"] * 5000), "10.0.0.1"),
+    ],
+)
+def test_where_a_forwarded_request_comes_from(trusted: list[str], peer: str, header: str, client: str) -> None:
+    assert Proxies(trusted).client(peer, header) == client
+
+
+def test_what_is_no_proxy() -> None:
+    for text in ("proxy.example.org", "10.0.0.1/8", "10.0.0.1:80"):
+        with pytest.raises(ValueError, match="expected addresses"):
+            Proxies([text])
