@@ -18,6 +18,7 @@ import pytest
 from gaffer.inifile import parse_text
 from gaffer.options import Options
 from gaffer.settings import Settings
+from gaffer_plugins.http import HttpPlugin
 from tests.programs.gafferd import Gafferd, eventually, free_port
 from tests.programs.tools import needs
 from tests.security import attack
@@ -44,7 +45,9 @@ def test_the_unit_is_one(tmp_path):
 def test_what_a_proxy_is_told_to_find_is_a_configuration(example):
     lines = re.findall(r"^#   (.*)$", example.read_text(), re.MULTILINE)
     text = re.sub("group = .*", "group = 0", "\n".join(lines))
-    settings = Settings(Options(), parse_text(text, "proxy"))
+    options = Options()
+    HttpPlugin().gaffer_add_options(options)
+    settings = Settings(options, parse_text(text, "proxy"))
     (endpoint,) = settings.endpoints
     assert not settings.problems
     assert (endpoint.mode, endpoint.require_key) == (0o660, True)
