@@ -19,11 +19,8 @@ from gaffer_plugins.webhooks.trust import Trust
 from gaffer_plugins.webhooks.urls import parse_url
 from tests.programs.gafferd import Gafferd
 from tests.security import attack, flooding
-from tests.security.flooding import ANSWERS, ENDLESS, FRAMES, LINKS, MANNERS, WATCHES, Flood
+from tests.security.flooding import ANSWERS, BUFFERS, ENDLESS, FRAMES, LINKS, MANNERS, WATCHES, Flood
 from tests.security.under_attack import Figures, gafferd, listening, lookupd, under_attack
-
-#: What buffers of the system take of an endless answer before anybody reads it, twice.
-BUFFERS = 16 << 20
 
 
 def attacked(make: Callable[[list[int]], Gafferd], floods: Mapping[str, Flood], manner: str) -> Figures:
@@ -82,7 +79,7 @@ def test_lookupds(tmp_path: Path, manner: str) -> None:
 @attack(
     "a server that gafferd talks to",
     "an etcd's answer to gaffer_lookupd without an end, or lines and changes of a watch; as fast as it is taken",
-    "the member counts as failed at 64 MiB (a line of a watch: 32 MiB) or when it takes too long, the next is asked",
+    "the member counts as failed at 64 MiB (a line of a watch: 16 MiB, with heads of chunks 32 MiB) or when it takes too long, the next is asked",
 )
 def test_etcd(tmp_path: Path, name: str) -> None:
     pytest.importorskip("etcd3gw")
