@@ -79,7 +79,7 @@ def test_lookupds(tmp_path: Path, manner: str) -> None:
 @attack(
     "a server that gafferd talks to",
     "an etcd's answer to gaffer_lookupd without an end, or lines and changes of a watch; as fast as it is taken",
-    "the member counts as failed at 64 MiB (a line of a watch: 16 MiB, with heads of chunks 32 MiB) or when it takes too long, the next is asked",
+    "the member counts as failed at 64 MiB (a line of a watch: 16 MiB) or when it takes too long, the next is asked",
 )
 def test_etcd(tmp_path: Path, name: str) -> None:
     pytest.importorskip("etcd3gw")
