@@ -25,6 +25,9 @@ SAID, JSON = "gaffer.said", "gaffer.json"
 ORIGIN = "gaffer.origin"
 #: Longer ones are no keys.
 MOST_KEY = 1024
+#: Seconds for which a request may be waited for before it is asked again who makes it.
+ASK_AGAIN = 1.0
+ENDED = "the key is no longer valid, so nothing was done; 'gaffer login' gets a new key"
 _BEARER = "bearer "
 
 
@@ -121,6 +124,29 @@ def identify(environ: dict[str, Any]) -> Identity | None:
         environ[IDENTITY] = identity
     found: Identity = environ[IDENTITY]
     return found
+
+
+def check_still(environ: dict[str, Any], waited: float = 0.0) -> None:
+    """Refuse to go on for somebody who was let in, but is nobody any more.
+
+    Their key may have been deleted, or may have expired, while they were waited for.
+
+    :param waited: seconds. After a while not only what is known here counts: who they are is asked again.
+    :raises Unauthorized: they are nobody by now, or somebody else.
+    """
+    identity: Identity | None = environ.get(IDENTITY)
+    if identity is None:
+        return
+    if identity.ended:
+        raise Unauthorized(ENDED)
+    access: Access | None = environ.get(ACCESS)
+    if waited < ASK_AGAIN or access is None:
+        return
+    credentials = credentials_of(environ)
+    if credentials.ticket is None:  # one is good for one question
+        found = access.identify(credentials, environ.get(REQUIRED))
+        if (found.kind, found.name) != (identity.kind, identity.name):
+            raise Unauthorized(ENDED)
 
 
 def admit(environ: dict[str, Any], route: Route) -> bool:

@@ -273,7 +273,7 @@ def make_routes(find: Callable[[], Service]) -> list[Route]:
             "delete a user, and all keys of theirs",
             OK,
             parameters=user,
-            also=(403, 404),
+            also=(403, 404, 409),
         ),
         route(
             "PUT",
@@ -283,7 +283,7 @@ def make_routes(find: Callable[[], Service]) -> list[Route]:
             OK,
             parameters=user,
             body=_PUT_PASSWORD,
-            also=(403, 404, 429, 503),
+            also=(403, 404, 409, 429, 503),
         ),
         route(
             "GET",
