@@ -120,7 +120,7 @@ class App:
             (answer, status, route), parameters = self._router.match(environ)
         except bottle.HTTPError as error:
             raise self._unmatched(error, method, path) from None
-        environ["gaffer.max_body"] = self.max_body
+        environ["gaffer.max_body"], environ["gaffer.route"] = self.max_body, route
         result = self._answered(environ, route, answer, parameters)
         kind = type(result)
         if kind is dict or kind is list:

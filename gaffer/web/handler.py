@@ -18,6 +18,7 @@ from .chunks import Chunks
 from .connection import Connection
 from .due import Due
 from .head import MAX_LINE, Head, HeadError, parse_head
+from .lengths import announced
 from .replies import INTERNAL, Reply, error_reply, problem
 from .rules import USUAL
 from .turns import Reader, Turn
@@ -101,6 +102,9 @@ class Handler(WSGIHandler):  # type: ignore[misc]
     rfile: Any
     wsgi_input: Body
     fresh = True
+    #: Bytes of the answer's body that are still to come; None if it did not say. Whether there were more.
+    left: int | None = None
+    excess = False
     #: What all connections of one peer have in common.
     key: Hashable = None
 
@@ -258,7 +262,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         """WSGI's start_response."""
         if self.headers_sent and not exc_info:
             raise ConnectionAbortedError("an answer that has begun cannot become another one")
-        if self.request_version == "HTTP/1.0" and not any(name.lower() == "content-length" for name, _ in headers):
+        self.left, self.excess = announced(headers), False
+        if self.left is None and self.request_version == "HTTP/1.0":
             # Without chunks and without a length, the end of the connection is the end of the answer.
             self.close_connection = True
         return super().start_response(status, headers, exc_info)
@@ -288,8 +293,30 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             self.response_headers += [(name, value) for name, value in ISOLATION if name.lower() not in names]
 
     def write(self, data: bytes) -> None:
-        """Send a part of the body; whoever answers a HEAD, its body stays here."""
-        super().write(data if self.command != "HEAD" else b"")
+        """Send a part of the body: never more than its length, and nothing to HEAD, whoever answers."""
+        if self.command == "HEAD":
+            data = b""
+        elif self.left is not None:
+            if len(data) > self.left:
+                self.excess = self.close_connection = True
+                data = data[: self.left]
+            self.left -= len(data)
+        super().write(data)
+
+    def process_result(self) -> None:
+        """Send what the application returned; if that is not as long as it said, the connection ends."""
+        for data in self.result:
+            if data:
+                self.write(data)
+                if self.excess:
+                    break
+        if not self.headers_sent:
+            self.write(b"")
+        if self.response_use_chunked:
+            self._sendall(b"0\r\n\r\n")
+        if self.excess or self.left and self.command != "HEAD":
+            self.close_connection = True
+            self.server.lengths.tell(self.environ, self.excess)
 
     def _write_with_headers(self, data: bytes) -> None:
         """Send the head, and in the same packet a body that is not large."""

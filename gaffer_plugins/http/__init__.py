@@ -187,6 +187,7 @@ class HttpPlugin(Plugin):
             "refused_websockets": server.websockets.refused if server else 0,
             "late_requests": server.late if server else 0,
             "stuck_requests": server.stuck if server else 0,
+            "miscounted_answers": server.miscounted if server else 0,
         }
 
     @property

@@ -97,3 +97,40 @@ def test_head_has_no_body_whoever_refuses_it(gafferd, what):
     else:
         (after,) = answers(rest)
         assert (after.status, after.body) == (200, b"OK")
+
+
+ROUTES = """
+import gaffer
+from gaffer.web.replies import Reply
+from gaffer.web.routes import Route
+
+def answer(length, body):
+    headers = [("Content-Type", "text/plain"), ("Content-Length", length)]
+    reply = lambda request: Reply("200 OK", headers, iter(body))
+    return Route("GET", f"/wrong/{length}", handler=reply, permission=None)
+
+class Wrong(gaffer.Plugin):
+    name = "wrong"
+
+    @gaffer.hookimpl
+    def gaffer_routes(self, manager):
+        return [answer("2", [b"HTTP", b"/1.1"]), answer("200", [b"HTTP"])]
+"""
+
+
+@attack(
+    "a network client without a key",
+    "a plugin's handler that says another length than it sends, so that a part of its answer is taken for the next "
+    "client's, or the next client's for a part of it",
+    "what is too long is cut, and the connection ends after it; the log names the route, in a line a minute",
+)
+def test_an_answer_that_is_not_as_long_as_it_says(tmp_path):
+    (tmp_path / "plugins" / "wrong").mkdir(parents=True)
+    (tmp_path / "plugins" / "wrong" / "__init__.py").write_text(ROUTES)
+    with Gafferd(tmp_path, "", f"plugin_dir = {tmp_path}/plugins").start().ready() as node:
+        for length, body in (("2", b"HT"), ("200", b"HTTP")) * 2:
+            asked = f"GET /wrong/{length} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            assert exchange(node.port, asked + NEXT).partition(b"\r\n\r\n")[2] == body
+        assert node.get("/health")["plugins"]["http"]["miscounted_answers"] == 4
+        said = [line for line in node.log.read_text().splitlines() if "Content-Length" in line]
+        assert ["/wrong/2 " in said[0], "/wrong/200 " in said[1], len(said)] == [True, True, 2]
