@@ -22,6 +22,9 @@ from tests.security import attack, flooding
 from tests.security.flooding import ANSWERS, BUFFERS, ENDLESS, FRAMES, LINKS, MANNERS, WATCHES, Flood
 from tests.security.under_attack import Figures, gafferd, listening, lookupd, under_attack
 
+#: Seconds of a question that is asked here.
+_TIMEOUT = 0.3
+
 
 def attacked(make: Callable[[list[int]], Gafferd], floods: Mapping[str, Flood], manner: str) -> Figures:
     """Return the figures of a program that talks to all these servers at once.
@@ -32,7 +35,7 @@ def attacked(make: Callable[[list[int]], Gafferd], floods: Mapping[str, Flood], 
     try:
         program = make([sock.getsockname()[1] for sock in sockets])
         pairs = list(zip(sockets, floods.values()))
-        return under_attack(program, lambda _port: flooding.serve(pairs, manner), seconds=4.0, early=True)
+        return under_attack(program, lambda _port: flooding.serve(pairs, manner), seconds=1.5, early=True)
     finally:
         for sock in sockets:
             sock.close()
@@ -97,9 +100,10 @@ def test_etcd(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("manner", MANNERS)
 @pytest.mark.parametrize("name", ANSWERS)
-def test_post_of_a_webhook_ends(name: str, manner: str) -> None:
+def test_post_of_a_webhook_ends(name: str, manner: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gaffer_plugins.webhooks.client.REST", _TIMEOUT)
     with flooding.Server(ANSWERS[name], manner) as server:
-        tuning = check_tuning({"timeout": 1.0})
+        tuning = check_tuning({"timeout": _TIMEOUT})
         client = Client(parse_url(f"http://127.0.0.1:{server.port}/"), tuning, Trust(None))
         began = time.monotonic()
         with contextlib.suppress(Undelivered):  # one whose status is known is delivered
@@ -117,7 +121,7 @@ def test_question_to_a_lookupd_ends(name: str, manner: str) -> None:
         began = time.monotonic()
         with pytest.raises(LinkError):
             config = LookupConfig([], None, {}, None, None, None, None, None, [])
-            connection = Connection(parse_place(f"http://127.0.0.1:{server.port}"), config, 1.0)
+            connection = Connection(parse_place(f"http://127.0.0.1:{server.port}"), config, _TIMEOUT)
             try:
                 connection.ask({"type": "PING"})
             finally:
