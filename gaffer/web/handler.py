@@ -197,7 +197,9 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         environ.update(head.environ)
         length = environ.get("CONTENT_LENGTH")
         self.content_length = int(length) if length is not None else None
-        expects = self.socket if environ.get("HTTP_EXPECT", "").lower() == "100-continue" else None
+        # Clients of HTTP/1.0 would take "100 Continue" for their answer (RFC 9110 §10.1.1).
+        waits = head.version != "HTTP/1.0" and environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+        expects = self.socket if waits else None
         self.wsgi_input = Body(self, self.content_length, "HTTP_TRANSFER_ENCODING" in environ, expects)
         # Nobody else may read from the connection: a body that is read elsewhere is taken from the next request.
         environ["wsgi.input"] = self.wsgi_input
@@ -282,7 +284,11 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             self.close_connection = True
         if self.command == "HEAD":
             self.response_use_chunked = False  # no end of chunks either
-        if self.close_connection and self.request_version == "HTTP/1.1":
+        if self.close_connection:
+            # pywsgi has told HTTP/1.0 already, before the body was looked at.
+            kept = (b"Connection", b"keep-alive")
+            if kept in self.response_headers:
+                self.response_headers.remove(kept)
             if not any(name.lower() == b"connection" for name, _ in self.response_headers):
                 self.response_headers.append((b"Connection", b"close"))
 
