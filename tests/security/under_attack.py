@@ -139,7 +139,7 @@ def under_attack(
     return figures
 
 
-def attack_running(program: Gafferd, attack: Attack, seconds: float = 0.5) -> Figures:
+def attack_running(program: Gafferd, attack: Attack, seconds: float = 0.3) -> Figures:
     """Return what others have of *program*, which runs already and goes on afterwards: its end is not measured."""
     figures = Figures()
     with _attacking(program.port, attack, 1) as begin:
