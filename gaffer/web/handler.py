@@ -134,7 +134,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             raw = self._read_head()
             if not raw:
                 return None
-            self.command = "HEAD" if raw.startswith(b"HEAD ") else ""
+            self._note_head(raw)
             head = parse_head(raw)
         except HeadError as error:
             return self._refuse(str(error))
@@ -174,6 +174,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
                 line = self.rfile.readline(MAX_LINE + 2)
                 if not line:
                     return b""
+                if not head:
+                    self._note_head(line)
                 if not line.endswith(b"\n") and len(line) > MAX_LINE:
                     raise HeadError(f"the URL or a header is longer than {MAX_LINE} bytes")
                 if len(head) + len(line) > self.server.limits.head:
@@ -187,6 +189,11 @@ class Handler(WSGIHandler):  # type: ignore[misc]
                 if empty > _MOST_EMPTY:
                     raise HeadError(f"more than {_MOST_EMPTY} bytes of empty lines come before the request")
         return b""
+
+    def _note_head(self, raw: bytes) -> None:
+        """Take note of a HEAD, whose refusal has no body, before the rest of it is understood."""
+        if raw.lstrip(b"\r\n").startswith(b"HEAD "):
+            self.command = "HEAD"
 
     def _begin(self, head: Head) -> None:
         """Set what pywsgi wants to know of the request."""

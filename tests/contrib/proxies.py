@@ -109,8 +109,8 @@ def _listens(port: int) -> bool:
 class Client:
     """Somebody with a TLS connection of their own to a proxy, which is made again when it has ended."""
 
-    def __init__(self, port: int, patience: float = PATIENCE) -> None:
-        self.port, self.patience = port, patience
+    def __init__(self, port: int) -> None:
+        self.port, self.patience = port, PATIENCE
         self.sock: ssl.SSLSocket | None = None
         self.context = ssl.create_default_context()
         self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
@@ -123,7 +123,7 @@ class Client:
         if self.sock is None:
             raw = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
             self.sock = self.context.wrap_socket(raw)
-            self.sock.settimeout(self.patience)
+        self.sock.settimeout(self.patience)
         goes_on = False
         try:
             self.sock.sendall(data)

@@ -227,9 +227,10 @@ def fuzz_through(proxy: Proxy, seconds: float, seed: int) -> tuple[int, int, lis
     with Client(proxy.port) as victim:
         while time.monotonic() < until:
             data = b"".join(one.data for one in pipeline(random.Random(f"{seed}:{count}")))
-            with Client(proxy.port, patience=0.5) as attacker:
+            with Client(proxy.port) as attacker:
                 try:
                     attacker.ask(sentinel(count, close=False))
+                    attacker.patience = 0.2
                     attacker.ask(data)
                 except (OSError, http.client.HTTPException):
                     pass  # it is refused, or waits for more

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from tests.programs.gafferd import PATIENCE, Gafferd
+from tests.programs.lookupd import Lookupd
 from tests.security import attack
 from tests.web.apps import answers
 
@@ -80,6 +81,13 @@ HEADS = {
     "a page": b"HEAD /channel/iframe.html HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a site": b"HEAD /_plugin/nothing/x HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "no host": b"HEAD /jobs HTTP/1.1\r\n\r\n",
+    "a line that is too long": b"HEAD /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a header that is too long": b"HEAD /jobs HTTP/1.1\r\nHost: localhost\r\nA: " + b"a" * 9000 + b"\r\n\r\n",
+    "a head that is too long": b"HEAD /jobs HTTP/1.1\r\nHost: localhost\r\n" + b"A: bbbbbbbbbbbb\r\n" * 3000 + b"\r\n",
+    "too many headers": b"HEAD /jobs HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 101 + b"\r\n",
+    "an empty line before it": b"\r\nHEAD /jobs HTTP/1.1\r\n\r\n",
+    "another type": b"HEAD /jobs/default HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/html\r\n"
+    b"Content-Length: 1\r\n\r\nx",
     "a bad length": b"HEAD /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
 }
 
@@ -91,12 +99,94 @@ HEADS = {
 )
 @pytest.mark.parametrize("what", HEADS)
 def test_head_has_no_body_whoever_refuses_it(gafferd, what):
-    head, _, rest = exchange(gafferd.port, HEADS[what] + NEXT).partition(b"\r\n\r\n")
+    assert_no_body(gafferd.port, HEADS[what])
+
+
+def assert_no_body(port: int, data: bytes) -> bytes:
+    """Check that the answer to HEAD has no body; returns its head."""
+    head, _, rest = exchange(port, data + NEXT).partition(b"\r\n\r\n")
     if b"\r\nConnection: close" in head:
         assert rest == b""
     else:
         (after,) = answers(rest)
         assert (after.status, after.body) == (200, b"OK")
+    return head
+
+
+PLUGIN = """
+import gaffer, gevent
+from gaffer.errors import Unavailable, UnsupportedMediaType
+from gaffer.web.routes import Route
+
+def fail(error):
+    def handler(request):
+        raise error("for a reason")
+    return handler
+
+def stubborn(request):
+    while True:
+        try:
+            gevent.sleep(100)
+        except BaseException:
+            pass
+
+class Heads(gaffer.Plugin):
+    name = "heads"
+
+    @gaffer.hookimpl
+    def gaffer_routes(self, manager):
+        given = {"415": fail(UnsupportedMediaType), "503": fail(Unavailable), "500": fail(KeyError)}
+        given |= {"text": lambda request: "text", "late": lambda request: gevent.sleep(100), "stubborn": stubborn}
+        return [Route("GET", f"/heads/{name}", handler=handler, permission=None) for name, handler in given.items()]
+
+    @gaffer.hookimpl
+    def gaffer_wrap_wsgi(self, app, manager):
+        def middleware(environ, start_response):
+            kind = environ["PATH_INFO"].removeprefix("/middle/")
+            if kind == environ["PATH_INFO"]:
+                return app(environ, start_response)
+            if kind == "raises":
+                raise KeyError("for a reason")
+            length = [("Content-Length", "6")] if kind == "length" else []
+            write = start_response("403 Forbidden", [("Content-Type", "text/plain"), *length])
+            if kind == "writes":
+                write(b"abc")
+            return [b"abc", b"def"] if kind != "iterates" else iter([b"abc", b"def"])
+        return middleware
+"""
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory):
+    """A gafferd whose plugin answers in many ways."""
+    folder = tmp_path_factory.mktemp("heads")
+    (folder / "plugins" / "heads" / "_site").mkdir(parents=True)
+    (folder / "plugins" / "heads" / "heads.py").write_text(PLUGIN)
+    (folder / "plugins" / "heads" / "_site" / "index.html").write_text("<p>a page</p>")
+    with Gafferd(folder, "", f"plugin_dir = {folder}/plugins\nhttp_request_timeout = 1").start().ready() as one:
+        yield one
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *(("/heads/415", 415), ("/heads/503", 503), ("/heads/500", 500), ("/heads/text", 200)),
+        *(("/heads/late", 503), ("/heads/stubborn", 503)),
+        *(("/middle/list", 403), ("/middle/iterates", 403), ("/middle/writes", 403), ("/middle/length", 403)),
+        *(("/middle/raises", 500), ("/_plugin/heads/", 200), ("/_plugin/heads/index.html", 200)),
+        *(("/_plugin/heads/nothing", 404), ("/_plugin/heads/../../etc/passwd", 404)),
+    ],
+)
+def test_head_has_no_body_whoever_answers_it(heads, path, status):
+    head = assert_no_body(heads.port, b"HEAD %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_head_has_no_body_at_a_lookupd(tmp_path):
+    with Lookupd(tmp_path) as lookupd:
+        for data in HEADS.values():
+            head, _, rest = exchange(lookupd.port, data + NEXT).partition(b"\r\n\r\n")
+            assert (b"\r\nConnection: close" in head and rest == b"") or len(answers(rest)) == 1
 
 
 ROUTES = """

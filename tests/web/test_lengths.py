@@ -95,3 +95,10 @@ def test_a_middleware_is_told_too(caplog):
         assert talk(address, WRONG + HELLO).endswith(b"\r\n\r\nab")
     (said,) = [line for line in caplog.messages if "Content-Length" in line]
     assert said.startswith("GET outside of routes ")
+
+
+@pytest.mark.parametrize("result", [[], [b""], [b"abc"], iter([])], ids=str)
+def test_an_application_that_begins_no_answer_is_an_error_of_the_server(result, caplog):
+    with served(lambda environ, start_response: result) as (address, _):
+        (answer,) = answers(talk(address, WRONG + HELLO))
+        answer.assert_problem(500, "error")
