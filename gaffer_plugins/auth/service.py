@@ -81,6 +81,7 @@ class Service:
 
     def use_ticket(self, ticket: str) -> Identity | None:
         """Return whose ticket it is, this once."""
+        self._keyring.watch()
         return self._tickets.use(ticket)
 
     def ticket(self, identity: Identity) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import http.client
 import json
 import re
 import socket
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -19,6 +19,7 @@ from gaffer_plugins.auth.store import Store
 from tests.plugins.authtools import Locked
 from tests.programs.gafferd import PATIENCE, Gafferd, gafferd_with_key
 from tests.security import attack
+from tests.security.under_attack import masked, upgrade
 from tests.webtools import parse
 
 PASSWORD = "correct horse"
@@ -235,3 +236,68 @@ def test_password_is_for_the_user_who_was_looked_at(locked: Locked, monkeypatch:
     with pytest.raises(Conflict):
         service.set_password(manager, "bob", "stolen account")
     assert locked.login("bob", "stolen account").status == 401 and locked.login("bob", PASSWORD).status == 200
+
+
+# -- what is open for a key --------------------------------------------------------------------
+
+#: What is open for a key: how it begins, and what is sent on it.
+STOP = json.dumps({"event": "CMD", "data": {"name": "stop_job", "args": ["echo"]}})
+SOCKETS = {
+    "/channel/websocket": STOP.encode(),
+    "/wstreams/PID": b"evil",
+    "/PID/channel": b"V1 message 1\0evil",
+    "/channel/000/IDENTITY/websocket": json.dumps([STOP]).encode(),
+}
+FEEDS = ("/watch?feed=continuous", "/streams/PID/out?feed=continuous", "/channel/000/FEED/xhr_streaming")
+
+
+def until_the_end(sock: socket.socket) -> bytes:
+    data = b""
+    try:
+        while chunk := sock.recv(65536):
+            data += chunk
+    except ConnectionError:
+        pass  # what was sent too late
+    return data
+
+
+def opened(node: Node, path: str, key: str, id: str) -> socket.socket:
+    """Open a socket or a feed with a key; its answer has begun."""
+    path = path.replace("PID", str(node.pid)).replace("IDENTITY", id).replace("FEED", id)
+    sock = socket.create_connection(("127.0.0.1", node.port), PATIENCE)
+    if path.endswith("/xhr_streaming"):
+        sock.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {key}\r\nConnection: close\r\n\r\n".encode()
+        )
+    elif "feed=" in path:
+        sock.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {key}\r\nConnection: close\r\n\r\n".encode()
+        )
+    else:
+        sock.sendall(upgrade(path, f"X-Api-Key: {key}\r\n"))
+    assert sock.recv(12) in (b"HTTP/1.1 101", b"HTTP/1.1 200")
+    return sock
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "elsewhere"])
+@pytest.mark.parametrize("path", [*SOCKETS, *FEEDS])
+@attack(
+    "a holder of a key",
+    "a socket or a feed that stays open after its key was deleted, also by another gafferd with the same database",
+    "it ends, within seconds where another program deleted the key; what is said on it afterwards does nothing",
+)
+def test_what_is_open_ends_with_its_key(node: Node, path: str, elsewhere: bool) -> None:
+    id, key = node.make_key()
+    with opened(node, path, key, id) as sock:
+        if elsewhere:
+            with closing(Store(str(node.gafferd.folder / ".gaffer" / "auth.db"))) as other:
+                assert other.delete_key(id) == [id]
+        else:
+            node.delete_key(id)
+            if path in SOCKETS:
+                with suppress(ConnectionError):
+                    sock.sendall(masked(1, SOCKETS[path]))
+        until_the_end(sock)
+    assert node.ask("GET", "/jobs/default/echo")[1]["active"] is True
+    read = node.ask("GET", "/jobs/default/echo/pids")
+    assert read[0] == 200 and read[1]["pids"] == [node.pid]
