@@ -3,14 +3,16 @@
 VENV = .venv/bin/python
 PYTHON ?= python3
 ARGS ?=
+SECONDS ?= 60
 
-.PHONY: run test tools check docs man bench audit clean help
+.PHONY: run test tools check fuzz docs man bench audit clean help
 
 help:
 	@echo "make run    gafferd on the examples, with what to try next"
 	@echo "make test   everything that CI runs; tests of programs that are not installed are skipped"
 	@echo "make tools  install those programs: a browser, etcd, nginx and others; as root on Debian and Ubuntu"
 	@echo "make check  only what reads the code: ruff, mypy, import contracts"
+	@echo "make fuzz   random input for everything that reads, each for SECONDS=60"
 	@echo "make docs   the documentation"
 	@echo "make man    manual pages and shell completions, in contrib"
 	@echo "make bench  the figures, beside other supervisors; ARGS='--help' lists the choices"
@@ -50,6 +52,12 @@ check: .venv/test.stamp
 	$(VENV) -m ruff format --check .
 	$(VENV) -m mypy
 	$(VENV) -c 'import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())'
+
+fuzz: .venv/test.stamp
+	$(VENV) -m tests.fuzz.framing --seconds $(SECONDS)
+	$(VENV) -m tests.fuzz.server --seconds $(SECONDS)
+	@if $(VENV) -c 'import atheris' 2>/dev/null; then $(VENV) -m tests.fuzz.run --seconds $(SECONDS); \
+	else echo "without atheris, parsers are not fuzzed: $(VENV) -m pip install atheris"; fi
 
 docs: .venv/test.stamp
 	$(VENV) -m sphinx -q -n -W --keep-going docs docs/_build/html

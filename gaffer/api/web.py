@@ -61,7 +61,10 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.requests.authentication import IDENTITY as IDENTITY
     from gaffer.web.requests.authentication import ORIGIN as ORIGIN
     from gaffer.web.requests.authentication import REQUIRED as REQUIRED
+    from gaffer.web.requests.authentication import client_of as client_of
     from gaffer.web.requests.authentication import origin_of as origin_of
+    from gaffer.web.requests.forwarded import Proxies as Proxies
+    from gaffer.web.requests.forwarded import ProxyList as ProxyList
     from gaffer.web.requests.replies import COMMON_HEADERS as COMMON_HEADERS
     from gaffer.web.requests.replies import Reply as Reply
     from gaffer.web.requests.replies import encode_json as encode_json
@@ -129,7 +132,8 @@ _MODULES = {
     "web.openapi.page": ("CONTENT_SECURITY_POLICY", "render"),
     "web.requests.access_guard": ("AccessGuard", "is_loopback"),
     "web.requests.access_rules": ("AccessRules", "check_origin"),
-    "web.requests.authentication": ("ACCESS", "IDENTITY", "ORIGIN", "REQUIRED", "origin_of"),
+    "web.requests.authentication": ("ACCESS", "IDENTITY", "ORIGIN", "REQUIRED", "client_of", "origin_of"),
+    "web.requests.forwarded": ("Proxies", "ProxyList"),
     "web.requests.replies": ("COMMON_HEADERS", "Reply", "encode_json", "reply"),
     "web.requests.request": ("Request",),
     "web.requests.routes": ("INVISIBLE_CHARACTERS", "PERMISSIONS", "Route", "check_routes"),

@@ -109,7 +109,7 @@ class Access:
 
         :param target: one of :data:`TARGETS`.
         """
-        if permission is None or identity is not None and identity.trusted:
+        if permission is None or identity is not None and identity.trusted and not identity.ended:
             return
         if identity is None and not self.strict:
             return
@@ -158,7 +158,8 @@ class Access:
         """Return what *identity* sees; None if that is everything."""
         if identity is None:
             identity = None if self.strict else LOCAL
-        return None if identity is not None and identity.trusted else VisibleJobs(self, identity)
+        sees_all = identity is not None and identity.trusted and not identity.ended
+        return None if sees_all else VisibleJobs(self, identity)
 
 
 class VisibleJobs:

@@ -49,6 +49,7 @@ class Command(NamedTuple):
     :param result: JSON Schema of what it returns; it may refer to :func:`gaffer.commands.schemas.definitions`.
     :param errors: statuses of the errors that are its own, beside 400 and, for what is not there, 404.
     :param show: ``show(manager, result, view)`` returns what somebody may see of the result who may not see everything.
+    :param waits: *run* waits before it does something, and is given ``check``, which raises once whoever asks may not.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Command(NamedTuple):
     result: Schema
     errors: tuple[int, ...] = ()
     show: Callable[[Any, Any, Any], Any] | None = None
+    waits: bool = False
 
 
 JOB = Arg("name", JOB_NAME, "the job, in any spelling")

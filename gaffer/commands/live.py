@@ -18,16 +18,19 @@ _LINES: Schema = {"type": ["string", "array"], "items": STRING, "examples": ["he
 
 
 def send(
-    manager: Manager, pid: int, lines: str | list[Any], stream: str | None = None, eof: bool = False
+    manager: Manager, pid: int, lines: str | list[Any], stream: str | None = None, eof: bool = False, check: Any = None
 ) -> dict[str, bool]:
-    """Write text to a process; wait while it leaves too much unread."""
+    """Write text to a process; wait while it leaves too much unread.
+
+    :param check: called after each wait; raises if whoever asks may not any more.
+    """
     parts = [lines] if isinstance(lines, str) else lines
     if not all(isinstance(part, str) for part in parts):
         raise BadRequest("lines must be text, or a list of texts")
     writer = manager.get_process(pid).writer(stream)
     data = "".join(parts).encode("utf-8", "replace")
     if data:
-        writer.deliver(data, PATIENCE)
+        writer.deliver(data, PATIENCE, check or (lambda: None))
     if eof:
         writer.finish()
     return {"ok": True}
@@ -57,5 +60,6 @@ LIVE: tuple[Command, ...] = (
         send,
         OK,
         (403, 503),
+        waits=True,
     ),
 )

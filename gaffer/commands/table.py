@@ -82,6 +82,9 @@ class CommandTable:
             access.check(None, command.permission)  # before anything is said about the arguments
         given = check_args(command, args)
         access.check_target(identity, command.permission, command.target, given)
+        if command.waits:
+            named = dict(given)
+            given["check"] = lambda: access.check_target(identity, command.permission, command.target, named)
         result = command.run(self._manager, **given)
         if command.show is None:
             return result

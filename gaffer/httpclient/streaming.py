@@ -176,6 +176,8 @@ class Answering:
                 body = read_body(self._meter, self._response, _MOST_ERROR)
         finally:
             self.close()
+        if len(body) > _MOST_ERROR:
+            raise self._transport.endless("GET", self._path, _MOST_ERROR)
         answer = Answer(self._response.status, self._response.headers.get_content_type(), body)
         self._transport.checked("GET", self._path, answer)
 

@@ -30,6 +30,8 @@ MAX_BODY = 64 * 1024 * 1024
 MAX_HEAD = 256 * 1024
 #: Bytes of a body that are read at once: a list of small chunks is larger than what they hold.
 _PIECE = 128 * 1024
+#: Bytes of trailers, of heads of chunks beside a quarter of what they hold, and of what is read ahead.
+_SLACK = 16 * 1024
 #: May be sent again when a kept connection turns out to be dead: they change nothing.
 _REPEATABLE = frozenset(("GET", "HEAD"))
 
@@ -231,12 +233,15 @@ class Transport:
                 pass  # a body that is too large is refused before it was read: the answer may be there
             meter = self.begin(connection)
             response = connection.getresponse()
-            data = read_body(meter, response)
-        # A body that is cut closes the response, too, with some of its length left.
-        whole = response.isclosed() and not response.length
+            try:
+                data = read_body(meter, response)
+                # A body that is cut closes the response, too, with some of its length left.
+                whole = response.isclosed() and not response.length
+            finally:
+                response.close()  # it has the socket of a connection that its end is to close
         self._keep(connection, response, whole)
         if len(data) > MAX_BODY:
-            raise self._endless(method, path)
+            raise self.endless(method, path, MAX_BODY)
         if not whole:
             raise Disconnected(self._lost(method, path, "the answer was cut"))
         return Answer(response.status, response.headers.get_content_type(), data)
@@ -247,10 +252,9 @@ class Transport:
         meter.begin(MAX_HEAD, self.timeout)
         return meter
 
-    def _endless(self, method: str, path: str) -> NotGafferd:
-        return NotGafferd(
-            f"the answer to {method} {path} from {self.uri} is longer than {MAX_BODY} bytes, or has no end"
-        )
+    def endless(self, method: str, path: str, most: int) -> NotGafferd:
+        """Return the error for an answer that does not end within *most* bytes, or is mostly heads of chunks."""
+        return NotGafferd(f"the answer to {method} {path} from {self.uri} is longer than {most} bytes, or has no end")
 
     @contextmanager
     def problems(self, connection: http.client.HTTPConnection, method: str, path: str) -> Iterator[None]:
@@ -265,7 +269,7 @@ class Transport:
             raise NoAnswer(f"{self.peer} at {self.uri} did not answer {method} {path}{self._within()}") from None
         except TooMuch:
             connection.close()
-            raise self._endless(method, path) from None
+            raise self.endless(method, path, MAX_BODY) from None
         except (http.client.IncompleteRead, OSError) as error:
             connection.close()
             known = isinstance(error, (ConnectionError, http.client.IncompleteRead))
@@ -390,11 +394,13 @@ def meter_of(connection: http.client.HTTPConnection) -> Meter:
 def read_body(meter: Meter, response: http.client.HTTPResponse, most: int = MAX_BODY) -> bytes:
     """Return the body of an answer, or a byte more than it may have.
 
-    :raises TooMuch: its chunks have more bytes than that by far.
+    :raises TooMuch: it comes in chunks of a few bytes, which take a minute for what others bring in a second.
     """
-    meter.allow(2 * most + MAX_HEAD)
     data = bytearray()
-    while len(data) <= most and (piece := response.read(min(_PIECE, most + 1 - len(data)))):
+    while (size := min(_PIECE, most + 1 - len(data))) > 0:
+        meter.allow(size + size // 4 + _SLACK)
+        if not (piece := response.read(size)):
+            break
         data += piece
     return bytes(data)
 

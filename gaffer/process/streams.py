@@ -264,10 +264,11 @@ class Writer:
         except Unavailable as error:
             log.warning("%d bytes that another thread wrote are lost: %s", len(data), error)
 
-    def deliver(self, data: bytes, patience: float) -> None:
+    def deliver(self, data: bytes, patience: float, check: Callable[[], None] = lambda: None) -> None:
         """Write *data*, all of it or nothing; while there is no room, wait until the child has read enough.
 
         :param patience: seconds to wait at the most.
+        :param check: called after each wait; raises if *data* is not to be written any more.
         :raises Full: it took longer. :raises Unavailable: the stream is closed.
         """
         deadline = time.monotonic() + patience
@@ -282,6 +283,7 @@ class Writer:
                 self._room = self._room or Event()
                 self._room.clear()
                 self._room.wait(left)
+                check()
 
     def _flush(self) -> None:
         try:

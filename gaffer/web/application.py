@@ -130,7 +130,7 @@ class App:
             (answer, status, route), parameters = self._router.match(environ)
         except bottle.HTTPError as error:
             raise self._unmatched(error, method, path) from None
-        environ["gaffer.max_body"] = self.max_body
+        environ["gaffer.max_body"], environ["gaffer.route"] = self.max_body, route
         result = self._answered(environ, route, answer, parameters)
         kind = type(result)
         if kind is dict or kind is list:
@@ -154,7 +154,7 @@ class App:
             if not running:
                 self._note(environ, route, given, error)
             raise
-        if not running and (route.permission is not None or route.method not in _SAFE):
+        if not running and not route.carries and (route.permission is not None or route.method not in _SAFE):
             self._note(environ, route, given)
         return result
 

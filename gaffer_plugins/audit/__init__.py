@@ -7,9 +7,12 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+import gevent
+
 from gaffer import Plugin, hookimpl
 from gaffer.api import Bool, GafferError, OptionalText, PluginError
 
+from .refusals import EVERY, Refusals
 from .writer import AuditWriter
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ class AuditPlugin(Plugin):
 
     def __init__(self) -> None:
         self._writer: AuditWriter | None = None
+        self._refusals = Refusals(self.write)
+        self._timer: gevent.Greenlet | None = None
         self._reads = False
         self._complained = 0.0
         self._listening = False
@@ -84,6 +89,20 @@ class AuditPlugin(Plugin):
             self._complained = time.monotonic()
             log.error("the audit log %s cannot be written: %s; %d records lost", *writer.state)
 
+    def refuse(self, line: dict[str, Any]) -> None:
+        """Write that nobody in particular was refused something, in full or as one of many."""
+        self._refusals.add(line)
+        if self._timer is None:
+            self._timer = gevent.spawn(self._sum_up)
+
+    def _sum_up(self) -> None:
+        """Write the lines of refusals that are due, until there are no more."""
+        left = True
+        while left:
+            gevent.sleep(EVERY / 4)
+            left = self._refusals.flush(now())
+        self._timer = None
+
     @property
     def reads(self) -> bool:
         """True if commands that only read are recorded, too."""
@@ -96,11 +115,16 @@ class AuditPlugin(Plugin):
         if writer is None:
             return None
         found: dict[str, Any] = {"path": writer.path, "written": writer.written, "lost": writer.dropped}
+        found["summarised"] = self._refusals.summarised
         return {**found, "ok": False, "reason": writer.trouble} if writer.trouble else found
 
     @hookimpl
     def gaffer_manager_stopped(self) -> None:
         """Write what waits."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.kill(block=False)
+        self._refusals.flush(now(), everything=True)
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
@@ -126,23 +150,36 @@ class CommandListener:
         error: Exception | None,
     ) -> None:
         """Write a line."""
-        if error is not None or self._record.reads or not is_read(command, permission):
+        if error is not None and identity is None and origin:
+            self._record.refuse(record(command, args, identity, origin, error))
+        elif error is not None or self._record.reads or not is_read(command, permission):
             self._record.write(record(command, args, identity, origin, error))
 
 
 def is_read(command: str, permission: str | None) -> bool:
-    """Tell whether a command only looks at something."""
+    """Tell whether a command only looks at something.
+
+    A route says so by its method: what a key needs for it tells nothing, since ``POST /keys`` needs no more than one
+    that may read. A websocket, which begins with GET, changes something if it needs more.
+    """
     method, space, _ = command.partition(" ")
-    return permission == "read" or permission is None and (not space or method == "GET")
+    if space:
+        return method in ("GET", "HEAD") and permission in (None, "read")
+    return permission in (None, "read")
+
+
+def now() -> str:
+    """Return the time as lines say it."""
+    seconds = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
 
 
 def record(
     command: str, args: dict[str, Any], identity: Identity | None, origin: str, error: Exception | None
 ) -> dict[str, Any]:
     """Return one line's object."""
-    now = time.time()
     line: dict[str, Any] = {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z",
+        "time": now(),
         "who": None,
         "from": origin or "gafferd",
         "what": command,

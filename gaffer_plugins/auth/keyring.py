@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any, Callable, Iterable
 from weakref import WeakValueDictionary
 
@@ -27,6 +28,8 @@ REMEMBERED = 1024
 LAZY = 60.0
 #: How often at most is looked whether another program has changed the database, in seconds.
 LOOK = 1.0
+#: How often that is looked at while something is open for a key, such as a websocket or a feed, in seconds.
+LOOK_FOR_OPEN = 2.0
 
 
 class Known(Identity):
@@ -51,6 +54,7 @@ class Keyring:
         self._used: dict[str, float] = {}
         self._saver: gevent.Greenlet | None = None
         self._expirer: gevent.Greenlet | None = None
+        self._looker: gevent.Greenlet | None = None
         self._looked = 0.0
         self._version = 0
 
@@ -84,7 +88,7 @@ class Keyring:
 
     def close(self) -> None:
         """Store what has to be stored, and close."""
-        for greenlet in (self._saver, self._expirer):
+        for greenlet in (self._saver, self._expirer, self._looker):
             if greenlet is not None:
                 greenlet.kill()
         if self._used and self._store is not None:
@@ -111,6 +115,7 @@ class Keyring:
             return None
         self._recent.move_to_end(token.id)
         self._note(token.id)
+        self.watch()
         return known
 
     @property
@@ -154,11 +159,23 @@ class Keyring:
         version = self.ask(lambda store: store.version)
         if version == self._version:
             return
-        self._version = version
         held = {id: known.key for id, known in list(self._alive.items())}
         stored = self.ask(lambda store: {id: store.key(id) for id in held})
         # What is used changes; what a key allows never does.
         self.forget(id for id, key in held.items() if stored[id] is None)
+        self._version = version
+
+    def watch(self) -> None:
+        """Look for changes while something is open for a key: no request may come that would."""
+        if self._looker is None:
+            self._looker = gevent.spawn_later(LOOK_FOR_OPEN, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looker = None
+        if any(known.endings for known in list(self._alive.values())):
+            with suppress(GafferError):  # requests are told
+                self._look_for_changes()
+            self.watch()
 
     def _is_over(self, known: Known) -> bool:
         if known.key.expires is None or time.time() < known.key.expires:

@@ -7,11 +7,9 @@ from collections import OrderedDict
 from functools import cached_property
 from typing import Any, Callable
 
-from gevent.lock import BoundedSemaphore
-
 from gaffer.api import BadRequest, TooManyRequests, Unavailable
 
-from .turns import in_turn
+from .turns import Turns, in_turn
 
 #: Each takes 64 MiB and a third of a second, so only so many are worked out at a time …
 _AT_ONCE = 2
@@ -34,7 +32,7 @@ class Passwords:
     """Makes and checks hashes without holding up anybody else."""
 
     def __init__(self) -> None:
-        self._turn = BoundedSemaphore(_AT_ONCE)
+        self._turn = Turns(_AT_ONCE)
 
     @cached_property
     def _hasher(self) -> Any:
@@ -47,18 +45,28 @@ class Passwords:
         """The hash of no password, checked for users that are not there: both take the same time."""
         return str(self._hasher.hash("\0 nobody has this one"))
 
-    def _work(self, function: Callable[..., Any], *args: Any) -> Any:
-        if not self._turn.acquire(timeout=_PATIENCE):
+    def _work(self, first: bool, function: Callable[..., Any], *args: Any) -> Any:
+        if not self._turn.acquire(_PATIENCE, first):
             raise Unavailable("too many passwords are being checked; try again")
         return in_turn(self._turn, function, *args)
 
     def hash(self, password: str) -> str:
         """Return what is stored of a password."""
-        return str(self._work(self._hasher.hash, password))
+        return str(self._work(True, self._hasher.hash, password))
 
     def verify(self, stored: str | None, password: str) -> bool:
-        """Tell whether *password* is the one whose hash is *stored*; None is that of a user that is not there."""
-        return bool(self._work(self._verify, stored, password))
+        """Tell whether *password* is the one whose hash is *stored*; None is that of a user that is not there.
+
+        Those of users overtake those of nobody: whoever guesses names must not keep users out. A wrong one gets its
+        answer no sooner for that, or it would tell which names there are.
+        """
+        if stored is None:
+            return bool(self._work(False, self._verify, None, password))
+        overtakes = self._turn.busy
+        right = bool(self._work(True, self._verify, stored, password))
+        if not right and overtakes:
+            self._work(False, self._verify, None, password)
+        return right
 
     def _verify(self, stored: str | None, password: str) -> bool:
         from argon2.exceptions import Argon2Error, InvalidHashError

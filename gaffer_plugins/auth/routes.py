@@ -138,10 +138,12 @@ class Handlers:
     def login(self, request: Request) -> dict[str, Any]:
         """``POST /auth``."""
         said = given(request, _LOGIN)
+        from gaffer.api.web import client_of
+
         name, password = basic(request.environ.get("HTTP_AUTHORIZATION", ""))
         request.note(username=name)
         try:
-            made = self._service.login(name, password, request.environ.get("REMOTE_ADDR", ""), **said)
+            made = self._service.login(name, password, client_of(request.environ), **said)
         except Unauthorized as error:
             raise BasicNeeded(str(error)) from None
         request.note(made=made["id"])
@@ -285,7 +287,7 @@ def make_routes(find: Callable[[], AuthService]) -> list[Route]:
             "delete a user, and all keys of theirs",
             OK,
             parameters=user,
-            also=(403, 404),
+            also=(403, 404, 409),
         ),
         route(
             "PUT",
@@ -295,7 +297,7 @@ def make_routes(find: Callable[[], AuthService]) -> list[Route]:
             OK,
             parameters=user,
             body=_PUT_PASSWORD,
-            also=(403, 404, 429, 503),
+            also=(403, 404, 409, 429, 503),
         ),
         route(
             "GET",

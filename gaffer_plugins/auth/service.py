@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from typing import Any, Callable
 
 from gaffer import Identity, Permissions
 from gaffer.api import ADMIN, BadRequest, Conflict, Forbidden, NotFound, Unauthorized
@@ -12,13 +12,14 @@ from gaffer.api.web import INVISIBLE_CHARACTERS, is_loopback
 
 from .keyring import Keyring, Known
 from .passwords import Passwords, Throttle, check_password
-from .store import StoredKey, User
+from .store import Store, StoredKey, User
 from .tickets import LIFE, Tickets
 from .tokens import Token, new_token
 
 #: How long the key of a login is valid unless something else is said, in seconds.
 LIFETIME = 30 * 86_400.0
 LONGEST_LABEL = 200
+_MOST_WELCOME = 10_000
 #: The id that stands for the key that asks.
 SELF = "self"
 _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,127}\Z")
@@ -44,6 +45,8 @@ class AuthService:
         self._pairs, self._places, self._names = Throttle(4, 300.0), Throttle(20, 300.0), Throttle(50, 10.0)
         # Behind a proxy all come from one place, where one who guesses must not keep the others out.
         self._here = Throttle(4, 10.0)
+        #: Names with the places where they logged in from.
+        self._welcome: dict[str, None] = {}
 
     def open(self) -> None:
         """Open the database now.
@@ -51,6 +54,23 @@ class AuthService:
         :raises GafferError: it cannot be opened.
         """
         self._keyring.ask(lambda store: store.version)
+
+    def _change(self, identity: Identity | None, change: Callable[[Store], Any]) -> Any:
+        """Change the database for *identity*, who must still be somebody when that is done, and not only when it asked.
+
+        Until then it may have waited for a password to be hashed, and for the changes of others.
+
+        :param identity: None is whoever logs in.
+        :raises Unauthorized: it is nobody any more.
+        """
+        id = identity.key.id if isinstance(identity, Known) else None
+
+        def act(store: Store) -> Any:
+            if identity is not None and identity.ended:
+                raise Unauthorized("whoever asks is no longer known, so nothing was changed")
+            return change(store) if id is None else store.change_with(id, change)
+
+        return self._keyring.ask(act)
 
     # -- who ------------------------------------------------------------------------------------
 
@@ -60,6 +80,7 @@ class AuthService:
 
     def use_ticket(self, ticket: str) -> Identity | None:
         """Return whose ticket it is, this once."""
+        self._keyring.watch()
         return self._tickets.use(ticket)
 
     def ticket(self, identity: Identity) -> dict[str, Any]:
@@ -76,7 +97,10 @@ class AuthService:
         """
         throttles = self._throttles(username[:128], address)
         for throttle, who in throttles:
-            throttle.check(who)
+            # Whoever logged in from a place before is not kept out by others who guess there, only by who guesses the
+            # very name.
+            if throttle is not self._places or throttles[0][1] not in self._welcome:
+                throttle.check(who)
         # Counted before it is known: many at once would all be let through before the first has failed.
         for throttle, who in throttles:
             throttle.failed(who)
@@ -84,10 +108,13 @@ class AuthService:
         if not self._passwords.verify(user.password if user else None, password[:4096]) or user is None:
             raise Unauthorized(_LOGIN_FAILED)
         throttles[0][0].succeeded(throttles[0][1])
+        self._welcome[throttles[0][1]] = None
+        while len(self._welcome) > _MOST_WELCOME:
+            del self._welcome[next(iter(self._welcome))]
         for throttle, who in throttles[1:]:
             throttle.undo(who)  # an account of one's own must not wipe out what was tried on others
         expires = time.time() + min(self._lifetime, _seconds(expires_in) or self._lifetime)
-        return self._new_key(_label(label), user.allowed, None, user, expires)
+        return self._new_key(None, _label(label), user.allowed, None, user, expires)
 
     def _throttles(self, name: str, address: str) -> tuple[tuple[Throttle, str], ...]:
         """Return what counts the failures of a login, that of the name from this place first."""
@@ -131,7 +158,7 @@ class AuthService:
             # A user can log in again; a key that ends leaves nothing behind that goes on in its place.
             expires = min(expires or made_with.expires, made_with.expires)
         parent = None if made_with is None else made_with.id
-        return self._new_key(_label(label), wanted, parent, None, expires)
+        return self._new_key(identity, _label(label), wanted, parent, None, expires)
 
     def delete_key(self, identity: Identity, id: str) -> dict[str, Any]:
         """Delete a key with all that were made with it.
@@ -139,19 +166,26 @@ class AuthService:
         :raises NotFound: there is none that *identity* may see.
         """
         key = self._seen(identity, id)
-        deleted = self._keyring.ask(lambda store: store.delete_key(key.id))
+        deleted = self._change(identity, lambda store: store.delete_key(key.id))
         self._keyring.forget(deleted)
         return {"ok": True, "deleted": deleted}
 
     def _new_key(
-        self, label: str, permissions: Permissions, parent: str | None, user: User | None, expires: float | None
+        self,
+        identity: Identity | None,
+        label: str,
+        permissions: Permissions,
+        parent: str | None,
+        user: User | None,
+        expires: float | None,
     ) -> dict[str, Any]:
         token, name = new_token(), user.name if user is not None else None
-        gone = self._keyring.ask(
+        gone = self._change(
+            identity,
             lambda store: store.add_key(
                 _made(token, store.pepper, label, permissions, parent, name, expires),
                 login=user,
-            )
+            ),
         )
         self._keyring.forget(gone)
         return {"ok": True, "id": token.id, "api_key": token.text, "expires": expires}
@@ -205,7 +239,7 @@ class AuthService:
         if not _own(identity).covers(wanted):
             raise Forbidden(f"{identity} cannot make a user who may do more than it may itself")
         user = User(check_username(username), user_type, wanted, extra or {}, time.time(), self._hash(password))
-        self._keyring.ask(lambda store: store.add_user(user))
+        self._change(identity, lambda store: store.add_user(user))
         return {"ok": True}
 
     def _hash(self, password: str) -> str:
@@ -214,7 +248,7 @@ class AuthService:
     def delete_user(self, identity: Identity, name: str) -> dict[str, Any]:
         """Delete a user with the keys of all logins, and those that were made with them."""
         user = self._managed(identity, name)
-        self._keyring.forget(self._keyring.ask(lambda store: store.delete_user(user.name)))
+        self._keyring.forget(self._change(identity, lambda store: store.delete_user(user)))
         return {"ok": True}
 
     def set_password(self, identity: Identity, name: str, password: str, old: str | None = None) -> dict[str, Any]:
@@ -232,8 +266,8 @@ class AuthService:
                 raise Forbidden("the old password is another one; give it as old_password")
             self._pairs.succeeded(who)
         stored = self._hash(password)
-        self._keyring.ask(lambda store: store.set_password(name, stored))
-        self._end_logins(identity, name)
+        kept = _kept(identity, name)
+        self._keyring.forget(self._change(identity, lambda store: store.set_password(user, stored, kept)))
         return {"ok": True}
 
     def permissions(self, identity: Identity, name: str) -> dict[str, Any]:
@@ -247,13 +281,9 @@ class AuthService:
             raise Conflict(f"user '{name}' is an admin, who may do everything")
         if not _own(identity).covers(wanted):
             raise Forbidden(f"{identity} cannot allow more than it may do itself")
-        self._keyring.ask(lambda store: store.set_permissions(name, wanted))
-        self._end_logins(identity, name)
+        kept = _kept(identity, name)
+        self._keyring.forget(self._change(identity, lambda store: store.set_permissions(user, wanted, kept)))
         return {"ok": True}
-
-    def _end_logins(self, identity: Identity, name: str) -> None:
-        kept = identity.name if _is_own(identity, name) else None
-        self._keyring.forget(self._keyring.ask(lambda store: store.delete_keys_of(name, kept)))
 
     def _user(self, name: str) -> User | None:
         found: User | None = self._keyring.ask(lambda store: store.user(name))
@@ -292,6 +322,11 @@ def _own(identity: Identity) -> Permissions:
 
 def _is_own(identity: Identity, name: str) -> bool:
     return isinstance(identity, Known) and identity.key.user == name
+
+
+def _kept(identity: Identity, name: str) -> str | None:
+    """Return the login that does not end when *identity* changes the user *name*: its own."""
+    return identity.name if _is_own(identity, name) else None
 
 
 def _needs_users(identity: Identity) -> None:

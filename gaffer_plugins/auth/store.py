@@ -16,10 +16,12 @@ import stat
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping, TypeVar
 
 from gaffer import Permissions
-from gaffer.api import ADMIN, Conflict, GafferError, NotFound, Unavailable, check_read, open_file
+from gaffer.api import ADMIN, Conflict, GafferError, NotFound, Unauthorized, Unavailable, check_read, open_file
+
+Answer = TypeVar("Answer")
 
 SCHEMA = 1
 #: Keys and users that one database may hold: more are a mistake, or an attack.
@@ -155,7 +157,10 @@ class Store:
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
-        """Do several things or none."""
+        """Do several things or none; within another change, as a part of that."""
+        if self._db.in_transaction:
+            yield self._db
+            return
         with self._told():
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -177,6 +182,26 @@ class Store:
     def version(self) -> int:
         """A number that changes when another program has changed the file."""
         return int(self._rows("PRAGMA data_version")[0][0])
+
+    def change_with(self, id: str, change: Callable[[Store], Answer]) -> Answer:
+        """Return what *change* does with this, which is nothing unless the key *id* is still valid.
+
+        :raises Unauthorized: it was deleted, or has expired.
+        """
+        with self._change() as db:
+            if not db.execute(
+                "SELECT 1 FROM keys WHERE id = ? AND (expires IS NULL OR expires > ?)", (id, time.time())
+            ).fetchone():
+                raise Unauthorized("the key that asks is no longer valid, so nothing was changed")
+            return change(self)
+
+    def expect_user(self, user: User) -> None:
+        """See, within a change, that *user* is what it was when somebody was allowed to change it.
+
+        :raises Conflict: it is not.
+        """
+        if self.user(user.name) != user:
+            raise Conflict(f"user '{user.name}' was changed meanwhile; look at it and try again")
 
     # -- keys -----------------------------------------------------------------------------------
 
@@ -270,21 +295,34 @@ class Store:
             except sqlite3.IntegrityError:
                 raise Conflict(f"user '{user.name}' exists already") from None
 
-    def set_password(self, name: str, password: str) -> None:
-        """Store the hash of a user's new password."""
-        with self._change() as db:
-            db.execute("UPDATE users SET password = ? WHERE name = ?", (password, name))
+    def set_password(self, user: User, password: str, but: str | None = None) -> list[str]:
+        """Store the hash of a user's new password, and end the user's logins; returns the ids of the deleted keys.
 
-    def set_permissions(self, name: str, permissions: Permissions) -> None:
-        """Store what a user's keys allow."""
+        :param but: the login that stays.
+        :raises Conflict: the user is not what it was.
+        """
         with self._change() as db:
-            db.execute("UPDATE users SET permissions = ? WHERE name = ?", (json.dumps(permissions.to_json()), name))
+            self.expect_user(user)
+            db.execute("UPDATE users SET password = ? WHERE name = ?", (password, user.name))
+            return self.delete_keys_of(user.name, but)
 
-    def delete_user(self, name: str) -> list[str]:
-        """Delete a user and all keys that come from it; returns their ids."""
+    def set_permissions(self, user: User, permissions: Permissions, but: str | None = None) -> list[str]:
+        """Store what a user's keys allow, and end the user's logins; see :meth:`set_password`."""
         with self._change() as db:
-            deleted = _delete(db, "user = ?", name)
-            db.execute("DELETE FROM users WHERE name = ?", (name,))
+            self.expect_user(user)
+            allowed = json.dumps(permissions.to_json())
+            db.execute("UPDATE users SET permissions = ? WHERE name = ?", (allowed, user.name))
+            return self.delete_keys_of(user.name, but)
+
+    def delete_user(self, user: User) -> list[str]:
+        """Delete a user and all keys that come from it; returns their ids.
+
+        :raises Conflict: it is not what it was.
+        """
+        with self._change() as db:
+            self.expect_user(user)
+            deleted = _delete(db, "user = ?", user.name)
+            db.execute("DELETE FROM users WHERE name = ?", (user.name,))
         return deleted
 
 

@@ -116,9 +116,9 @@ class HttpPlugin(Plugin):
 
         self._guard = AccessGuard(self._app, self._rules(settings), refused=refused)
         server = HttpServer(self._guard, limits.make_limits(settings))
-        hsts = limits.read(settings, limits.HSTS)
+        hsts, proxies = limits.read(settings, limits.HSTS), limits.read_proxies(settings)
         for sock, tls, policy, _ in self._bound:
-            server.add(sock, tls, policy._replace(hsts=hsts))
+            server.add(sock, tls, policy._replace(hsts=hsts, proxies=proxies))
         server.start()
         self._server = server
         log.info("listening on %s", ", ".join(self.urls))
@@ -177,6 +177,7 @@ class HttpPlugin(Plugin):
             "refused_websockets": server.websockets.refused if server else 0,
             "late_requests": server.late if server else 0,
             "stuck_requests": server.stuck if server else 0,
+            "miscounted_answers": server.miscounted if server else 0,
         }
 
     @property

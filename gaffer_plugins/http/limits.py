@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from gaffer.api import Int, option
+from gaffer.api.web import Proxies, ProxyList
 
 if TYPE_CHECKING:
     from gaffer.api import Options, Settings
@@ -70,15 +71,31 @@ HSTS = Row(
 )
 
 
+PROXIES = "http_trusted_proxies"
+
+
 def declare(options: Options) -> None:
     """Add the options of the limits."""
     for row in (MAX_BODY, *ROWS, HSTS):
         options.add(row.option, row.kind, row.default, row.help)
+    options.add(
+        PROXIES,
+        ProxyList(),
+        (),
+        "addresses and networks of proxies, and unix for those at unix sockets, whose X-Forwarded-For header says "
+        "where a request comes from: for the audit log, and for who guesses passwords",
+    )
 
 
 def read(settings: Settings | None, row: Row) -> int:
     """Return one limit."""
     return int(option(settings, row.option, row.default))
+
+
+def read_proxies(settings: Settings | None) -> Proxies | None:
+    """Return the proxies that are believed, None if there are none."""
+    texts = option(settings, PROXIES)
+    return Proxies(texts) if texts else None
 
 
 def make_limits(settings: Settings | None) -> ConnectionLimits:

@@ -132,7 +132,7 @@ class Live:
         writer = self._manager.get_process(pid).writer(None if label in STDIN else label)
         data = request.read()
         if data:
-            writer.deliver(data, PATIENCE)
+            writer.deliver(data, PATIENCE, request.check_still)
         if eof:
             writer.finish()
         return {"ok": True}

@@ -104,7 +104,7 @@ class Channel:
             raise self._refused
         self._check_write()
         if data:
-            self._writer.deliver(data, PATIENCE)
+            self._writer.deliver(data, PATIENCE, self._check_write)
 
 
 def _problem(error: GafferError) -> bytes:

@@ -31,7 +31,7 @@ def talk(websocket: WebSocket, source: Any, process: Process, check_write: Calla
         data = message.encode() if isinstance(message, str) else message
         try:
             check_write()
-            process.writer(None).deliver(data, PATIENCE)
+            process.writer(None).deliver(data, PATIENCE, check_write)
         except GafferError as error:
             websocket.close(TRY_AGAIN_LATER if isinstance(error, Unavailable) else POLICY_VIOLATION, str(error))
 

@@ -245,3 +245,14 @@ def test_events_are_seen_by_those_who_may_read_their_job(manager):
     assert not view.reads_event({}) and manager.access.view(ALL).reads_event({})
     assert manager.access.view(LOCAL) is None and manager.access.view(None) is not None
     assert manager.access.permits(ADMIN, "admin", NODE)
+
+
+def test_trusted_identity_that_ended_may_nothing(make):
+    manager = make()
+    chief = Identity("chief", trusted=True)
+    assert manager.commands.run("jobs", {}, chief)["jobs"]
+    chief.end()
+    for command, args in (("jobs", {}), ("stop_job", {"name": "web"}), ("shutdown", {})):
+        with pytest.raises(Unauthorized):
+            manager.commands.run(command, args, chief)
+    assert not manager.access.view(chief).reads("web")

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 import re
-import shutil
-import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from gaffer.config.ini_reader import parse_text
 from gaffer.config.options import Options
 from gaffer.config.settings import Settings
-from tests.kit.gafferd import Gafferd, eventually
+from gaffer_plugins.http import HttpPlugin
+from tests.contrib.proxies import CONTRIB, HAPROXY, NGINX, PROXIES, Client
+from tests.kit.gafferd import eventually
 from tests.kit.needed_programs import needs
-
-CONTRIB = Path(__file__).parents[2] / "contrib"
-NGINX = CONTRIB / "nginx" / "gafferd.conf"
+from tests.security import attack
 
 
 def test_the_unit_is_one(tmp_path):
@@ -35,51 +32,23 @@ def test_the_unit_is_one(tmp_path):
     assert ours == [] and done.returncode == 0, done.stderr
 
 
-def test_what_nginx_is_told_to_find_is_a_configuration():
-    lines = re.findall(r"^#   (.*)$", NGINX.read_text(), re.MULTILINE)
-    text = "\n".join(lines).replace("group = www-data", "group = 0")
-    settings = Settings(Options(), parse_text(text, "nginx"))
+@pytest.mark.parametrize("example", [NGINX, HAPROXY], ids=["nginx", "haproxy"])
+def test_what_a_proxy_is_told_to_find_is_a_configuration(example):
+    lines = re.findall(r"^#   (.*)$", example.read_text(), re.MULTILINE)
+    text = re.sub("group = .*", "group = 0", "\n".join(lines))
+    options = Options()
+    HttpPlugin().gaffer_add_options(options)
+    settings = Settings(options, parse_text(text, "proxy"))
     (endpoint,) = settings.endpoints
     assert not settings.problems
     assert (endpoint.mode, endpoint.require_key) == (0o660, True)
-    assert f"server {endpoint.bind[0]};" in NGINX.read_text()
+    assert example.read_text().count(endpoint.bind[0].removeprefix("unix:")) == 2
 
 
-@pytest.fixture
-def nginx(tmp_path):
-    """Our example before a real gafferd; returns the port of nginx."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin:/bin") or needs("nginx")
-    openssl = needs("openssl")
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-keyout", "GAFFER.key", "-out", "GAFFER.pem", "-days", "2", "-subj", "/CN=localhost"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    text = NGINX.read_text().replace("/run/gaffer/http.sock", f"{tmp_path}/http.sock")
-    text = text.replace("/etc/ssl/certs", str(tmp_path)).replace("/etc/ssl/private", str(tmp_path))
-    text = text.replace("listen 443", f"listen 127.0.0.1:{port}").replace("    listen [::]:443 ssl;\n", "")
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    places = "".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
-    user = "user root; " if os.geteuid() == 0 else ""
-    main = f"{user}daemon off; pid {tmp_path}/nginx.pid; error_log stderr; events {{}}"
-    (tmp_path / "nginx.conf").write_text(f"{main} http {{ access_log off; {places} {text} }}")
-    command = [program, "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path), "-e", "stderr"]
-    done = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and "warn" not in done.stderr, done.stderr
-    options = f"http_endpoints = proxy\nallow_local_users = true\n[endpoint:proxy]\nbind = unix:{tmp_path}/http.sock\n"
-    with Gafferd(tmp_path, "[process:web]\ncmd = sleep 1000\n", options).start().ready():
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        try:
-            eventually(lambda: answers(port))
-            yield port
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def answers(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+@pytest.fixture(params=PROXIES)
+def proxy(request, tmp_path):
+    with PROXIES[request.param](tmp_path) as one:
+        yield one
 
 
 CLIENT = """
@@ -106,7 +75,31 @@ ws.close()
 """
 
 
-def test_gafferd_behind_nginx(nginx):
-    done = subprocess.run([sys.executable, "-c", CLIENT, str(nginx)], capture_output=True, text=True, timeout=60)
+def test_gafferd_behind_a_proxy(proxy):
+    done = subprocess.run([sys.executable, "-c", CLIENT, str(proxy.port)], capture_output=True, text=True, timeout=60)
     jobs = '200 {"jobs": ["default.web"]}'
     assert done.stdout.splitlines() == [jobs, jobs, "200 id", '{"event": "gaffer:subscription_success",'], done.stderr
+
+
+@attack(
+    "a network client without a key",
+    "a body beside `Upgrade` through nginx or haproxy, as `contrib` configures them, which send everybody's requests "
+    "over the same connections",
+    "the next client's request is answered as it was asked",
+)
+def test_a_body_beside_upgrade_through_a_proxy(proxy):
+    host = b"Host: gaffer.example.org\r\n"
+    ping = b"GET /ping HTTP/1.1\r\n" + host + b"\r\n"
+    # haproxy takes Upgrade away where there is a body, unless Connection does not name it.
+    connection = [b"Connection: Upgrade\r\n", b""]
+    steal = b"Upgrade: websocket\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n" + b"x" * 40
+    lines = [b"POST /jobs/default/web/numprocesses", b"POST /nothing", b"GET /channel/websocket"]
+    with Client(proxy.port) as attacker, Client(proxy.port) as victim:
+        # haproxy gives the first request of everybody a connection of their own.
+        assert [one.ask(ping)[:2] for one in (attacker, victim)] == [(200, b"OK")] * 2
+        eventually(lambda: len(proxy.upstream()) == 1)
+        for line, asks in itertools.product(lines, connection * 2):
+            attacker.ask(line + b" HTTP/1.1\r\n" + host + asks + steal)
+            shared = proxy.upstream()
+            assert victim.ask(ping)[:2] == (200, b"OK")
+            assert proxy.upstream() == shared and len(shared) == 1

@@ -111,9 +111,14 @@ def connections(port: int) -> None:
 
 def many(attack: Attack, connections: int) -> Attack:
     """Return *attack* done by so many threads at once."""
+    return together([attack] * connections)
+
+
+def together(attacks: list[Attack]) -> Attack:
+    """Return all of them, at once."""
 
     def attack_all(port: int) -> None:
-        threads = [threading.Thread(target=_quietly, args=(attack, port), daemon=True) for _ in range(connections)]
+        threads = [threading.Thread(target=_quietly, args=(one, port), daemon=True) for one in attacks]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -237,17 +237,19 @@ class Polling(Socket):
     """The same over SockJS, asking again and again."""
 
     def open(self) -> bool:
-        self.url = f"/channel/000/{uuid.uuid4().hex}"
+        self.url, self.head = f"/channel/000/{uuid.uuid4().hex}", ""
         answer = self._poll()
+        if "set-cookie" in answer.headers:
+            self.head = f"Cookie: {answer.headers['set-cookie'].partition(';')[0]}\r\n"
         if answer.status == 200 and self.first and self.key is not None:
             self.say(f"AUTH:{self.key}")
         return answer.status == 200
 
     def _poll(self) -> Any:
-        return self.node("POST", f"{self.url}/xhr", key=None if self.first else self.key)
+        return self.node("POST", f"{self.url}/xhr", key=None if self.first else self.key, head=self.head)
 
     def say(self, text: str) -> None:
-        answer = self.node("POST", f"{self.url}/xhr_send", [text], None if self.first else self.key)
+        answer = self.node("POST", f"{self.url}/xhr_send", [text], None if self.first else self.key, self.head)
         assert answer.status == 204, answer
 
     def status(self) -> int:

@@ -235,7 +235,7 @@ def test_a_user_takes_all_keys_along(store):
     add_user(store)
     login, other = add(store, user="ann"), add(store)
     child = add(store, parent=login.id)
-    assert set(store.delete_user("ann")) == {login.id, child.id}
+    assert set(store.delete_user(store.user("ann"))) == {login.id, child.id}
     assert [key.id for key in store.keys()] == [other.id] and store.users() == []
 
 

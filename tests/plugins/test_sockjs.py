@@ -87,6 +87,8 @@ class Polling:
     def poll(self):
         answer = self.live.post(f"{self.path}/xhr", **self.headers)
         assert answer.status == 200, answer
+        if "set-cookie" in answer.headers:
+            self.headers["Cookie"] = answer.headers["set-cookie"].partition(";")[0]
         return answer.text.rstrip("\n")
 
     def tell(self, event, **data):

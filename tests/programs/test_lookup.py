@@ -366,10 +366,11 @@ def first_said(lookupd: Lookupd, path: str, *messages: str) -> tuple[str | bytes
 def polled(lookupd: Lookupd, session: str, *messages: str, key: str = "") -> list[str]:
     """Say messages in a SockJS session; returns what comes until it says ready, or ends."""
     headers = {"X-Api-Key": key} if key else {}
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
 
     def ask(what: str, body: bytes = b"") -> str:
         url = f"{lookupd.url}/lookup/000/{session}/{what}"
-        return urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30).read().decode().strip()
+        return opener.open(urllib.request.Request(url, body, headers), timeout=30).read().decode().strip()
 
     assert ask("xhr") == "o"
     ask("xhr_send", json.dumps(messages).encode())

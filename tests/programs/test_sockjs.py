@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ..kit.gafferd import Gafferd
+from ..kit.gafferd import Gafferd, gafferd_with_key
 from . import browser as chromium
 
 #: What the clients can do in this browser; XDR is old Internet Explorer's.
@@ -39,12 +39,19 @@ def other():
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@contextmanager
-def node(folder, options):
+#: Streamed answers end soon here, so that the client has to ask for the next ones.
+SOON = "\nsockjs_response_limit = 2048\n"
+
+
+def install(folder):
     shutil.copytree(chromium.HERE, folder / "plugins" / "tests" / "_site")
     shutil.copytree(DOCS / "examples" / "live", folder / "plugins" / "live")
-    # Streamed answers end soon here, so that the client has to ask for the next ones.
-    options += "\nsockjs_response_limit = 2048\n"
+
+
+@contextmanager
+def node(folder, options):
+    install(folder)
+    options += SOON
     with Gafferd(folder, options=options).start("-p", str(folder / "plugins")).ready() as started:
         yield started
 
@@ -62,16 +69,26 @@ def older(tmp_path_factory):
         yield started
 
 
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory, other):
+    """One that wants keys, and one."""
+    folder = tmp_path_factory.mktemp("locked")
+    install(folder)
+    options = f"plugin_dir = {folder / 'plugins'}\nallowed_origins = http://127.0.0.1:{other}{SOON}"
+    with gafferd_with_key(folder, options) as started:
+        yield started
+
+
 def load(page, url, library):
     page.goto(url)
     for script in (library, "talk.js"):
         page.add_script_tag(url=script)
 
 
-def talk(page, gafferd, transport, job):
+def talk(page, gafferd, transport, job, key=None):
     return page.evaluate(
-        "([url, transport, job, text]) => talk(url, transport, job, text)",
-        [f"http://127.0.0.1:{gafferd.port}/channel", transport, job, TEXT],
+        "([url, transport, job, text, key]) => talk(url, transport, job, text, key)",
+        [f"http://127.0.0.1:{gafferd.port}/channel", transport, job, TEXT, key],
     )
 
 
@@ -87,6 +104,31 @@ def assert_whole(heard, transport, job):
 def test_a_whole_conversation(page, gafferd, transport):
     load(page, f"http://127.0.0.1:{gafferd.port}/_plugin/tests/index.html", "/channel/sockjs.min.js")
     assert_whole(talk(page, gafferd, transport, transport), transport, transport)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_key_may_be_the_first_message_over_every_transport(page, locked, transport):
+    gafferd, key = locked
+    load(page, f"http://127.0.0.1:{gafferd.port}/_plugin/tests/index.html", "/channel/sockjs.min.js")
+    assert_whole(talk(page, gafferd, transport, transport, key), transport, transport)
+
+
+# The client's EventSource takes no cookies from another origin; the other transports do.
+@pytest.mark.parametrize("transport", [name for name in ACROSS if name != "eventsource"])
+def test_key_may_be_the_first_message_from_an_allowed_origin(page, locked, other, transport):
+    gafferd, key = locked
+    load(page, f"http://127.0.0.1:{other}/index.html", f"http://127.0.0.1:{gafferd.port}/channel/sockjs.min.js")
+    job = f"{transport}-across"
+    assert_whole(talk(page, gafferd, transport, job, key), transport, job)
+
+
+# Its iframes would need a gafferd that serves the older client.
+@pytest.mark.parametrize("transport", [name for name in TRANSPORTS_0_3 if not name.startswith("iframe")])
+def test_key_may_be_the_first_message_of_the_older_client(page, locked, transport):
+    gafferd, key = locked
+    load(page, f"http://127.0.0.1:{gafferd.port}/_plugin/tests/index.html", "sockjs-0.3.4.js")
+    job = f"{transport}-older"
+    assert_whole(talk(page, gafferd, transport, job, key), transport, job)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS_0_3)

@@ -20,10 +20,12 @@ from gaffer_plugins.webhooks.urls import parse_url
 from tests.kit.gafferd import Gafferd
 from tests.kit.under_attack import Figures, gafferd, listening, lookupd, under_attack
 from tests.security import attack, flooding
-from tests.security.flooding import ANSWERS, ENDLESS, FRAMES, LINKS, MANNERS, WATCHES, Flood
+from tests.security.flooding import ANSWERS, BUFFERS, ENDLESS, FRAMES, LINKS, MANNERS, WATCHES, Flood
 
-#: What buffers of the system take of an endless answer before anybody reads it, twice.
-BUFFERS = 16 << 20
+#: What a handshake reads of an answer that makes no websocket: nothing of chunks.
+_HANDSHAKES = ("a status line", "100 Continue", "headers", "a header", "a body", "the body of an error")
+#: Seconds of a question that is asked here.
+_TIMEOUT = 0.2
 
 
 def attacked(make: Callable[[list[int]], Gafferd], floods: Mapping[str, Flood], manner: str) -> Figures:
@@ -35,7 +37,7 @@ def attacked(make: Callable[[list[int]], Gafferd], floods: Mapping[str, Flood], 
     try:
         program = make([sock.getsockname()[1] for sock in sockets])
         pairs = list(zip(sockets, floods.values()))
-        return under_attack(program, lambda _port: flooding.serve(pairs, manner), seconds=4.0, early=True)
+        return under_attack(program, lambda _port: flooding.serve(pairs, manner), seconds=1.0, early=True)
     finally:
         for sock in sockets:
             sock.close()
@@ -82,7 +84,7 @@ def test_lookupds(tmp_path: Path, manner: str) -> None:
 @attack(
     "a server that gafferd talks to",
     "an etcd's answer to gaffer_lookupd without an end, or lines and changes of a watch; as fast as it is taken",
-    "the member counts as failed at 64 MiB (a line of a watch: 32 MiB) or when it takes too long, the next is asked",
+    "the member counts as failed at 64 MiB (a line of a watch: 16 MiB) or when it takes too long, the next is asked",
 )
 def test_etcd(tmp_path: Path, name: str) -> None:
     pytest.importorskip("etcd3gw")
@@ -100,9 +102,10 @@ def test_etcd(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("manner", MANNERS)
 @pytest.mark.parametrize("name", ANSWERS)
-def test_post_of_a_webhook_ends(name: str, manner: str) -> None:
+def test_post_of_a_webhook_ends(name: str, manner: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gaffer_plugins.webhooks.client.REST", _TIMEOUT)
     with flooding.Server(ANSWERS[name], manner) as server:
-        tuning = check_tuning({"timeout": 1.0})
+        tuning = check_tuning({"timeout": _TIMEOUT})
         client = Client(parse_url(f"http://127.0.0.1:{server.port}/"), tuning, Trust(None))
         began = time.monotonic()
         with contextlib.suppress(Undelivered):  # one whose status is known is delivered
@@ -113,14 +116,14 @@ def test_post_of_a_webhook_ends(name: str, manner: str) -> None:
 
 
 @pytest.mark.parametrize("manner", MANNERS)
-@pytest.mark.parametrize("name", [*ANSWERS, *FRAMES])
+@pytest.mark.parametrize("name", [*_HANDSHAKES, *FRAMES])
 def test_question_to_a_lookupd_ends(name: str, manner: str) -> None:
     flood = (ANSWERS | FRAMES)[name]
     with flooding.Server(flood, manner) as server:
         began = time.monotonic()
         with pytest.raises(LinkError):
             config = LookupConfig([], None, {}, None, None, None, None, None, [])
-            connection = LookupConnection(parse_place(f"http://127.0.0.1:{server.port}"), config, 1.0)
+            connection = LookupConnection(parse_place(f"http://127.0.0.1:{server.port}"), config, _TIMEOUT)
             try:
                 connection.ask({"type": "PING"})
             finally:

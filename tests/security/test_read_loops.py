@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 
-from tests.kit.floods import FLOODS, SINK, endless, endless_for_lookupd, many
-from tests.kit.under_attack import connect, gafferd, lookupd, under_attack
+from tests.kit.floods import FLOODS, SINK, endless, endless_for_lookupd, many, together
+from tests.kit.gafferd import Gafferd
+from tests.kit.under_attack import LOST, attack_running, connect, gafferd, lookupd, under_attack
 from tests.security import attack
 
 _QUICK = "http_head_timeout = 1\nhttp_body_timeout = 1\nhttp_idle_timeout = 1\n"
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gafferd]:
+    with gafferd(tmp_path_factory.mktemp("gafferd"), sections=SINK) as program:
+        yield program.start().ready()
+
+
+@pytest.fixture(scope="module")
+def attacked_lookupd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gafferd]:
+    with lookupd(tmp_path_factory.mktemp("lookupd")) as program:
+        yield program.start().ready()
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gafferd]:
+    with gafferd(tmp_path_factory.mktemp("impatient"), _QUICK, SINK) as program:
+        yield program.start().ready()
 
 
 @pytest.mark.parametrize("name", endless())
@@ -21,9 +41,9 @@ _QUICK = "http_head_timeout = 1\nhttp_body_timeout = 1\nhttp_idle_timeout = 1\n"
     "others are served, killed processes are replaced and signals obeyed as before; the rest is 400, 413 or the end of "
     "the connection",
 )
-def test_an_endless_client_keeps_nobody_waiting(tmp_path: Path, name: str) -> None:
-    figures = under_attack(gafferd(tmp_path, sections=SINK), endless()[name], seconds=1.0)
-    figures.check()
+def test_an_endless_client_keeps_nobody_waiting(attacked: Gafferd, name: str) -> None:
+    figures = attack_running(attacked, endless()[name])
+    figures.check_service()
     assert figures.memory < 300 << 20
 
 
@@ -33,10 +53,18 @@ def test_an_endless_client_keeps_nobody_waiting(tmp_path: Path, name: str) -> No
     "data without end for gaffer_lookupd: heads, pipelined requests, bodies, words of nodes and of watchers",
     "others are answered, and signals obeyed, as before",
 )
-def test_an_endless_client_of_a_lookupd_keeps_nobody_waiting(tmp_path: Path, name: str) -> None:
-    figures = under_attack(lookupd(tmp_path), endless_for_lookupd()[name], seconds=1.0)
-    figures.check()
+def test_an_endless_client_of_a_lookupd_keeps_nobody_waiting(attacked_lookupd: Gafferd, name: str) -> None:
+    figures = attack_running(attacked_lookupd, endless_for_lookupd()[name])
+    figures.check_service()
     assert figures.memory < 300 << 20
+
+
+@pytest.mark.parametrize("of", ["gafferd", "gaffer_lookupd"])
+def test_all_endless_clients_at_once_do_not_keep_it_from_ending(tmp_path: Path, of: str) -> None:
+    program, attacks = (
+        (gafferd(tmp_path, sections=SINK), endless()) if of == "gafferd" else (lookupd(tmp_path), endless_for_lookupd())
+    )
+    under_attack(program, together(list(attacks.values())), seconds=1.0).check(ping=LOST, restart=LOST)
 
 
 @attack(
@@ -46,7 +74,7 @@ def test_an_endless_client_of_a_lookupd_keeps_nobody_waiting(tmp_path: Path, nam
 )
 @pytest.mark.parametrize("name", ["empty lines before a request", "pipelined requests"])
 def test_a_hundred_endless_clients_have_no_more_time_than_one(tmp_path: Path, name: str) -> None:
-    figures = under_attack(gafferd(tmp_path), many(endless()[name], 100), seconds=2.0)
+    figures = under_attack(gafferd(tmp_path), many(endless()[name], 100), seconds=1.0)
     figures.check()
 
 
@@ -64,15 +92,13 @@ _DRIPPED = sorted(
     "a head, or a body, sent byte by byte",
     "the connection is ended after `http_head_timeout`, or `http_body_timeout`; meanwhile it costs nothing",
 )
-def test_a_dripping_client_is_ended_in_time(tmp_path: Path, name: str) -> None:
+def test_a_dripping_client_is_ended_in_time(impatient: Gafferd, name: str) -> None:
     one = FLOODS[name]
-    with gafferd(tmp_path, _QUICK, SINK) as program:
-        program.start().ready()
-        with connect(program.port) as sock:
-            sock.sendall(one.first)
-            sock.settimeout(0.02)
-            assert any(_is_ended(sock, one.data, number) for number in range(1000)), "it is still served"
-        assert program.get("/ping", text=True) == "OK"
+    with connect(impatient.port) as sock:
+        sock.sendall(one.first)
+        sock.settimeout(0.02)
+        assert any(_is_ended(sock, one.data, number) for number in range(1000)), "it is still served"
+    assert impatient.get("/ping", text=True) == "OK"
 
 
 def _is_ended(sock: socket.socket, data: bytes, number: int) -> bool:

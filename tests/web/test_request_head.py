@@ -54,6 +54,9 @@ def test_underscores_cannot_imitate_hyphens():
         (b"1.1", b"Connection: x, close\r\n", False),
         (b"1.0", b"", False),
         (b"1.0", b"Connection: Keep-Alive\r\n", True),
+        (b"1.0", b"Connection: keep-alive\r\nConnection: close\r\n", False),
+        (b"1.0", b"Connection: x-keep-alive\r\n", False),
+        (b"1.1", b"Connection: closed\r\n", True),
     ],
 )
 def test_keep_alive(version, connection, keeps):
@@ -63,6 +66,11 @@ def test_keep_alive(version, connection, keeps):
 def test_upgrade():
     assert head(headers=HOST + b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n").upgrade
     assert not head(headers=HOST + b"Upgrade: websocket\r\n").upgrade
+    assert not head(headers=HOST + b"Connection: x-upgrade\r\nUpgrade: websocket\r\n").upgrade
+    both = HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    assert head(headers=both + b"Content-Length: 0\r\n").upgrade
+    assert not head(headers=both + b"Content-Length: 1\r\n").upgrade
+    assert not head(headers=both + b"Transfer-Encoding: chunked\r\n").upgrade
 
 
 def test_absolute_urls_carry_the_host_that_counts():

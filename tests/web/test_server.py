@@ -215,6 +215,21 @@ def test_a_body_that_is_only_announced_is_not_waited_for():
         sock.close()
 
 
+def test_http_1_0_gets_no_100_continue():
+    with served(app()) as (address, _):
+        head = b"POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        (answer,) = answers(talk(address, head + b"hi"))
+        assert (answer.status, answer.body) == (200, b"hi")
+
+
+def test_http_1_0_is_told_when_an_unread_body_ends_the_connection():
+    with served(app()) as (address, _):
+        head = b"POST /nothing HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 70000\r\n\r\n"
+        found = talk(address, head + b"x" * 70_000)
+        assert found.startswith(b"HTTP/1.1 404 ") and found.count(b"\r\nConnection: ") == 1
+        assert parse(found).headers["connection"] == "close"
+
+
 def test_expectations():
     with served(app(max_body=1000)) as (address, _):
         sock = connect(address)

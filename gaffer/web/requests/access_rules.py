@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import BadRequest
+
+if TYPE_CHECKING:
+    from .forwarded import Proxies
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\[\]:/?#@\s]+)(?::[0-9]*)?\Z")
 #: What an origin leaves out.
@@ -38,6 +41,7 @@ class EndpointPolicy(NamedTuple):
     :param anonymous: whether other machines may come in without one; likewise.
     :param local_users: whether every local account may come in; likewise.
     :param hsts: seconds for which browsers shall use nothing but TLS for this host; 0 says nothing of it.
+    :param proxies: those whose word is taken for where requests come from; None is no proxy.
     """
 
     name: str = "default"
@@ -45,6 +49,7 @@ class EndpointPolicy(NamedTuple):
     anonymous: bool | None = None
     local_users: bool | None = None
     hsts: int = 0
+    proxies: Proxies | None = None
 
 
 DEFAULT_POLICY = EndpointPolicy()

@@ -25,6 +25,9 @@ NOTED, JSON = "gaffer.said", "gaffer.json"
 ORIGIN = "gaffer.origin"
 #: Longer ones are no keys.
 MAX_KEY_CHARACTERS = 1024
+#: Seconds for which a request may be waited for before it is asked again who makes it.
+ASK_AGAIN = 1.0
+ENDED = "the key is no longer valid, so nothing was done; 'gaffer login' gets a new key"
 _BEARER = "bearer "
 
 
@@ -70,15 +73,32 @@ def _ticket(environ: Mapping[str, Any]) -> str | None:
     return found[-1][:MAX_KEY_CHARACTERS] if found else None
 
 
+def client_of(environ: Mapping[str, Any]) -> str:
+    """Return the address of who makes a request, ``""`` at a unix socket; a trusted proxy says for whom it asks."""
+    peer = str(environ.get("REMOTE_ADDR", ""))
+    connection = environ.get("gaffer.connection")
+    proxies = None if connection is None else connection.policy.proxies
+    return peer if proxies is None else str(proxies.client(peer, environ.get("HTTP_X_FORWARDED_FOR", "")))
+
+
 def origin_of(environ: Mapping[str, Any] | None) -> str:
     """Return where a request comes from: ``127.0.0.1:40000``, ``[::1]:40000`` or ``unix:uid=1000``.
 
-    Whose process of this machine it is, is added where it was asked: ``127.0.0.1:40000 uid=1000``.
+    Whose process of this machine it is, is added where it was asked: ``127.0.0.1:40000 uid=1000``. Where a trusted
+    proxy forwards it, it is ``203.0.113.5 via`` and the proxy.
     """
     environ = environ or {}
     connection = environ.get("gaffer.connection")
     if connection is None:
         return str(environ.get(ORIGIN, ""))
+    found = _peer_of(connection)
+    if connection.policy.proxies is None or "HTTP_X_FORWARDED_FOR" not in environ:
+        return found
+    client = client_of(environ)
+    return found if client == environ.get("REMOTE_ADDR", "") else f"{client} via {found}"
+
+
+def _peer_of(connection: Any) -> str:
     if connection.family == socket.AF_UNIX:
         uid = unix_uid(connection.sock)
         return "unix" if uid is None else f"unix:uid={uid}"
@@ -104,6 +124,29 @@ def identify(environ: dict[str, Any]) -> Identity | None:
         environ[IDENTITY] = identity
     found: Identity = environ[IDENTITY]
     return found
+
+
+def check_still(environ: dict[str, Any], waited: float = 0.0) -> None:
+    """Refuse to go on for somebody who was let in, but is nobody any more.
+
+    Their key may have been deleted, or may have expired, while they were waited for.
+
+    :param waited: seconds. After a while not only what is known here counts: who they are is asked again.
+    :raises Unauthorized: they are nobody by now, or somebody else.
+    """
+    identity: Identity | None = environ.get(IDENTITY)
+    if identity is None:
+        return
+    if identity.ended:
+        raise Unauthorized(ENDED)
+    access: Access | None = environ.get(ACCESS)
+    if waited < ASK_AGAIN or access is None:
+        return
+    credentials = credentials_of(environ)
+    if credentials.ticket is None:  # one is good for one question
+        found = access.identify(credentials, environ.get(REQUIRED))
+        if (found.kind, found.name) != (identity.kind, identity.name):
+            raise Unauthorized(ENDED)
 
 
 def admit(environ: dict[str, Any], route: Route) -> bool:

@@ -7,14 +7,16 @@ that is not monkey-patched would read each other's requests. A
 
 from __future__ import annotations
 
+import io
 import json
+import time
 from typing import Any, Iterable
 
 import bottle
 
 from ...commands.identity import NODE, Identity, Resource
 from ...errors import BadRequest, TooLarge, UnsupportedMediaType, nearest
-from .authentication import ACCESS, IDENTITY, NOTED, identify
+from .authentication import ACCESS, IDENTITY, NOTED, check_still, identify
 
 #: Bytes of a request's body that are accepted unless the application says otherwise.
 MAX_BODY = 1 << 20
@@ -27,6 +29,7 @@ MAX_VALUES = 50_000
 MAX_UNAUTHENTICATED_BYTES = 8192
 #: Where in a WSGI environment is how long a body may be, and how long one may be of those who are known.
 _LIMIT, _WHOLE = "gaffer.max_body", "gaffer.known_max_body"
+_BODY = "gaffer.body"
 _TOO_DEEP = f"the body is nested more than {MAX_DEPTH} levels deep"
 _UNSET = object()
 
@@ -68,6 +71,15 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
         """Say more of what is asked, for those who write it down (``gaffer_command_run``); its JSON is there anyway."""
         self.environ.setdefault(NOTED, {}).update(said)
 
+    def check_still(self) -> None:
+        """Refuse to go on, after a wait, for somebody whose key was deleted or has expired meanwhile.
+
+        Whatever reads the body does that by itself, and so does :meth:`check`.
+
+        :raises Unauthorized: that is so.
+        """
+        check_still(self.environ)
+
     def take_time(self) -> None:
         """Let the answer take as long as it likes, where ``http_request_timeout`` would end it."""
         connection = self.environ.get("gaffer.connection")
@@ -84,8 +96,18 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
 
         :raises TooLarge: it is longer.
         :raises BadRequest: the client left before the end, or sent it malformed.
+        :raises Unauthorized: whoever makes the request is nobody any more now that it has come.
         """
         return read_body(self.environ)
+
+    @property
+    def body(self) -> io.BytesIO:
+        """The body as a file, read once by :meth:`read`; bottle makes ``forms``, ``files`` and ``POST`` of it."""
+        file: io.BytesIO | None = self.environ.get(_BODY)
+        if file is None:
+            file = self.environ[_BODY] = io.BytesIO(self.read())
+        file.seek(0)
+        return file
 
     @property
     def json(self) -> Any:
@@ -149,6 +171,7 @@ def read_body(environ: dict[str, Any]) -> bytes:
     if not has_body(environ):
         return b""
     chunked = bool(environ.get("HTTP_TRANSFER_ENCODING"))
+    began = time.monotonic()
     try:
         body: bytes = environ["wsgi.input"].read(limit + 1 if chunked else int(length))
     except OSError as error:
@@ -157,6 +180,7 @@ def read_body(environ: dict[str, Any]) -> bytes:
         raise too_large
     if len(body) < int(length) and not chunked:
         raise BadRequest(f"the body ended after {len(body)} of {length} bytes")
+    check_still(environ, time.monotonic() - began)
     return body
 
 

@@ -55,6 +55,8 @@ class Route:
         the path's parameters, where a session with a job becomes ``name``.
     :param reply: ``reply(result)`` makes the answer from the command's result; by default it is the result.
     :param raw: the body may be anything, not only JSON.
+    :param carries: its requests only carry messages, whose commands are told one by one (``gaffer_command_run``), so
+        that a request itself is told only if it fails.
     :param live: what an item is called when ``?feed=continuous`` or ``eventsource`` asks for the answer, which must be
         JSON, again and again; ``""`` if that makes no sense.
 
@@ -82,6 +84,7 @@ class Route:
     arguments: Callable[[Request, dict[str, Any]], dict[str, Any]] | None = None
     reply: Callable[[Any], Any] | None = None
     raw: bool = False
+    carries: bool = False
     live: str = ""
     summary: str = ""
     tag: str = field(default="", compare=False)

@@ -18,6 +18,7 @@ from ..requests.access_rules import DEFAULT_POLICY
 from ..requests.replies import INTERNAL_ERROR, Reply, error_reply, problem
 from .chunked_body import ChunkedBody
 from .connection import ClientConnection
+from .content_length import announced
 from .request_head import MAX_LINE, Head, HeadError, parse_head
 from .request_timeout import RequestTimeout
 from .time_slice import SocketReader, TimeSlice
@@ -101,6 +102,9 @@ class Handler(WSGIHandler):  # type: ignore[misc]
     rfile: Any
     wsgi_input: RequestBody
     fresh = True
+    #: Bytes of the answer's body that are still to come; None if it did not say. Whether there were more.
+    left: int | None = None
+    excess = False
     #: What all connections of one peer have in common.
     key: Hashable = None
 
@@ -129,10 +133,12 @@ class Handler(WSGIHandler):  # type: ignore[misc]
 
     def handle_one_request(self) -> Any:
         """Read and answer one request; returns True to go on with the next."""
+        self.command = ""
         try:
             raw = self._read_head()
             if not raw:
                 return None
+            self._note_head(raw)
             head = parse_head(raw)
         except HeadError as error:
             return self._refuse(str(error))
@@ -172,6 +178,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
                 line = self.rfile.readline(MAX_LINE + 2)
                 if not line:
                     return b""
+                if not head:
+                    self._note_head(line)
                 if not line.endswith(b"\n") and len(line) > MAX_LINE:
                     raise HeadError(f"the URL or a header is longer than {MAX_LINE} bytes")
                 if len(head) + len(line) > self.server.limits.head:
@@ -186,6 +194,11 @@ class Handler(WSGIHandler):  # type: ignore[misc]
                     raise HeadError(f"more than {_MOST_EMPTY} bytes of empty lines come before the request")
         return b""
 
+    def _note_head(self, raw: bytes) -> None:
+        """Take note of a HEAD, whose refusal has no body, before the rest of it is understood."""
+        if raw.lstrip(b"\r\n").startswith(b"HEAD "):
+            self.command = "HEAD"
+
     def _begin(self, head: Head) -> None:
         """Set what pywsgi wants to know of the request."""
         self.requestline = f"{head.method} {head.target}"
@@ -195,10 +208,13 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         environ.update(head.environ)
         length = environ.get("CONTENT_LENGTH")
         self.content_length = int(length) if length is not None else None
-        expects = self.socket if environ.get("HTTP_EXPECT", "").lower() == "100-continue" else None
+        # Clients of HTTP/1.0 would take "100 Continue" for their answer (RFC 9110 §10.1.1).
+        waits = head.version != "HTTP/1.0" and environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+        expects = self.socket if waits else None
         self.wsgi_input = RequestBody(self, self.content_length, "HTTP_TRANSFER_ENCODING" in environ, expects)
-        environ["wsgi.input"] = self.rfile if head.upgrade else self.wsgi_input
-        environ["wsgi.input_terminated"] = not head.upgrade
+        # Nobody else may read from the connection: a body that is read elsewhere is taken from the next request.
+        environ["wsgi.input"] = self.wsgi_input
+        environ["wsgi.input_terminated"] = True
         environ["gaffer.connection"] = self.connection
         if head.upgrade:
             environ["gaffer.upgrade"] = self.switch
@@ -259,7 +275,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         """WSGI's start_response."""
         if self.headers_sent and not exc_info:
             raise ConnectionAbortedError("an answer that has begun cannot become another one")
-        if self.request_version == "HTTP/1.0" and not any(name.lower() == "content-length" for name, _ in headers):
+        self.left, self.excess = announced(headers), False
+        if self.left is None and self.request_version == "HTTP/1.0":
             # Without chunks and without a length, the end of the connection is the end of the answer.
             self.close_connection = True
         return super().start_response(status, headers, exc_info)
@@ -276,7 +293,13 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         self._isolate()
         if self.server.closing or self.wsgi_input.unread > _SKIP:
             self.close_connection = True
-        if self.close_connection and self.request_version == "HTTP/1.1":
+        if self.command == "HEAD":
+            self.response_use_chunked = False  # no end of chunks either
+        if self.close_connection:
+            # pywsgi has told HTTP/1.0 already, before the body was looked at.
+            kept = (b"Connection", b"keep-alive")
+            if kept in self.response_headers:
+                self.response_headers.remove(kept)
             if not any(name.lower() == b"connection" for name, _ in self.response_headers):
                 self.response_headers.append((b"Connection", b"close"))
 
@@ -285,6 +308,32 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         names = {name.lower(): value for name, value in self.response_headers}
         if names.get(b"content-type", b"").lower().startswith(b"text/html"):
             self.response_headers += [(name, value) for name, value in ISOLATION if name.lower() not in names]
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the body: never more than its length, and nothing to HEAD, whoever answers."""
+        if self.command == "HEAD":
+            data = b""
+        elif self.left is not None:
+            if len(data) > self.left:
+                self.excess = self.close_connection = True
+                data = data[: self.left]
+            self.left -= len(data)
+        super().write(data)
+
+    def process_result(self) -> None:
+        """Send what the application returned; if that is not as long as it said, the connection ends."""
+        for data in self.result:
+            if data:
+                self.write(data)
+                if self.excess:
+                    break
+        if not self.headers_sent:
+            self.write(b"")
+        if self.response_use_chunked:
+            self._sendall(b"0\r\n\r\n")
+        if self.excess or self.left and self.command != "HEAD":
+            self.close_connection = True
+            self.server.lengths.tell(self.environ, self.excess)
 
     def _write_with_headers(self, data: bytes) -> None:
         """Send the head, and in the same packet a body that is not large."""
@@ -323,7 +372,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
     def _refuse(self, reason: str) -> None:
         """Answer a head that was not understood, and close."""
         try:
-            self.socket.sendall(serialise(problem(400, reason, extra=[("Connection", "close")])))
+            answer = problem(400, reason, extra=[("Connection", "close")])
+            self.socket.sendall(serialise(answer if self.command != "HEAD" else answer._replace(body=())))
         except OSError:
             return
         linger(self.socket, self.rfile)

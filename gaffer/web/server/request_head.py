@@ -36,13 +36,24 @@ class Head(NamedTuple):
     @property
     def keep_alive(self) -> bool:
         """Whether the client wants to send more requests on this connection."""
-        wish = self.environ.get("HTTP_CONNECTION", "").lower()
-        return "keep-alive" in wish if self.version == "HTTP/1.0" else "close" not in wish
+        wishes = self._connection
+        return "close" not in wishes and (self.version != "HTTP/1.0" or "keep-alive" in wishes)
 
     @property
     def upgrade(self) -> bool:
-        """Whether the client wants to leave HTTP, for a websocket."""
-        return "HTTP_UPGRADE" in self.environ and "upgrade" in self.environ.get("HTTP_CONNECTION", "").lower()
+        """Whether the client wants to leave HTTP, for a websocket.
+
+        Beside a body the wish is ignored (RFC 9110 §7.8): what comes after the head would be both body and frames.
+        """
+        if "HTTP_UPGRADE" not in self.environ:
+            return False
+        if self.environ.get("CONTENT_LENGTH", "0").strip("0") or "HTTP_TRANSFER_ENCODING" in self.environ:
+            return False
+        return "upgrade" in self._connection
+
+    @property
+    def _connection(self) -> list[str]:
+        return [wish.strip(" \t") for wish in self.environ.get("HTTP_CONNECTION", "").lower().split(",")]
 
 
 def parse_head(raw: bytes) -> Head:

@@ -15,6 +15,7 @@ from greenlet import GreenletExit
 from ..requests.access_rules import DEFAULT_POLICY, EndpointPolicy
 from ..requests.replies import problem
 from .connection import ConnectionLimits
+from .content_length import Lengths
 from .handler import Handler, serialise
 from .slots import Slots, peer_key
 from .time_slice import TimeSlice
@@ -55,6 +56,7 @@ class SocketListener(WSGIServer):  # type: ignore[misc]
         self.evicted = 0
         #: Requests whose answers took too long, and how many of them are still worked on though nobody waits for them.
         self.late = self.stuck = 0
+        self.lengths = Lengths(log)
         self.closing = False
         self.idle: dict[Handler, None] = {}
         #: Greenlets in a TLS handshake, and those whose body is waited for, with the time when it is due.
@@ -240,6 +242,11 @@ class HttpServer:
     def late(self) -> int:
         """How many requests were ended because they took too long."""
         return sum(listener.late for listener in self._listeners)
+
+    @property
+    def miscounted(self) -> int:
+        """How many answers had more or fewer bytes than their Content-Length said."""
+        return sum(listener.lengths.wrong for listener in self._listeners)
 
     @property
     def stuck(self) -> int:

@@ -22,6 +22,8 @@ from .transports import FrameReader, FrameSource, FrameStreamBody, SingleFrameBo
 #: Makes what hears and answers one client; the request is the session's first.
 Make = Callable[[Request], Peer]
 _COOKIE = "JSESSIONID"
+#: The cookie that holds a session's secret.
+_SECRET = "gaffer_session"
 _FORM = "application/x-www-form-urlencoded"
 _PLAIN = "text/plain; charset=UTF-8"
 
@@ -100,21 +102,22 @@ class SockJS:
         check_site(request)
         if request.method == "HEAD":
             return Reply("200 OK", self._headers(request, transport.media), ())
-        session = self.sessions.open(id, lambda: self._make(request), request.identity)
+        session = self.sessions.open(id, lambda: self._make(request), request.identity, secrets_of(request))
+        headers = [*self._headers(request, transport.media), *_bind(request, session)]
         try:
             source = FrameSource(session)
         except SessionInUse:
             frame = transport.wrap(session.closed or frames.closing(*frames.IN_USE))
             if not transport.streams:
-                return self._reply(request, frame, transport.media)
-            return Reply("200 OK", self._headers(request, transport.media), iter((transport.prelude, frame)))
+                return Reply("200 OK", [*headers, ("Content-Length", str(len(frame)))], (frame,))
+            return Reply("200 OK", headers, iter((transport.prelude, frame)))
         receiving = FrameReader(source, request.environ.get("gaffer.connection"))
         if transport.streams:
             body_of = FrameStreamBody(receiving, transport, self.limits.heartbeat, self.limits.response)
-            return Reply("200 OK", self._headers(request, transport.media), body_of)
-        return self._one(request, receiving, transport)
+            return Reply("200 OK", headers, body_of)
+        return self._one(headers, receiving, transport)
 
-    def _one(self, request: Request, receiving: FrameReader, transport: SockJSTransport) -> Reply:
+    def _one(self, headers: list[tuple[str, str]], receiving: FrameReader, transport: SockJSTransport) -> Reply:
         """Wait for a frame and return it as a whole answer."""
         try:
             frame = receiving.frame(self.limits.heartbeat)
@@ -122,7 +125,7 @@ class SockJS:
             receiving.close()
             raise
         data = b"" if frame is None else transport.wrap(frame)
-        headers = [*self._headers(request, transport.media), ("Content-Length", str(len(data)))]
+        headers = [*headers, ("Content-Length", str(len(data)))]
         if frame is None:
             receiving.close()
             return Reply("200 OK", headers, (data,))
@@ -140,7 +143,7 @@ class SockJS:
 
     def _hear(self, request: Request, id: str, read: Callable[[], bytes], thanks: bytes) -> Reply:
         _check_id(request, id)
-        session = self.sessions.find(id, request.identity)
+        session = self.sessions.find(id, request.identity, secrets_of(request))
         if not session.nobody:
             request.accept_whole_body()  # its key may have come as a message
         try:
@@ -215,6 +218,30 @@ def check_site(request: Request) -> None:
     environ = request.environ
     if "HTTP_ORIGIN" not in environ and environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin"):
         raise Forbidden("pages of other sites may not load this; with a transport that sends an Origin they may")
+
+
+def secrets_of(request: Request) -> list[str]:
+    """Return what may be a session's secret; there are several where another server of this host has set one, too."""
+    pairs = (pair.strip().partition("=") for pair in request.environ.get("HTTP_COOKIE", "").split(";"))
+    return [value for name, _, value in pairs if name == _SECRET]
+
+
+def _bind(request: Request, session: SockJSSession) -> list[tuple[str, str]]:
+    """Return the header that gives a new session's client the secret."""
+    if session.secret is None or not session.fresh:
+        return []
+    secure = request.urlparts.scheme == "https" or request.environ.get("HTTP_ORIGIN", "").startswith("https:")
+    return [("Set-Cookie", binding(session.secret, secure))]
+
+
+def binding(secret: str, secure: bool) -> str:
+    """Return the cookie that holds *secret*.
+
+    It has no path: that is the session's then, as the browser sees it, also behind a proxy that puts something before.
+
+    :param secure: the browser talks TLS: then it may send the cookie from an allowed page of another site, too.
+    """
+    return f"{_SECRET}={secret}; HttpOnly; {'Secure; SameSite=None; Partitioned' if secure else 'SameSite=Strict'}"
 
 
 def _check_id(request: Request, id: str) -> None:

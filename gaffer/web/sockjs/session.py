@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Protocol
+import hmac
+import secrets
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Protocol
 
 from gevent.lock import BoundedSemaphore
 
@@ -20,7 +22,8 @@ class Peer(Protocol):
     The protocol of ``/channel`` (``gaffer.web.channel.Session``) is one. What waits in it must be bounded by itself. It
     may have a ``farewell``, a code and a reason, for its session's end; without one it is 3000 "Go away!". It may also
     say that it is ``nobody``: its client has not shown a key yet, so that it may be given up for somebody else; and
-    have an ``identity``: whose key came as a message.
+    have an ``identity``: whose key came as a message. A session whose peer may have one has a secret, which its client
+    has to send with each request.
     """
 
     #: Called when there is something to take, or nothing will come any more. Set by the session.
@@ -38,6 +41,13 @@ class Peer(Protocol):
 
     def close(self) -> None:
         """The client is gone; it may be called several times, and also while somebody waits in :meth:`hear`."""
+
+
+_ANOTHER_KEY = "this session was begun with another key"
+_NO_SECRET = (
+    "this session was begun by another client, or its cookie is missing; "
+    "without cookies, send the key in the header X-Api-Key with each request"
+)
 
 
 class SessionInUse(Conflict):
@@ -62,6 +72,7 @@ class SockJSSession:
         "closed",
         "owner",
         "probe",
+        "secret",
         "_after",
         "_forget",
         "_fresh",
@@ -80,6 +91,9 @@ class SockJSSession:
         self.closed: str | None = None
         #: Who began it.
         self.owner: Identity | None = None
+        #: What its client sends with each request beside the id, which is in URLs and so in logs; None where it shows
+        #: who it is with each request, or is nobody in particular.
+        self.secret: str | None = None
         #: Asks whether whoever receives has left; None if nobody knows.
         self.probe: Callable[[], bool] | None = None
         self._peer = peer
@@ -135,19 +149,31 @@ class SockJSSession:
             self.close(*frames.INTERRUPTED)
         self._start_timer()
 
-    def check(self, asker: Identity | None) -> None:
+    def check(self, asker: Identity | None, shown: Iterable[str] = ()) -> None:
         """Refuse requests of others.
 
-        Whose key came as a message cannot show it with each request, and is known by the session's id, which only they
-        know; but nobody with another key is them.
+        A client whose key came as a message cannot show it with each request; it shows the session's secret.
 
-        :raises Forbidden: the session was begun with another key.
+        :param shown: what may be the secret.
+        :raises Forbidden: the session was begun with another key, or by another client.
         """
-        owner = self.owner
-        if owner is None and asker is not None:
-            owner = getattr(self._peer, "identity", None)
-        if owner is not None and (asker is None or (asker.kind, asker.name) != (owner.kind, owner.name)):
-            raise Forbidden("this session was begun with another key")
+        owner = self.owner if self.owner is not None else getattr(self._peer, "identity", None)
+        if owner is not None and asker is not None:
+            if (asker.kind, asker.name) == (owner.kind, owner.name):
+                return
+            raise Forbidden(_ANOTHER_KEY)
+        if owner is None and not self.nobody:
+            return
+        if self.secret is None:
+            raise Forbidden(_ANOTHER_KEY)
+        secret = self.secret.encode()
+        if not any([hmac.compare_digest(one.encode("utf-8", "replace"), secret) for one in shown]):
+            raise Forbidden(_NO_SECRET)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether its client was sent nothing yet."""
+        return self._fresh
 
     @property
     def spare(self) -> bool:
@@ -221,24 +247,30 @@ class SockJSSessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, id: str, make: Callable[[], Peer], asker: Identity | None = None) -> SockJSSession:
+    def open(
+        self, id: str, make: Callable[[], Peer], asker: Identity | None = None, shown: Iterable[str] = ()
+    ) -> SockJSSession:
         """Return the session *id*, made now if there is none.
 
         :param make: makes its peer.
         :param asker: who asks for it.
+        :param shown: see :meth:`Session.check`.
         :raises Unavailable: there are too many. :raises Forbidden: it is somebody else's.
         """
         found = self._sessions.get(id)
         if found is not None:
-            found.check(asker)
+            found.check(asker, shown)
             return found
         if len(self._sessions) >= self._limits.sessions and not self._make_room():
             self.refused += 1
             raise Unavailable(
                 f"there are {self._limits.sessions} sessions already; try again later, or use a websocket"
             )
-        made = SockJSSession(make(), self._limits.timeout, self._after, lambda: self._sessions.pop(id, None))
+        peer = make()
+        made = SockJSSession(peer, self._limits.timeout, self._after, lambda: self._sessions.pop(id, None))
         made.owner = asker
+        if asker is None and hasattr(peer, "identity"):
+            made.secret = secrets.token_urlsafe(32)
         self._sessions[id] = made
         return made
 
@@ -252,7 +284,7 @@ class SockJSSessions:
             spare.drop()
         return spare is not None
 
-    def find(self, id: str, asker: Identity | None = None) -> SockJSSession:
+    def find(self, id: str, asker: Identity | None = None, shown: Iterable[str] = ()) -> SockJSSession:
         """Return the session *id*.
 
         :raises NotFound: there is none, or it has ended. :raises Forbidden: it is somebody else's.
@@ -260,7 +292,7 @@ class SockJSSessions:
         found = self._sessions.get(id)
         if found is None or found.closed is not None:
             raise NotFound("there is no such session, or it has ended")
-        found.check(asker)
+        found.check(asker, shown)
         return found
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 // A whole conversation over one transport: load a job, follow its events and its output, write to it, take it away.
 // Everything that was heard is in the result; it never fails, but says what went wrong.
-function talk(url, transport, job, text) {
+function talk(url, transport, job, text, key) {
   return new Promise(function (resolve) {
     var heard = {transport: null, events: [], commands: {}, output: "", problem: null, closed: null};
     var old = SockJS.version.indexOf("0.3") === 0;
@@ -21,6 +21,7 @@ function talk(url, transport, job, text) {
     };
     sock.onopen = function () {
       heard.transport = old ? sock.protocol : sock.transport;
+      if (key) sock.send("AUTH:" + key);
       say("SUB", {topic: "EVENTS:job.default." + job});
       command("load", {name: job, cmd: "cat", redirect_output: ["out"], redirect_input: true, restart: "never"});
     };
