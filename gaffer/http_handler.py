@@ -1,5 +1,5 @@
 """The documented place of :class:`HttpHandler`: the HTTP API as an application of a program's own manager."""
 
-from gaffer_plugins.http.app import HttpEndpoint, HttpHandler
+from gaffer_plugins.http.http_handler import HttpEndpoint, HttpHandler
 
 __all__ = ["HttpEndpoint", "HttpHandler"]

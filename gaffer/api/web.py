@@ -54,9 +54,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.openapi.page import CONTENT_SECURITY_POLICY as CONTENT_SECURITY_POLICY
     from gaffer.web.openapi.page import render as render
     from gaffer.web.requests.access_guard import AccessGuard as AccessGuard
-    from gaffer.web.requests.access_guard import is_loopback as is_loopback
     from gaffer.web.requests.access_rules import AccessRules as AccessRules
-    from gaffer.web.requests.access_rules import check_origin as check_origin
     from gaffer.web.requests.authentication import ACCESS as ACCESS
     from gaffer.web.requests.authentication import IDENTITY as IDENTITY
     from gaffer.web.requests.authentication import ORIGIN as ORIGIN
@@ -65,6 +63,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.requests.authentication import origin_of as origin_of
     from gaffer.web.requests.forwarded import Proxies as Proxies
     from gaffer.web.requests.forwarded import ProxyList as ProxyList
+    from gaffer.web.requests.host_header import is_loopback as is_loopback
     from gaffer.web.requests.replies import COMMON_HEADERS as COMMON_HEADERS
     from gaffer.web.requests.replies import Reply as Reply
     from gaffer.web.requests.replies import encode_json as encode_json
@@ -74,6 +73,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.requests.routes import PERMISSIONS as PERMISSIONS
     from gaffer.web.requests.routes import Route as Route
     from gaffer.web.requests.routes import check_routes as check_routes
+    from gaffer.web.requests.web_origin import check_origin as check_origin
     from gaffer.web.server.connection import ConnectionLimits as ConnectionLimits
     from gaffer.web.server.endpoints import Bound as Bound
     from gaffer.web.server.endpoints import bind_all as bind_all
@@ -93,12 +93,12 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.sockjs.routes import lazy_service as lazy_service
     from gaffer.web.sockjs.routes import sockjs_routes as sockjs_routes
     from gaffer.web.websocket.duplex import run_duplex as run_duplex
+    from gaffer.web.websocket.frames import POLICY_VIOLATION as POLICY_VIOLATION
+    from gaffer.web.websocket.frames import TRY_AGAIN_LATER as TRY_AGAIN_LATER
+    from gaffer.web.websocket.handshake import accept_websocket as accept_websocket
+    from gaffer.web.websocket.handshake import check_upgrade as check_upgrade
     from gaffer.web.websocket.late_auth import accept_with_late_auth as accept_with_late_auth
-    from gaffer.web.websocket.websocket import POLICY_VIOLATION as POLICY_VIOLATION
-    from gaffer.web.websocket.websocket import TRY_AGAIN_LATER as TRY_AGAIN_LATER
     from gaffer.web.websocket.websocket import WebSocket as WebSocket
-    from gaffer.web.websocket.websocket import accept_websocket as accept_websocket
-    from gaffer.web.websocket.websocket import check_upgrade as check_upgrade
 
 _MODULES = {
     "commands.catalogue": ("JOB",),
@@ -124,19 +124,64 @@ _MODULES = {
     "commands.table": ("Arg",),
     "web.application": ("App",),
     "web.live.channel_session": ("ChannelSession",),
-    "web.live.feed_parameters": ("EVENT_STREAM", "FEED", "HEARTBEAT", "LINES", "LIVE", "SINCE", "TAIL"),
-    "web.live.feeds": ("FeedRequest", "follow", "read_count", "read_feed_request"),
-    "web.live.sources": ("EventsSource", "LiveItem", "OutputSource", "PositionIds", "position_ids", "start_position"),
+    "web.live.feed_parameters": (
+        "EVENT_STREAM",
+        "FEED",
+        "HEARTBEAT",
+        "LINES",
+        "LIVE",
+        "SINCE",
+        "TAIL",
+    ),
+    "web.live.feeds": (
+        "FeedRequest",
+        "follow",
+        "read_count",
+        "read_feed_request",
+    ),
+    "web.live.sources": (
+        "EventsSource",
+        "LiveItem",
+        "OutputSource",
+        "PositionIds",
+        "position_ids",
+        "start_position",
+    ),
     "web.live.stats_board": ("board_of",),
-    "web.openapi.openapi": ("DescriptionContext", "describe"),
-    "web.openapi.page": ("CONTENT_SECURITY_POLICY", "render"),
-    "web.requests.access_guard": ("AccessGuard", "is_loopback"),
-    "web.requests.access_rules": ("AccessRules", "check_origin"),
-    "web.requests.authentication": ("ACCESS", "IDENTITY", "ORIGIN", "REQUIRED", "client_of", "origin_of"),
+    "web.openapi.openapi": (
+        "DescriptionContext",
+        "describe",
+    ),
+    "web.openapi.page": (
+        "CONTENT_SECURITY_POLICY",
+        "render",
+    ),
+    "web.requests.access_guard": ("AccessGuard",),
+    "web.requests.access_rules": ("AccessRules",),
+    "web.requests.authentication": (
+        "ACCESS",
+        "IDENTITY",
+        "ORIGIN",
+        "REQUIRED",
+        "client_of",
+        "origin_of",
+    ),
     "web.requests.forwarded": ("Proxies", "ProxyList"),
-    "web.requests.replies": ("COMMON_HEADERS", "Reply", "encode_json", "reply"),
+    "web.requests.host_header": ("is_loopback",),
+    "web.requests.replies": (
+        "COMMON_HEADERS",
+        "Reply",
+        "encode_json",
+        "reply",
+    ),
     "web.requests.request": ("Request",),
-    "web.requests.routes": ("INVISIBLE_CHARACTERS", "PERMISSIONS", "Route", "check_routes"),
+    "web.requests.routes": (
+        "INVISIBLE_CHARACTERS",
+        "PERMISSIONS",
+        "Route",
+        "check_routes",
+    ),
+    "web.requests.web_origin": ("check_origin",),
     "web.server.connection": ("ConnectionLimits",),
     "web.server.endpoints": (
         "Bound",
@@ -152,17 +197,26 @@ _MODULES = {
     ),
     "web.server.server": ("HttpServer",),
     "web.server.time_slice": ("TimeSlice",),
-    "web.sockjs": ("MAX_UNSENT_CHARACTERS", "SockJSLimits"),
-    "web.sockjs.routes": ("LazyService", "lazy_service", "sockjs_routes"),
+    "web.sockjs": (
+        "MAX_UNSENT_CHARACTERS",
+        "SockJSLimits",
+    ),
+    "web.sockjs.routes": (
+        "LazyService",
+        "lazy_service",
+        "sockjs_routes",
+    ),
     "web.websocket.duplex": ("run_duplex",),
-    "web.websocket.late_auth": ("accept_with_late_auth",),
-    "web.websocket.websocket": (
+    "web.websocket.frames": (
         "POLICY_VIOLATION",
         "TRY_AGAIN_LATER",
-        "WebSocket",
+    ),
+    "web.websocket.handshake": (
         "accept_websocket",
         "check_upgrade",
     ),
+    "web.websocket.late_auth": ("accept_with_late_auth",),
+    "web.websocket.websocket": ("WebSocket",),
 }
 _NAMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -16,8 +16,9 @@ from ..events.event_log import Follower
 from ..web.requests.authentication import ACCESS, REQUIRED, late_key
 from ..web.requests.replies import encode_json
 from ..web.websocket.duplex import run_duplex
+from ..web.websocket.frames import GOING_AWAY, POLICY_VIOLATION
 from ..web.websocket.late_auth import KEY_NEEDED, KEY_TIMEOUT, key_in
-from ..web.websocket.websocket import GOING_AWAY, POLICY_VIOLATION, WebSocket
+from ..web.websocket.websocket import WebSocket
 from .node_protocol import NodeSession, NodeSessions
 from .registry import Registry
 

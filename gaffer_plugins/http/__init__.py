@@ -158,10 +158,10 @@ class HttpPlugin(Plugin):
     @hookimpl
     def gaffer_routes(self, manager: Manager) -> list[Route]:
         """Return the jobs API, the classic routes and what describes them and all others."""
-        from . import classic, jobsapi
+        from . import gaffer04_routes, job_routes
         from .description import Description
 
-        return [*jobsapi.ROUTES, *classic.ROUTES, *Description(manager, lambda: self._routes).routes()]
+        return [*job_routes.ROUTES, *gaffer04_routes.ROUTES, *Description(manager, lambda: self._routes).routes()]
 
     @hookimpl
     def gaffer_health(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from gaffer.api.web import OBJECT, STRING, Route
 
-from .jobsapi import NODE
+from .job_routes import NODE
 
 if TYPE_CHECKING:
     from gaffer import Manager

@@ -74,7 +74,7 @@ class Sockets:
         """``/wstreams/PID``."""
         from gaffer.api.web import accept_with_late_auth, check_upgrade
 
-        from .plain import talk
+        from .raw_stream import talk
 
         check_upgrade(request.environ)
         process = self._manager.get_process(pid)
@@ -97,7 +97,7 @@ class Sockets:
 
     def _open(self, request: Request, pid: int, stream: str) -> Callable[[Any], Any]:
         """Return what serves a channel, once it is known who wants it."""
-        from .framed import Channel
+        from .process_channel import Channel
 
         self._manager.access.check_target(request.identity, "read", "process", {"pid": pid})
         process, mode = self._manager.get_process(pid), read_mode(request.query.get("mode"))
@@ -120,7 +120,7 @@ class Sockets:
         """``/channel/websocket``."""
         from gaffer.api.web import ChannelSession, accept_websocket, board_of
 
-        from .manager import talk
+        from .manager_channel import talk
 
         def serve(websocket: Any) -> None:
             # The session waits for the key itself, if none came.
@@ -140,7 +140,7 @@ class Sockets:
     def _source(self, process: Process, label: str | None, place: int | None) -> Any:
         from gaffer.api.web import OutputSource, position_ids
 
-        from .framed import Exit
+        from .process_channel import Exit
 
         if label is None:
             return Exit(self._manager.hub, process)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bench import http_flat
-from gaffer_plugins.http import classic, jobsapi
+from gaffer_plugins.http import gaffer04_routes, job_routes
 
 #: Bytes that a request may leave: a leak is a dictionary at the least, and what the allocator keeps is not one.
 MOST = 500
@@ -31,5 +31,5 @@ def test_every_operation_is_asked():
         return re.sub("<(job|name)>", "J", path).replace("<pid:int>", "PID")
 
     asked = {(ask.method, plain(ask.path)) for ask in http_flat.ROUND}
-    routes = {(route.method, told(route.path)) for route in (*jobsapi.ROUTES, *classic.ROUTES)}
+    routes = {(route.method, told(route.path)) for route in (*job_routes.ROUTES, *gaffer04_routes.ROUTES)}
     assert routes - asked == {("POST", "/shutdown")}

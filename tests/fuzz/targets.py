@@ -23,16 +23,17 @@ from gaffer.lookupd.registry import Registry
 from gaffer.procfile import parser
 from gaffer.security import redact
 from gaffer.web.live import channel_session
-from gaffer.web.requests.access_rules import check_origin, clean_host
 from gaffer.web.requests.authentication import credentials_of
+from gaffer.web.requests.host_header import clean_host
 from gaffer.web.requests.request import parse_json, read_body
+from gaffer.web.requests.web_origin import check_origin
 from gaffer.web.server.handler import RequestBody
 from gaffer.web.server.request_head import HeadError, parse_head
 from gaffer.web.sockjs import frames as sockjs
 from gaffer.web.websocket.late_auth import key_in
 from gaffer.web.websocket.websocket import WebSocket
 from gaffer_plugins.auth.routes import basic
-from gaffer_plugins.websocket import frames
+from gaffer_plugins.websocket import channel_frames
 
 LIMIT = 4096
 
@@ -118,8 +119,8 @@ def websocket(data: bytes) -> None:
 
 def process_frame(data: bytes) -> None:
     """A frame of ``/PID/channel``; what is accepted can be made again."""
-    frame = frames.parse(data)
-    assert frames.parse(frames.encode(frame.type, frame.id, frame.body)) == frame
+    frame = channel_frames.parse(data)
+    assert channel_frames.parse(channel_frames.encode(frame.type, frame.id, frame.body)) == frame
 
 
 def channel_message(data: bytes) -> None:

@@ -9,11 +9,11 @@ import pytest
 
 import gaffer
 from gaffer.web.requests.access_rules import AccessRules
-from gaffer_plugins.http import HttpPlugin, classic, jobsapi
+from gaffer_plugins.http import HttpPlugin, gaffer04_routes, job_routes
 from tests.kit.web import parse, talk
 from tests.plugins.conftest import Api
 
-ROUTES = [*jobsapi.ROUTES, *classic.ROUTES]
+ROUTES = [*job_routes.ROUTES, *gaffer04_routes.ROUTES]
 PAGE = "https://ui.example"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "BREW"]
 

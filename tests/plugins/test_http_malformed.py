@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import gaffer
 from gaffer_plugins.http import HttpPlugin
-from gaffer_plugins.http.jobsapi import ROUTES
+from gaffer_plugins.http.job_routes import ROUTES
 from tests.kit.web import parse, talk
 from tests.plugins.conftest import Api
 

@@ -11,7 +11,7 @@ import pytest
 
 from gaffer.web.requests.access_guard import AccessGuard
 from gaffer.web.requests.access_rules import AccessRules
-from gaffer.web.websocket.websocket import accept_websocket
+from gaffer.web.websocket.handshake import accept_websocket
 from gaffer_plugins.lookup import links
 from gaffer_plugins.lookup.config import LookupConfig, parse_place
 from gaffer_plugins.lookup.links import Link

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import gaffer
 from gaffer.errors import BadRequest
 from gaffer_plugins.streams import StreamsPlugin
-from gaffer_plugins.websocket import WebsocketPlugin, framed, plain
-from gaffer_plugins.websocket.frames import Frame, encode, parse
+from gaffer_plugins.websocket import WebsocketPlugin, process_channel, raw_stream
+from gaffer_plugins.websocket.channel_frames import Frame, encode, parse
 from tests.kit.web import request, wait_until
 from tests.kit.websocket_client import BINARY, CLOSE, TEXT, Client, frame
 
@@ -116,7 +116,7 @@ def test_writing_what_is_not_redirected_closes(live):
 
 
 def test_writing_to_one_that_does_not_read_closes(live, monkeypatch):
-    monkeypatch.setattr(plain, "PATIENCE", 0.05)
+    monkeypatch.setattr(raw_stream, "PATIENCE", 0.05)
     process = load(live, "sleep 1000")
     ws = Client(live.address, f"/wstreams/{process.pid}")
     for _ in range(3):
@@ -224,7 +224,7 @@ def test_a_slow_reader_is_told_how_much_it_missed_and_goes_on(live):
 
 
 def test_a_process_that_does_not_read_holds_up_only_who_writes_to_it(live, monkeypatch):
-    monkeypatch.setattr(framed, "PATIENCE", 0.05)
+    monkeypatch.setattr(process_channel, "PATIENCE", 0.05)
     process, other = load(live, "sleep 1000"), load(live, "cat", "other")
     ws = Client(live.address, f"/{process.pid}/channel?mode=2")
     for number in range(3):

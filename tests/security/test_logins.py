@@ -14,7 +14,7 @@ from gaffer.errors import TooManyRequests, Unauthorized
 from gaffer.web.requests.forwarded import Proxies
 from gaffer_plugins.auth.keyring import Keyring
 from gaffer_plugins.auth.passwords import Passwords
-from gaffer_plugins.auth.service import Service
+from gaffer_plugins.auth.service import AuthService
 from gaffer_plugins.auth.turns import Turns
 from tests.kit.gafferd import eventually, gafferd_with_key
 from tests.security import attack
@@ -88,7 +88,7 @@ def test_turns_are_given_back_whatever_happens() -> None:
     "whoever has logged in from there before can do so; a name that is guessed itself waits, and so do new ones",
 )
 def test_who_logged_in_from_a_place_is_not_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = Service(Keyring(str(tmp_path / "keys" / "auth.db")))
+    service = AuthService(Keyring(str(tmp_path / "keys" / "auth.db")))
     monkeypatch.setattr(service._passwords, "hash", lambda password: password)
     monkeypatch.setattr(service._passwords, "verify", lambda stored, password: stored == password)
     for name in ("ann", "bob"):

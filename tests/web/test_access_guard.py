@@ -5,9 +5,11 @@ import socket
 
 import pytest
 
-from gaffer.web.requests.access_guard import AccessGuard, is_loopback, is_own_origin
-from gaffer.web.requests.access_rules import AccessRules, EndpointPolicy, check_origin, clean_host
+from gaffer.web.requests.access_guard import AccessGuard
+from gaffer.web.requests.access_rules import AccessRules, EndpointPolicy
 from gaffer.web.requests.authentication import origin_of
+from gaffer.web.requests.host_header import clean_host, is_loopback
+from gaffer.web.requests.web_origin import check_origin, is_own_origin
 from tests.kit.web import call, connection
 
 ME = os.geteuid()

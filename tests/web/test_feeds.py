@@ -12,7 +12,7 @@ import pytest
 from gaffer.errors import BadRequest
 from gaffer.events.event_log import Hub
 from gaffer.process.ring_buffer import Ring, RingLimits
-from gaffer.web.live import encoders
+from gaffer.web.live import feed_encoders
 from gaffer.web.live.feeds import DEFAULT_HEARTBEAT, FeedRequest, follow, read_count, read_feed_request
 from gaffer.web.live.sources import EventsSource, OutputSource, PositionIds
 from gaffer.web.requests.request import Request
@@ -218,7 +218,7 @@ def test_the_heart_of_an_eventsource_beats_in_comments(feeds, address):
 
 
 def test_text_that_waits_for_its_end_does_not_make_the_heart_beat(feeds, address, monkeypatch):
-    monkeypatch.setattr(encoders, "PARTIAL_LINE_DELAY", 0.01)
+    monkeypatch.setattr(feed_encoders, "PARTIAL_LINE_DELAY", 0.01)
     began = time.monotonic()
     with Reader(address, "/bytes?feed=eventsource&heartbeat=0.3") as reader:
         feeds.ring.append("é".encode()[:1])

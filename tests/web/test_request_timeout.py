@@ -9,7 +9,7 @@ import pytest
 from gevent.event import Event
 
 from gaffer.errors import Unavailable
-from gaffer.web.websocket.websocket import accept_websocket
+from gaffer.web.websocket.handshake import accept_websocket
 from tests.kit.web import connect, everything, parse, request, served, wait_until
 from tests.kit.web_app import HELLO, answers, app, post
 from tests.kit.websocket_client import Client

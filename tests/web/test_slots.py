@@ -11,7 +11,7 @@ from gaffer.errors import Unavailable
 from gaffer.web.requests.access_guard import AccessGuard
 from gaffer.web.requests.access_rules import AccessRules
 from gaffer.web.server.slots import Slots, peer_key
-from gaffer.web.websocket.websocket import accept_websocket
+from gaffer.web.websocket.handshake import accept_websocket
 from tests.kit.web import connect, everything, parse, request, served, wait_until
 from tests.kit.web_app import HELLO, app
 from tests.kit.websocket_client import Client

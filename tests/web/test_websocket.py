@@ -20,7 +20,9 @@ from gaffer.errors import Forbidden
 from gaffer.web.requests.access_guard import AccessGuard
 from gaffer.web.requests.access_rules import AccessRules
 from gaffer.web.websocket import websocket
-from gaffer.web.websocket.websocket import Closed, accept_websocket, unmask
+from gaffer.web.websocket.frames import unmask
+from gaffer.web.websocket.handshake import accept_websocket
+from gaffer.web.websocket.websocket import Closed
 from tests.kit.web import connect, parse, request, served, talk, wait_until
 from tests.kit.web_app import HELLO, app
 from tests.kit.websocket_client import BINARY, CLOSE, CONTINUATION, HANDSHAKE, PING, PONG, TEXT, Client, Frame, frame

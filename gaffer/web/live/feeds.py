@@ -17,7 +17,7 @@ from ...errors import BadRequest
 from ..requests.replies import COMMON_HEADERS, Reply
 from ..server.disconnect import DisconnectWatcher
 from ..server.time_slice import TimeSlice
-from .encoders import Encoder, EventStreamEncoder, JsonLinesEncoder, RawEncoder
+from .feed_encoders import Encoder, EventStreamEncoder, JsonLinesEncoder, RawEncoder
 from .feed_parameters import EVENT_STREAM
 from .sources import LiveSource
 

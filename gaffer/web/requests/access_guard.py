@@ -11,9 +11,11 @@ from typing import Any, Callable, Iterable
 
 from ...errors import Forbidden, GafferError, Misdirected
 from ...security.peer_credentials import peer_uid
-from .access_rules import DEFAULT_PORTS, AccessRules, check_origin, clean_host
+from .access_rules import AccessRules
 from .authentication import PAGE_CHECK, REQUIRED
+from .host_header import clean_host, is_loopback, is_same_address
 from .replies import StartResponse, empty, error_reply
+from .web_origin import check_fetch, check_origin, is_encrypted, is_own_origin
 
 Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
@@ -146,7 +148,7 @@ class AccessGuard:
     def _check_name(self, connection: Any, host: str) -> None:
         if host in self._hosts or is_loopback(host):
             return
-        if connection is not None and _same_address(host, connection.local[0]):
+        if connection is not None and is_same_address(host, connection.local[0]):
             return
         raise Misdirected(
             f"this {self._program} does not answer to the name {host[:100]!r}; "
@@ -173,7 +175,7 @@ class AccessGuard:
         origin = environ["HTTP_ORIGIN"]
         if origin.lower() in self._origins:
             return self._shared(environ, start_response, origin)
-        if not is_own_origin(origin, environ.get("HTTP_HOST", ""), _is_encrypted(environ)):
+        if not is_own_origin(origin, environ.get("HTTP_HOST", ""), is_encrypted(environ)):
             raise Forbidden(
                 f"pages of {origin[:200]!r} may not use this {self._program}; "
                 f"if they shall, add it to allowed_origins {self._remedy}"
@@ -190,61 +192,3 @@ class AccessGuard:
             return start_response(status, [*headers, *shared, _SHOWN], *([exc_info] if exc_info else []))
 
         return self._app(environ, start)
-
-
-def check_fetch(environ: dict[str, Any]) -> None:
-    """Refuse what a page of somebody else's loads as an image, a script or a frame: browsers say so (Fetch Metadata).
-
-    It could not read the answer, but it would keep a feed open. Links that lead here are fine.
-
-    :raises Forbidden: it is not our own page, and not a person who follows a link.
-    """
-    if environ["HTTP_SEC_FETCH_SITE"] not in ("cross-site", "same-site"):
-        return
-    link = environ.get("HTTP_SEC_FETCH_MODE") == "navigate" and environ.get("HTTP_SEC_FETCH_DEST") == "document"
-    # A form is sent in the same way as a link is followed; its Origin, which browsers send, is not relied on.
-    if not link or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-        raise Forbidden("pages of other sites may not load anything from here")
-
-
-def _is_encrypted(environ: dict[str, Any]) -> bool:
-    """Tell whether the client used TLS, to us or to a proxy that says so; who lies about that is refused more."""
-    connection = environ.get("gaffer.connection")
-    if connection is not None and connection.secure:
-        return True
-    return str(environ.get("HTTP_X_FORWARDED_PROTO", "")).strip().lower() == "https"
-
-
-def is_own_origin(origin: str, host: str, encrypted: bool = False) -> bool:
-    """Tell whether a page from *origin* was served by whom the Host header *host* names.
-
-    :param encrypted: the request came by TLS. Pages without TLS are then others': anybody on their way may have
-        written them. A page with TLS may use what seems to have none, since there may be a proxy that took it off.
-    """
-    scheme, separator, own = origin.lower().partition("://")
-    if not separator or not own or encrypted and scheme != "https":
-        return False
-    default = DEFAULT_PORTS.get(scheme, "")
-    return own.removesuffix(default) == host.lower().removesuffix(default)
-
-
-def _packed(host: str) -> bytes:
-    """Return the address that *host* is written as, nothing for a name. IPv4 in IPv6 is IPv4."""
-    try:
-        if ":" not in host:
-            return socket.inet_pton(socket.AF_INET, host)
-        packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-    except OSError:
-        return b""
-    return packed[12:] if packed.startswith(b"\0" * 10 + b"\xff\xff") else packed
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether *host* is written as a loopback address."""
-    packed = _packed(host)
-    return packed[:1] == b"\x7f" if len(packed) == 4 else packed == b"\0" * 15 + b"\1"
-
-
-def _same_address(host: str, local: str) -> bool:
-    packed = _packed(host)
-    return bool(packed) and packed == _packed(local)

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
-
-from ...errors import BadRequest
 
 if TYPE_CHECKING:
     from .forwarded import Proxies
-
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\[\]:/?#@\s]+)(?::[0-9]*)?\Z")
-#: What an origin leaves out.
-DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class AccessRules(NamedTuple):
@@ -53,26 +46,3 @@ class EndpointPolicy(NamedTuple):
 
 
 DEFAULT_POLICY = EndpointPolicy()
-
-
-def clean_host(header: str) -> str:
-    """Return the name in a Host header: lower case, without port, brackets and final dot.
-
-    :raises BadRequest: it is none.
-    """
-    found = _HOST.match(header.strip())
-    if found is None:
-        raise BadRequest(f"{header[:100]!r} is no host name")
-    return found.group(1).lower().strip("[]").rstrip(".")
-
-
-def check_origin(origin: str) -> str:
-    """Return *origin* in the form that browsers send.
-
-    :raises ValueError: it is not ``http://…`` or ``https://…`` without a path. ``*`` would be every page of the web.
-    """
-    text = origin.strip().lower().rstrip("/")
-    scheme, _, host = text.partition("://")
-    if scheme not in DEFAULT_PORTS or not _HOST.match(host) or "*" in host:
-        raise ValueError(f"'{origin}' is no web origin; write https://example.org, with its port if it has one")
-    return scheme + "://" + host.removesuffix(DEFAULT_PORTS[scheme])

@@ -13,7 +13,9 @@ from ...config.settings import Endpoint
 from ...errors import BadRequest, ConfigError, GafferError, Problem
 from ...security.root_socket import ROOT_SOCKET, make_folder
 from ...util import check_gid, check_uid
-from ..requests.access_rules import AccessRules, EndpointPolicy, check_origin, clean_host
+from ..requests.access_rules import AccessRules, EndpointPolicy
+from ..requests.host_header import clean_host
+from ..requests.web_origin import check_origin
 
 if TYPE_CHECKING:
     from ...config.settings import Settings

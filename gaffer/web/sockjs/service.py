@@ -13,11 +13,13 @@ from ...errors import BadRequest, Forbidden, GafferError, NotFound
 from ..requests.replies import Reply
 from ..requests.request import Request
 from ..websocket.duplex import run_duplex
-from ..websocket.websocket import POLICY_VIOLATION, UpgradeRequired, WebSocket, accept_websocket, check_upgrade
-from . import SockJSLimits, frames, pages, transports
+from ..websocket.frames import POLICY_VIOLATION
+from ..websocket.handshake import UpgradeRequired, accept_websocket, check_upgrade
+from ..websocket.websocket import WebSocket
+from . import SockJSLimits, frames, http_transports, pages
+from .http_transports import FrameReader, FrameSource, FrameStreamBody, SingleFrameBody, SockJSTransport
 from .routes import VERSION
 from .session import Peer, SessionInUse, SockJSSession, SockJSSessions
-from .transports import FrameReader, FrameSource, FrameStreamBody, SingleFrameBody, SockJSTransport
 
 #: Makes what hears and answers one client; the request is the session's first.
 Make = Callable[[Request], Peer]
@@ -73,28 +75,28 @@ class SockJS:
 
     def xhr(self, request: Request, server: str, id: str) -> Reply:
         """``/SERVER/ID/xhr``."""
-        return self._receive(request, id, transports.XHR)
+        return self._receive(request, id, http_transports.XHR)
 
     def xhr_streaming(self, request: Request, server: str, id: str) -> Reply:
         """``/SERVER/ID/xhr_streaming``."""
-        return self._receive(request, id, transports.XHR_STREAMING)
+        return self._receive(request, id, http_transports.XHR_STREAMING)
 
     def eventsource(self, request: Request, server: str, id: str) -> Reply:
         """``/SERVER/ID/eventsource``."""
-        return self._receive(request, id, transports.EVENTSOURCE)
+        return self._receive(request, id, http_transports.EVENTSOURCE)
 
     def htmlfile(self, request: Request, server: str, id: str) -> Reply:
         """``/SERVER/ID/htmlfile?c=CALLBACK``."""
-        return self._called(request, id, transports.htmlfile)
+        return self._called(request, id, http_transports.htmlfile)
 
     def jsonp(self, request: Request, server: str, id: str) -> Reply:
         """``/SERVER/ID/jsonp?c=CALLBACK``."""
-        return self._called(request, id, transports.jsonp)
+        return self._called(request, id, http_transports.jsonp)
 
     def _called(self, request: Request, id: str, transport: Callable[[str | None], SockJSTransport]) -> Reply:
         try:
             return self._receive(request, id, transport(request.query.get("c")))
-        except transports.BadCallback as error:
+        except http_transports.BadCallback as error:
             return self._sentence(request, error)
 
     def _receive(self, request: Request, id: str, transport: SockJSTransport) -> Reply:

@@ -11,7 +11,8 @@ from gevent.event import Event
 
 from ..requests.replies import INTERNAL_ERROR
 from ..server.time_slice import TimeSlice
-from .websocket import FAILED, NORMAL, Closed, WebSocket
+from .frames import FAILED, NORMAL
+from .websocket import Closed, WebSocket
 
 log = logging.getLogger("gaffer.web")
 

@@ -11,7 +11,9 @@ import gevent
 
 from ...errors import GafferError, Unauthorized
 from ..requests.authentication import ACCESS, late_key
-from .websocket import POLICY_VIOLATION, WebSocket, accept_websocket
+from .frames import POLICY_VIOLATION
+from .handshake import accept_websocket
+from .websocket import WebSocket
 
 if TYPE_CHECKING:
     from ..requests.replies import Reply

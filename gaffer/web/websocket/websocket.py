@@ -8,30 +8,34 @@ turns, every end has its close code, and who is silent is asked for a sign of li
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import logging
 import socket
-import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Iterable, Iterator
 
 import gevent
 from gevent.lock import BoundedSemaphore
 from geventwebsocket.exceptions import ProtocolError, WebSocketError
-from geventwebsocket.handler import WebSocketHandler
 from geventwebsocket.websocket import Header
 from geventwebsocket.websocket import WebSocket as Base
-from greenlet import GreenletExit
 
-from ...errors import BadRequest, GafferError
-from ..requests.replies import INTERNAL_ERROR, Reply
-from ..requests.request import MAX_BODY, MAX_UNAUTHENTICATED_BYTES
+from ..requests.request import MAX_UNAUTHENTICATED_BYTES
 from ..server.time_slice import TimeSlice
+from .frames import (
+    NORMAL,
+    NOT_TEXT,
+    PROTOCOL,
+    TOO_BIG,
+    TRY_AGAIN_LATER,
+    FrameError,
+    encode_frame,
+    encode_message,
+    read_header,
+    shorten_reason,
+    unmask,
+)
 
 if TYPE_CHECKING:
-    from ..requests.request import Request
     from ..server.slots import Slot
 
 log = logging.getLogger("gaffer.web")
@@ -47,37 +51,10 @@ _LINGER_BYTES = 16 << 20
 _RECEIVE_BYTES = 65_536
 #: Frames that a message may come in: many tiny ones would cost more than what they hold.
 _MAX_FRAMES = 16_384
-_VERSION = "13"
-NORMAL, GOING_AWAY, PROTOCOL, NOT_TEXT, POLICY_VIOLATION, TOO_BIG, FAILED, TRY_AGAIN_LATER = (
-    1000,
-    1001,
-    1002,
-    1007,
-    1008,
-    1009,
-    1011,
-    1013,
-)
-
-
-class UpgradeRequired(GafferError):
-    """The URL is a websocket's, but the request is not one for a websocket."""
-
-    code = "upgrade_required"
-    status = 426
-    headers = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", _VERSION))
 
 
 class Closed(WebSocketError):  # type: ignore[misc]
     """The websocket is closed; nothing can be sent."""
-
-
-class _Rejected(Exception):
-    """The peer did what it must not; the websocket is closed with this code."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
 
 
 class WebSocket(Base):  # type: ignore[misc]
@@ -116,7 +93,7 @@ class WebSocket(Base):  # type: ignore[misc]
         """Wait for a message: text or bytes; None when the websocket is closed, whoever did it."""
         try:
             return None if self.closed else self.read_message()
-        except _Rejected as error:
+        except FrameError as error:
             self._refuse(error.code, str(error))
         except ProtocolError as error:
             self._refuse(PROTOCOL, str(error) or "not a frame")
@@ -134,12 +111,12 @@ class WebSocket(Base):  # type: ignore[misc]
                     return None
                 continue
             if (header.opcode == self.OPCODE_CONTINUATION) == (kind is None):
-                raise _Rejected(PROTOCOL, "fragments are mixed up")
+                raise FrameError(PROTOCOL, "fragments are mixed up")
             kind = header.opcode if kind is None else kind
             size += len(payload)
             frames += 1
             if frames > _MAX_FRAMES:
-                raise _Rejected(TOO_BIG, f"a message may come in {_MAX_FRAMES} frames")
+                raise FrameError(TOO_BIG, f"a message may come in {_MAX_FRAMES} frames")
             if payload:
                 parts.append(payload)
             if header.fin:
@@ -152,7 +129,7 @@ class WebSocket(Base):  # type: ignore[misc]
         try:
             return data.decode()
         except UnicodeDecodeError:
-            raise _Rejected(NOT_TEXT, "a text message must be UTF-8") from None
+            raise FrameError(NOT_TEXT, "a text message must be UTF-8") from None
 
     def read_frame(self, limit: int | None = None) -> tuple[Header, bytes]:
         """Return the next frame; its payload is unmasked.
@@ -160,15 +137,7 @@ class WebSocket(Base):  # type: ignore[misc]
         :param limit: bytes that its payload may have.
         """
         self._pace.give_way()
-        header = Header.decode_header(self)
-        if header.flags:
-            raise _Rejected(PROTOCOL, "no extension was agreed on")
-        if not header.mask:
-            raise _Rejected(PROTOCOL, "frames of a client must be masked")
-        if header.opcode not in _OPCODES:
-            raise _Rejected(PROTOCOL, f"there is no opcode {header.opcode}")
-        if limit is not None and header.length > limit and header.opcode < self.OPCODE_CLOSE:
-            raise _Rejected(TOO_BIG, f"a message may have {self._limit} bytes")
+        header = read_header(self, limit, self._limit)
         return header, unmask(self.read(header.length), header.mask)
 
     def read(self, size: int) -> bytes:
@@ -218,11 +187,11 @@ class WebSocket(Base):  # type: ignore[misc]
     def _answer_close(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else NORMAL
         if len(payload) == 1 or not self._is_valid_close_code(code) or code > 4999:
-            raise _Rejected(PROTOCOL, "that is no close code")
+            raise FrameError(PROTOCOL, "that is no close code")
         try:
             payload[2:].decode()
         except UnicodeDecodeError:
-            raise _Rejected(NOT_TEXT, "the reason of a close must be UTF-8") from None
+            raise FrameError(NOT_TEXT, "the reason of a close must be UTF-8") from None
         self.peer_code = 0 if self._closing else code
         self._say_close(code, "")
         self._gone()
@@ -234,15 +203,15 @@ class WebSocket(Base):  # type: ignore[misc]
 
         :raises Closed: the websocket is closed.
         """
-        self._write(_framed(message, binary))
+        self._write(encode_message(message, binary))
 
     def send_all(self, messages: Iterable[str | bytes]) -> None:
         """Send several messages at once; see :meth:`send`."""
-        self._write(b"".join(map(_framed, messages)))
+        self._write(b"".join(map(encode_message, messages)))
 
     def send_frame(self, message: bytes, opcode: int) -> None:
         """Send one whole frame; see :meth:`send`."""
-        self._write(_frame(message, opcode), opcode == self.OPCODE_CLOSE)
+        self._write(encode_frame(message, opcode), opcode == self.OPCODE_CLOSE)
 
     def _write(self, data: bytes, last: bool = False) -> None:
         """Send whole frames; others that send wait for their turn."""
@@ -290,7 +259,7 @@ class WebSocket(Base):  # type: ignore[misc]
         try:
             # One that is stuck with something unread would not read this, either.
             with gevent.Timeout(CLOSE_TIMEOUT, Closed("the peer does not read")):
-                self.send_frame(code.to_bytes(2, "big") + _shortened(reason), self.OPCODE_CLOSE)
+                self.send_frame(code.to_bytes(2, "big") + shorten_reason(reason), self.OPCODE_CLOSE)
         except Closed:
             log.debug("a websocket was closed without a word")
 
@@ -319,124 +288,4 @@ class WebSocket(Base):  # type: ignore[misc]
         try:
             self._sock.shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass
-
-
-_OPCODES = frozenset((0x0, 0x1, 0x2, 0x8, 0x9, 0xA))
-
-
-def _frame(message: bytes, opcode: int) -> bytes:
-    return bytes(Header.encode_header(True, opcode, b"", len(message), 0)) + message
-
-
-def _framed(message: str | bytes, binary: bool | None = None) -> bytes:
-    """Return a message as a frame: text as text, bytes as binary, unless *binary* says that text is binary, too."""
-    if isinstance(message, bytes):
-        return _frame(message, Base.OPCODE_BINARY)
-    return _frame(message.encode("utf-8", "replace"), Base.OPCODE_BINARY if binary else Base.OPCODE_TEXT)
-
-
-def _shortened(reason: bytes) -> bytes:
-    """Return as much of a reason as a close frame can hold, in whole characters."""
-    return reason if len(reason) <= 123 else reason[:123].decode("utf-8", "ignore").encode()
-
-
-def unmask(payload: bytes, mask: bytes) -> bytes:
-    """Return *payload* with every byte XORed by the mask's; integers of any length do it in C."""
-    size = len(payload)
-    key = (mask * (size // 4 + 1))[:size]
-    order = sys.byteorder
-    return (int.from_bytes(payload, order) ^ int.from_bytes(key, order)).to_bytes(size, order)
-
-
-# -- the handshake ------------------------------------------------------------------------------
-
-
-def check_upgrade(environ: dict[str, Any]) -> str:
-    """Return the key of a request for a websocket.
-
-    :raises UpgradeRequired: it is an ordinary request. :raises BadRequest: it is malformed.
-    """
-    if environ.get("HTTP_UPGRADE", "").lower() != "websocket" or "gaffer.upgrade" not in environ:
-        raise UpgradeRequired("this URL is a websocket: ws://… instead of http://…")
-    if environ["REQUEST_METHOD"] != "GET" or environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
-        raise BadRequest("a websocket begins with GET and HTTP/1.1")
-    if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != _VERSION:
-        raise UpgradeRequired(f"Sec-WebSocket-Version must be {_VERSION}")
-    key: str = environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip()
-    try:
-        if len(base64.b64decode(key, validate=True)) == 16:
-            return key
-    except (binascii.Error, ValueError):
-        pass
-    raise BadRequest("Sec-WebSocket-Key must be 16 bytes in base64")
-
-
-def accept_websocket(request: Request, serve: Callable[[WebSocket], Any], limit: int = 0) -> Reply:
-    """Return the answer that makes the connection a websocket and lets *serve* have it.
-
-    Whatever forbids the websocket has to be found out before; afterwards there is only a close code.
-
-    :param serve: called with the :class:`WebSocket`; when it returns, the websocket is closed.
-    :param limit: bytes that a message may have; by default what a request's body may have.
-    :raises GafferError: the request is not one for a websocket.
-    :raises Unavailable: there are too many.
-    """
-    environ = request.environ
-    key = check_upgrade(environ)
-    digest = hashlib.sha1((key + WebSocketHandler.GUID).encode()).digest()
-    headers = [
-        ("Upgrade", "websocket"),
-        ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Accept", base64.b64encode(digest).decode()),
-    ]
-    limit = limit or environ.get("gaffer.max_body", MAX_BODY)
-    places = environ["gaffer.connection"].websockets
-    place = None if places is None else places.take()
-    return Reply("101 Switching Protocols", headers, _WebSocketBody(environ, serve, limit, place))
-
-
-class _WebSocketBody:
-    """The body of a 101: nothing of it is a body, but while the server asks for it, the websocket lives."""
-
-    def __init__(
-        self, environ: dict[str, Any], serve: Callable[[WebSocket], Any], limit: int, place: Slot | None
-    ) -> None:
-        self._environ = environ
-        self._serve = serve
-        self._limit = limit
-        self._place = place
-
-    def close(self) -> None:
-        """WSGI's way to say that it is over, also when it never began."""
-        if self._place is not None:
-            self._place.leave()
-
-    def __iter__(self) -> Iterator[bytes]:
-        sock, early = self._environ["gaffer.upgrade"]()
-        websocket = WebSocket(self._environ, sock, early, self._limit)
-        websocket.place = self._place
-        connection = self._environ["gaffer.connection"]
-        connection.keep_alive()
-        leave = lambda: gevent.spawn(websocket.close, GOING_AWAY, "gaffer stops")  # noqa: E731
-        connection.endings.add(leave)
-        try:
-            self._talk(websocket)
-        finally:
-            connection.endings.discard(leave)
-        return iter(())
-
-    def _talk(self, websocket: WebSocket) -> None:
-        try:
-            self._serve(websocket)
-            code, reason = NORMAL, ""
-        except GreenletExit:
-            raise
-        except Closed:
-            return
-        except BaseException as error:  # SystemExit and gevent.Timeout too: one connection's trouble, not the server's
-            log.error("websocket %s failed: %r", self._environ["PATH_INFO"], error, exc_info=error)
-            code, reason = FAILED, INTERNAL_ERROR
-        websocket.close(code, reason)
-        while websocket.receive() is not None:
             pass

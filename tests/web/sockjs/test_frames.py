@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.web.sockjs import frames, transports
+from gaffer.web.sockjs import frames, http_transports
 
 
 def test_frames():
@@ -66,11 +66,11 @@ def test_on_websockets_one_message_may_stand_alone():
 @pytest.mark.parametrize(
     ("transport", "wrapped"),
     [
-        (transports.XHR, b'a["x"]\n'),
-        (transports.XHR_STREAMING, b'a["x"]\n'),
-        (transports.EVENTSOURCE, b'data: a["x"]\r\n\r\n'),
-        (transports.htmlfile("cb"), b'<script>\np("a[\\"x\\"]");\n</script>\r\n'),
-        (transports.jsonp("a.b"), b'/**/a.b("a[\\"x\\"]");\r\n'),
+        (http_transports.XHR, b'a["x"]\n'),
+        (http_transports.XHR_STREAMING, b'a["x"]\n'),
+        (http_transports.EVENTSOURCE, b'data: a["x"]\r\n\r\n'),
+        (http_transports.htmlfile("cb"), b'<script>\np("a[\\"x\\"]");\n</script>\r\n'),
+        (http_transports.jsonp("a.b"), b'/**/a.b("a[\\"x\\"]");\r\n'),
     ],
 )
 def test_each_transport_wraps(transport, wrapped):
@@ -78,17 +78,17 @@ def test_each_transport_wraps(transport, wrapped):
 
 
 def test_preludes():
-    assert transports.XHR_STREAMING.prelude == b"h" * 2048 + b"\n"
-    assert transports.EVENTSOURCE.prelude == b"\r\n"
-    page = transports.htmlfile("parent_cb").prelude
+    assert http_transports.XHR_STREAMING.prelude == b"h" * 2048 + b"\n"
+    assert http_transports.EVENTSOURCE.prelude == b"\r\n"
+    page = http_transports.htmlfile("parent_cb").prelude
     assert b"var c = parent.parent_cb;" in page and len(page) > 1024 and page.endswith(b"\r\n\r\n")
-    assert not transports.XHR.prelude and not transports.jsonp("x").prelude
+    assert not http_transports.XHR.prelude and not http_transports.jsonp("x").prelude
 
 
-@pytest.mark.parametrize("make", [transports.htmlfile, transports.jsonp])
+@pytest.mark.parametrize("make", [http_transports.htmlfile, http_transports.jsonp])
 @pytest.mark.parametrize("name", [None, "", " ", "*", "abc(", "a\nb", "a</script>", "é", "x" * 129])
 def test_a_callback_must_be_a_name(make, name):
-    with pytest.raises(transports.BadCallback, match='"callback" parameter'):
+    with pytest.raises(http_transports.BadCallback, match='"callback" parameter'):
         make(name)
 
 
@@ -96,8 +96,8 @@ def test_a_callback_must_be_a_name(make, name):
 def test_a_message_never_ends_the_script_that_it_is_in(text):
     frame = frames.messages([text])
     for transport, before, after in (
-        (transports.htmlfile("c"), "<script>\np(", ");\n</script>\r\n"),
-        (transports.jsonp("c"), "/**/c(", ");\r\n"),
+        (http_transports.htmlfile("c"), "<script>\np(", ");\n</script>\r\n"),
+        (http_transports.jsonp("c"), "/**/c(", ");\r\n"),
     ):
         literal = transport.wrap(frame).decode().removeprefix(before).removesuffix(after)
         assert "<" not in literal and "\u2028" not in literal and "\n" not in literal

@@ -8,7 +8,7 @@ from gaffer.api import BadRequest, Bool, parse_job_name
 from gaffer.api.web import BOOLEAN, COUNT, LIVE, PIDS, SHORT_NAME, STRING, Arg, Route, listed, refer, returns
 from gaffer.api.web import JOB as NAME
 
-from .jobsapi import in_session, job_settings, started
+from .job_routes import in_session, job_settings, started
 
 if TYPE_CHECKING:
     from gaffer.api.web import Request

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.web.live.encoders import MAX_LINE_BYTES, EventStreamEncoder, JsonLinesEncoder, RawEncoder
+from gaffer.web.live.feed_encoders import MAX_LINE_BYTES, EventStreamEncoder, JsonLinesEncoder, RawEncoder
 from gaffer.web.live.sources import LiveItem
 from tests.kit.feed_client import events
 

@@ -15,7 +15,7 @@ from gaffer.config.jobconfig import CORE
 from gaffer.web.openapi.openapi import DescriptionContext, describe
 from gaffer.web.openapi.page import CONTENT_SECURITY_POLICY, render
 from gaffer.web.requests.routes import Route
-from gaffer_plugins.http import classic, jobsapi
+from gaffer_plugins.http import gaffer04_routes, job_routes
 
 SOURCE = DescriptionContext({command.name: command for command in COMMANDS}.__getitem__, definitions(CORE))
 VOID = {"meta", "br"}
@@ -49,7 +49,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def document():
-    return describe([*jobsapi.ROUTES, *classic.ROUTES], SOURCE)
+    return describe([*job_routes.ROUTES, *gaffer04_routes.ROUTES], SOURCE)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from gaffer.api import BadRequest, Forbidden, GafferError, NotFound, Unauthorized
 from gaffer.api.web import WebSocket, run_duplex
 
-from .frames import ERROR, MESSAGE, RESPONSE, encode, parse
+from .channel_frames import ERROR, MESSAGE, RESPONSE, encode, parse
 
 if TYPE_CHECKING:
     from gaffer.api import Hub, Process, Writer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from gaffer.api import GafferError, Unavailable
 from gaffer.api.web import POLICY_VIOLATION, TRY_AGAIN_LATER, WebSocket, run_duplex
 
-from .framed import PATIENCE
+from .process_channel import PATIENCE
 
 if TYPE_CHECKING:
     from gaffer.api import Process
