@@ -1,60 +1,58 @@
 """Commands that start, stop, signal and scale."""
 
+import signal
+import time
+
 import pytest
 
-from .conftest import sent
 
-
-def test_start_and_stop(state, ctl):
-    state.add("default.web", numprocesses=2)
-    assert ctl("start", "web").out == "web: running, 2 processes (pid 1, 2)\n"
-    assert ctl("stop", "web").out == "web: stopped\n"
-    assert sent(state) == ("/jobs/default/web/state", 0)
+def test_start_and_stop(gafferd, gafferctl):
+    gafferd.load("default.web", numprocesses=2)
+    assert gafferctl("start", "web").out == "web: running, 2 processes (pid 1, 2)\n"
+    assert gafferctl("stop", "web").out == "web: stopped\n"
+    assert gafferd.sent() == ("/jobs/default/web/state", 0)
 
 
 @pytest.mark.parametrize(
     "command, path, body", [("restart", "/jobs/default/web/restart", None), ("reload", "/jobs/default/web/state", 2)]
 )
-def test_restart_and_reload(state, ctl, command, path, body):
-    state.add("default.web", running=1)
-    assert ctl(command, "web").out == "web: running, 1 process (pid 2)\n"
-    assert sent(state) == (path, body)
+def test_restart_and_reload_wait_for_new_processes(gafferd, gafferctl, command, path, body):
+    gafferd.load("default.web", start=True)
+    assert gafferctl(command, "web").out == "web: running, 1 process (pid 2)\n"
+    assert gafferd.sent() == (path, body)
 
 
-def test_start_waits(state, ctl):
-    state.add("default.web")
-    state.coming["default.web"] = [{}, {"state": "starting"}, {"state": "starting"}, {"state": "running"}]
-    assert ctl("start", "web").code == 0
-    assert not state.coming["default.web"]
+def test_start_waits_for_min_uptime(gafferd, gafferctl):
+    gafferd.load("default.web", min_uptime=0.2)
+    begin = time.monotonic()
+    assert gafferctl("start", "web").code == 0
+    assert time.monotonic() - begin >= 0.2
 
 
-def test_stop_waits(state, ctl):
-    state.add("default.web", running=1)
-    going = {"state": "stopping", "running": 1, "processes": [1]}
-    gone = {"state": "stopped", "running": 0, "processes": []}
-    state.coming["default.web"] = [{}, going, going, gone]
-    assert ctl("stop", "web").out == "web: stopped\n"
+def test_stop_waits_for_the_last_process(gafferd, gafferctl):
+    gafferd.spawner.ignores.add(signal.SIGTERM)
+    gafferd.load("default.web", start=True, graceful_timeout=0.2)
+    assert gafferctl("stop", "web").out == "web: stopped\n"
+    assert gafferd.process(1).signals[-1] == signal.SIGKILL
 
 
-def test_a_start_that_fails(state, ctl):
-    state.add("default.web")
-    reason = {"state": "backoff", "reason": "cannot execute /no/such: No such file or directory"}
-    state.coming["default.web"] = [{}, {"state": "starting"}, reason]
-    ended = ctl("start", "web")
+def test_start_that_fails_prints_the_reason(gafferd, gafferctl):
+    gafferd.load("default.web")
+    gafferd.spawner.fail("cannot execute /no/such: No such file or directory")
+    ended = gafferctl("start", "web")
     assert ended == (1, "", "gafferctl: web: backoff: cannot execute /no/such: No such file or directory\n")
 
 
-def test_a_start_that_takes_too_long(state, ctl):
-    state.add("default.web")
-    state.coming["default.web"] = [{}, *[{"state": "starting"}] * 20]
-    ended = ctl("start", "web", "--timeout", "0.02")
+def test_start_that_takes_too_long_is_a_failure(gafferd, gafferctl):
+    gafferd.load("default.web", min_uptime=60)
+    ended = gafferctl("start", "web", "--timeout", "0.02")
     assert ended == (1, "", "gafferctl: web: still starting after 0.02 s, 1 process (pid 1)\n")
 
 
-def test_not_waiting(state, ctl):
-    state.add("default.web", running=1)
-    assert ctl("stop", "web", "--no-wait").out == "web: stop requested\n"
-    assert [request.method for request in state.requests] == ["GET", "POST"]
+def test_no_wait_returns_after_the_request(gafferd, gafferctl):
+    gafferd.load("default.web", start=True)
+    assert gafferctl("stop", "web", "--no-wait").out == "web: stop requested\n"
+    assert [request.method for request in gafferd.requests.seen] == ["GET", "POST"]
 
 
 @pytest.mark.parametrize(
@@ -62,89 +60,100 @@ def test_not_waiting(state, ctl):
     [
         (["web", "shop.db"], ["web", "shop.db"]),
         (["web", "default.web", "default/web"], ["web"]),
-        (["shop.*"], ["shop.web", "shop.db"]),
-        (["shop:*", "web"], ["shop.web", "shop.db", "web"]),
-        (["all"], ["web", "shop.web", "shop.db"]),
+        (["shop.*"], ["shop.db", "shop.web"]),
+        (["shop:*", "web"], ["shop.db", "shop.web", "web"]),
+        (["all"], ["web", "shop.db", "shop.web"]),
     ],
 )
-def test_several_jobs(state, ctl, names, out):
+def test_names_and_patterns_of_jobs(gafferd, gafferctl, names, out):
     for name in ("default.web", "shop.web", "shop.db"):
-        state.add(name)
-    assert [line.partition(":")[0] for line in ctl("start", *names).out.splitlines()] == out
+        gafferd.load(name)
+    assert [line.partition(":")[0] for line in gafferctl("start", *names).out.splitlines()] == out
 
 
-def test_all_of_nothing(ctl):
-    assert ctl("start", "all") == (0, "", "")
+def test_all_without_jobs_does_nothing(gafferctl):
+    assert gafferctl("start", "all") == (0, "", "")
 
 
-def test_one_unknown_job_does_not_keep_the_others(state, ctl):
-    state.add("default.web")
-    ended = ctl("start", "none", "web")
+def test_unknown_job_does_not_keep_the_others(gafferd, gafferctl):
+    gafferd.load("default.web")
+    ended = gafferctl("start", "none", "web")
     assert ended.code == 1
     assert ended.out == "web: running, 1 process (pid 1)\n"
-    assert ended.err == "gafferctl: no job 'default.none'; gafferctl processes lists them\n"
+    assert ended.err == "gafferctl: no job 'none'; 'gafferctl processes' lists them\n"
 
 
-def test_an_unknown_session(ctl):
-    assert ctl("stop", "none.*") == (1, "", "gafferctl: no session 'none'\n")
+def test_unknown_session_is_a_failure(gafferctl):
+    assert gafferctl("stop", "none.*") == (1, "", "gafferctl: no session 'none'; 'gafferctl sessions' lists them\n")
 
 
-def test_what_is_not_allowed_ends_at_once(state, ctl):
-    state.add("default.web")
-    state.add("default.db")
-    refusal = b'{"error": "forbidden", "reason": "this key may not manage default.web"}'
-    state.canned["POST", "/jobs/default/web/state"] = (403, "application/json", refusal)
-    assert ctl("start", "web", "db") == (4, "", "gafferctl: this key may not manage default.web\n")
-    assert state.jobs["default.db"]["state"] == "stopped"
+def test_forbidden_ends_the_requests_at_once(gafferd, gafferctl):
+    gafferd.load("default.web")
+    gafferd.load("default.db")
+    refusal = {"error": "forbidden", "reason": "this key may not manage default.web"}
+    gafferd.requests.answers["POST", "/jobs/default/web/state"] = (403, refusal)
+    assert gafferctl("start", "web", "db") == (4, "", "gafferctl: this key may not manage default.web\n")
+    assert gafferd.job("default.db")["state"] == "stopped"
 
 
 @pytest.mark.parametrize(
-    "goal, running, code",
-    [("running", 1, 0), ("ready", 1, 0), ("stopped", 0, 0), ("running", 0, 1), ("ready", 0, 1), ("stopped", 1, 1)],
+    "goal, start, code",
+    [
+        ("running", True, 0),
+        ("ready", True, 0),
+        ("stopped", False, 0),
+        ("running", False, 1),
+        ("ready", False, 1),
+        ("stopped", True, 1),
+    ],
 )
-def test_wait(state, ctl, goal, running, code):
-    state.add("default.web", running=running)
-    assert ctl("wait", "web", "--for", goal, "--timeout", "0").code == code
+def test_wait_for_a_state_that_is_or_is_not(gafferd, gafferctl, goal, start, code):
+    gafferd.load("default.web", start=start)
+    assert gafferctl("wait", "web", "--for", goal, "--timeout", "0").code == code
 
 
-def test_wait_for_what_comes(state, ctl):
-    state.add("default.web", running=1)
-    state.coming["default.web"] = [{"state": "starting"}, {"state": "running"}]
-    assert ctl("wait", "web", "--for", "ready") == (0, "", "")
-    assert not state.coming["default.web"]
+def test_wait_for_a_state_that_comes(gafferd, gafferctl):
+    gafferd.load("default.web", start=True, min_uptime=0.1)
+    assert gafferd.job("default.web")["state"] == "starting"
+    assert gafferctl("wait", "web", "--for", "ready") == (0, "", "")
+    assert gafferd.job("default.web")["state"] == "running"
 
 
-def test_wait_for_a_job_that_failed(state, ctl):
-    state.add("default.web").update(state="failed", reason="it died")
-    assert ctl("wait", "web", "--for", "running") == (1, "", "gafferctl: web: failed: it died\n")
+def test_wait_for_a_job_that_failed_ends_at_once(gafferd, gafferctl):
+    gafferd.load("default.web", start=True, flapping=[1, 10.0, 0.01, 0])
+    gafferd.call(lambda: gafferd.process(1).exit(3))
+    assert gafferd.job("default.web")["state"] == "failed"
+    ended = gafferctl("wait", "web", "--for", "running")
+    assert ended.code == 1 and ended.err.startswith("gafferctl: web: failed: ")
 
 
 @pytest.mark.parametrize("args", [["web"], ["web", "--for", "lunch"]])
-def test_wait_for_what(ctl, args):
-    assert ctl("wait", *args).code == 2
+def test_wait_needs_a_known_state(gafferctl, args):
+    assert gafferctl("wait", *args).code == 2
 
 
 @pytest.mark.parametrize(
-    "given, signal", [("TERM", "TERM"), ("sighup", "sighup"), ("9", 9), ("-9", 9), ("-HUP", "HUP")]
+    "given, sent, number",
+    [("TERM", "TERM", 15), ("sighup", "sighup", 1), ("9", 9, 9), ("-9", 9, 9), ("-HUP", "HUP", 1)],
 )
-def test_kill(state, ctl, given, signal):
-    state.add("shop.web", running=1)
-    assert ctl("kill", "shop.web", given) == (0, "", "")
-    assert sent(state) == ("/jobs/shop/web/signal", {"signal": signal})
-    assert ctl("kill", "1", given).code == 0
-    assert sent(state) == ("/1/signal", {"signal": signal})
+@pytest.mark.parametrize("target, path", [("shop.web", "/jobs/shop/web/signal"), ("1", "/1/signal")])
+def test_kill(gafferd, gafferctl, given, sent, number, target, path):
+    gafferd.load("shop.web", start=True)
+    assert gafferctl("kill", target, given) == (0, "", "")
+    assert gafferd.sent() == (path, {"signal": sent})
+    assert gafferd.process(1).signals == [number]
 
 
-def test_kill_with_no_such_signal(state, ctl):
-    state.add("default.web", running=1)
-    ended = ctl("kill", "web", "NOSUCH")
+def test_kill_with_an_unknown_signal(gafferd, gafferctl):
+    gafferd.load("default.web", start=True)
+    ended = gafferctl("kill", "web", "NOSUCH")
     assert ended.code == 2
-    assert ended.err == "gafferctl: no signal 'NOSUCH'; give a number such as 15 or a name such as TERM\n"
+    assert "no signal 'NOSUCH'; give a number such as 15 or a name such as TERM" in ended.err
 
 
-def test_kill_nobody(ctl):
-    assert ctl("kill", "99", "TERM").code == 1
-    assert ctl("kill", "none", "TERM").code == 1
+def test_kill_of_an_unknown_process_or_job(gafferctl):
+    assert gafferctl("kill", "99", "TERM").code == 1
+    assert gafferctl("kill", "none", "TERM").code == 1
 
 
 # -- how many ----------------------------------------------------------------------
@@ -165,36 +174,38 @@ def test_kill_nobody(ctl):
         (["scale", "shop.web", "=0"], "0\n", "=0"),
     ],
 )
-def test_scaling(state, ctl, words, out, scale):
-    state.add("default.web", numprocesses=3)
-    state.add("shop.web", numprocesses=3)
-    assert ctl(*words) == (0, out, "")
-    assert sent(state)[1] == {"scale": scale}
+def test_scaling(gafferd, gafferctl, words, out, scale):
+    gafferd.load("default.web", numprocesses=3)
+    gafferd.load("shop.web", numprocesses=3)
+    assert gafferctl(*words) == (0, out, "")
+    assert gafferd.sent()[1] == {"scale": scale}
 
 
 @pytest.mark.parametrize("operation", ["x", "=", "=-1", "1.5", "--2", "", "99999999999"])
-def test_scaling_by_nonsense(state, ctl, operation):
-    assert ctl("scale", "web", operation).code == 2
-    assert not state.requests
+def test_scaling_by_something_else_is_wrong_usage(gafferd, gafferctl, operation):
+    assert gafferctl("scale", "web", operation).code == 2
+    assert not gafferd.requests.seen
 
 
 @pytest.mark.parametrize("number", ["0", "-2", "x"])
-def test_adding_nonsense(state, ctl, number):
-    assert ctl("add", "web", number).code == 2
-    assert ctl("sub", "web", number).code == 2
-    assert not state.requests
+def test_adding_something_else_is_wrong_usage(gafferd, gafferctl, number):
+    assert gafferctl("add", "web", number).code == 2
+    assert gafferctl("sub", "web", number).code == 2
+    assert not gafferd.requests.seen
 
 
-def test_numbers(state, ctl):
-    state.add("default.web", running=1).update(max_processes=3)
-    assert ctl("numprocesses", "web").out == "3\n"
-    assert ctl("running", "web").out == "1\n"
+def test_wanted_and_living_processes(gafferd, gafferctl):
+    gafferd.load("default.web", start=True, numprocesses=3)
+    gafferd.spawner.fail("no memory", "no memory")
+    gafferd.call(lambda: [gafferd.process(pid).exit() for pid in (2, 3)])
+    assert gafferctl("numprocesses", "web").out == "3\n"
+    assert gafferctl("running", "web").out == "1\n"
 
 
 @pytest.mark.parametrize("command", [("wait", "web", "--for", "stopped"), ("start", "web"), ("shutdown",)])
-def test_a_timeout_that_is_no_number_is_refused(state, ctl, command):
-    state.add("default.web", running=1)
-    ended = ctl(*command, "--timeout", "nan")
+def test_a_timeout_that_is_no_number_is_refused(gafferd, gafferctl, command):
+    gafferd.load("default.web", start=True)
+    ended = gafferctl(*command, "--timeout", "nan")
     assert (ended.code, ended.out) == (2, "")
     assert "'--timeout': nan is no number of seconds" in ended.err
-    assert not state.requests
+    assert not gafferd.requests.seen

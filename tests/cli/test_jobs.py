@@ -6,20 +6,18 @@ import sys
 
 import pytest
 
-from .conftest import sent
+
+def test_processes(gafferd, gafferctl):
+    gafferd.load("default.web", start=True, numprocesses=2)
+    gafferd.load("shop.web")
+    assert gafferctl("processes").out == "web\nshop.web\n"
+    assert gafferctl("processes", "--running").out == "1\n2\n"
+    assert json.loads(gafferctl("processes", "-o", "json").out) == ["web", "shop.web"]
+    assert json.loads(gafferctl("processes", "--running", "-o", "json").out) == [1, 2]
 
 
-def test_processes(state, ctl):
-    state.add("default.web", running=2)
-    state.add("shop.web")
-    assert ctl("processes").out == "web\nshop.web\n"
-    assert ctl("processes", "--running").out == "1\n2\n"
-    assert json.loads(ctl("processes", "-o", "json").out) == ["web", "shop.web"]
-    assert json.loads(ctl("processes", "--running", "-o", "json").out) == [1, 2]
-
-
-def test_no_processes(ctl):
-    assert ctl("processes") == (0, "", "")
+def test_no_processes(gafferctl):
+    assert gafferctl("processes") == (0, "", "")
 
 
 @pytest.mark.parametrize(
@@ -33,28 +31,32 @@ def test_no_processes(ctl):
         (["web", "tar", "-cvhf", "x", "a b"], {"cmd": "tar", "args": ["-cvhf", "x", "a b"], "start": False}),
     ],
 )  # fmt: skip
-def test_add_process(state, ctl, words, body):
-    assert ctl("add_process", *words) == (0, "web: added\n", "")
-    assert sent(state) == ("/jobs/default", {"name": "web", **body})
+def test_add_process(gafferd, gafferctl, words, body):
+    assert gafferctl("add_process", *words) == (0, "web: added\n", "")
+    assert gafferd.sent() == ("/jobs/default", {"name": "web", **body})
 
 
 @pytest.mark.parametrize("name", ["shop.web", "shop:web", "shop/web"])
-def test_add_process_to_a_session(state, ctl, name):
-    assert ctl("add_process", name, "sleep 60").out == "shop.web: added\n"
-    assert sent(state)[0] == "/jobs/shop"
+def test_add_process_to_a_session(gafferd, gafferctl, name):
+    assert gafferctl("add_process", name, "sleep 60").out == "shop.web: added\n"
+    assert gafferd.sent()[0] == "/jobs/shop"
 
 
-def test_add_process_twice(state, ctl):
-    state.add("default.web")
-    assert ctl("add_process", "web", "x") == (1, "", "gafferctl: job 'default.web' exists already\n")
+def test_add_process_twice(gafferd, gafferctl):
+    gafferd.load("default.web")
+    assert gafferctl("add_process", "web", "x") == (
+        1,
+        "",
+        "gafferctl: job web exists already; update it, or unload it first\n",
+    )
 
 
 @pytest.mark.parametrize("name", ["we b", "12", "a.b.c", ""])
-def test_add_process_with_a_wrong_name(state, ctl, name):
-    ended = ctl("add_process", name, "sleep 60")
+def test_add_process_with_a_wrong_name(gafferd, gafferctl, name):
+    ended = gafferctl("add_process", name, "sleep 60")
     assert ended.code == 2
     assert ended.err.startswith("gafferctl: ")
-    assert not state.requests
+    assert not gafferd.requests.seen
 
 
 JOB = {"name": "web", "cmd": "sleep 60", "numprocesses": 2}
@@ -71,20 +73,21 @@ OTHER = {"name": "shop.db", "cmd": "db", "start": False}
         ({"jobs": []}, ""),
     ],
 )
-def test_load_process(ctl, tmp_path, command, document, out):
+def test_load_process(gafferctl, tmp_path, command, document, out):
     file = tmp_path / "jobs.json"
     file.write_text(json.dumps(document))
-    assert ctl(command, str(file)) == (0, out, "")
+    assert gafferctl(command, str(file)) == (0, out, "")
 
 
-def test_load_process_decides_about_the_start(state, ctl, tmp_path):
+def test_load_process_decides_about_the_start(gafferd, gafferctl, tmp_path):
     file = tmp_path / "jobs.json"
     file.write_text(json.dumps([JOB, OTHER]))
-    ctl("load", str(file))
-    assert [job["state"] for job in state.jobs.values()] == ["running", "stopped"]
-    state.jobs.clear()
-    ctl("load", str(file), "--start")
-    assert [job["state"] for job in state.jobs.values()] == ["running", "running"]
+    gafferctl("load", str(file))
+    assert [gafferd.job(name)["active"] for name in ("default.web", "shop.db")] == [True, False]
+    gafferctl("del_process", "web")
+    gafferctl("del_process", "shop.db")
+    gafferctl("load", str(file), "--start")
+    assert [gafferd.job(name)["active"] for name in ("default.web", "shop.db")] == [True, True]
 
 
 class Stdin:
@@ -92,10 +95,10 @@ class Stdin:
         self.buffer = io.BytesIO(data)
 
 
-def test_load_process_from_stdin(state, ctl, monkeypatch):
+def test_load_process_from_stdin(gafferd, gafferctl, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Stdin(json.dumps(JOB).encode()))
-    assert ctl("load", "-").out == "web: added\n"
-    assert state.jobs["default.web"]["running"] == 2
+    assert gafferctl("load", "-").out == "web: added\n"
+    assert gafferd.job("default.web")["running"] == 2
 
 
 @pytest.mark.parametrize(
@@ -111,63 +114,67 @@ def test_load_process_from_stdin(state, ctl, monkeypatch):
         (b'{"jobs": {"a": {}}}', 'job 1 of 1 is no object with a "name"'),
     ],
 )
-def test_load_process_of_something_else(state, ctl, tmp_path, data, sentence):
+def test_load_process_of_something_else(gafferd, gafferctl, tmp_path, data, sentence):
     file = tmp_path / "jobs.json"
     file.write_bytes(data)
-    ended = ctl("load", str(file))
+    ended = gafferctl("load", str(file))
     assert ended.code == 2
     assert sentence in ended.err
     assert ended.err.count("\n") == 1
-    assert not state.requests
+    assert not gafferd.requests.seen
 
 
-def test_load_process_of_no_file(ctl):
-    assert ctl("load", "/no/such") == (2, "", "gafferctl: cannot read /no/such: No such file or directory\n")
+def test_load_process_of_no_file(gafferctl):
+    assert gafferctl("load", "/no/such") == (2, "", "gafferctl: cannot read /no/such: No such file or directory\n")
 
 
-def test_load_process_goes_on_after_a_job_that_exists(state, ctl, tmp_path):
-    state.add("default.web")
+def test_load_process_goes_on_after_a_job_that_exists(gafferd, gafferctl, tmp_path):
+    gafferd.load("default.web")
     file = tmp_path / "jobs.json"
     file.write_text(json.dumps([JOB, OTHER]))
-    assert ctl("load", str(file)) == (1, "shop.db: added\n", "gafferctl: job 'default.web' exists already\n")
+    assert gafferctl("load", str(file)) == (
+        1,
+        "shop.db: added\n",
+        "gafferctl: job web exists already; update it, or unload it first\n",
+    )
 
 
-def test_load_process_with_settings_that_gafferd_refuses(ctl, tmp_path):
+def test_load_process_with_settings_that_gafferd_refuses(gafferctl, tmp_path):
     file = tmp_path / "jobs.json"
     file.write_text(json.dumps([{"name": "web"}, OTHER]))
-    assert ctl("load", str(file)) == (2, "shop.db: added\n", "gafferctl: job 'web': cmd: required\n")
+    assert gafferctl("load", str(file)) == (2, "shop.db: added\n", "gafferctl: job 'web': cmd: required\n")
 
 
-def test_update_process_keeps_the_other_settings(state, ctl):
-    state.add("default.web", env={"A": "b"}, numprocesses=3, start=True, args=["old"])
-    assert ctl("update_process", "web", "new", "-x").out == "web: updated\n"
-    path, body = sent(state, "PUT")
+def test_update_process_keeps_the_other_settings(gafferd, gafferctl):
+    gafferd.load("default.web", env={"A": "b"}, numprocesses=3, start=True, args=["old"])
+    assert gafferctl("update_process", "web", "new", "-x").out == "web: updated\n"
+    path, body = gafferd.sent("PUT")
     assert path == "/jobs/default/web"
     assert (body["name"], body["cmd"], body["args"], body["env"]) == ("web", "new", ["-x"], {"A": "b"})
     assert "start" not in body
-    ctl("update_process", "web", "new", "--start")
-    assert sent(state, "PUT")[1]["start"] is True
+    gafferctl("update_process", "web", "new", "--start")
+    assert gafferd.sent("PUT")[1]["start"] is True
 
 
-def test_get_process(state, ctl):
-    state.add("shop.web", args=["-p", "8 0"])
-    out = ctl("get_process", "shop:web").out
+def test_get_process(gafferd, gafferctl):
+    gafferd.load("shop.web", args=["-p", "8 0"])
+    out = gafferctl("get_process", "shop:web").out
     assert out.startswith("name              shop.web\ncmd               sleep 60\nargs              -p '8 0'\n")
-    assert ctl("get_process", "shop.web", "-o", "name").out == "shop.web\n"
-    assert json.loads(ctl("get_process", "shop.web", "-o", "json").out)["args"] == ["-p", "8 0"]
+    assert gafferctl("get_process", "shop.web", "-o", "name").out == "shop.web\n"
+    assert json.loads(gafferctl("get_process", "shop.web", "-o", "json").out)["args"] == ["-p", "8 0"]
 
 
-def test_what_get_process_prints_can_be_loaded(state, ctl, tmp_path):
-    state.add("shop.web", numprocesses=4)
+def test_what_get_process_prints_can_be_loaded(gafferd, gafferctl, tmp_path):
+    gafferd.load("shop.web", numprocesses=4)
     file = tmp_path / "job.json"
-    file.write_text(ctl("get_process", "shop.web", "-o", "json").out)
-    ctl("del_process", "shop.web")
-    assert ctl("load", str(file)).out == "shop.web: added\n"
-    assert state.jobs["shop.web"]["config"]["numprocesses"] == 4
+    file.write_text(gafferctl("get_process", "shop.web", "-o", "json").out)
+    gafferctl("del_process", "shop.web")
+    assert gafferctl("load", str(file)).out == "shop.web: added\n"
+    assert gafferd.job("shop.web")["config"]["numprocesses"] == 4
 
 
-def test_del_process(state, ctl):
-    state.add("default.web", running=1)
-    assert ctl("del_process", "web").out == "web: removed\n"
-    assert not state.jobs
-    assert ctl("del_process", "web").code == 1
+def test_del_process(gafferd, gafferctl):
+    gafferd.load("default.web", start=True)
+    assert gafferctl("del_process", "web").out == "web: removed\n"
+    assert not gafferd.jobs()
+    assert gafferctl("del_process", "web").code == 1
