@@ -118,21 +118,16 @@ def test_a_feed_that_fails_fails_all(others):
         list(merge([Items("a", BadRequest("no")), *others]))
 
 
-def test_sending_to_nobody(state, ctl):
-    state.add("default.web")
-    assert ctl("send", "web", "x") == (1, "", "gafferctl: web has no process; 'gafferctl start web' starts it\n")
+def test_send_to_a_job_without_processes_is_a_failure(gafferd, gafferctl):
+    gafferd.load("default.web")
+    assert gafferctl("send", "web", "x") == (1, "", "gafferctl: web has no process; 'gafferctl start web' starts it\n")
 
 
-def test_sending(state, ctl):
-    state.add("default.web", running=1)
-    state.canned["POST", "/streams/1/stdin"] = (200, "application/json", b'{"ok": true}')
-    state.canned["POST", "/streams/1/extra"] = (200, "application/json", b'{"ok": true}')
-    state.canned["POST", "/streams/1/extra?eof=true"] = (200, "application/json", b'{"ok": true}')
-    assert ctl("send", "web", "a", "-b").code == 0
-    assert ctl("send", "1", "--stream", "extra", "--no-newline", "--eof", "c").code == 0
-    posted = [(one.path, one.body) for one in state.requests if one.method == "POST"]
-    assert posted == [
-        ("/streams/1/stdin", b"a -b\n"),
-        ("/streams/1/extra", b"c"),
-        ("/streams/1/extra?eof=true", b""),
-    ]
+def test_send_writes_lines_bytes_and_the_end_of_a_stream(gafferd, gafferctl):
+    gafferd.load("default.web", start=True, redirect_input=True, custom_streams=["extra"])
+    assert gafferctl("send", "web", "a", "-b").code == 0
+    assert gafferctl("send", "1", "--stream", "extra", "--no-newline", "--eof", "c").code == 0
+    assert gafferd.process(1).written == b"a -b\n"
+    assert gafferd.process(1).duplexes["extra"].writer.written == b"c"
+    posted = [(one.path, one.body) for one in gafferd.requests.seen if one.method == "POST"]
+    assert posted[1:] == [("/streams/1/extra", b"c"), ("/streams/1/extra?eof=true", b"")]

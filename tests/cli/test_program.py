@@ -50,9 +50,9 @@ def test_exit_codes(kind, code):
 @pytest.mark.parametrize(
     "status, code", [(401, 4), (403, 4), (400, 2), (422, 2), (404, 1), (409, 1), (421, 1), (500, 1), (503, 1)]
 )
-def test_what_gafferd_answers_decides_the_exit_code(serving, ctl, status, code):
-    serving.state.canned["GET", "/version"] = (status, "application/json", b'{"error": "", "reason": "This is why."}')
-    ended = ctl("version")
+def test_status_of_the_answer_decides_the_exit_code(gafferd, gafferctl, status, code):
+    gafferd.requests.answers["GET", "/version"] = (status, {"error": "", "reason": "This is why."})
+    ended = gafferctl("version")
     assert (ended.code, ended.out, ended.err) == (code, "", "gafferctl: This is why.\n")
 
 
@@ -155,19 +155,19 @@ def test_a_wrong_address(call):
 
 
 @pytest.mark.parametrize("spelling", ["add_process", "add-process"])
-def test_spellings_of_commands(ctl, spelling):
-    assert ctl(spelling, "web", "sleep 1").out == "web: added\n"
+def test_spellings_of_commands(gafferctl, spelling):
+    assert gafferctl(spelling, "web", "sleep 1").out == "web: added\n"
 
 
-def test_options_in_the_environment(serving, call, monkeypatch):
-    serving.state.add("default.web", running=1)
-    monkeypatch.setenv("GAFFERCTL_CONNECT", serving.uri)
+def test_options_in_the_environment(gafferd, call, monkeypatch):
+    gafferd.load("default.web", start=True)
+    monkeypatch.setenv("GAFFERCTL_CONNECT", gafferd.uri)
     monkeypatch.setenv("GAFFERCTL_API_KEY", "secret")
     monkeypatch.setenv("GAFFERCTL_OUTPUT", "name")
     monkeypatch.setenv("GAFFERCTL_NO_WAIT", "1")
     monkeypatch.setenv("GAFFERCTL_FOR", "ready")
     assert call("status").out == "web\n"
-    assert serving.state.requests[0].headers["X-Api-Key"] == "secret"
+    assert gafferd.requests.seen[0].headers["X-API-KEY"] == "secret"
     assert call("start", "web").out == "web: start requested\n"
     assert call("wait", "web").code == 0
     assert call("status", "-o", "table").out.startswith("NAME")
@@ -180,9 +180,9 @@ def test_a_wrong_value_in_the_environment(call, monkeypatch):
     assert "'soon' is not a valid float" in ended.err
 
 
-def test_the_version_is_no_option_of_the_environment(ctl, monkeypatch):
+def test_the_version_is_no_option_of_the_environment(gafferctl, monkeypatch):
     monkeypatch.setenv("GAFFERCTL_VERSION", "1")
-    assert ctl("ping").out == "OK\n"
+    assert gafferctl("ping").out == "OK\n"
 
 
 def test_a_defect_is_one_line(call):
@@ -209,10 +209,10 @@ def test_an_interrupt_is_quiet(call):
     assert (ended.code, ended.out, ended.err.strip()) == (130, "", "")
 
 
-def test_what_gafferd_sends_cannot_steer_the_terminal(serving, ctl):
-    reason = b'{"error": "conflict", "reason": "a\\u001b]0;x\\u0007\\nb"}'
-    serving.state.canned["GET", "/version"] = (409, "application/json", reason)
-    assert ctl("version").err == "gafferctl: a\\x1b]0;x\\x07\nb\n"
+def test_control_characters_of_an_answer_are_escaped(gafferd, gafferctl):
+    answer = {"error": "conflict", "reason": "a\x1b]0;x\x07\nb"}
+    gafferd.requests.answers["GET", "/version"] = (409, answer)
+    assert gafferctl("version").err == "gafferctl: a\\x1b]0;x\\x07\nb\n"
 
 
 PLUGIN = """
@@ -243,28 +243,28 @@ def installed(tmp_path, monkeypatch):
     return install
 
 
-def test_commands_of_plugins(installed, ctl):
+def test_commands_of_plugins(installed, gafferctl):
     installed(greeter=PLUGIN)
-    assert ctl("greet").out == "hello 9.9\n"
-    assert "Plugins:\n  greet " in ctl("--help").out
+    assert gafferctl("greet").out == f"hello {__version__}\n"
+    assert "Plugins:\n  greet " in gafferctl("--help").out
 
 
-def test_a_plugin_that_fails_is_named_and_left_out(installed, ctl):
+def test_a_plugin_that_fails_is_named_and_left_out(installed, gafferctl):
     installed(broken="raise OSError('no disk')", greeter=PLUGIN)
-    ended = ctl("greet")
-    assert (ended.code, ended.out) == (0, "hello 9.9\n")
+    ended = gafferctl("greet")
+    assert (ended.code, ended.out) == (0, f"hello {__version__}\n")
     assert ended.err.startswith("gafferctl: the commands of plugin 'broken' are missing: OSError: no disk (")
 
 
-def test_plugins_are_not_loaded_for_our_commands(installed, ctl):
+def test_plugins_are_not_loaded_for_our_commands(installed, gafferctl):
     installed(broken="raise OSError('no disk')")
-    assert ctl("ping") == (0, "OK\n", "")
+    assert gafferctl("ping") == (0, "OK\n", "")
 
 
-def test_plugins_cannot_replace_our_commands(installed, ctl):
+def test_plugins_cannot_replace_our_commands(installed, gafferctl):
     installed(evil=PLUGIN.replace("greet", "ping"))
-    assert ctl("ping").out == "OK\n"
-    assert "  ping " not in ctl("--help").out.partition("Plugins:")[2]
+    assert gafferctl("ping").out == "OK\n"
+    assert "  ping " not in gafferctl("--help").out.partition("Plugins:")[2]
 
 
 SHOUTER = """
@@ -278,43 +278,45 @@ def gaffer_cli(cli):
 """
 
 
-def test_options_of_plugins_in_the_environment(installed, ctl, monkeypatch):
+def test_options_of_plugins_in_the_environment(installed, gafferctl, monkeypatch):
     installed(shouter=SHOUTER)
     monkeypatch.setenv("GAFFERCTL_LOUD", "1")
-    assert ctl("shout").out == "loud True\n"
+    assert gafferctl("shout").out == "loud True\n"
 
 
 def test_a_program_of_click():
     assert isinstance(make_program(), click.Group)
 
 
-def gafferctl(*args: str, **settings) -> subprocess.CompletedProcess:
+def run_gafferctl(*args: str, **settings) -> subprocess.CompletedProcess:
     code = "from gaffer.cli.ctl.gafferctl import main; main()"
     return subprocess.run([sys.executable, *settings.pop("flags", ()), "-c", code, *args], **settings)
 
 
-def test_a_reader_that_leaves_is_no_error(serving):
-    for number in range(2000):
-        serving.state.add(f"default.a-rather-long-name-{number}")
+def test_a_reader_that_leaves_is_no_error(gafferd):
+    jobs = [f"default.a-rather-long-name-{number}" for number in range(2000)]
+    gafferd.requests.answers["GET", "/jobs"] = (200, {"jobs": jobs})
     reader, writer = os.pipe()
     os.close(reader)
-    ended = gafferctl("--connect", serving.uri, "processes", stdout=writer, stderr=subprocess.PIPE)
+    ended = run_gafferctl("--connect", gafferd.uri, "processes", stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (141, b"")
 
 
-def test_ping_imports_little(serving):
-    ended = gafferctl("--connect", serving.uri, "ping", flags=["-X", "importtime"], capture_output=True, text=True)
+def test_ping_imports_little(gafferd):
+    ended = run_gafferctl("--connect", gafferd.uri, "ping", flags=["-X", "importtime"], capture_output=True, text=True)
     assert ended.stdout == "OK\n"
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in ended.stderr.splitlines()}
     assert not imported & {"gevent", "bottle", "requests", "pluggy", "psutil", "configobj", "asyncio"}
     assert "importlib.metadata" not in ended.stderr
 
 
-def test_output_that_the_locale_cannot_show(serving):
-    serving.state.add("default.web", stderr=[]).update(state="failed", stderr=["b\u2192se"])
+def test_output_that_the_locale_cannot_show(gafferd):
+    gafferd.load("default.web", start=True, flapping=[1, 10.0, 0.01, 0])
+    gafferd.call(lambda: gafferd.process(1).say("b\u2192se\n".encode(), "stderr"))
+    gafferd.call(lambda: gafferd.process(1).exit(1))
     environ = {**os.environ, "PYTHONIOENCODING": "latin-1"}
-    ended = gafferctl("--connect", serving.uri, "status", capture_output=True, env=environ)
+    ended = run_gafferctl("--connect", gafferd.uri, "status", capture_output=True, env=environ)
     assert ended.returncode == 0
     assert b"b\\u2192se" in ended.stdout
 
@@ -330,8 +332,8 @@ FULL = "cannot write the output: No space left on device; make room, or write it
         ("ping >&-", 0, ""),
     ],
 )
-def test_output_that_cannot_be_written(serving, words, code, sentence):
+def test_output_that_cannot_be_written(gafferd, words, code, sentence):
     program = "from gaffer.cli.ctl.gafferctl import main; main()"
-    line = f'"$0" -c "{program}" --connect {serving.uri} {words}'
+    line = f'"$0" -c "{program}" --connect {gafferd.uri} {words}'
     ended = subprocess.run(["sh", "-c", line, sys.executable], stderr=subprocess.PIPE, text=True, timeout=20)
     assert (ended.returncode, ended.stderr) == (code, sentence)

@@ -8,7 +8,7 @@ import pytest
 from gaffer.errors import BadRequest
 from gaffer.httpclient import CannotConnect, Server
 
-from ..kit.api_double import Serving
+from ..kit.scripted_server import ScriptedServer
 
 
 @pytest.fixture(scope="module")
@@ -34,32 +34,32 @@ def context(certificates):
 
 
 @pytest.fixture
-def serving(context):
-    with Serving(tls=context) as serving:
-        yield serving
+def scripted(context):
+    with ScriptedServer(tls=context) as scripted:
+        yield scripted
 
 
-def uri(serving, host="localhost"):
-    return serving.uri.replace("http://127.0.0.1", f"https://{host}")
+def uri(scripted, host="localhost"):
+    return scripted.uri.replace("http://127.0.0.1", f"https://{host}")
 
 
-def test_requests_share_a_connection(serving, certificates):
-    with Server(uri(serving), cacert=str(certificates / "node.pem")) as server:
+def test_requests_share_a_connection(scripted, certificates):
+    with Server(uri(scripted), cacert=str(certificates / "node.pem")) as server:
         assert server.version() == server.version() == "9.9"
         server.load({"name": "web", "cmd": "sleep 1"})
-    assert serving.state.connections == 1
+    assert scripted.connections == 1
 
 
 @pytest.mark.parametrize("cacert", [None, "stranger.pem"])
-def test_an_authority_that_nobody_knows(serving, certificates, cacert):
-    with Server(uri(serving), cacert=cacert and str(certificates / cacert)) as server:
+def test_an_authority_that_nobody_knows(scripted, certificates, cacert):
+    with Server(uri(scripted), cacert=cacert and str(certificates / cacert)) as server:
         with pytest.raises(CannotConnect, match="self-signed certificate; give the certificate of its authority"):
             server.version()
-    assert not serving.state.requests
+    assert not scripted.requests
 
 
-def test_a_certificate_of_another_host(serving, certificates):
-    with Server(uri(serving, "127.0.0.1"), cacert=str(certificates / "node.pem")) as server:
+def test_a_certificate_of_another_host(scripted, certificates):
+    with Server(uri(scripted, "127.0.0.1"), cacert=str(certificates / "node.pem")) as server:
         with pytest.raises(CannotConnect, match="certificate is not valid for '127.0.0.1'"):
             server.version()
 
@@ -67,11 +67,11 @@ def test_a_certificate_of_another_host(serving, certificates):
 def test_a_client_certificate(context, certificates):
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(certificates / "stranger.pem")
-    with Serving(tls=context) as serving:
+    with ScriptedServer(tls=context) as scripted:
         files = {"certfile": str(certificates / "stranger.pem"), "keyfile": str(certificates / "stranger.key")}
-        with Server(uri(serving), cacert=str(certificates / "node.pem"), **files) as server:
+        with Server(uri(scripted), cacert=str(certificates / "node.pem"), **files) as server:
             assert server.version() == "9.9"
-        with Server(uri(serving), cacert=str(certificates / "node.pem")) as server:
+        with Server(uri(scripted), cacert=str(certificates / "node.pem")) as server:
             with pytest.raises(CannotConnect):
                 server.version()
 
@@ -81,7 +81,7 @@ def test_a_key_without_its_certificate(certificates):
         Server("https://localhost", keyfile=str(certificates / "node.key"))
 
 
-def test_files_that_are_missing(serving, certificates):
-    with Server(uri(serving), certfile=str(certificates / "node.pem"), keyfile="/no/such.key") as server:
+def test_files_that_are_missing(scripted, certificates):
+    with Server(uri(scripted), certfile=str(certificates / "node.pem"), keyfile="/no/such.key") as server:
         with pytest.raises(BadRequest, match="cannot use .*node.pem or /no/such.key for TLS"):
             server.version()

@@ -406,11 +406,12 @@ def test_the_end_of_a_topic(cat):
 
 @outside
 def test_an_old_gafferd_has_no_websockets(tmp_path):
-    from ..kit.api_double import Serving
+    from ..kit.scripted_server import ScriptedServer
 
-    with Serving() as serving, Server(serving.uri) as server:
+    with ScriptedServer() as scripted, Server(scripted.uri) as server:
+        scripted.answers["GET", "/channel/websocket"] = (404, "application/json", b'{"error": "not_found"}')
         with pytest.raises(NotFound):
             server.channel()
-        serving.state.canned["GET", "/channel/websocket"] = (200, "text/html", b"<h1>hello</h1>")
+        scripted.answers["GET", "/channel/websocket"] = (200, "text/html", b"<h1>hello</h1>")
         with pytest.raises(NotGafferd):
             server.channel()

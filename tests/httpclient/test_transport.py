@@ -21,7 +21,7 @@ from gaffer.errors import (
 from gaffer.httpclient import CannotConnect, Disconnected, NoAnswer, NotGafferd, Server
 from gaffer.httpclient.transport import Address, Transport, parse_uri
 
-from ..kit.api_double import Serving
+from ..kit.scripted_server import ScriptedServer
 
 
 @pytest.mark.parametrize(
@@ -80,52 +80,52 @@ def test_a_host_that_does_not_exist():
 
 
 def test_a_unix_socket(tmp_path):
-    with Serving(str(tmp_path / "g.sock")) as serving, Server(serving.uri) as server:
+    with ScriptedServer(str(tmp_path / "g.sock")) as scripted, Server(scripted.uri) as server:
         assert server.version() == "9.9"
         assert server.ping()
 
 
-def test_requests_share_a_connection(serving, server):
-    server.load({"name": "web", "cmd": "sleep 1"})
+def test_requests_share_a_connection(scripted, client):
+    client.load({"name": "web", "cmd": "sleep 1"})
     for _ in range(5):
-        server.info("web")
-    assert serving.state.connections == 1
+        client.info("web")
+    assert scripted.connections == 1
 
 
-def test_a_closed_connection_is_replaced(serving, server):
-    server.version()
-    for connection in server.transport._idle:
+def test_a_closed_connection_is_replaced(scripted, client):
+    client.version()
+    for connection in client.transport._idle:
         connection.sock.shutdown(socket.SHUT_RDWR)
-    assert server.version() == "9.9"
+    assert client.version() == "9.9"
 
 
-def test_reading_is_tried_again_when_a_kept_connection_dies(serving, server):
-    server.version()
-    serving.state.hang_up = 1
-    assert server.version() == "9.9"
+def test_reading_is_tried_again_when_a_kept_connection_dies(scripted, client):
+    client.version()
+    scripted.hang_up = 1
+    assert client.version() == "9.9"
 
 
-def test_changing_is_never_tried_again(serving, server):
-    server.version()
-    serving.state.hang_up = 1
+def test_changing_is_never_tried_again(scripted, client):
+    client.version()
+    scripted.hang_up = 1
     with pytest.raises(Disconnected, match="closed the connection during POST /shutdown"):
-        server.shutdown()
-    assert [request.path for request in serving.state.requests].count("/shutdown") == 1
+        client.shutdown()
+    assert [request.path for request in scripted.requests].count("/shutdown") == 1
 
 
-def test_a_new_connection_that_dies_is_an_error(serving, server):
-    serving.state.hang_up = 1
+def test_a_new_connection_that_dies_is_an_error(scripted, client):
+    scripted.hang_up = 1
     with pytest.raises(Disconnected):
-        server.version()
+        client.version()
 
 
-def test_threads_share_a_server(serving, server):
-    serving.state.add("default.web", running=1)
+def test_threads_share_a_server(scripted, client):
+    scripted.answers["GET", "/jobs/default/web"] = (200, "application/json", b'{"name": "default.web"}')
     wrong = []
 
     def ask():
         for _ in range(20):
-            if server.info("web")["name"] != "default.web":
+            if client.info("web")["name"] != "default.web":
                 wrong.append(1)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -134,8 +134,8 @@ def test_threads_share_a_server(serving, server):
     for thread in threads:
         thread.join()
     assert not wrong
-    assert serving.state.connections <= 4
-    assert len(serving.state.requests) == 80
+    assert scripted.connections <= 4
+    assert len(scripted.requests) == 80
 
 
 @pytest.fixture
@@ -201,11 +201,11 @@ def test_who_answers_is_not_gafferd(listener, data, error):
         (418, "teapot", GafferError),
     ],
 )
-def test_errors_come_back_as_their_classes(serving, server, status, code, error):
+def test_errors_come_back_as_their_classes(scripted, client, status, code, error):
     body = b'{"error": "%s", "reason": "This is why.", "errno": %d}' % (code.encode(), status)
-    serving.state.canned["GET", "/version"] = (status, "application/json", body)
+    scripted.answers["GET", "/version"] = (status, "application/json", body)
     with pytest.raises(GafferError) as caught:
-        server.version()
+        client.version()
     assert type(caught.value) is error
     assert (caught.value.code, caught.value.status, caught.value.reason) == (code, status, "This is why.")
     assert str(caught.value) == "This is why."
@@ -213,10 +213,10 @@ def test_errors_come_back_as_their_classes(serving, server, status, code, error)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[1]", b'{"error": null}'])
-def test_an_error_without_a_sentence_gets_one(serving, server, body):
-    serving.state.canned["GET", "/version"] = (502, "text/html", body)
+def test_an_error_without_a_sentence_gets_one(scripted, client, body):
+    scripted.answers["GET", "/version"] = (502, "text/html", body)
     with pytest.raises(GafferError, match=r"answered GET /version with status 502") as caught:
-        server.version()
+        client.version()
     assert caught.value.status == 502
 
 
@@ -243,10 +243,10 @@ def test_a_body_refused_before_it_was_read(listener):
     thread.join()
 
 
-def test_the_key_is_sent(serving):
-    with Server(serving.uri, api_key="abc") as server:
+def test_the_key_is_sent(scripted):
+    with Server(scripted.uri, api_key="abc") as server:
         server.version()
-    assert serving.state.requests[0].headers["X-Api-Key"] == "abc"
+    assert scripted.requests[0].headers["X-Api-Key"] == "abc"
 
 
 @pytest.mark.parametrize("key", ["a\r\nX-Evil: 1", "schlüssel"])
@@ -255,9 +255,9 @@ def test_a_key_cannot_smuggle_headers(key):
         Server("http://localhost:5000", api_key=key)
 
 
-def test_a_prefix_goes_before_every_path(serving):
-    serving.state.canned["GET", "/node1/version"] = (200, "application/json", b'{"version": "1"}')
-    with Server(f"{serving.uri}/node1/") as server:
+def test_a_prefix_goes_before_every_path(scripted):
+    scripted.answers["GET", "/node1/version"] = (200, "application/json", b'{"version": "1"}')
+    with Server(f"{scripted.uri}/node1/") as server:
         assert server.version() == "1"
 
 
@@ -276,14 +276,14 @@ def test_plain_http_does_not_pretend_to_be_tls(listener):
     thread.join()
 
 
-def test_too_long_answers_are_refused(serving, server, monkeypatch):
+def test_too_long_answers_are_refused(scripted, client, monkeypatch):
     monkeypatch.setattr("gaffer.httpclient.transport.MAX_BODY", 10)
     with pytest.raises(NotGafferd, match="longer than 10 bytes"):
-        server.version()
+        client.version()
 
 
-def test_idle_connections_are_bounded(serving):
-    transport = Transport(serving.uri)
+def test_idle_connections_are_bounded(scripted):
+    transport = Transport(scripted.uri)
     connections = [transport._new() for _ in range(12)]
     for connection in connections:
         transport._connect(connection)
