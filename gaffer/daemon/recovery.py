@@ -18,7 +18,7 @@ from typing import Iterator
 import gevent
 
 from ..process.environment import DETACHED
-from ..process.proc_scan import VARIABLE, strays
+from ..process.proc_scan import ID_VARIABLE, find_node_survivors
 from ..security.trusted_files import open_file, place
 
 log = logging.getLogger("gafferd")
@@ -43,7 +43,7 @@ class Leftovers:
         """End what is left of the one before us, and leave our own id; returns how many there were."""
         node = self._read()
         count = 0
-        if node and f"{node}." in os.environ.get(VARIABLE, ""):
+        if node and f"{node}." in os.environ.get(ID_VARIABLE, ""):
             log.warning("this gafferd descends from the one before it, so what that left running is left alone")
         elif node:
             count = _end(node, grace)
@@ -112,7 +112,7 @@ def _wait(node: str, seconds: float) -> list[int]:
 
 def _orphans(node: str) -> Iterator[int]:
     """Yield the processes of *node* that nobody detached."""
-    for os_pids in strays(node).values():
+    for os_pids in find_node_survivors(node).values():
         for os_pid in os_pids:
             if _is_orphan(os_pid, node):
                 yield os_pid
@@ -124,7 +124,7 @@ def _is_orphan(os_pid: int, node: str) -> bool:
             words = file.read().split(b"\0")
     except OSError:
         return False
-    ids = next((word for word in words if word.startswith(f"{VARIABLE}=".encode())), b"")
+    ids = next((word for word in words if word.startswith(f"{ID_VARIABLE}=".encode())), b"")
     return f"{node}.".encode() in ids and not any(word.startswith(f"{DETACHED}=".encode()) for word in words)
 
 

@@ -16,7 +16,7 @@ from ..manager.manager import Manager
 from ..pidfile import Pidfile
 from ..plugins.registry import PluginSet
 from ..process import posix_spawn
-from ..process.proc_scan import Family
+from ..process.proc_scan import SubreaperScan
 from ..service.daemonize import Starter
 from ..service.logging import Log, log_failures
 from ..service.rlimits import inherit_nothing, raise_file_limit
@@ -78,7 +78,7 @@ class GafferdService:
         if not posix_spawn.allow():
             inherit_nothing()
         if become_subreaper():
-            self.manager.engine.termination.find = Family(self._known).survivors
+            self.manager.engine.termination.find = SubreaperScan(self._known).find_survivors
         self._log = Log(self.settings.get("error_log"), self.settings.get("log_level"))
         log_failures(gevent.get_hub())
         warn_of_unused(self.settings, self.manager)

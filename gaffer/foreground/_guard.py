@@ -24,10 +24,10 @@ def main() -> None:
     for group in groups:
         kill(os.killpg, group)
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    from gaffer.process.proc_scan import strays
+    from gaffer.process.proc_scan import find_node_survivors
 
     for _ in range(TRIES):
-        found = strays(node)
+        found = find_node_survivors(node)
         left = [os_pid for some in found.values() for os_pid in some]
         if not left and not found.unclear:
             return

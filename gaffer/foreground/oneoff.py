@@ -16,7 +16,7 @@ from typing import Callable, Sequence
 from ..config.jobconfig import JobConfig
 from ..errors import SpawnError
 from ..process.environment import process_environment
-from ..process.proc_scan import VARIABLE
+from ..process.proc_scan import ID_VARIABLE
 from ..process.spawn import failure, identity, make_plan
 from ..procfile.application import ProcfileApplication
 from ..procfile.parser import job_settings
@@ -50,7 +50,7 @@ def run(config: JobConfig) -> int:
 
     :raises SpawnError: one sentence with the system's reason.
     """
-    env = process_environment(config, 0, os.environ.get(VARIABLE))  # a gaffer that runs us must find it
+    env = process_environment(config, 0, os.environ.get(ID_VARIABLE))  # a gaffer that runs us must find it
     plan = make_plan(config, env, 0, 0)
     passed = {number for number in _PASSED if signal.getsignal(number) is not signal.SIG_IGN}
     # From before there is a command, so that none is lost between its start and our waiting.

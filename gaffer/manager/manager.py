@@ -326,7 +326,7 @@ class Manager(Processes):
         self._order += 1
         job = self._jobs[config.job_name] = Job(config, self._order)
         job.blocked = self._is_leaving(job.name)
-        self.engine.observer.told(job, messages.Tell("create"), time.time())
+        self.engine.observer.notify(job, messages.Notify("create"), time.time())
         if config.start if start is None else start:
             self.engine.submit(job, messages.Start())
         return job

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..config.names import DEFAULT_SESSION
 from ..process.process import ExitStatus, Process
 from ..supervisor.job import Copy, Job
-from ..supervisor.messages import Tell
+from ..supervisor.messages import Notify
 
 if TYPE_CHECKING:
     from .manager import Manager
@@ -39,7 +39,7 @@ class Announcer:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
 
-    def told(self, job: Job, what: Tell, at: float) -> None:
+    def notify(self, job: Job, what: Notify, at: float) -> None:
         """Something happened to *job*, in the second *at* since 1970."""
         if what.event == "exit":
             job.last_exit_info = exit_info(what.process, what.data, at)
@@ -50,7 +50,7 @@ class Announcer:
         if what.event != "scale":
             self._publish(job, what, at)
 
-    def _publish(self, job: Job, what: Tell, at: float) -> None:
+    def _publish(self, job: Job, what: Notify, at: float) -> None:
         manager = self._manager
         heard = manager.hooks.implemented("gaffer_event")
         if not heard and not manager.events and not manager.hub:
@@ -82,7 +82,7 @@ class Announcer:
         self._manager.past.add(process)
 
 
-def event_names(job: Job, what: Tell) -> list[str]:
+def event_names(job: Job, what: Notify) -> list[str]:
     """Return every name under which an event is published, the plain one first."""
     event, name = what.event, job.name
     names = [event, f"job.{name.session}.{name.job}.{event}"]
@@ -105,7 +105,7 @@ def exit_info(process: Any, status: ExitStatus, at: float) -> dict[str, Any]:
     }
 
 
-def _message(job: Job, what: Tell, at: float) -> dict[str, Any]:
+def _message(job: Job, what: Notify, at: float) -> dict[str, Any]:
     message: dict[str, Any] = {
         "name": job.name.short,
         "session": job.name.session,
@@ -127,7 +127,7 @@ def _message(job: Job, what: Tell, at: float) -> dict[str, Any]:
     return message
 
 
-def _arguments(job: Job, what: Tell) -> dict[str, Any]:
+def _arguments(job: Job, what: Notify) -> dict[str, Any]:
     """Return the hook's arguments; implementations take those they name."""
     event, data = what.event, what.data
     if event == "update":

@@ -12,7 +12,7 @@ import gevent
 from gevent.event import Event
 
 from ..plugins.calling import FLUSH
-from ..process.proc_scan import strays
+from ..process.proc_scan import find_node_survivors
 from ..supervisor import messages
 from ..supervisor.job import Job
 from ..supervisor.termination import MAX_UNCLEAR_WALKS
@@ -99,7 +99,7 @@ class Shutdown:
         detached = self._manager.engine.termination.detached
         told, doubts, deadline = False, 0, time.monotonic() + STRAY_GRACE
         while True:
-            found = strays(self._manager.node_id)
+            found = find_node_survivors(self._manager.node_id)
             doubts += found.unclear
             left = [one for pid, some in found.items() if pid not in detached for one in some]
             if not left and (not found.unclear or doubts > MAX_UNCLEAR_WALKS) or time.monotonic() > deadline + PATIENCE:

@@ -12,7 +12,7 @@ from ..errors import BadRequest
 from ..events.emitter import EventEmitter
 from ..events.event_log import Hub, HubEvent
 from ..process.process import Process
-from ..process.stats_monitor import FASTEST, Find, Monitor
+from ..process.stats_monitor import MIN_STATS_INTERVAL, Find, Monitor
 
 if TYPE_CHECKING:
     from ..supervisor.job import Job
@@ -107,7 +107,7 @@ class Watching:
             channel.close()
         self._channels.clear()
 
-    def monitor(self, listener: Any, name: Any, interval: float = FASTEST) -> None:
+    def monitor(self, listener: Any, name: Any, interval: float = MIN_STATS_INTERVAL) -> None:
         """Call ``listener("STATS", statistics)`` for each process of a job, every *interval* seconds.
 
         Both orders of the first two arguments will do: the listener is the one that can be called.

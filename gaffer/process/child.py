@@ -1,4 +1,4 @@
-"""What the engine needs of a process of the system: its start, its descriptors, its end, its signals."""
+"""Processes as the engine uses them: start, descriptors, end, signals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .streams import TAIL_SIZE, Duplex, Reader, Writer, last_lines
 #: Lines of stderr kept of a process that failed (docs/configuration.rst).
 TAIL_LINES = 20
 #: Signals that people send to end a process; others may mean anything.
-_ASK_FOR_AN_END = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 #: In place of the pidfd of a process that was closed; -1 is one that has none.
 _CLOSED = -2
 
@@ -28,7 +28,7 @@ _C = TypeVar("_C", bound="Child")
 
 
 class Child:
-    """A process that is to be started, runs or ran; :class:`gaffer.process.Process` is its public face.
+    """A child process before, during and after its life; :class:`gaffer.process.Process` is its public face.
 
     :param loop: gevent's hub loop.
     :param pid: gaffer's own id, never reused.
@@ -148,7 +148,7 @@ class Child:
             raise
 
     def _undo_start(self, os_pid: int, pipes: Pipes) -> None:
-        """End a process that was just started and that nobody would ever hear of."""
+        """End a process that was just started and cannot be supervised."""
         with suppress(OSError):
             os.killpg(os_pid, signal.SIGKILL)
         with suppress(OSError):
@@ -159,7 +159,7 @@ class Child:
         pipes.close_ours()
 
     def began(self, os_pid: int, reaper: str = "pidfd") -> None:
-        """Take note of a process that runs from now on."""
+        """Record the start of the process."""
         if reaper == "pidfd" and hasattr(os, "pidfd_open"):
             self._pidfd = os.pidfd_open(os_pid)
         self.os_pid = os_pid
@@ -167,7 +167,7 @@ class Child:
         self.create_time = time.time()
 
     def watch(self) -> None:
-        """Be told of the exit by the loop: pidfd where the system has it, else a child watcher."""
+        """Watch for the exit: by pidfd where the system has it, else by a child watcher (reason 2)."""
         if self._pidfd >= 0:
             self._watcher = self.loop.io(self._pidfd, 1)
         else:
@@ -182,9 +182,9 @@ class Child:
             self._on_exit(self)
 
     def has_exited(self) -> bool:
-        """Tell whether it has exited and is not collected yet; if nobody has noticed, it is noticed now.
+        """Return True if it has exited and is not collected yet; if nobody has noticed, it is noticed now.
 
-        What it wrote ends a moment before the kernel tells of it, and that moment need not be waited for.
+        Its output ends a moment before the kernel reports the exit, and that moment need not be waited for (reason 34).
         """
         if self._pidfd < 0 or self.status is not None or self._on_exit is None:
             return False
@@ -215,7 +215,7 @@ class Child:
                 reader.close()
 
     def signal_group(self, signum: int) -> bool:
-        """Send a signal to the process and its group; tell whether anybody was there.
+        """Send a signal to the process and its group; return False if there is no such group.
 
         Safe against reuse of the id: the leader is our child and not yet waited
         for, or members of its group keep the id taken.
@@ -241,7 +241,7 @@ class Child:
         self._asked[signum] = time.monotonic()
 
     def was_killed(self) -> bool:
-        """Tell whether its end is the work of :meth:`kill`, so that it is no crash.
+        """Return True if :meth:`kill` ended it, so that it is no crash.
 
         It died of a signal that was sent, or exited, as servers do, in the time that a stop would
         have given it after one that asks for an end.
@@ -251,7 +251,7 @@ class Child:
         if self.status.signal is not None:
             return self.status.signal in self._asked
         since = self.ended - self.config.graceful_timeout
-        ending = {*_ASK_FOR_AN_END, self.config.stop_signal}
+        ending = {*_ENDING_SIGNALS, self.config.stop_signal}
         return any(signum in ending and at >= since for signum, at in self._asked.items())
 
     def close(self) -> None:
@@ -270,7 +270,7 @@ class Child:
 
     @property
     def closed(self) -> bool:
-        """Whether it has given back its descriptors."""
+        """True once it has given back its descriptors."""
         return self._pidfd == _CLOSED
 
     def _all_readers(self) -> list[Reader]:
@@ -286,7 +286,7 @@ class Child:
         self.writer(stream).write(data.encode() if isinstance(data, str) else data)
 
     def writer(self, stream: str | None) -> Writer:
-        """Return what writes to stdin, or to the custom stream *stream*.
+        """Return the writer of stdin, or of the custom stream *stream*.
 
         :raises Forbidden: it is not redirected, or an output. :raises NotFound: no such stream.
         """
@@ -331,7 +331,7 @@ class Child:
     # -- what is shown ----------------------------------------------------------
     @property
     def active(self) -> bool:
-        """Whether it was started and has not exited."""
+        """True from its start to its exit."""
         return self.os_pid > 0 and self.status is None
 
     @property
@@ -344,7 +344,7 @@ class Child:
 
     @property
     def info(self) -> dict[str, Any]:
-        """Return what ``GET /PID`` shows (docs/http-api.rst)."""
+        """The answer to ``GET /PID`` (docs/http-api.rst)."""
         config = self.config
         return {
             "pid": self.pid,

@@ -11,13 +11,13 @@ from ..config.fields import Account
 from ..config.jobconfig import JobConfig
 from ..errors import InvalidConfig, SpawnError
 from ..security.secret_names import inherited
-from .proc_scan import VARIABLE
+from .proc_scan import ID_VARIABLE
 
 #: In the environment of processes that are meant to outlive gafferd.
 DETACHED = "GAFFER_DETACHED"
 #: Set at every start, so a command may use them though no environment has them before.
-OWN_VARIABLES = frozenset((VARIABLE, "GAFFER_JOB", "GAFFER_INDEX", DETACHED, "PS"))
-LAST_PORT = 65_535
+OWN_VARIABLES = frozenset((ID_VARIABLE, "GAFFER_JOB", "GAFFER_INDEX", DETACHED, "PS"))
+MAX_PORT = 65_535
 
 
 def job_environment(config: JobConfig) -> dict[str, str]:
@@ -29,13 +29,13 @@ def job_environment(config: JobConfig) -> dict[str, str]:
     :raises SpawnError: ``env_file`` cannot be read.
     """
     env = inherited() if config.os_env else {}
-    env.pop(VARIABLE, None)
+    env.pop(ID_VARIABLE, None)
     if config.uid is not None:
         env.update(_account_variables(config.uid))
     if config.env_file:
         env.update(_env_file(config))
     env.update(config.env)
-    env.pop(VARIABLE, None)
+    env.pop(ID_VARIABLE, None)
     return env
 
 
@@ -54,7 +54,7 @@ def process_environment(
     :param extra: variables of this process; they win over those of its job.
     :raises SpawnError: ``env_file`` cannot be read, or so many copies have no ports.
     """
-    own = {} if gaffer_id is None else {VARIABLE: gaffer_id}
+    own = {} if gaffer_id is None else {ID_VARIABLE: gaffer_id}
     env = dict(own)  # first of all, where a walk through /proc finds it soonest
     env.update(job_environment(config) if job_env is None else job_env)
     number = max(index, 0)
@@ -74,9 +74,9 @@ def _copy_variables(config: JobConfig, number: int) -> dict[str, str]:
     found = {"PS": f"{config.job_name.job}.{number + 1}"}
     if config.port is not None:
         port = config.port + number
-        if port > LAST_PORT:
+        if port > MAX_PORT:
             raise SpawnError(
-                f"copy {number + 1} would get PORT {port}, and {LAST_PORT} is the last; choose a lower port"
+                f"copy {number + 1} would get PORT {port}, and {MAX_PORT} is the last; choose a lower port"
             )
         found["PORT"] = str(port)
     return {name: value for name, value in found.items() if name not in config.env}

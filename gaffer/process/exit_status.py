@@ -1,4 +1,4 @@
-"""How processes end: taking a status from the kernel, and saying it."""
+"""Exit statuses: collected from the kernel, and as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class ExitStatus(NamedTuple):
-    """How a process ended; both are None when its status was lost to somebody else's wait."""
+    """Exit code or signal of a process; both are None when another wait took its status."""
 
     code: int | None
     signal: int | None
@@ -34,7 +34,7 @@ def _signal_name(number: int) -> str:
 
 
 def collect(pidfd: int) -> ExitStatus | None:
-    """Take the status of an exited child; None while it lives.
+    """Collect the status of an exited child; None while it lives.
 
     A status that somebody else took (ECHILD) is unknown, never an error (waitid(2)).
     """
@@ -50,7 +50,7 @@ def collect(pidfd: int) -> ExitStatus | None:
 
 
 def has_exited(pidfd: int) -> bool:
-    """Tell whether a child has exited; its status stays where it is."""
+    """Return True if a child has exited; its status stays where it is."""
     try:
         return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
@@ -58,7 +58,7 @@ def has_exited(pidfd: int) -> bool:
 
 
 def decode_status(raw: int) -> ExitStatus:
-    """Return what a wait status says (wait(2))."""
+    """Decode a wait status (wait(2))."""
     if os.WIFSIGNALED(raw):
         return ExitStatus(None, os.WTERMSIG(raw))
     return ExitStatus(os.WEXITSTATUS(raw), None)

@@ -1,4 +1,4 @@
-"""Hearing what processes say: output is passed on to a callable, which can never hold it up."""
+"""Listeners to output: a callable that is slow or fails affects only itself (reason 16)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..events.outbox import Outbox
 from .ring_buffer import Cursor, Ring
 
 #: Called with the label and the message; see :class:`OutputListener`.
-Hearer = Callable[[str, dict[str, Any]], Any]
+OutputCallback = Callable[[str, dict[str, Any]], Any]
 
 
 class OutputListener:
@@ -23,7 +23,7 @@ class OutputListener:
 
     __slots__ = ("label", "listener", "_process", "_cursor", "_outbox", "_queued")
 
-    def __init__(self, process: Any, label: str, listener: Hearer) -> None:
+    def __init__(self, process: Any, label: str, listener: OutputCallback) -> None:
         self.label = label
         self.listener = listener
         self._process = process
@@ -36,7 +36,7 @@ class OutputListener:
         self._cursor = ring.follow(wake=self._wake)
 
     def _wake(self) -> None:
-        """Called by the ring, in the hub."""
+        """Queue a call; the ring does this in the hub."""
         if not self._queued:
             self._queued = self._outbox.put(self.label, self._pass_on)
 

@@ -1,4 +1,4 @@
-"""Starting a process by posix_spawn(3), which is faster than Popen where it can do all there is to do.
+"""Start by posix_spawn(3), which is faster than Popen where it can do all there is to do (reason 33).
 
 It knows neither directories nor users, and closes no descriptors. So those of this program are marked to be
 closed by exec, all that there are in one call before every start (close_range(2)). Popen does that in the child.
@@ -14,7 +14,7 @@ from typing import Callable, Mapping, Sequence
 
 #: close_range(2): set FD_CLOEXEC instead of closing.
 _CLOSE_RANGE_CLOEXEC = 4
-_LAST = 0xFFFF_FFFF
+_MAX_DESCRIPTOR = 0xFFFF_FFFF
 #: Signals that are ignored here, or by Python, are not ignored by the child, as with Popen and its ``restore_signals``.
 _DEFAULT_SIGNALS = (
     signal.SIGHUP,
@@ -30,7 +30,7 @@ _close_range: Callable[[int, int, int], int] | None = None
 
 
 def allow() -> bool:
-    """Mark the descriptors of this program above 2, now and with each start; tells whether the system can."""
+    """Mark the descriptors of this program above 2, now and with each start; return False if the system cannot."""
     global _close_range
     try:
         import ctypes
@@ -44,12 +44,12 @@ def allow() -> bool:
 
 
 def allowed() -> bool:
-    """Tell whether :func:`start` may be asked."""
+    """Return True if :func:`start` can be used."""
     return _close_range is not None
 
 
 def _mark() -> bool:
-    return _close_range is not None and _close_range(3, _LAST, _CLOSE_RANGE_CLOEXEC) == 0
+    return _close_range is not None and _close_range(3, _MAX_DESCRIPTOR, _CLOSE_RANGE_CLOEXEC) == 0
 
 
 def start(program: str | None, argv: list[str], env: Mapping[str, str], stdio: Sequence[int]) -> int | None:

@@ -1,4 +1,4 @@
-"""Finding what a process left behind: one look through ``/proc`` for many at once.
+"""Search for survivors: one walk through ``/proc`` for many processes at once (reason 4).
 
 Every child carries ``GAFFER_ID=<node>.<pid>`` in its environment and so do its
 descendants, whatever session they moved to. A gaffer under a gaffer appends its
@@ -13,18 +13,18 @@ import os
 import time
 from typing import Callable, Container, Iterable, Iterator, Mapping
 
-VARIABLE = "GAFFER_ID"
-_KEY = b"\0" + VARIABLE.encode() + b"="
+ID_VARIABLE = "GAFFER_ID"
+_KEY = b"\0" + ID_VARIABLE.encode() + b"="
 #: Once all were looked at, those that came meanwhile, or just execute a program, are waited for this long, in seconds.
-PATIENCE = 0.005
+MAX_EXEC_WAIT = 0.005
 #: Place of the end of the environment among the words of /proc/PID/stat after the name.
 _ENV_END = 48
 
 
-class Found(dict[int, list[int]]):
+class Survivors(dict[int, list[int]]):
     """``{pid: [os_pid, …]}``: the processes alive that belong to gaffer's *pid*.
 
-    :ivar unclear: whether somebody was still executing a program, so that it is worth to look again.
+    :ivar unclear: if true, a process was still executing a program, so that it is worth to look again.
     """
 
     unclear = False
@@ -35,7 +35,7 @@ def chain_id(inherited: str | None, own: str) -> str:
     return f"{inherited}/{own}" if inherited else own
 
 
-def survivors(ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -> Found:
+def find_survivors(ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -> Survivors:
     """Return the processes alive that belong to any of *ids*, of all on the machine.
 
     :param ids: ``{"node.pid": pid}``, what to look for in environments.
@@ -44,8 +44,8 @@ def survivors(ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -
     return _belonging(_all_pids, ids, groups)
 
 
-class Family:
-    """The same for a process that is a subreaper, which need not look at the whole machine.
+class SubreaperScan:
+    """A search for survivors by a subreaper, which need not look at the whole machine.
 
     The kernel makes it the parent of whoever loses its own (prctl(2),
     PR_SET_CHILD_SUBREAPER), so survivors are its children, or below one, and as
@@ -57,8 +57,8 @@ class Family:
     def __init__(self, known: Callable[[], Container[int]]) -> None:
         self._known = known
 
-    def survivors(self, ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -> Found:
-        """As :func:`survivors`."""
+    def find_survivors(self, ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -> Survivors:
+        """As :func:`find_survivors`."""
         return _belonging(self._strangers, ids, groups)
 
     def _strangers(self) -> list[int]:
@@ -69,9 +69,9 @@ class Family:
         return found
 
 
-def strays(node_id: str) -> Found:
+def find_node_survivors(node_id: str) -> Survivors:
     """Return every process alive that descends from node *node_id*."""
-    found = Found()
+    found = Survivors()
     prefix = node_id.encode() + b"."
     for os_pid, chain in _walk(_all_pids):
         found.unclear |= chain is None
@@ -81,8 +81,10 @@ def strays(node_id: str) -> Found:
     return found
 
 
-def _belonging(listing: Callable[[], Iterable[int]], ids: Mapping[str, int], groups: Mapping[int, int] | None) -> Found:
-    found = Found()
+def _belonging(
+    listing: Callable[[], Iterable[int]], ids: Mapping[str, int], groups: Mapping[int, int] | None
+) -> Survivors:
+    found = Survivors()
     wanted = {text.encode(): pid for text, pid in ids.items()}
     for os_pid, chain in _walk(listing):
         pid = next((wanted[part] for part in chain or () if part in wanted), None)
@@ -114,7 +116,7 @@ def _walk(listing: Callable[[], Iterable[int]]) -> Iterator[tuple[int, list[byte
                 yield os_pid, None if unclear else _chain(environment)
         if late or not fresh:
             return
-        end = min(end, time.monotonic() + PATIENCE)
+        end = min(end, time.monotonic() + MAX_EXEC_WAIT)
 
 
 def children(os_pid: int | None = None) -> list[int]:
@@ -162,7 +164,7 @@ def _chain(environment: bytes) -> list[bytes]:
 
 
 def _between_programs(os_pid: int) -> bool:
-    """Tell whether a process is just executing a program, so that its environment is not there yet (proc(5), stat).
+    """Return True while a process executes a program, so that its environment is not there yet (proc(5), stat).
 
     Others without one are dead, or threads of the kernel: those have no program; or have really none.
     """
@@ -196,7 +198,7 @@ def _group(os_pid: int) -> int:
 
 
 def group_left(group: int, thorough: bool = False) -> bool:
-    """Tell whether a group, whose leader was our child and is collected, has members left.
+    """Return True if a group, whose leader was our child and is collected, has members left.
 
     Those that are dead already and were left to us are taken out of the way; nobody else can wait
     for members of that group, since nobody else's child can join it (setpgid(2)).
@@ -212,7 +214,7 @@ def group_left(group: int, thorough: bool = False) -> bool:
 
 
 def group_alive(group: int) -> bool:
-    """Tell whether a process group has members, zombies included (kill(2))."""
+    """Return True if a process group has members, zombies included (kill(2))."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

@@ -8,15 +8,15 @@ from ..config.jobconfig import CORE_FIELDS, JobConfig
 from ..errors import Conflict, IONotRedirected, NotFound
 from .child import Child
 from .exit_status import ExitStatus
-from .output_listener import Hearer, OutputListener
-from .standalone import Alone, ExitCallback
-from .stats_monitor import FASTEST, STAT, Figures, Listener, Monitor, ProcessWatcher, get_process_stats
+from .output_listener import OutputCallback, OutputListener
+from .standalone import ExitCallback, StandaloneOwner
+from .stats_monitor import MIN_STATS_INTERVAL, STAT, Figures, Listener, Monitor, ProcessWatcher, get_process_stats
 
 __all__ = ["ExitStatus", "Process", "ProcessConfig", "ProcessWatcher", "get_process_stats"]
 
 
-class Owner(Protocol):
-    """Who runs a process: a manager, or :class:`~gaffer.process.standalone.Alone`."""
+class ProcessOwner(Protocol):
+    """The runner of a process: a manager, or :class:`~gaffer.process.standalone.StandaloneOwner`."""
 
     @property
     def statistics(self) -> Monitor: ...
@@ -44,8 +44,8 @@ class Process(Child):
 
     __slots__ = ("owner", "_listeners")
 
-    #: Who runs the process: its manager, if it has one.
-    owner: Owner
+    #: Its manager, if it has one.
+    owner: ProcessOwner
     _listeners: list[OutputListener]
 
     def __init__(
@@ -83,14 +83,14 @@ class Process(Child):
             custom_channels=custom_channels,
         )
         super().__init__(loop, pid, config)
-        self.owner = Alone(self, on_exit_cb)
+        self.owner = StandaloneOwner(self, on_exit_cb)
 
     @classmethod
     def from_config(cls, loop: Any, pid: int, config: JobConfig, on_exit_cb: ExitCallback | None = None) -> Process:
         """Return a process with the settings of a job, not started yet."""
         process = cls.__new__(cls)
         Child.__init__(process, loop, pid, config)
-        process.owner = Alone(process, on_exit_cb)
+        process.owner = StandaloneOwner(process, on_exit_cb)
         return process
 
     def spawn(
@@ -104,7 +104,7 @@ class Process(Child):
         :raises Conflict: it was started already. :raises SpawnError: one sentence with the system's reason.
         """
         owner = self.owner
-        if self.os_pid or not isinstance(owner, Alone):
+        if self.os_pid or not isinstance(owner, StandaloneOwner):
             raise Conflict(f"process {self.pid} of {self.name} was started already; make another one")
         self.index = -1 if once else 0
         self.graceful_timeout = graceful_timeout or None
@@ -131,7 +131,7 @@ class Process(Child):
         """Write the lines of *data* in one go; as with files, nothing is put between them."""
         self.write(b"".join(map(_encode, data)), stream)
 
-    def monitor_io(self, io_label: str, listener: Hearer) -> None:
+    def monitor_io(self, io_label: str, listener: OutputCallback) -> None:
         """Call ``listener(label, message)`` with output as it comes.
 
         :param io_label: a label of ``redirect_output`` or ``custom_streams``; ``""`` for all of them.
@@ -144,7 +144,7 @@ class Process(Child):
                     heard.follow(self.reader(label).ring)
                 self._listeners = [*self._heard, heard]
 
-    def unmonitor_io(self, io_label: str, listener: Hearer) -> None:
+    def unmonitor_io(self, io_label: str, listener: OutputCallback) -> None:
         """Take back what :meth:`monitor_io` did; nothing happens if it did nothing."""
         gone = [heard for label in self.labels(io_label) for heard in self._listening(label, listener)]
         for heard in gone:
@@ -153,10 +153,10 @@ class Process(Child):
 
     @property
     def _heard(self) -> list[OutputListener]:
-        """Who hears its output; of a thousand processes, most are heard by nobody and keep no list."""
+        """Listeners to its output; of a thousand processes most have none, and keep no list."""
         return getattr(self, "_listeners", [])
 
-    def _listening(self, label: str, listener: Hearer) -> list[OutputListener]:
+    def _listening(self, label: str, listener: OutputCallback) -> list[OutputListener]:
         return [heard for heard in self._heard if (heard.label, heard.listener) == (label, listener)]
 
     def labels(self, io_label: str = "") -> list[str]:
@@ -183,7 +183,7 @@ class Process(Child):
         """
         return self.owner.statistics.last(self.pid) or self.owner.process_stats(self.pid)
 
-    def monitor(self, listener: Listener = None, interval: float = FASTEST) -> None:
+    def monitor(self, listener: Listener = None, interval: float = MIN_STATS_INTERVAL) -> None:
         """Call ``listener("stat", statistics)`` every *interval* seconds until the process ends.
 
         :param listener: None only keeps :attr:`stats` fresh.

@@ -1,7 +1,7 @@
-"""The latest bytes of a stream, and positions in it.
+"""Rings of the latest bytes of a stream, and cursors in them.
 
-A ring keeps what was read last; older bytes are dropped and counted. Whoever
-reads is a :class:`Cursor`: a position, so that nothing is copied or queued for
+A ring keeps what was read last; older bytes are dropped and counted. A reader
+is a :class:`Cursor`: a position, so that nothing is copied or queued for
 a reader, and one that comes too late learns how many bytes it missed. While
 cursors follow, a ring grows to hold what the slowest of them has not read yet,
 within limits that all rings of a manager share; a cursor that lets it run full
@@ -24,15 +24,15 @@ GROWN_SIZE = 4_194_304
 #: … and that all rings together may hold beyond what they keep anyway.
 GROWN_TOTAL = 16_777_216
 #: What one read of a cursor takes unless it says otherwise.
-BATCH = 262_144
+CURSOR_READ_SIZE = 262_144
 #: Chunks are put together up to this many bytes …
-SMALL = 4_096
+SMALL_CHUNK = 4_096
 #: … when they come within this many seconds, so that each byte's time is about right …
-MOMENT = 0.05
+MERGE_SECONDS = 0.05
 #: … or when there are this many chunks, so that output that drips takes no more memory than other output.
-MANY = 128
+MAX_SMALL_CHUNKS = 128
 #: A ring that overlaps its size by a chunk has not grown.
-_OVERLAP = 65_536
+_MAX_OVERLAP = 65_536
 
 
 class Chunk(NamedTuple):
@@ -50,7 +50,7 @@ class Chunk(NamedTuple):
 
 
 class RingLimits:
-    """How much the rings of one manager may hold; changes count for rings made later.
+    """Limits on the rings of one manager; changes count for rings made later.
 
     :param size: bytes that each keeps.
     :param most: bytes that one may hold while somebody reads.
@@ -81,7 +81,7 @@ class Ring:
         self.size = size
         #: Bytes ever written: the position after the last one.
         self.end = 0
-        #: Whether nothing will be added any more.
+        #: If true, nothing will be added any more.
         self.ended = False
         self._limits = limits
         self._chunks: deque[Chunk] = deque()
@@ -96,17 +96,17 @@ class Ring:
 
     @property
     def held(self) -> int:
-        """How many bytes are kept."""
+        """The number of bytes kept."""
         return self._held
 
     @property
     def chunks(self) -> tuple[Chunk, ...]:
-        """What is kept, oldest first, with its times."""
+        """The bytes kept, oldest first, with their times."""
         return tuple(self._chunks)
 
     @property
     def readers(self) -> int:
-        """How many cursors follow."""
+        """The number of cursors."""
         return len(self._cursors)
 
     def append(self, data: bytes) -> None:
@@ -125,11 +125,11 @@ class Ring:
             self._wake()
 
     def _belongs(self, last: Chunk, data: bytes, now: float) -> bool:
-        """Tell whether *data* makes the last chunk longer: a child that writes byte by byte would cost a
+        """Return True if *data* makes the last chunk longer: a child that writes byte by byte would cost a
         hundred times what it wrote."""
-        if len(last.data) + len(data) > min(SMALL, self.size // 16):
+        if len(last.data) + len(data) > min(SMALL_CHUNK, self.size // 16):
             return False
-        return now - last.at < MOMENT or len(self._chunks) >= MANY
+        return now - last.at < MERGE_SECONDS or len(self._chunks) >= MAX_SMALL_CHUNKS
 
     def _trim(self) -> None:
         """Drop the oldest chunks that neither the size nor a reader needs."""
@@ -138,7 +138,7 @@ class Ring:
         while self._held - len(chunks[0].data) >= self.size and chunks[0].offset + len(chunks[0].data) <= needed:
             self._held -= len(chunks.popleft().data)
         if self._limits is not None:
-            grown = max(0, self._held - self.size - _OVERLAP)
+            grown = max(0, self._held - self.size - _MAX_OVERLAP)
             self._limits.grown += grown - self._grown
             self._grown = grown
 
@@ -221,7 +221,7 @@ def _join(chunks: Iterable[Chunk], start: int, most: int | None) -> bytes:
 
 
 class Cursor:
-    """A reader: a position in a ring.
+    """The position of a reader in a ring.
 
     :param position: where to begin; by default at the end, so that it reads what comes from now on.
     :param wake: called when there is more, or no more will come; in the hub, so it must only set something.
@@ -234,12 +234,12 @@ class Cursor:
     def __init__(self, ring: Ring, position: int | None = None, wake: Callable[[], None] | None = None) -> None:
         self.ring = ring
         self.position = ring.end if position is None else min(position, ring.end)
-        #: Whether it let the ring run full; bytes are missing when it reads.
+        #: If true, it let the ring run full; bytes are missing when it reads.
         self.behind = False
         self.wake = wake
         ring._cursors.append(self)
 
-    def read(self, most: int = BATCH) -> tuple[int, bytes]:
+    def read(self, most: int = CURSOR_READ_SIZE) -> tuple[int, bytes]:
         """Return ``(lost, data)``: how many bytes were missed, and those that follow; never waits.
 
         :param most: how many bytes to return at the most.
@@ -250,7 +250,7 @@ class Cursor:
 
     @property
     def ended(self) -> bool:
-        """Whether everything was read and nothing will come."""
+        """True once everything was read and nothing will come."""
         return self.ring.ended and self.position >= self.ring.end
 
     def close(self) -> None:

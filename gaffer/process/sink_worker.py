@@ -1,4 +1,4 @@
-"""Calls of the sinks that plugins open, so that a slow or failing one costs only itself."""
+"""Sinks of plugins, called so that a slow or failing one affects only itself."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Sink(Protocol):
 
 
 class SinkWorker:
-    """Calls one sink: in place where nothing can be held up, else in a greenlet of its own, and always in order.
+    """The calls of one sink: in place where they hold up nothing, else in a greenlet of its own, always in order.
 
-    A sink that raises, or does not come to take what waits for it, is closed and gets nothing more.
+    A sink that raises, or leaves too many writes waiting, is closed and gets nothing more.
 
     :param owner: how the log names the sink.
     :param outboxes: where the queue is to be found while it exists, for those who flush and close.
@@ -82,7 +82,7 @@ class SinkWorker:
 
     @property
     def full(self) -> bool:
-        """Whether the stream had better be read a little later."""
+        """If true, the stream is read a little later (reason 18)."""
         try:
             return not self._closed and bool(getattr(self._sink, "full", False))
         except Exception as error:
@@ -128,7 +128,7 @@ Sinks = Mapping[str, "Sequence[Sink | SinkWorker]"]
 
 
 def workers(sinks: Iterable[Sink | SinkWorker] | None, label: str) -> list[SinkWorker] | None:
-    """Return what calls *sinks*, the output of stream *label*."""
+    """Return *sinks* of the stream *label*, each with a worker."""
     if not sinks:
         return None
     return [sink if isinstance(sink, SinkWorker) else SinkWorker(sink, f"a sink of {label}") for sink in sinks]

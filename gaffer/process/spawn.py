@@ -1,4 +1,4 @@
-"""Starting one process natively: vfork through posix_spawn or subprocess, never gevent's fork.
+"""Native start of one process: vfork through posix_spawn or subprocess, never gevent's fork.
 
 gevent's Popen and ``preexec_fn`` fork the whole interpreter, ten times slower and
 slower still as it grows. A native Popen with these arguments uses vfork; only
@@ -25,19 +25,19 @@ from ..config.jobconfig import JobConfig
 from ..errors import SpawnError
 from ..security.secret_names import inherited
 from . import posix_spawn
-from .proc_scan import VARIABLE
+from .proc_scan import ID_VARIABLE
 
 #: First descriptor of custom streams; 0 to 2 are stdin, stdout and stderr.
 FIRST_EXTRA = 3
 _FDEXEC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_fdexec.py")
 _DEVNULL = subprocess.DEVNULL
 #: So many descriptors are to be free below the limit that a child inherits.
-SPARE = 64
+SPARE_DESCRIPTORS = 64
 
 
 @dataclass
 class SpawnPlan:
-    """What is about to be started; ``gaffer_before_spawn`` may change it.
+    """A start to come; ``gaffer_before_spawn`` may change it.
 
     :param argv: the command and its arguments.
     :param env: the whole environment.
@@ -103,7 +103,7 @@ def execute(
         if limit is None:
             return _execute(plan, config, stdio)
         # Only while nobody here can need a descriptor above the limit: threads may open files at any time.
-        if 0 <= max(stdio) < limit[0] - SPARE:
+        if 0 <= max(stdio) < limit[0] - SPARE_DESCRIPTORS:
             return _execute_limited(plan, config, stdio, limit)
         os_pid = _execute(plan, config, stdio)
         limit_files(os_pid, limit)
@@ -205,7 +205,7 @@ def _execute_with_extra(
         passed = ",".join(map(str, extra))
         bounds = f"{limit[0]}:{limit[1]}" if limit else ""
         argv = [sys.executable, "-I", "-S", _FDEXEC, str(file.fileno()), passed, bounds, become, *plan.argv]
-        env = {**inherited(), VARIABLE: plan.env.get(VARIABLE, "")}
+        env = {**inherited(), ID_VARIABLE: plan.env.get(ID_VARIABLE, "")}
         return _popen(argv, plan, config, stdio, env=env, pass_fds=(*extra, file.fileno()))
 
 
@@ -249,7 +249,7 @@ def check_executable(plan: SpawnPlan, config: JobConfig) -> None:
 
 
 def _may_execute(program: str, who: dict[str, Any]) -> bool:
-    """Tell whether somebody else may execute a file; asked as that user, since only the kernel knows of all rules."""
+    """Return True if another user may execute a file; asked as that user, since only the kernel knows all rules."""
     command = ["/bin/sh", "-c", 'test -x "$0"', os.path.abspath(program)]
     return subprocess.run(command, stdin=_DEVNULL, stdout=_DEVNULL, stderr=_DEVNULL, env={}, **who).returncode != 1
 
@@ -269,7 +269,7 @@ def find_program(name: str, path: str) -> str | None:
 def shown_program(plan: SpawnPlan, config: JobConfig) -> str:
     """Return the name of the program as sentences may say it: with ``$TOKEN``, and not with its value.
 
-    Whoever may read the job's events sees them, but only who may manage it sees its environment.
+    Everyone with ``read`` on the job sees its events, but ``manage`` is needed to see its environment.
     """
     program = plan.argv[0]
     if config.shell:

@@ -1,4 +1,4 @@
-"""What a process without a manager needs: a start, a stop for all of it, and somebody who hears of its end."""
+"""Processes without a manager: their start, stop, end and statistics (reason 17)."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import gevent
 
 from ..errors import NotFound
 from .environment import process_environment
-from .proc_scan import VARIABLE, chain_id, strays
+from .proc_scan import ID_VARIABLE, chain_id, find_node_survivors
 from .ring_buffer import RingLimits
 from .spawn import make_plan
-from .stats_monitor import Figures, Monitor, measurer
+from .stats_monitor import Figures, Monitor, make_measure
 
 if TYPE_CHECKING:
     from .process import Process
 
 #: Called with the process, its exit code as shells tell it, and the signal that ended it, else 0.
 ExitCallback = Callable[["Process", int, int], Any]
-#: Pauses between looks at what KILL was sent to, in seconds.
-_PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+#: Pauses between searches for survivors of KILL, in seconds.
+_KILL_PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
-class Alone:
-    """Owns one process that no manager runs. It is never restarted.
+class StandaloneOwner:
+    """The owner of one process that no manager runs. It is never restarted.
 
     When the process ends, what is left of its group is killed; after a stop, so is whatever it
     started, in other sessions too.
@@ -46,7 +46,7 @@ class Alone:
         :raises SpawnError: one sentence with the system's reason, or what is missing.
         """
         process, config = self._process, self._process.config
-        gaffer_id = chain_id(os.environ.get(VARIABLE), f"{self._node_id}.{process.pid}")
+        gaffer_id = chain_id(os.environ.get(ID_VARIABLE), f"{self._node_id}.{process.pid}")
         env = process_environment(config, process.index, gaffer_id, extra=process.env_extra)
         process.start(make_plan(config, env, process.index, process.pid), rings=RingLimits())
 
@@ -63,7 +63,7 @@ class Alone:
         self._deadline = gevent.spawn_later(seconds, process.signal_group, signal.SIGKILL)
 
     def exited(self, process: Process) -> None:
-        """Called by the loop: nothing is done here."""
+        """Handle the exit in a greenlet; called by the loop."""
         gevent.spawn(self._finish)
 
     def _finish(self) -> None:
@@ -83,9 +83,9 @@ class Alone:
             self._on_exit_cb(process, status.exit_code, status.signal or 0)
 
     def _end_strays(self) -> None:
-        for pause in _PAUSES:
+        for pause in _KILL_PAUSES:
             gevent.sleep(pause)
-            left = [os_pid for found in strays(self._node_id).values() for os_pid in found]
+            left = [os_pid for found in find_node_survivors(self._node_id).values() for os_pid in found]
             if not left:
                 return
             for os_pid in left:
@@ -95,14 +95,14 @@ class Alone:
                     pass  # it has gone meanwhile, or changed to another user
 
     def signalled(self, process: Process, signum: int) -> None:
-        """Somebody sent a signal through gaffer; nobody else has to know."""
+        """Ignore a signal that was sent: there is nobody to notify."""
 
     # -- its statistics -------------------------------------------------------------
     @property
     def statistics(self) -> Monitor:
         """Measures the process while somebody is subscribed."""
         if self._statistics is None:
-            self._statistics = Monitor(measurer())
+            self._statistics = Monitor(make_measure())
         return self._statistics
 
     def process_stats(self, pid: int) -> Figures:

@@ -1,4 +1,4 @@
-"""Watching statistics: one greenlet measures processes, and only while somebody is subscribed.
+"""Statistics of processes: one greenlet measures, and only while somebody is subscribed (reason 15).
 
 What measures is a plugin: the manager's for its processes, gaffer's own ``stats``, found by its entry
 point, for processes without a manager. So nothing in here knows ``/proc`` or psutil.
@@ -22,10 +22,10 @@ from ..plugins.registry import PluginSet
 
 log = logging.getLogger("gaffer.monitor")
 
-#: The shortest interval, in seconds; closer looks would say little of CPU use.
-FASTEST = 0.1
+#: The shortest interval, in seconds; a shorter one would say little of CPU use.
+MIN_STATS_INTERVAL = 0.1
 #: Measurements that may wait for one slow listener.
-MAX_WAITING = 1000
+MAX_WAITING_FIGURES = 1000
 #: The name of what a process' own listeners get; those of a manager get ``STATS``.
 STAT = "stat"
 
@@ -38,8 +38,8 @@ Listener = Callable[[str, Figures], Any] | None
 Find = Callable[[], "list[Any] | None"]
 
 
-def measurer() -> Measure:
-    """Return what measures processes that have no manager, with a memory of its own for CPU use.
+def make_measure() -> Measure:
+    """Return a function that measures processes without a manager, with a memory of its own for CPU use.
 
     :raises PluginError: the plugin ``stats`` is not installed.
     """
@@ -53,8 +53,8 @@ def measurer() -> Measure:
     return measure
 
 
-class _Watch:
-    """One subscription.
+class _StatsSubscription:
+    """A subscription to figures.
 
     :param key: the event's name and whose figures they are.
     """
@@ -65,7 +65,7 @@ class _Watch:
         self.key, self.listener, self.find, self.interval, self.once = key, listener, find, interval, once
         self.due = 0.0
         self.latest: dict[int, Figures] = {}
-        self.outbox = Outbox(f"listener {getattr(listener, '__name__', listener)!s} of {key[1]}", MAX_WAITING)
+        self.outbox = Outbox(f"listener {getattr(listener, '__name__', listener)!s} of {key[1]}", MAX_WAITING_FIGURES)
 
     def tell(self, figures: Figures) -> None:
         if self.listener is not None:
@@ -73,20 +73,20 @@ class _Watch:
 
 
 class Monitor:
-    """Measures processes at the intervals that were asked for, and tells who asked.
+    """A sampler of processes, at the intervals of its subscribers.
 
     :param measure: takes processes, returns the figures of those that live.
     """
 
     def __init__(self, measure: Measure) -> None:
         self._measure = measure
-        self._watches: list[_Watch] = []
+        self._watches: list[_StatsSubscription] = []
         self._greenlet: gevent.Greenlet | None = None
         self._wake = Event()
         self._failing = False
 
     def __bool__(self) -> bool:
-        """Tell whether anybody is subscribed."""
+        """Return True if anybody is subscribed."""
         return bool(self._watches)
 
     def subscribe(
@@ -95,13 +95,13 @@ class Monitor:
         whose: Hashable,
         listener: Listener,
         find: Find,
-        interval: float = FASTEST,
+        interval: float = MIN_STATS_INTERVAL,
         once: bool = False,
     ) -> None:
         """Call ``listener(event, figures)`` for every process that *find* returns; a second time changes the interval.
 
         :param whose: what the subscription is taken back by.
-        :param interval: seconds between two measurements, at least :data:`FASTEST`.
+        :param interval: seconds between two measurements, at least :data:`MIN_STATS_INTERVAL`.
         :param once: only the next figures.
         :raises BadRequest: *interval* is none. :raises Unavailable: no plugin collects statistics.
         """
@@ -109,11 +109,11 @@ class Monitor:
             interval = Seconds().check(interval)
         except ValueError as error:
             raise BadRequest(f"interval: {error}") from error
-        if interval < FASTEST:
-            raise BadRequest(f"interval: {interval:g} s is too short; {FASTEST} s is the shortest")
+        if interval < MIN_STATS_INTERVAL:
+            raise BadRequest(f"interval: {interval:g} s is too short; {MIN_STATS_INTERVAL} s is the shortest")
         self._measure([])  # whoever cannot measure says so now
         self._drop((event, whose), listener, once)
-        self._watches.append(_Watch((event, whose), listener, find, interval, once))
+        self._watches.append(_StatsSubscription((event, whose), listener, find, interval, once))
         self._wake.set()
         if self._greenlet is None:
             self._greenlet = gevent.spawn(self._run)
@@ -137,12 +137,12 @@ class Monitor:
             if watch.key == key and watch.listener == listener and once in (None, watch.once):
                 self._remove(watch)
 
-    def _remove(self, watch: _Watch) -> None:
+    def _remove(self, watch: _StatsSubscription) -> None:
         self._watches.remove(watch)
         watch.outbox.close()
 
     def subscribed(self, event: str, whose: Hashable, listener: Listener) -> bool:
-        """Tell whether *listener* still hears of *whose* figures."""
+        """Return True if *listener* is still subscribed to the figures of *whose*."""
         return any(watch.key == (event, whose) and watch.listener == listener for watch in self._watches)
 
     def last(self, pid: int) -> Figures | None:
@@ -172,9 +172,9 @@ class Monitor:
         finally:
             self._greenlet = None
 
-    def _look(self, due: list[_Watch]) -> None:
+    def _look(self, due: list[_StatsSubscription]) -> None:
         """Measure, once, everything that *due* asks for, and tell it."""
-        targets: list[tuple[_Watch, list[int]]] = []
+        targets: list[tuple[_StatsSubscription, list[int]]] = []
         processes: dict[int, Any] = {}
         for watch in due:
             found = watch.find()
@@ -199,7 +199,7 @@ class Monitor:
         self._failing = False
         return figures
 
-    def _tell(self, watch: _Watch, figures: dict[int, Figures]) -> None:
+    def _tell(self, watch: _StatsSubscription, figures: dict[int, Figures]) -> None:
         watch.latest = figures
         watch.due = time.monotonic() + watch.interval
         for one in figures.values():
@@ -222,7 +222,7 @@ class ProcessWatcher:
 
     @property
     def active(self) -> bool:
-        """Whether anybody who subscribed here still hears of the process."""
+        """True while a listener that subscribed here is subscribed to the process."""
         monitor, pid = self.process.owner.statistics, self.process.pid
         return any(monitor.subscribed(STAT, pid, listener) for listener in self._listeners)
 
@@ -235,17 +235,17 @@ class ProcessWatcher:
         process = self.process
         figures: Figures = process.owner.process_stats(process.pid)
         if interval:
-            gevent.sleep(max(interval, FASTEST))
+            gevent.sleep(max(interval, MIN_STATS_INTERVAL))
             figures = process.owner.process_stats(process.pid)
         return figures
 
-    def subscribe(self, listener: Listener, interval: float = FASTEST) -> None:
+    def subscribe(self, listener: Listener, interval: float = MIN_STATS_INTERVAL) -> None:
         """Call ``listener("stat", statistics)`` every *interval* seconds until the process ends."""
         self._subscribe(listener, interval, once=False)
 
     def subscribe_once(self, listener: Listener) -> None:
         """Call ``listener("stat", statistics)`` once."""
-        self._subscribe(listener, FASTEST, once=True)
+        self._subscribe(listener, MIN_STATS_INTERVAL, once=True)
 
     def _subscribe(self, listener: Listener, interval: float, once: bool) -> None:
         process = self.process
@@ -269,8 +269,8 @@ class ProcessWatcher:
             self.process.owner.statistics.forget(STAT, self.process.pid)
 
 
-class _Foreign(NamedTuple):
-    """A process of which only the system's id is known."""
+class _ForeignProcess(NamedTuple):
+    """A process known only by the system's id."""
 
     pid: int
     os_pid: int
@@ -288,10 +288,10 @@ def get_process_stats(process: Any = None, interval: float = 0) -> Figures:
     if not isinstance(os_pid, int) or isinstance(os_pid, bool) or os_pid < 0:
         raise BadRequest(f"expected a process or a process id, not {process!r}")
     ours = hasattr(process, "os_pid")
-    target, measure = process if ours else _Foreign(os_pid, os_pid), measurer()
+    target, measure = process if ours else _ForeignProcess(os_pid, os_pid), make_measure()
     found = list(measure([target]))
     if found and interval:
-        gevent.sleep(max(interval, FASTEST))
+        gevent.sleep(max(interval, MIN_STATS_INTERVAL))
         found = list(measure([target]))
     if not found:
         raise NotFound(f"there is no process with the id {os_pid}" if os_pid else f"{process!r} is not started")

@@ -1,4 +1,4 @@
-"""Pipes of processes: always drained into bounded rings, written without waiting.
+"""Streams of processes: always drained into bounded rings, written without waiting.
 
 A child never blocks because nobody reads it: whatever arrives is read at once
 and kept in a ring of the latest bytes; older ones are dropped and counted. A
@@ -26,18 +26,18 @@ from .sink_worker import Sink, SinkWorker, workers
 
 log = logging.getLogger("gaffer.streams")
 
-#: What one read takes; one read a callback keeps hundreds of writers fair.
-CHUNK = 65_536
+#: Bytes of one read; one read a callback keeps hundreds of writers fair.
+READ_SIZE = 65_536
 #: Bytes of stderr kept of a stream that nobody redirected, for the tail of failures.
 TAIL_SIZE = 8_192
 #: Bytes that may wait to be written to a child's stdin.
-WRITE_LIMIT = 1_048_576
+MAX_UNREAD_INPUT = 1_048_576
 #: Asked of the kernel for redirected streams; fewer wake-ups for chatty children (fcntl(2), F_SETPIPE_SZ).
 PIPE_SIZE = 1_048_576
 #: A stream whose sinks are full is read again after so many seconds …
-PAUSE = 0.002
+FULL_SINK_PAUSE = 0.002
 #: … and in any case after so many.
-LONGEST_PAUSE = 1.0
+MAX_FULL_SINK_PAUSE = 1.0
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
 
@@ -49,7 +49,7 @@ class Reader:
     :param fd: a descriptor that is ours from now on.
     :param size: bytes kept.
     :param limits: how far the ring may grow while somebody reads.
-    :param exited: tells, at the end of the stream, whether its process has exited; whoever notes that closes us too.
+    :param exited: asked at the end of the stream: if its process has exited too, its end closes this reader.
     """
 
     __slots__ = (
@@ -80,12 +80,12 @@ class Reader:
         self.label = label
         self.fd = fd
         self.size = size
-        #: Whether nothing will be read any more.
+        #: If true, nothing will be read any more.
         self.over = False
         self.sinks = workers(sinks, label)
         self._limits = limits
         self._exited = exited
-        #: Whether the end was reached and :meth:`close` is left to whoever notes the end of the process.
+        #: If true, the end was reached and :meth:`close` is left to the end of the process.
         self.at_end = False
         self._ring: Ring | None = None
         os.set_blocking(fd, False)
@@ -119,7 +119,7 @@ class Reader:
 
     @property
     def held(self) -> int:
-        """How many bytes the ring holds; none is made for the answer."""
+        """The number of bytes in the ring; none is made for the answer."""
         return 0 if self._ring is None else self._ring.held
 
     def _readable(self) -> None:
@@ -133,7 +133,7 @@ class Reader:
     def _read_once(self, in_hub: bool = True) -> bool:
         """Read one chunk; return True if there may be more."""
         try:
-            data = os.read(self.fd, CHUNK)
+            data = os.read(self.fd, READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
@@ -164,8 +164,8 @@ class Reader:
 
     def _pause(self) -> None:
         """Read nothing until the sinks have room; the loop does other things meanwhile."""
-        until = time.monotonic() + LONGEST_PAUSE
-        timer = self._timer = self._watcher.loop.timer(PAUSE, PAUSE)
+        until = time.monotonic() + MAX_FULL_SINK_PAUSE
+        timer = self._timer = self._watcher.loop.timer(FULL_SINK_PAUSE, FULL_SINK_PAUSE)
         self._watcher.stop()
 
         def go_on() -> None:
@@ -243,15 +243,15 @@ class Writer:
     def write(self, data: bytes) -> None:
         """Write *data*, or keep it until the child reads; never waits. From any thread, whole and in order.
 
-        :raises Full: ``WRITE_LIMIT`` bytes wait already. :raises Unavailable: the stream is closed. Other
-            threads are not told: it goes to the log.
+        :raises Full: ``MAX_UNREAD_INPUT`` bytes wait already. :raises Unavailable: the stream is closed. For other
+            threads both go to the log.
         """
         if thread_id() != self._thread:
             self._loop.run_callback_threadsafe(self._write_for_thread, data)
             return
         if self.fd < 0 or self._finish:
             raise Unavailable(f"{self.label} is closed: the process does not read it any more")
-        if self._size and self._size + len(data) > WRITE_LIMIT:
+        if self._size and self._size + len(data) > MAX_UNREAD_INPUT:
             raise Full(f"{self.label} is full: the process left {self._size} bytes unread; try again later")
         self._waiting.append(memoryview(data))
         self._size += len(data)
@@ -264,14 +264,14 @@ class Writer:
         except Unavailable as error:
             log.warning("%d bytes that another thread wrote are lost: %s", len(data), error)
 
-    def deliver(self, data: bytes, patience: float, check: Callable[[], None] = lambda: None) -> None:
+    def deliver(self, data: bytes, timeout: float, check: Callable[[], None] = lambda: None) -> None:
         """Write *data*, all of it or nothing; while there is no room, wait until the child has read enough.
 
-        :param patience: seconds to wait at the most.
+        :param timeout: seconds to wait at the most.
         :param check: called after each wait; raises if *data* is not to be written any more.
         :raises Full: it took longer. :raises Unavailable: the stream is closed.
         """
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 self.write(data)
@@ -353,7 +353,7 @@ def _hang_up(fd: int) -> None:
 
 
 class Duplex:
-    """A two-way pipe: a reader and a writer on the two descriptors of one socket."""
+    """A custom stream: reader and writer on two descriptors of one socket."""
 
     __slots__ = ("reader", "writer")
 

@@ -11,7 +11,7 @@ MIN_CANCELLED = 64
 
 
 class Deadline:
-    """One call to come."""
+    """A handle on one future call."""
 
     __slots__ = ("_deadlines", "call")
 

@@ -2,8 +2,8 @@
 
 Callbacks of the loop only enqueue. Messages are taken in order; deadlines live in
 one heap; starts wait in a queue ordered by priority and happen one at a time, so
-that a stop can come between two of them. What happened is told once nothing is to
-be started, and in any case before anybody else runs. Third-party code never runs in the
+that a stop can come between two of them. Notifications are sent once nothing is to
+be started, and in any case before anybody else runs (reason 34). Third-party code never runs in the
 engine's greenlet: hooks that are asked on a job's behalf run in a greenlet of
 their own, which posts the answer back and so holds up that job alone.
 """
@@ -38,21 +38,22 @@ from .termination import Termination
 log = logging.getLogger("gaffer.engine")
 
 #: The engine lets the hub serve others after this many seconds of work.
-SLICE = 0.005
-#: What a message asks for is taken in slices too, if it is more than so many things: the stop of a large job, say.
-MANY = 20
-#: How long a killed group is waited for: from the first pause, each twice the one before, to the last, in seconds.
-FIRST_GLANCE, THOROUGH_FROM, LAST_GLANCE = 0.0005, 0.005, 0.2
-#: Plugins have at least this long to say how a process is to be stopped, in seconds.
-LEAST_PATIENCE = 1.0
+ENGINE_SLICE = 0.005
+#: A message with more effects than this is taken in slices too: the stop of a large job, say.
+MANY_EFFECTS = 20
+#: Pauses between checks of a killed group, each twice the one before: the first, that from which zombies of other
+#: parents are left out, and the last, in seconds.
+FIRST_GROUP_CHECK, THOROUGH_GROUP_CHECK, LAST_GROUP_CHECK = 0.0005, 0.005, 0.2
+#: Seconds that plugins have at least to answer ``gaffer_stop_steps``.
+MIN_STOP_STEPS_TIMEOUT = 1.0
 #: A pause that makes the loop look at its descriptors; ``sleep(0)`` may not.
-_YIELD = 1e-6
+_LOOP_PAUSE = 1e-6
 
 
 class Observer(Protocol):
-    """Who hears what happened: the manager."""
+    """The receiver of notifications: the manager."""
 
-    def told(self, job: Job, what: messages.Tell, at: float) -> None: ...
+    def notify(self, job: Job, what: messages.Notify, at: float) -> None: ...
 
     def removed(self, job: Job) -> None: ...
 
@@ -68,7 +69,7 @@ class Engine:
 
     :param loop: gevent's hub loop.
     :param hooks: calls the plugins.
-    :param observer: told of everything that happened, in order.
+    :param observer: notified of everything that happened, in order.
     :param node_id: first part of every child's GAFFER_ID.
     :param clock: monotonic seconds.
     :param launch: starts a process; :meth:`Process.launch` or a fake.
@@ -93,7 +94,7 @@ class Engine:
         self.termination = Termination(loop, self.deadlines, self, node_id)
         #: RLIMIT_NOFILE that children get, when gafferd raised its own.
         self.file_limit: tuple[int, int] | None = None
-        #: Nothing is started while this is set: the manager is not ready, or is ending.
+        #: While true nothing is started: the manager is not ready, or is ending.
         self.held = True
         self._thread = thread_id()
         self._pids = itertools.count(1)
@@ -107,7 +108,7 @@ class Engine:
         self._afterwards: deque[Callable[[], None]] = deque()
         #: When the slice began.
         self._began = 0.0
-        #: A process was started, and has not been given way to.
+        #: If true, a process was started and the processor was not given away since.
         self._launched = False
         self._wake = Event()
         #: Set whenever a process has gone.
@@ -121,9 +122,9 @@ class Engine:
             messages.Abandon: self._abandon,
             messages.Decide: self._decide,
             messages.Later: self._later,
-            messages.Tell: self._tell,
+            messages.Notify: self._notify,
             messages.Removed: self._removed,
-            messages.Answer: self._answer,
+            messages.ReportCommit: self._report_commit,
         }
 
     # -- posting ----------------------------------------------------------------
@@ -147,7 +148,7 @@ class Engine:
         return reply.get()
 
     def check_may_wait(self) -> None:
-        """Refuse what waits for the engine where that is impossible.
+        """Reject a call that waits for the engine where waiting is impossible.
 
         :raises ReentrantCall: this is a callback of the hub, or another thread.
         """
@@ -164,7 +165,7 @@ class Engine:
 
     @property
     def clock(self) -> Callable[[], float]:
-        """Return what tells monotonic seconds."""
+        """The clock: monotonic seconds."""
         return self.deadlines.clock
 
     @clock.setter
@@ -181,9 +182,9 @@ class Engine:
         return next(self._pids)
 
     def wait_idle(self, busy: Callable[[], bool], timeout: float) -> bool:
-        """Wait until *busy* is false, asked again after every process that goes; tells whether it came to that.
+        """Wait until *busy* is false, checked after every process that ends; return False after the timeout.
 
-        :param timeout: seconds without any process going that are too long.
+        :param timeout: seconds in which at least one process has to end.
         """
         while busy():
             self.ended.clear()
@@ -193,7 +194,7 @@ class Engine:
 
     # -- running ----------------------------------------------------------------
     def start(self) -> None:
-        """Make the greenlet if there is none, or an interrupt of the program hit it."""
+        """Start the greenlet unless it runs; an interrupt of the program may have ended it."""
         if self._greenlet is None or self._greenlet.dead:
             self._greenlet = gevent.spawn(self._run)
 
@@ -223,17 +224,17 @@ class Engine:
 
     def _breathe(self) -> None:
         """Let the hub serve others, if that is due. What comes meanwhile is queued: nothing else steps jobs."""
-        if self.clock() - self._began > SLICE and gevent.getcurrent() is self._greenlet:
+        if self.clock() - self._began > ENGINE_SLICE and gevent.getcurrent() is self._greenlet:
             while self._afterwards:
                 self._guard(self._afterwards.popleft())
             self._planner.forget()
-            gevent.sleep(_YIELD)
+            gevent.sleep(_LOOP_PAUSE)
             self._began = self.clock()
 
     def _give_way(self) -> None:
         """Let a new process begin before what follows its start, unless more are to be started.
 
-        Linux puts it behind us on our processor, where it would wait until we sleep (sched_yield(2)).
+        Linux puts it behind us on our processor, where it would wait until we sleep (sched_yield(2); reason 32).
         """
         if self._launched and not self._starts:
             self._launched = False
@@ -246,9 +247,9 @@ class Engine:
         return None if due is None else max(0.0, due - self.clock())
 
     def turn(self) -> bool:
-        """Do one thing: a deadline that is due, a message, a start, or what comes afterwards.
+        """Do one thing: a deadline that is due, a message, a start, or a notification.
 
-        Tell whether there was any.
+        Return False if there was none.
         """
         due = self.deadlines.due()
         if due is not None:
@@ -259,7 +260,7 @@ class Engine:
         elif self._starts and not self.held:
             job = heapq.heappop(self._starts)[4]
             job.queued = False
-            self._take(job, messages.Turn(), None)
+            self._take(job, messages.StartTurn(), None)
         elif self._afterwards:
             self._guard(self._afterwards.popleft())
         else:
@@ -293,7 +294,7 @@ class Engine:
             _close_sinks(message.plan)  # the start was called off while plugins were asked
         for effect in effects:
             self._effects[type(effect)](job, effect)
-            if len(effects) > MANY:
+            if len(effects) > MANY_EFFECTS:
                 self._breathe()
         return None
 
@@ -324,7 +325,7 @@ class Engine:
             self._handle(job, messages.Approved(copy, copy.generation, plan))
 
     def _ask(self, question: Callable[..., None], *args: Any) -> None:
-        """Have plugins asked in a greenlet of its own, after they were told what happened before."""
+        """Ask plugins in a greenlet of its own, after they were notified of what happened before (reason 9)."""
         self.afterwards(partial(gevent.spawn, question, *args))
 
     def _ask_start(self, job: Job, copy: Copy, generation: int, plan: SpawnPlan) -> None:
@@ -353,7 +354,7 @@ class Engine:
         self._handle(job, messages.Spawned(copy, process))
 
     def _exited(self, process: Process) -> None:
-        """Called by the loop: the status is there, but nothing is done here."""
+        """Queue the collection of an exit status; called by the loop."""
         self._messages.append((None, lambda: self._collect(process), None))
         self._wake.set()
 
@@ -370,7 +371,7 @@ class Engine:
         if status is None:
             process.watch()
         elif crashed and not process.config.detach:
-            self._await_group(process.pid, FIRST_GLANCE)
+            self._await_group(process.pid, FIRST_GROUP_CHECK)
         else:
             self._ended(process, status)
 
@@ -382,8 +383,8 @@ class Engine:
         process = owned.process
         status = process.status
         assert status is not None
-        thorough = pause > THOROUGH_FROM  # maybe only dead ones, whose new parent takes its time
-        if pause > LAST_GLANCE or not group_left(process.os_pid, thorough):
+        thorough = pause > THOROUGH_GROUP_CHECK  # maybe only dead ones, whose new parent takes its time
+        if pause > LAST_GROUP_CHECK or not group_left(process.os_pid, thorough):
             self._ended(process, status)
         else:
             process.close_ended()
@@ -420,7 +421,7 @@ class Engine:
             self._ask(self._ask_stop, job, process)
             own = process.graceful_timeout
             timeout = job.config.graceful_timeout if own is None else own
-            self.termination.begin_within(process.pid, max(timeout, LEAST_PATIENCE))
+            self.termination.begin_within(process.pid, max(timeout, MIN_STOP_STEPS_TIMEOUT))
         else:
             self.termination.begin(process.pid)
 
@@ -464,15 +465,15 @@ class Engine:
             retries[index].cancel()
         retries[index] = self.at(effect.at, partial(self._handle, job, effect.message))
 
-    def _tell(self, job: Job, effect: messages.Tell) -> None:
-        self.afterwards(partial(self.observer.told, job, effect, time.time()))
+    def _notify(self, job: Job, effect: messages.Notify) -> None:
+        self.afterwards(partial(self.observer.notify, job, effect, time.time()))
 
     def _removed(self, job: Job, effect: messages.Removed) -> None:
         for retry in self._retries.pop(job, {}).values():
             retry.cancel()
         self.observer.removed(job)
 
-    def _answer(self, job: Job, effect: messages.Answer) -> None:
+    def _report_commit(self, job: Job, effect: messages.ReportCommit) -> None:
         if effect.commit.answer is not None:
             self.afterwards(partial(effect.commit.answer, effect.error))
 

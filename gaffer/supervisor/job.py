@@ -19,31 +19,31 @@ from ..config.names import JobName
 from ..errors import Unavailable
 from .messages import (
     Abandon,
-    Answer,
     Approved,
     Commit,
     Decide,
     Decided,
-    Due,
     End,
     Enqueue,
     Exited,
     Gone,
     Later,
     Launch,
+    Notify,
     Prepare,
     Reload,
     Removed,
+    ReportCommit,
     Restart,
+    RetryDue,
     Scale,
     Spawned,
     SpawnFailed,
     Start,
+    StartTurn,
     Stop,
     StopAll,
     StopPid,
-    Tell,
-    Turn,
     Unload,
     Update,
 )
@@ -77,7 +77,7 @@ Effects = list[Any]
 
 
 class Copy:
-    """One of a job's processes-to-be, with its place, state and history."""
+    """A place for one process of a job, with its state and history."""
 
     __slots__ = (
         "index",
@@ -115,7 +115,7 @@ class Copy:
 
 
 class Job:
-    """One loaded job.
+    """A loaded job: state machine of its copies.
 
     :param config: its settings.
     :param order: its place in the order of loading.
@@ -187,7 +187,7 @@ class Job:
 
     @property
     def out(self) -> int:
-        """How many committed processes there are, or are about to be."""
+        """The number of committed processes, with those about to be started."""
         return len(self.extras.keys() | self.asked)
 
     def find(self, pid: int) -> Copy | None:
@@ -241,7 +241,7 @@ class Job:
         self._refresh()
         if not self.active:
             self.active = True
-            effects.append(Tell("start"))
+            effects.append(Notify("start"))
         self._fill(effects)
 
     def _stop(self, message: Stop, now: float, effects: Effects) -> None:
@@ -259,7 +259,7 @@ class Job:
     def _restart(self, message: Restart, now: float, effects: Effects) -> None:
         if self.unloading:
             return
-        effects.append(Tell("restart"))
+        effects.append(Notify("restart"))
         self._replace_all("restart", effects)
         self._start(Start(), now, effects)
 
@@ -280,7 +280,7 @@ class Job:
     def _scale(self, message: Scale, now: float, effects: Effects) -> None:
         before, self.wanted = self.wanted, message.number
         if before != self.wanted:
-            effects.append(Tell("scale", data=(before, self.wanted)))
+            effects.append(Notify("scale", data=(before, self.wanted)))
         for index in [index for index in self.copies if index >= self.wanted]:
             self._retire(index, effects)
         if self.active:
@@ -288,7 +288,7 @@ class Job:
 
     def _update(self, message: Update, now: float, effects: Effects) -> None:
         previous, self.config = self.config, message.config
-        effects.append(Tell("update", data=previous))
+        effects.append(Notify("update", data=previous))
         if previous.needs_restart(self.config):
             self._replace_all("restart", effects)
         else:
@@ -308,14 +308,14 @@ class Job:
 
     def _commit(self, message: Commit, now: float, effects: Effects) -> None:
         if self.unloading:
-            effects.append(Answer(message, Unavailable(f"job {self.name} was unloaded meanwhile")))
+            effects.append(ReportCommit(message, Unavailable(f"job {self.name} was unloaded meanwhile")))
             return
         copy = Copy(-1, committed=message)
         self.extras[message.pid] = copy
         self._to(copy, PREPARING)
         effects.append(Prepare(copy))
 
-    def _turn(self, message: Turn, now: float, effects: Effects) -> None:
+    def _turn(self, message: StartTurn, now: float, effects: Effects) -> None:
         while self._queue:
             index = self._queue.popleft()
             copy = self.copies.get(index)
@@ -343,16 +343,16 @@ class Job:
         if copy.spawns:
             self.restarts += 1
         copy.spawns += 1
-        effects.append(Tell("spawn", message.process))
+        effects.append(Notify("spawn", message.process))
         if copy.committed:
-            effects.append(Answer(copy.committed, None))
+            effects.append(ReportCommit(copy.committed, None))
 
     def _spawn_failed(self, copy: Copy, message: SpawnFailed, now: float, effects: Effects) -> None:
         self._to(copy, DECIDING)
         copy.error = str(message.error)
-        effects.append(Tell("spawn_failed", data=(copy, message.error)))
+        effects.append(Notify("spawn_failed", data=(copy, message.error)))
         if copy.committed:
-            effects.append(Answer(copy.committed, message.error))
+            effects.append(ReportCommit(copy.committed, message.error))
             self._drop(copy)
             self._settle(effects)
             return
@@ -363,8 +363,8 @@ class Job:
         process, copy.process = copy.process, None
         uptime = now - process.started
         self.last_exit = message.status
-        effects.append(Tell("exit", process, message.status))
-        effects.append(Tell("reap", process, "exit"))
+        effects.append(Notify("exit", process, message.status))
+        effects.append(Notify("reap", process, "exit"))
         if copy.committed:
             self._drop(copy)
             self._settle(effects)
@@ -380,11 +380,11 @@ class Job:
 
     def _stopped(self, copy: Copy, message: Exited, now: float, effects: Effects) -> None:
         self.last_exit = message.status
-        effects.append(Tell("exit", copy.process, message.status))
+        effects.append(Notify("exit", copy.process, message.status))
 
     def _gone(self, copy: Copy, message: Gone, now: float, effects: Effects) -> None:
         process, copy.process = copy.process, None
-        effects.append(Tell("reap", process, copy.reason))
+        effects.append(Notify("reap", process, copy.reason))
         if not copy.committed and self.active and copy.index < self.wanted:
             self._again(copy, effects)
             return
@@ -396,9 +396,9 @@ class Job:
         if isinstance(decision, After):
             self._to(copy, FLAPPING if decision.flapping else WAITING)
             copy.due = now + decision.seconds
-            effects.append(Later(copy.due, Due(copy, copy.generation)))
+            effects.append(Later(copy.due, RetryDue(copy, copy.generation)))
             if decision.flapping:
-                effects.append(Tell("flap", data=(copy, decision)))
+                effects.append(Notify("flap", data=(copy, decision)))
         elif isinstance(decision, (GiveUp, Done)):
             self._to(copy, FAILED if isinstance(decision, GiveUp) else DONE)
             copy.error = decision.reason if isinstance(decision, GiveUp) else ""
@@ -406,7 +406,7 @@ class Job:
         else:
             self._again(copy, effects)
 
-    def _due(self, copy: Copy, message: Due, now: float, effects: Effects) -> None:
+    def _due(self, copy: Copy, message: RetryDue, now: float, effects: Effects) -> None:
         self._again(copy, effects)
 
     # -- small moves -------------------------------------------------------------
@@ -437,7 +437,7 @@ class Job:
         effects.append(Enqueue())
 
     def _refresh(self) -> None:
-        """Forget failures, delays and results: somebody asks for a fresh start."""
+        """Forget failures, delays and results for a fresh start."""
         for copy in list(self.copies.values()):
             if copy.state in (WAITING, FLAPPING, DECIDING, *_ENDED):
                 self._drop(copy)
@@ -448,7 +448,7 @@ class Job:
             if copy.process is None:
                 self._drop(copy)
                 if copy.committed:
-                    effects.append(Answer(copy.committed, Unavailable(f"job {self.name} was stopped meanwhile")))
+                    effects.append(ReportCommit(copy.committed, Unavailable(f"job {self.name} was stopped meanwhile")))
 
     def _drop(self, copy: Copy) -> None:
         copy.generation += 1
@@ -470,7 +470,7 @@ class Job:
             self._end(copy, reason, effects)
 
     def _prepare_again(self, effects: Effects) -> None:
-        """Plugins are asked anew about starts that were prepared for an old configuration."""
+        """Ask plugins again about starts that were prepared for an old configuration."""
         for copy in [*self.copies.values(), *self.extras.values()]:
             if copy.state == PREPARING:
                 self._to(copy, PREPARING)
@@ -481,7 +481,7 @@ class Job:
             return
         self._to(copy, STOPPING)
         copy.reason = reason
-        effects.append(Tell("stop_pid", copy.process))
+        effects.append(Notify("stop_pid", copy.process))
         effects.append(End(copy))
 
     def _abandon(self, copy: Copy, effects: Effects) -> None:
@@ -490,7 +490,7 @@ class Job:
         self._drop(copy)
 
     def _ended(self, effects: Effects) -> None:
-        """Once every copy has failed or is done, the job is not wanted up any more."""
+        """Deactivate the job once every copy has failed or is done (reason 10)."""
         if self.active and len(self.copies) >= self.wanted and not self._queue:
             if all(copy.state in _ENDED for copy in self.copies.values()):
                 self.active = False
@@ -498,15 +498,15 @@ class Job:
                 self._settle(effects)
 
     def _settle(self, effects: Effects) -> None:
-        """Tell that the job has stopped, and remove it, once no process is left."""
+        """Emit ``stop``, and remove an unloaded job, once no process is left."""
         if self.active or any(True for _ in self.live()):
             return
         if self.stop_pending:
             self.stop_pending = False
-            effects.append(Tell("stop"))
+            effects.append(Notify("stop"))
         if self.unloading and not self.removed:
             self.removed = True
-            effects.append(Tell("delete"))
+            effects.append(Notify("delete"))
             effects.append(Removed())
 
 
@@ -521,7 +521,7 @@ _COMMANDS: dict[type, Callable[..., None]] = {
     Update: Job._update,
     Unload: Job._unload,
     Commit: Job._commit,
-    Turn: Job._turn,
+    StartTurn: Job._turn,
 }
 
 #: Whatever is not in this table is late or meaningless, and ignored.
@@ -533,6 +533,6 @@ _TABLE: dict[tuple[str, type], Callable[..., None]] = {
     (STOPPING, Exited): Job._stopped,
     (STOPPING, Gone): Job._gone,
     (DECIDING, Decided): Job._decided,
-    (WAITING, Due): Job._due,
-    (FLAPPING, Due): Job._due,
+    (WAITING, RetryDue): Job._due,
+    (FLAPPING, RetryDue): Job._due,
 }

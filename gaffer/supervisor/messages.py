@@ -1,4 +1,4 @@
-"""What the job machine takes and gives: messages in, effects out.
+"""Messages to the job machine and effects that it returns.
 
 Messages come from commands, from the engine and from the loop; effects are what
 the engine has to do. Both are plain values.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LiveProcess(Protocol):
-    """What the machine knows about a process."""
+    """The part of a process that the job machine reads."""
 
     pid: int
     started: float
@@ -85,7 +85,7 @@ class Commit(NamedTuple):
     answer: Callable[[Exception | None], Any] | None = None
 
 
-class Turn(NamedTuple):
+class StartTurn(NamedTuple):
     """The job may start one process now."""
 
 
@@ -112,8 +112,8 @@ class Exited(NamedTuple):
     """The process' status was collected.
 
     :param code: exit code, None after a signal.
-    :param caused: gaffer was asked to send the signal that ended it.
-    :param status: what is told to others.
+    :param caused: if true, gaffer was asked to send the signal that ended it.
+    :param status: the status that events show.
     """
 
     copy: Copy
@@ -134,7 +134,7 @@ class Decided(NamedTuple):
     decision: Decision
 
 
-class Due(NamedTuple):
+class RetryDue(NamedTuple):
     """The delay of a waiting copy is over."""
 
     copy: Copy
@@ -143,7 +143,7 @@ class Due(NamedTuple):
 
 # -- effects --------------------------------------------------------------------
 class Enqueue(NamedTuple):
-    """Give the job a :class:`Turn` when it is its turn."""
+    """Give the job a :class:`StartTurn` when it is its turn."""
 
 
 class Prepare(NamedTuple):
@@ -166,13 +166,13 @@ class End(NamedTuple):
 
 
 class Abandon(NamedTuple):
-    """Let go of a detached process without touching it."""
+    """Stop supervising a detached process and leave it alone."""
 
     process: LiveProcess
 
 
 class Decide(NamedTuple):
-    """Ask what follows a death; answer :class:`Decided`."""
+    """Ask for the restart decision after a process ended; answer :class:`Decided`."""
 
     copy: Copy
     process: LiveProcess | None
@@ -185,18 +185,18 @@ class Later(NamedTuple):
     """Send a message at a monotonic time."""
 
     at: float
-    message: Due
+    message: RetryDue
 
 
-class Answer(NamedTuple):
-    """Tell who committed a process how its start went."""
+class ReportCommit(NamedTuple):
+    """Report the result of a :class:`Commit` to its caller."""
 
     commit: Commit
     error: Exception | None
 
 
-class Tell(NamedTuple):
-    """Something happened: ``event`` is its name in docs/events.rst."""
+class Notify(NamedTuple):
+    """Publish an event; ``event`` is its name in docs/events.rst."""
 
     event: str
     process: LiveProcess | None = None

@@ -1,6 +1,6 @@
-"""What plugins are asked on behalf of a job: about a start, a stop and a restart.
+"""Questions to plugins on behalf of a job: about a start, a stop and a restart.
 
-Whoever asks waits for the answers, so the engine has it done in greenlets of their own.
+The caller waits for the answers, so the engine asks in greenlets of their own (reason 9).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from ..config.fields import Seconds, parse_signal
 from ..plugins.calling import Hooks
-from ..process.proc_scan import VARIABLE
+from ..process.proc_scan import ID_VARIABLE
 from ..process.sink_worker import SinkWorker
 from ..process.spawn import SpawnPlan
 from . import restart_policy
@@ -25,7 +25,7 @@ _ABOUT_STARTS = ("gaffer_before_spawn", "gaffer_open_sinks")
 
 
 def any_about_starts(hooks: Hooks) -> bool:
-    """Tell whether any plugin wants to be asked about starts."""
+    """Return True if any plugin implements a question about starts."""
     return any(hooks.implemented(name) for name in _ABOUT_STARTS)
 
 
@@ -34,10 +34,10 @@ def about_start(hooks: Hooks, job: Job, plan: SpawnPlan) -> None:
 
     :raises Exception: a plugin refused, or failed.
     """
-    mark = plan.env[VARIABLE]
+    mark = plan.env[ID_VARIABLE]
     hooks.ask("gaffer_before_spawn", job=job, plan=plan)
     plan.argv = [os.fsdecode(word) for word in plan.argv]  # paths and bytes will do
-    plan.env = {**plan.env, VARIABLE: mark}  # without it a daemon would not be found at the stop
+    plan.env = {**plan.env, ID_VARIABLE: mark}  # without it a daemon would not be found at the stop
     for label in dict.fromkeys([*_labels(job), *job.config.custom_streams]):
         answers = hooks.collect("gaffer_open_sinks", job=job, process=plan, label=label)
         if answers:
@@ -66,7 +66,7 @@ def about_stop(hooks: Hooks, job: Job, process: Any) -> list[tuple[int, float]] 
 
 
 def about_restart(hooks: Hooks, job: Job, death: Decide) -> restart_policy.Decision | None:
-    """Return what a plugin wants to follow a *death*; None leaves it to the built-in restart_policy."""
+    """Return the restart decision of a plugin; None leaves it to the built-in policy."""
     decision = None
     try:
         decision = hooks.ask_first(

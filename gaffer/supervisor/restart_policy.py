@@ -1,4 +1,4 @@
-"""What follows the end of a process: pure functions of its history.
+"""Restart policy: the decision after a process ended, as pure functions of its history.
 
 Without ``flapping``: at once after a process that lived ``min_uptime``, else after
 a delay of 0.1 s that doubles up to 30 s, jittered so that copies do not restart in
@@ -26,7 +26,7 @@ class After(NamedTuple):
     """Replace the process after a delay.
 
     :param seconds: how long to wait.
-    :param flapping: whether the ``flapping`` rule asked for it.
+    :param flapping: if true, the ``flapping`` rule asked for it.
     """
 
     seconds: float
@@ -50,7 +50,7 @@ Decision = Now | After | GiveUp | Done
 
 
 class History:
-    """What is remembered of one copy: its recent deaths, which decide what follows.
+    """The recent ends of one copy, on which the next restart depends.
 
     Deaths that gaffer caused are not entered.
     """
@@ -123,7 +123,7 @@ def after_kill(config: JobConfig, code: int | None) -> Decision:
 
 
 def _over(config: JobConfig, code: int | None) -> bool:
-    """Tell whether ``restart`` says that a process which ended with *code* is not replaced."""
+    """Return True if ``restart`` forbids replacing a process that ended with *code*."""
     return config.restart == "never" or config.restart == "on-failure" and code in config.exit_codes
 
 

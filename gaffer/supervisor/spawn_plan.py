@@ -1,4 +1,4 @@
-"""What is started for a copy of a job: its command and its environment."""
+"""Spawn plans: command and environment of the next process of a copy."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import os
 
 from ..config.jobconfig import JobConfig
 from ..process.environment import job_environment, process_environment
-from ..process.proc_scan import VARIABLE, chain_id
+from ..process.proc_scan import ID_VARIABLE, chain_id
 from ..process.spawn import SpawnPlan, make_plan
 from .job import Copy, Job
 
 
 class Planner:
-    """Makes plans; those of one burst share the environment of their job.
+    """A maker of plans; those of one burst share the environment of their job.
 
     :param node_id: first part of every child's GAFFER_ID.
     """
 
     def __init__(self, node_id: str) -> None:
         self._node_id = node_id
-        self._inherited = os.environ.get(VARIABLE)
+        self._inherited = os.environ.get(ID_VARIABLE)
         self._environments: dict[Job, tuple[JobConfig, dict[str, str]]] = {}
 
     def forget(self) -> None:
@@ -27,7 +27,7 @@ class Planner:
         self._environments.clear()
 
     def plan(self, job: Job, copy: Copy, pid: int) -> SpawnPlan:
-        """Return what would be started for *copy*.
+        """Return the plan of the next start of *copy*.
 
         :raises SpawnError: the environment file or a variable is missing.
         """

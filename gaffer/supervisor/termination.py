@@ -15,7 +15,7 @@ import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Protocol
 
-from ..process.proc_scan import Found, group_alive, survivors
+from ..process.proc_scan import Survivors, find_survivors, group_alive
 from .deadlines import Deadline, Deadlines
 from .job import STOPPING
 
@@ -52,7 +52,7 @@ class Supervisor(Protocol):
 
 
 class Owned(NamedTuple):
-    """A process that runs, and whose it is."""
+    """A registered process with its job and copy."""
 
     process: Process
     job: Job
@@ -60,7 +60,7 @@ class Owned(NamedTuple):
 
 
 class Stopping:
-    """A process that is being stopped."""
+    """The progress of one stop."""
 
     __slots__ = (
         "process",
@@ -122,7 +122,7 @@ class Termination:
         deadlines: Deadlines,
         supervisor: Supervisor,
         node_id: str,
-        find: Callable[..., Found] = survivors,
+        find: Callable[..., Survivors] = find_survivors,
     ) -> None:
         self._loop = loop
         self._deadlines = deadlines
@@ -340,7 +340,7 @@ class Termination:
             watcher.start(self._survivor_exited, stopping, os_pid)
 
     def _survivor_exited(self, stopping: Stopping, os_pid: int) -> None:
-        """Called by the loop; when the last known survivor has gone, look for others."""
+        """Look for other survivors when the last known one has gone; called by the loop."""
         fd, watcher = stopping.watchers.pop(os_pid)
         watcher.stop()
         watcher.close()

@@ -12,18 +12,18 @@ from ..config.jobconfig import JobConfig
 from ..errors import SpawnError, Unavailable
 from ..manager.manager import Manager
 from ..process.child import Child
-from ..process.proc_scan import Found
+from ..process.proc_scan import Survivors
 from ..process.process import ExitStatus, Process
 from ..process.ring_buffer import RING_SIZE
 from ..process.sink_worker import Sink, SinkWorker, workers
 from ..process.spawn import SpawnPlan
-from ..process.standalone import Alone
+from ..process.standalone import StandaloneOwner
 from ..process.streams import TAIL_SIZE, Duplex, Reader, Writer
 
 #: The kernel gives no such number (PID_MAX_LIMIT in proc(5)), so a signal that slips through reaches nobody.
 FIRST_OS_PID = 2**22
 #: Signals that end no process that does not ask for it (signal(7)).
-HARMLESS = frozenset(
+HARMLESS_SIGNALS = frozenset(
     (
         0,
         signal.SIGCHLD,
@@ -37,7 +37,7 @@ HARMLESS = frozenset(
     )
 )
 #: Turns of the hub in which plugins that do not wait have answered.
-_ROUNDS = 10
+_SETTLE_ROUNDS = 10
 
 
 class FakeClock:
@@ -67,7 +67,7 @@ class FakeClock:
 
 
 class FakeReader(Reader):
-    """A reader that a test feeds."""
+    """A reader fed by a test."""
 
     __slots__ = ()
 
@@ -139,7 +139,7 @@ class FakeProcess(Process):
         ignores: Iterable[int] = (),
     ) -> None:
         Child.__init__(self, None, plan.pid, config, plan.index, on_exit)
-        self.owner = Alone(self)
+        self.owner = StandaloneOwner(self)
         self.began(FIRST_OS_PID + plan.pid, reaper="a test")
         self.plan = plan
         self.clock = clock
@@ -220,7 +220,7 @@ class FakeProcess(Process):
         if not self.alive:
             return False
         self.signals.append(signum)
-        if signum == signal.SIGKILL or signum not in HARMLESS and signum not in self.ignores:
+        if signum == signal.SIGKILL or signum not in HARMLESS_SIGNALS and signum not in self.ignores:
             self._end(ExitStatus(None, int(signum)))
         return True
 
@@ -281,17 +281,17 @@ class FakeSpawner:
         """Give *manager* these processes and this clock; before it is started."""
         engine = manager.engine
         engine.launch, engine.clock = self, self.clock
-        engine.termination.find = lambda ids, groups=None: Found()  # what never lived leaves nobody behind
+        engine.termination.find = lambda ids, groups=None: Survivors()  # what never lived leaves nobody behind
         self.clock.on_advance(lambda: engine.post(None, lambda: None))  # look at what is due
 
 
 def settle(manager: Manager) -> None:
-    """Wait until *manager* has done all there is to do now, and its plugins have heard of it.
+    """Wait until *manager* has done all there is to do now, and its plugins were notified.
 
-    Plugins that wait for something real are waited for only as long as they are told
-    something; what they are asked goes on afterwards.
+    Plugins that wait for something real are waited for only while they are notified;
+    what they are asked goes on afterwards.
     """
-    for _ in range(_ROUNDS):
+    for _ in range(_SETTLE_ROUNDS):
         if manager.state != "stopped":
             manager.engine.submit(None, lambda: None)
         manager.hooks.flush()

@@ -641,7 +641,7 @@ def test_a_commit_that_a_stop_overtakes_is_told(make_manager, watch):
 
 
 def test_others_have_their_turn_while_a_large_job_is_stopped(manager, monkeypatch):
-    monkeypatch.setattr("gaffer.supervisor.engine.SLICE", 0.0)
+    monkeypatch.setattr("gaffer.supervisor.engine.ENGINE_SLICE", 0.0)
     manager.load(job(numprocesses=40))
     eventually(lambda: len(manager.running) == 40)
     turns, seen, begin = [], [], manager.engine.termination.begin

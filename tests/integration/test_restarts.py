@@ -45,9 +45,9 @@ def test_a_replacement_is_started_before_the_end_is_told(manager, watch, monkeyp
     """Everybody hears of both, in order; but nobody who listens makes the replacement wait."""
     manager.load(job("sleep 1000", min_uptime=0.0))
     first = one(manager, watch, 1)
-    order, launch, told = [], manager.engine.launch, manager.engine.observer.told
+    order, launch, told = [], manager.engine.launch, manager.engine.observer.notify
     monkeypatch.setattr(manager.engine, "launch", lambda *args: order.append("launch") or launch(*args))
-    monkeypatch.setattr(manager.engine.observer, "told", lambda *args: order.append(args[1].event) or told(*args))
+    monkeypatch.setattr(manager.engine.observer, "notify", lambda *args: order.append(args[1].event) or told(*args))
     os.kill(first.os_pid, signal.SIGKILL)
     one(manager, watch, 2)
     assert order == ["launch", "exit", "reap", "spawn"]
@@ -59,7 +59,7 @@ def test_a_replacement_is_started_before_the_end_is_told(manager, watch, monkeyp
 
 def test_an_exit_is_told_though_kill_comes_while_the_rest_of_the_group_goes(manager, watch, monkeypatch):
     lingers = [True]
-    monkeypatch.setattr("gaffer.supervisor.engine.LAST_GLANCE", 1e9)
+    monkeypatch.setattr("gaffer.supervisor.engine.LAST_GROUP_CHECK", 1e9)
     monkeypatch.setattr("gaffer.supervisor.engine.group_left", lambda *args: lingers[0])
     manager.load(job("sleep 1000", graceful_timeout=0.0))
     found = one(manager, watch, 1)

@@ -207,7 +207,7 @@ def test_a_stream_whose_sink_is_full_is_read_later(make_manager, watch):
 
 
 def test_a_sink_that_is_full_for_ever_holds_nobody_up_for_ever(make_manager, watch, monkeypatch):
-    monkeypatch.setattr("gaffer.process.streams.LONGEST_PAUSE", 0.001)
+    monkeypatch.setattr("gaffer.process.streams.MAX_FULL_SINK_PAUSE", 0.001)
     slow = Slow()
     manager = make_manager(watch, slow)
     load(manager, f"sh -c '{FLOOD}'", redirect_output=["out"])

@@ -11,7 +11,7 @@ import pytest
 
 import gaffer
 from gaffer.process import proc_scan
-from gaffer.process.proc_scan import survivors
+from gaffer.process.proc_scan import find_survivors
 
 from ..kit.manager import alive, eventually, look, read_pids, said
 
@@ -356,10 +356,10 @@ def test_a_daemon_that_is_just_being_made_is_found(monkeypatch):
 
     monkeypatch.setattr(os, "listdir", list_then_fork)
     try:
-        found = survivors({"node.1": 1})
+        found = find_survivors({"node.1": 1})
         while 1 not in found:  # it executes two programs in a row; what is unclear then is clear a moment later
             assert found.unclear
-            found = survivors({"node.1": 1})
+            found = find_survivors({"node.1": 1})
         assert found[1] == daemons
     finally:
         os.kill(daemons[0], signal.SIGKILL)
@@ -389,13 +389,15 @@ def test_who_is_executing_a_program_is_unclear_and_looked_at_again(manager, watc
 def test_group_members_are_found_by_group(monkeypatch):
     member = subprocess.Popen(["sleep", "1000"], start_new_session=True, env={})
     try:
-        assert survivors({"node.1": 1}, {member.pid: 1}) == {1: [member.pid]}
+        assert find_survivors({"node.1": 1}, {member.pid: 1}) == {1: [member.pid]}
     finally:
         member.kill()
         member.wait()
 
 
-@pytest.mark.parametrize("look_around", [lambda: survivors({"node.1": 1}), lambda: proc_scan.strays("node")])
+@pytest.mark.parametrize(
+    "look_around", [lambda: find_survivors({"node.1": 1}), lambda: proc_scan.find_node_survivors("node")]
+)
 def test_what_is_unclear_is_nobodys(monkeypatch, look_around):
     """Whoever takes what was found for its own must not hit a stranger that just executes a program."""
     monkeypatch.setattr(proc_scan, "_environment", lambda os_pid: b"")

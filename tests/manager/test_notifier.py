@@ -14,7 +14,7 @@ from gaffer.manager.ended_processes import Past
 from gaffer.manager.notifier import Announcer, event_names, exit_info
 from gaffer.process.process import ExitStatus
 from gaffer.supervisor.job import Copy, Job
-from gaffer.supervisor.messages import Tell
+from gaffer.supervisor.messages import Notify
 from gaffer.supervisor.restart_policy import After, History
 
 SPECS = {
@@ -73,19 +73,19 @@ def process(committed=False, detach=False):
 
 #: One of each that the machine tells.
 TOLD = {
-    "create": Tell("create"),
-    "update": Tell("update", data=JobConfig("web", "old")),
-    "delete": Tell("delete"),
-    "start": Tell("start"),
-    "stop": Tell("stop"),
-    "restart": Tell("restart"),
-    "scale": Tell("scale", data=(1, 2)),
-    "spawn": Tell("spawn", process()),
-    "stop_pid": Tell("stop_pid", process()),
-    "spawn_failed": Tell("spawn_failed", data=(Copy(4), OSError("no such program"))),
-    "exit": Tell("exit", process(), STATUS),
-    "reap": Tell("reap", process(), "scale"),
-    "flap": Tell("flap", data=(Copy(0), After(7.0, flapping=True))),
+    "create": Notify("create"),
+    "update": Notify("update", data=JobConfig("web", "old")),
+    "delete": Notify("delete"),
+    "start": Notify("start"),
+    "stop": Notify("stop"),
+    "restart": Notify("restart"),
+    "scale": Notify("scale", data=(1, 2)),
+    "spawn": Notify("spawn", process()),
+    "stop_pid": Notify("stop_pid", process()),
+    "spawn_failed": Notify("spawn_failed", data=(Copy(4), OSError("no such program"))),
+    "exit": Notify("exit", process(), STATUS),
+    "reap": Notify("reap", process(), "scale"),
+    "flap": Notify("flap", data=(Copy(0), After(7.0, flapping=True))),
 }
 every_event = pytest.mark.parametrize("what", TOLD.values(), ids=TOLD)
 
@@ -102,20 +102,20 @@ def message(manager):
 
 
 def test_an_event_has_its_plain_name_and_that_of_its_job():
-    assert event_names(job("shop.web"), Tell("start")) == ["start", "job.shop.web.start"]
+    assert event_names(job("shop.web"), Notify("start")) == ["start", "job.shop.web.start"]
 
 
 def test_jobs_of_the_default_session_have_the_classic_names_too():
-    assert event_names(job(), Tell("start")) == ["start", "job.default.web.start", "proc.web.start"]
+    assert event_names(job(), Notify("start")) == ["start", "job.default.web.start", "proc.web.start"]
 
 
 @pytest.mark.parametrize("event", ["create", "update", "delete", "restart"])
 def test_there_was_no_classic_name_for_all_events(event):
-    assert event_names(job(), Tell(event)) == [event, f"job.default.web.{event}"]
+    assert event_names(job(), Notify(event)) == [event, f"job.default.web.{event}"]
 
 
 def test_events_of_a_process_have_its_pid():
-    assert event_names(job("shop.web"), Tell("spawn", process())) == ["spawn", "job.shop.web.spawn", "proc.7.spawn"]
+    assert event_names(job("shop.web"), Notify("spawn", process())) == ["spawn", "job.shop.web.spawn", "proc.7.spawn"]
 
 
 @every_event
@@ -129,25 +129,25 @@ def test_no_name_is_published_twice(what):
 
 @every_event
 def test_messages_are_json_and_bear_their_own_name(announcer, manager, what):
-    announcer.told(job(), what, 17.5)
+    announcer.notify(job(), what, 17.5)
     for name, published in manager.events.published:
         assert published["event"] == name and json.loads(json.dumps(published)) == published
 
 
 def test_a_message_names_the_job(announcer, manager):
-    announcer.told(job("shop.web"), Tell("start"), 17.5)
+    announcer.notify(job("shop.web"), Notify("start"), 17.5)
     assert message(manager) == {"name": "shop.web", "session": "shop", "job": "web"}
 
 
 def test_the_default_session_is_left_out_of_the_name(announcer, manager):
-    announcer.told(job(), Tell("start"), 17.5)
+    announcer.notify(job(), Notify("start"), 17.5)
     assert message(manager) == {"name": "web", "session": "default", "job": "web"}
 
 
 @pytest.mark.parametrize("committed", [False, True])
 @pytest.mark.parametrize("detach", [False, True])
 def test_a_message_about_a_process_says_which_and_of_what_sort(announcer, manager, committed, detach):
-    announcer.told(job(), Tell("spawn", process(committed, detach)), 17.5)
+    announcer.notify(job(), Notify("spawn", process(committed, detach)), 17.5)
     found = message(manager)
     assert (found["pid"], found["os_pid"], found["once"], found["detach"]) == (7, 4711, committed, detach)
 
@@ -162,30 +162,30 @@ def test_a_message_about_a_process_says_which_and_of_what_sort(announcer, manage
     ],
 )
 def test_an_exit_tells_how(announcer, manager, status, code, term_signal):
-    announcer.told(job(), Tell("exit", process(), status), 17.5)
+    announcer.notify(job(), Notify("exit", process(), status), 17.5)
     found = message(manager)
     assert (found["exit_status"], found["exit_code"], found["term_signal"]) == (code, code, term_signal)
 
 
 def test_what_was_cleaned_up_tells_why(announcer, manager):
-    announcer.told(job(), TOLD["reap"], 17.5)
+    announcer.notify(job(), TOLD["reap"], 17.5)
     assert message(manager)["reason"] == "scale"
 
 
 def test_a_failed_start_tells_why(announcer, manager):
-    announcer.told(job(), TOLD["spawn_failed"], 17.5)
+    announcer.notify(job(), TOLD["spawn_failed"], 17.5)
     assert message(manager)["reason"] == "no such program"
 
 
 def test_a_flapping_job_tells_when_it_is_tried_again(announcer, manager):
-    announcer.told(job(), TOLD["flap"], 17.5)
+    announcer.notify(job(), TOLD["flap"], 17.5)
     assert message(manager)["retry_in"] == 7.0
 
 
 def test_the_last_exit_is_remembered_though_nobody_listens(announcer, manager):
     manager.hooks.all = manager.events.subscribed = False
     one = job()
-    announcer.told(one, TOLD["exit"], 17.5)
+    announcer.notify(one, TOLD["exit"], 17.5)
     assert one.last_exit_info == exit_info(process(), STATUS, 17.5)
 
 
@@ -193,7 +193,7 @@ def test_the_last_exit_is_remembered_though_nobody_listens(announcer, manager):
 def test_nothing_is_built_while_nobody_listens(announcer, manager, what, monkeypatch):
     manager.hooks.all = manager.events.subscribed = False
     monkeypatch.setattr("gaffer.manager.notifier._message", lambda *args: pytest.fail("it was built"))
-    announcer.told(job(), what, 17.5)
+    announcer.notify(job(), what, 17.5)
     assert manager.hooks.told == manager.events.published == []
 
 
@@ -202,14 +202,14 @@ def test_nothing_is_built_while_nobody_listens(announcer, manager, what, monkeyp
 
 @every_event
 def test_plugins_get_every_argument_that_the_hook_has(announcer, manager, what):
-    announcer.told(job(), what, 17.5)
+    announcer.notify(job(), what, 17.5)
     for name, kwargs in manager.hooks.told:
         assert kwargs.keys() == inspect.signature(SPECS[name]).parameters.keys()
 
 
 @every_event
 def test_a_plugin_hears_every_event_that_is_published(announcer, manager, what):
-    announcer.told(job(), what, 17.5)
+    announcer.notify(job(), what, 17.5)
     heard = [kwargs["event"] for name, kwargs in manager.hooks.told if name == "gaffer_event"]
     assert heard == [published for _, published in manager.events.published]
 
@@ -231,19 +231,19 @@ def test_a_plugin_hears_every_event_that_is_published(announcer, manager, what):
 )
 def test_the_hook_of_each_event(announcer, manager, event, hook, arguments):
     one = job()
-    announcer.told(one, TOLD[event], 17.5)
+    announcer.notify(one, TOLD[event], 17.5)
     assert manager.hooks.told[0] == (hook, {"job": one, **arguments})
 
 
 def test_the_hook_of_flapping_gets_the_history(announcer, manager):
-    announcer.told(job(), TOLD["flap"], 17.5)
+    announcer.notify(job(), TOLD["flap"], 17.5)
     name, kwargs = manager.hooks.told[0]
     assert (name, kwargs["decision"]) == ("gaffer_flapping", After(7.0, flapping=True))
     assert isinstance(kwargs["history"], History)
 
 
 def test_scaling_is_no_event(announcer, manager):
-    announcer.told(job(), TOLD["scale"], 17.5)
+    announcer.notify(job(), TOLD["scale"], 17.5)
     assert manager.events.published == []
 
 

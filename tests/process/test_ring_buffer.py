@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaffer.process import ring_buffer
-from gaffer.process.ring_buffer import GROWN_SIZE, MANY, MOMENT, RING_SIZE, SMALL, Ring, RingLimits
+from gaffer.process.ring_buffer import (
+    GROWN_SIZE,
+    MAX_SMALL_CHUNKS,
+    MERGE_SECONDS,
+    RING_SIZE,
+    SMALL_CHUNK,
+    Ring,
+    RingLimits,
+)
 
 # -- what is kept
 
@@ -123,9 +131,9 @@ def test_what_comes_within_a_moment_is_one_chunk(clock):
     ring = Ring()
     for _ in range(4):
         ring.append(b"x" * 1000)
-        clock.now += MOMENT / 5
+        clock.now += MERGE_SECONDS / 5
     assert [len(chunk.data) for chunk in ring.chunks] == [4000]
-    ring.append(b"x" * (SMALL - 4000 + 1))
+    ring.append(b"x" * (SMALL_CHUNK - 4000 + 1))
     assert len(ring.chunks) == 2
 
 
@@ -134,8 +142,8 @@ def test_output_that_drips_has_few_chunks(clock):
     for _ in range(RING_SIZE * 2):
         ring.append(b".")
         clock.now += 1
-    assert len(ring.chunks) <= MANY + RING_SIZE // SMALL + 1
-    assert RING_SIZE <= ring.held <= RING_SIZE + SMALL
+    assert len(ring.chunks) <= MAX_SMALL_CHUNKS + RING_SIZE // SMALL_CHUNK + 1
+    assert RING_SIZE <= ring.held <= RING_SIZE + SMALL_CHUNK
 
 
 # -- the last lines

@@ -10,8 +10,8 @@ import pytest
 from gevent.event import Event
 
 from gaffer.errors import BadRequest, NotFound, Unavailable
-from gaffer.process.standalone import Alone
-from gaffer.process.stats_monitor import FASTEST, Monitor, ProcessWatcher, get_process_stats
+from gaffer.process.standalone import StandaloneOwner
+from gaffer.process.stats_monitor import MIN_STATS_INTERVAL, Monitor, ProcessWatcher, get_process_stats
 from tests.kit.web import wait_until
 
 
@@ -81,7 +81,7 @@ def test_one_greenlet_measures_everything_at_once(monitor, meter, listener):
 def test_everybody_has_an_interval_of_their_own(monitor, meter, listener):
     slow = Listener()
     monitor.subscribe("stat", 1, slow, lambda: [target(1)], interval=60)
-    monitor.subscribe("stat", 2, listener, lambda: [target(2)], interval=FASTEST)
+    monitor.subscribe("stat", 2, listener, lambda: [target(2)], interval=MIN_STATS_INTERVAL)
     wait_until(lambda: len(listener.heard) == 3)
     assert meter.asked == [[1, 2], [2], [2]] and len(slow.heard) == 1
 
@@ -199,7 +199,7 @@ class Process:
 
     def __init__(self, meter):
         self.pid, self.alive, self.name = 7, True, "web"
-        self.owner = Alone(self)
+        self.owner = StandaloneOwner(self)
         self.owner._statistics = Monitor(meter)
 
     def measurable(self):

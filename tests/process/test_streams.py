@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaffer.errors import Unavailable
-from gaffer.process.streams import CHUNK, PIPE_SIZE, WRITE_LIMIT, Duplex, Reader, Writer, last_lines, make_pipe
+from gaffer.process.streams import MAX_UNREAD_INPUT, PIPE_SIZE, READ_SIZE, Duplex, Reader, Writer, last_lines, make_pipe
 
 
 class Recorder:
@@ -120,9 +120,9 @@ def test_what_was_read_stays_readable_after_the_end(loop, pipe):
 def test_draining_takes_all_that_is_there(loop):
     ours, theirs = make_pipe(large=True)
     reader = Reader(loop, "out", ours, size=2**20)
-    os.write(theirs, b"x" * 3 * CHUNK)
+    os.write(theirs, b"x" * 3 * READ_SIZE)
     reader.drain()
-    assert reader.ring.end == 3 * CHUNK
+    assert reader.ring.end == 3 * READ_SIZE
     reader.close()
     os.close(theirs)
 
@@ -137,7 +137,7 @@ def test_draining_does_not_wait_for_an_end_that_somebody_else_holds_back(loop, p
 def test_draining_a_flood_ends(loop):
     reader = Reader(loop, "out", os.open("/dev/zero", os.O_RDONLY))
     reader.drain()
-    assert 0 < reader.ring.end <= 64 * CHUNK
+    assert 0 < reader.ring.end <= 64 * READ_SIZE
     reader.close()
 
 
@@ -220,21 +220,21 @@ def test_what_does_not_fit_follows_in_order_when_it_is_read(sizes):
 
 def test_a_process_that_does_not_read_is_said_to_be_full(loop, pipe):
     writer = Writer(loop, "stdin", pipe[1])
-    writer.write(b"x" * WRITE_LIMIT)
+    writer.write(b"x" * MAX_UNREAD_INPUT)
     with pytest.raises(Unavailable, match=r"stdin is full: the process left \d+ bytes unread"):
-        writer.write(b"y" * CHUNK * 2)
+        writer.write(b"y" * READ_SIZE * 2)
     writer.close()
 
 
 def test_what_was_refused_is_not_written_in_part(loop, pipe):
     writer, sink = Writer(loop, "stdin", pipe[1]), Recorder()
-    writer.write(b"x" * WRITE_LIMIT)
+    writer.write(b"x" * MAX_UNREAD_INPUT)
     with pytest.raises(Unavailable):
-        writer.write(b"y" * CHUNK * 2)
+        writer.write(b"y" * READ_SIZE * 2)
     writer.finish()
     reader = Reader(loop, "child", pipe[0], sinks=[sink])
     let_the_loop_run(lambda: reader.fd < 0)
-    assert sink.data == b"x" * WRITE_LIMIT
+    assert sink.data == b"x" * MAX_UNREAD_INPUT
 
 
 def test_a_process_that_closed_its_stdin_is_said_to_have_done_so(loop, pipe):
@@ -248,7 +248,7 @@ def test_a_process_that_closed_its_stdin_is_said_to_have_done_so(loop, pipe):
 
 def test_a_process_that_goes_while_bytes_wait_closes_the_stream_quietly(loop, pipe, caplog):
     writer = Writer(loop, "stdin", pipe[1])
-    writer.write(b"x" * WRITE_LIMIT)
+    writer.write(b"x" * MAX_UNREAD_INPUT)
     os.close(pipe[0])
     let_the_loop_run(lambda: writer.fd < 0)
     assert not is_open(pipe[1]) and caplog.messages == []
@@ -261,7 +261,7 @@ def test_finishing_with_nothing_left_gives_an_end_of_file(loop, pipe):
 
 def test_nothing_can_be_written_after_finishing(loop, pipe):
     writer = Writer(loop, "stdin", pipe[1])
-    writer.write(b"x" * WRITE_LIMIT)
+    writer.write(b"x" * MAX_UNREAD_INPUT)
     writer.finish()
     with pytest.raises(Unavailable, match="is closed"):
         writer.write(b"y")
@@ -270,7 +270,7 @@ def test_nothing_can_be_written_after_finishing(loop, pipe):
 
 def test_closing_loses_what_waits_and_gives_back_the_descriptor(loop, pipe):
     writer = Writer(loop, "stdin", pipe[1])
-    writer.write(b"x" * WRITE_LIMIT)
+    writer.write(b"x" * MAX_UNREAD_INPUT)
     writer.close()
     writer.close()
     assert not is_open(pipe[1])

@@ -43,7 +43,7 @@ class World(RuleBasedStateMachine):
         self.turns = 0
         self.approvals: list[messages.Approved] = []
         self.decisions: list[messages.Decide] = []
-        self.deadlines: list[tuple[float, messages.Due]] = []
+        self.deadlines: list[tuple[float, messages.RetryDue]] = []
         self.generations: dict[int, int] = {}
         self.exits_given: list[int] = []
         self.told: list[tuple[str, int | None]] = []
@@ -95,12 +95,12 @@ class World(RuleBasedStateMachine):
         assert effect.at >= self.now
         self.deadlines.append((effect.at, effect.message))
 
-    def do_tell(self, effect) -> None:
+    def do_notify(self, effect) -> None:
         self.told.append((effect.event, effect.process.pid if effect.process else None))
         if effect.event == "stop":
             assert not self.live, "told to be stopped while processes live"
 
-    def do_answer(self, effect) -> None:
+    def do_reportcommit(self, effect) -> None:
         self.unanswered.remove(effect.commit.pid)
         assert (effect.error is None) == (effect.commit.pid in self.live)
 
@@ -195,7 +195,7 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: self.turns)
     def turn(self) -> None:
         self.turns -= 1
-        self.send(messages.Turn())
+        self.send(messages.StartTurn())
 
     @rule(data=st.data(), fine=st.booleans())
     @precondition(lambda self: self.approvals)
@@ -293,7 +293,7 @@ class World(RuleBasedStateMachine):
     def settle_once(self) -> bool:
         if self.turns:
             self.turns -= 1
-            self.send(messages.Turn())
+            self.send(messages.StartTurn())
         elif self.approvals:
             self.send(self.approvals.pop(0))
         elif self.decisions:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gaffer.process.proc_scan import Found
+from gaffer.process.proc_scan import Survivors
 from gaffer.supervisor import termination
 from gaffer.supervisor.deadlines import Deadlines
 from gaffer.supervisor.job import STOPPING, UP
@@ -38,7 +38,7 @@ class Machine:
         self.clock = FakeClock(0.0)
         self.deadlines = Deadlines(self.clock)
         self.sent, self.gone_pids, self.posted = [], [], []
-        self.left, self.walks = Found(), []
+        self.left, self.walks = Survivors(), []
         self.termination = Termination(None, self.deadlines, self, "node", self.find)
 
     # -- the engine, as termination sees it

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
 
 from ...errors import BadRequest
 from ...events.event_log import Hub, HubEvent
-from ...process.ring_buffer import BATCH, Ring
+from ...process.ring_buffer import CURSOR_READ_SIZE, Ring
 from ..requests.replies import encode_json
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class OutputSource:
     def wake(self, wake: Callable[[], None] | None) -> None:
         self._cursor.wake = wake
 
-    def take(self, most: int = BATCH) -> list[LiveItem]:
+    def take(self, most: int = CURSOR_READ_SIZE) -> list[LiveItem]:
         """Return the next bytes, after the notice of a gap if there was one."""
         lost, data = self._cursor.read(most)
         position = self._cursor.position
