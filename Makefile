@@ -53,11 +53,14 @@ check: .venv/test.stamp
 	$(VENV) -m mypy
 	$(VENV) -c 'import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())'
 
+# All of them, whatever the first ones find.
 fuzz: .venv/test.stamp
-	$(VENV) -m tests.fuzz.framing --seconds $(SECONDS)
-	$(VENV) -m tests.fuzz.server --seconds $(SECONDS)
-	@if $(VENV) -c 'import atheris' 2>/dev/null; then $(VENV) -m tests.fuzz.run --seconds $(SECONDS); \
-	else echo "without atheris, parsers are not fuzzed: $(VENV) -m pip install atheris"; fi
+	@failed=0; \
+	$(VENV) -m tests.fuzz.framing --seconds $(SECONDS) || failed=1; \
+	$(VENV) -m tests.fuzz.server --seconds $(SECONDS) || failed=1; \
+	if $(VENV) -c 'import atheris' 2>/dev/null; then $(VENV) -m tests.fuzz.run --seconds $(SECONDS) || failed=1; \
+	else echo "without atheris, parsers are not fuzzed: $(VENV) -m pip install atheris"; fi; \
+	if [ $$failed = 1 ]; then echo "something was found, see above" >&2; fi; exit $$failed
 
 docs: .venv/test.stamp
 	$(VENV) -m sphinx -q -n -W --keep-going docs docs/_build/html

@@ -246,7 +246,7 @@ def fuzz_through(proxy: Proxy, seconds: float, seed: int) -> tuple[int, int, lis
 
 
 def main() -> int:
-    """Fuzz; returns how many things were wrong."""
+    """Fuzz; returns 1 if something was wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
