@@ -97,7 +97,7 @@ def test_a_middleware_is_told_too(caplog):
     assert said.startswith("GET outside of routes ")
 
 
-@pytest.mark.parametrize("result", [[], [b""], [b"abc"], iter([])], ids=str)
+@pytest.mark.parametrize("result", [[], [b""], [b"abc"], iter([])], ids=["list", "empty", "bytes", "iterator"])
 def test_an_application_that_begins_no_answer_is_an_error_of_the_server(result, caplog):
     with served(lambda environ, start_response: result) as (address, _):
         (answer,) = answers(talk(address, WRONG + HELLO))
