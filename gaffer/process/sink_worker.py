@@ -47,7 +47,7 @@ class SinkWorker:
     def __init__(self, sink: Sink, owner: str, outboxes: set[Outbox] | None = None) -> None:
         self.owner = owner
         self._sink = sink
-        self._attach = getattr(sink, "attach", None)
+        self._attach = _attach_of(sink, owner)
         self._outboxes = outboxes
         #: Made when first needed: most sinks have one only at their end.
         self._outbox: Outbox | None = None
@@ -121,6 +121,15 @@ class SinkWorker:
             if self._outboxes is not None:
                 self._outboxes.add(self._outbox)
         return self._outbox
+
+
+def _attach_of(sink: Sink, owner: str) -> Callable[[Any], Any] | None:
+    try:
+        attach: Callable[[Any], Any] | None = getattr(sink, "attach", None)
+    except Exception as error:
+        log.error("%s cannot be attached: %r", owner, error, exc_info=error)
+        return None
+    return attach
 
 
 #: Sinks of one process, by label of the stream.

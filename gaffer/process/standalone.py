@@ -77,12 +77,12 @@ class StandaloneOwner:
             return
         if self._deadline is not None:
             self._deadline.kill()
-            self._end_strays()
+            self._kill_survivors()
         process.close()
         if self._on_exit_cb is not None:
             self._on_exit_cb(process, status.exit_code, status.signal or 0)
 
-    def _end_strays(self) -> None:
+    def _kill_survivors(self) -> None:
         for pause in _KILL_PAUSES:
             gevent.sleep(pause)
             left = [os_pid for found in find_node_survivors(self._node_id).values() for os_pid in found]
@@ -100,7 +100,7 @@ class StandaloneOwner:
     # -- its statistics -------------------------------------------------------------
     @property
     def statistics(self) -> Monitor:
-        """Measures the process while somebody is subscribed."""
+        """The sampler that measures the process while somebody is subscribed."""
         if self._statistics is None:
             self._statistics = Monitor(make_measure())
         return self._statistics

@@ -332,6 +332,7 @@ class Engine:
         try:
             plugin_queries.about_start(self.hooks, job, plan)
         except Exception as error:
+            _close_sinks(plan)
             self.post(job, messages.SpawnFailed(copy, generation, error))
         else:
             self.post(job, messages.Approved(copy, generation, plan))
