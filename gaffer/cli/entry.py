@@ -62,9 +62,9 @@ def _start() -> None:
 
     try:
         with Guard() as guard:
-            from ..foreground.application import Options, Run
+            from ..foreground.application import ApplicationRun, RunOptions
 
-            code = Run(configs, application.root, Options(), guard).run()
+            code = ApplicationRun(configs, application.root, RunOptions(), guard).run()
     except GafferError as error:
         print(f"gaffer: {error}", file=sys.stderr)
         code = 1

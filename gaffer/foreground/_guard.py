@@ -10,9 +10,9 @@ import sys
 import time
 
 #: What KILL was sent to is looked for again after this many seconds …
-PAUSE = 0.02
+SCAN_INTERVAL = 0.02
 #: … this many times.
-TRIES = 100
+MAX_SCANS = 100
 
 
 def main() -> None:
@@ -26,14 +26,14 @@ def main() -> None:
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     from gaffer.process.proc_scan import find_node_survivors
 
-    for _ in range(TRIES):
+    for _ in range(MAX_SCANS):
         found = find_node_survivors(node)
         left = [os_pid for some in found.values() for os_pid in some]
         if not left and not found.unclear:
             return
         for os_pid in left:
             kill(os.kill, os_pid)
-        time.sleep(PAUSE)
+        time.sleep(SCAN_INTERVAL)
 
 
 def read_all() -> tuple[str, set[int]]:

@@ -16,7 +16,7 @@ from ..console_output import RunConsole
 from ..manager.manager import Manager
 from ..service.rlimits import hold_standard_streams, raise_file_limit
 from ..service.signals import Signals
-from .ending import Ending, process_names
+from .exit_policy import ExitPolicy, process_names
 from .guard import Guard
 from .lifeline import Lifeline
 from .stdin import Stdin
@@ -25,13 +25,13 @@ from .terminal import Windows
 log = logging.getLogger("gaffer.foreground")
 
 #: What asks for an end: the usual signals, and the terminal that is closed.
-_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 #: What a shell reports for a program that SIGPIPE ended.
 _BROKEN_PIPE = 141
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """How an application is run and shown.
 
     :param on_exit: what follows the end of a process: ``restart``, ``stop`` or ``ignore``.
@@ -59,7 +59,7 @@ class CarefulHandler(logging.StreamHandler):  # type: ignore[type-arg]
             super().emit(record)
 
 
-class Run:
+class ApplicationRun:
     """One run of an application, from the first process to the exit code.
 
     :param configs: its jobs.
@@ -72,7 +72,7 @@ class Run:
         self,
         configs: Sequence[JobConfig],
         root: str,
-        options: Options,
+        options: RunOptions,
         guard: Guard,
         stream: IO[str] | None = None,
     ) -> None:
@@ -83,7 +83,7 @@ class Run:
         self._stopping = False
         names = [name for one in configs for name in process_names(one.job_name.job, one.numprocesses)]
         self.console = RunConsole(self._stream, names, options.colorize, options.timestamps, self._nobody_reads)
-        self._ending = Ending(options.on_exit, self._ended)
+        self._ending = ExitPolicy(options.on_exit, self._ended)
         self._windows = Windows(self._stream, self.console.prefix_width)
         plugins: list[Any] = [self.console, Lifeline(guard)]
         if options.on_exit != "restart":
@@ -93,9 +93,9 @@ class Run:
         if self._terminal:
             plugins.append(self._windows)
         if options.watch:
-            from .watch import Watch
+            from .watch import FileWatch
 
-            plugins.append(Watch(configs, root, options.watch, self.console.say))
+            plugins.append(FileWatch(configs, root, options.watch, self.console.say))
         self.manager = Manager(plugins=plugins)
         self._ending.manager = self.manager
 
@@ -111,7 +111,7 @@ class Run:
         manager = self.manager
         for config in self._configs:
             manager.load(self._adapted(config), origin="procfile")
-        actions: dict[int, Callable[[], None]] = {number: partial(self._stop, number) for number in _STOP}
+        actions: dict[int, Callable[[], None]] = {number: partial(self._stop, number) for number in _STOP_SIGNALS}
         if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as nohup has it: we outlive the terminal
             del actions[signal.SIGHUP]
         actions[signal.SIGWINCH] = partial(self._windows.resize, manager)

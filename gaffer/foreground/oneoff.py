@@ -22,9 +22,9 @@ from ..procfile.application import ProcfileApplication
 from ..procfile.parser import job_settings
 
 #: What a command is called in the environment: PS is ``run.1``.
-NAME = "run"
+PROCESS_NAME = "run"
 #: What ends us as a rule, and is passed on to the command instead.
-_PASSED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 #: prctl(2): the signal that a process gets when its parent ends.
 _PR_SET_PDEATHSIG = 1
 
@@ -41,7 +41,7 @@ def one_off(application: ProcfileApplication, words: Sequence[str], number: int 
     port = None
     if known is not None:
         line, port = known.command, known.port
-    settings = job_settings(NAME, line, application.env, application.root, number, port)
+    settings = job_settings(PROCESS_NAME, line, application.env, application.root, number, port)
     return JobConfig.from_dict({**settings, "redirect_input": False})
 
 
@@ -52,7 +52,7 @@ def run(config: JobConfig) -> int:
     """
     env = process_environment(config, 0, os.environ.get(ID_VARIABLE))  # a gaffer that runs us must find it
     plan = make_plan(config, env, 0, 0)
-    passed = {number for number in _PASSED if signal.getsignal(number) is not signal.SIG_IGN}
+    passed = {number for number in _FORWARDED_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN}
     # From before there is a command, so that none is lost between its start and our waiting.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*passed, signal.SIGCHLD})
     try:

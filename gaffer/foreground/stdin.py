@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from ..manager.manager import Manager
     from ..process.process import Process
 
-_CHUNK = 65_536
+_READ_SIZE = 65_536
 #: How long a process that does not read its input holds up the others, in seconds.
-_PATIENCE = 60.0
+_WRITE_TIMEOUT = 60.0
 
 
 class Stdin:
@@ -47,14 +47,14 @@ class Stdin:
         while True:
             hub.wait(watcher)
             try:
-                data = os.read(0, _CHUNK)
+                data = os.read(0, _READ_SIZE)
             except OSError:  # the terminal is closed, or not ours any more
                 data = b""
             if not data:
                 break
             for process in self._takers():
                 try:
-                    process.stdin.deliver(data, _PATIENCE)  # type: ignore[union-attr]
+                    process.stdin.deliver(data, _WRITE_TIMEOUT)  # type: ignore[union-attr]
                 except Unavailable:
                     pass  # it reads no more, or ended
         self._over = True

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..manager.manager import Manager
 
 #: A terminal that does not know its size, and the least that a process gets, in columns.
-_USUAL, _LEAST = (24, 80), 20
+_DEFAULT_SIZE, _MIN_COLUMNS = (24, 80), 20
 
 
 class Windows:
@@ -38,10 +38,10 @@ class Windows:
         try:
             columns, rows = os.get_terminal_size(self._stream.fileno())
         except OSError:  # it was closed
-            rows, columns = _USUAL
+            rows, columns = _DEFAULT_SIZE
         if not rows or not columns:
-            rows, columns = _USUAL
-        return rows, max(columns - self._taken, _LEAST)
+            rows, columns = _DEFAULT_SIZE
+        return rows, max(columns - self._taken, _MIN_COLUMNS)
 
     def resize(self, manager: Manager) -> None:
         """Our terminal has a new size."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..manager.manager import Manager
 
 #: Changes are taken together until none came for the second, at most for the first, in milliseconds.
-_LONGEST, _QUIET = 1000, 100
+_MAX_COLLECT_MS, _QUIET_MS = 1000, 100
 _TYPE = re.compile(r"[A-Za-z0-9_-]+")
 _WILD = re.compile(r"[*?\[]")
 _SET = re.compile(r"(.)-(.)|(.)", re.DOTALL)
@@ -34,7 +34,7 @@ class Pattern(NamedTuple):
     types: tuple[str, ...]
 
 
-class Watch:
+class FileWatch:
     """Restarts types when files change; many changes at once are one.
 
     :param configs: the jobs; their own names are what types are called.
@@ -74,7 +74,7 @@ class Watch:
         """The thread; it ends with the program."""
         assert self._manager is not None
         folders = sorted({os.path.join(self._root, pattern.folder) for pattern in self._patterns})
-        changes = self._watch(*folders, debounce=_LONGEST, step=_QUIET, rust_timeout=0, raise_interrupt=False)
+        changes = self._watch(*folders, debounce=_MAX_COLLECT_MS, step=_QUIET_MS, rust_timeout=0, raise_interrupt=False)
         for found in changes:
             self._manager.later(self._changed, sorted({path for _, path in found}))
 

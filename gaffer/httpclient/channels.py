@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Iterator, NamedTuple
 
 from ..errors import BadRequest
 from .errors import Disconnected, Missing, NotGafferd, Quiet, error_from_answer
-from .sockets import NORMAL, Socket
+from .sockets import CLOSE_NORMAL, Socket
 
 if TYPE_CHECKING:
     from .transport import Transport
 
 READ, WRITE, BOTH = 1, 2, 3
 #: Output that is kept while an answer to a write is waited for, in bytes; beyond, the oldest is lost, and told.
-MOST_KEPT = 16 << 20
+MAX_KEPT_BYTES = 16 << 20
 #: The socket was closed because its reader was too slow.
-_LATER = 1013
+_CLOSE_TRY_AGAIN_LATER = 1013
 
 
 class Frame(NamedTuple):
@@ -74,9 +74,9 @@ class Conversation:
     def _end(self) -> bytes:
         """Return what the end of the websocket means."""
         socket = self.socket
-        if socket.code == _LATER:
+        if socket.code == _CLOSE_TRY_AGAIN_LATER:
             raise Missing(f"{socket.path}: {socket.reason}", 0)
-        if socket.code != NORMAL:
+        if socket.code != CLOSE_NORMAL:
             raise Disconnected(f"gafferd at {socket.uri} closed {socket.path}: {socket.reason or socket.code}")
         return b""
 
@@ -143,7 +143,7 @@ class ProcessChannel(Conversation):
     def _keep(self, frame: Frame) -> None:
         self._kept.append(frame)
         self._size += len(frame.body)
-        while self._size > MOST_KEPT:
+        while self._size > MAX_KEPT_BYTES:
             self._forget(self._kept.popleft())
 
     def _forget(self, frame: Frame) -> None:

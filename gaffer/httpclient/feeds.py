@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Generic, Iterator, NamedTuple, 
 from urllib.parse import urlencode
 
 from .errors import CannotConnect, Disconnected, Quiet
-from .streaming import LATE, Answering
+from .streaming import ARRIVED_GRACE, Answering
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 #: Seconds between two signs of life of gafferd.
 HEARTBEAT = 20.0
 #: How many of them may be missing before the connection is thought dead.
-MISSED = 3
+MAX_MISSED_HEARTBEATS = 3
 #: How long a feed tries to come back after a loss, in seconds.
-PATIENCE = 30.0
+RECONNECT_TIMEOUT = 30.0
 #: Seconds before the first try to come back, and the most before another.
-FIRST, LONGEST = 0.1, 2.0
+FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 #: A line, and the data of an event, may be this long, in bytes.
-MAX_LINE = 16 << 20
+MAX_LINE_BYTES = 16 << 20
 
 T = TypeVar("T", covariant=True)
 
@@ -94,7 +94,7 @@ class EventParser:
         elif field == "data":
             # An empty line takes memory, too.
             self._size += len(value) + 64
-            if self._size > MAX_LINE:
+            if self._size > MAX_LINE_BYTES:
                 raise ValueError("an event is too long")
             self._data.append(value)
         return None
@@ -180,7 +180,7 @@ class Feed(Generic[T]):
 
     def _ask(self) -> Answering:
         headers = {"Last-Event-ID": self._parser.last} if self._parser.last else {}
-        silence = self._heartbeat * MISSED if self._heartbeat is not None else None
+        silence = self._heartbeat * MAX_MISSED_HEARTBEATS if self._heartbeat is not None else None
         return Answering(self._transport, self._path, {**headers, "Accept": "*/*"}, silence)
 
     def __iter__(self) -> Iterator[T]:
@@ -203,7 +203,7 @@ class Feed(Generic[T]):
             item = self._next_waiting()
             if item is not None:
                 return item
-            if deadline is not None and time.monotonic() > deadline + LATE:
+            if deadline is not None and time.monotonic() > deadline + ARRIVED_GRACE:
                 raise self._quiet(timeout)
             self._more(deadline, timeout)
         return None
@@ -244,7 +244,7 @@ class Feed(Generic[T]):
         self._data += data
         if not data:
             self.close()
-        if len(self._data) > MAX_LINE and self._data.find(b"\n", self._searched) < 0:
+        if len(self._data) > MAX_LINE_BYTES and self._data.find(b"\n", self._searched) < 0:
             self.close()
             raise self._transport.stranger("GET", self._path)
 
@@ -256,13 +256,13 @@ class Feed(Generic[T]):
             self._over = True
             raise loss
         answering.close()
-        deadline, pause = time.monotonic() + self.patience, FIRST
+        deadline, pause = time.monotonic() + self.patience, FIRST_DELAY
         while True:
             if time.monotonic() + pause > deadline:
                 self._over = True
                 raise loss
             time.sleep(pause)
-            pause = min(pause * 2, LONGEST)
+            pause = min(pause * 2, LONGEST_DELAY)
             try:
                 self._answering = self._ask()
                 return

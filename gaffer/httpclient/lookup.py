@@ -110,7 +110,7 @@ class LookupServer:
         return found
 
     # -- what changes ---------------------------------------------------------------------------
-    def watch(self, state: bool = False) -> Watch:
+    def watch(self, state: bool = False) -> LookupWatch:
         """Return an iterator over what changes from now on: ``{"event": "add_process", "node_info", "name", "pid"}``.
 
         Events are ``add_node``, ``identify``, ``remove_node``, ``add_job``, ``remove_job``, ``add_process`` and
@@ -118,10 +118,10 @@ class LookupServer:
 
         :param state: begin with events for what is there already; ``ready`` ends them.
         """
-        return Watch(self.transport, state)
+        return LookupWatch(self.transport, state)
 
 
-class Watch:
+class LookupWatch:
     """What changes, for ever: an iterator, to be closed or used in a ``with`` block.
 
     Its end is :class:`~gaffer.httpclient.Disconnected`: the lookupd has gone, and what happens meanwhile is missed.
@@ -133,7 +133,7 @@ class Watch:
         self._uri = transport.uri
         self._socket = Socket(transport, "/lookup", {"state": 1 if state else None})
 
-    def __iter__(self) -> Watch:
+    def __iter__(self) -> LookupWatch:
         return self
 
     def __next__(self) -> dict[str, Any]:
@@ -151,10 +151,10 @@ class Watch:
         return event
 
     def close(self) -> None:
-        """Watch no longer."""
+        """LookupWatch no longer."""
         self._socket.close()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> LookupWatch:
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .transport import Transport
 
 #: Messages that are kept while an answer is waited for; beyond, the oldest are lost, and told.
-MOST_KEPT = 10_000
-PATH = "/channel/websocket"
+MAX_KEPT_MESSAGES = 10_000
+CHANNEL_PATH = "/channel/websocket"
 _ABOUT = ("gaffer:subscription_success", "gaffer:subscription_error")
 _DONE = ("gaffer:command_success", "gaffer:command_error")
 
@@ -33,7 +33,7 @@ class ManagerChannel:
 
     def __init__(self, transport: Transport, timeout: float | None = 30.0) -> None:
         self.timeout = timeout
-        self.socket = Socket(transport, PATH)
+        self.socket = Socket(transport, CHANNEL_PATH)
         self._kept: deque[dict[str, Any]] = deque()
         self._lost = 0
         self._asked = 0
@@ -98,13 +98,13 @@ class ManagerChannel:
         text = self.socket.receive(None if deadline is None else deadline - time.monotonic())
         if text is None:
             reason = self.socket.reason or self.socket.code
-            raise Disconnected(f"gafferd at {self.socket.uri} closed {PATH}: {reason}")
+            raise Disconnected(f"gafferd at {self.socket.uri} closed {CHANNEL_PATH}: {reason}")
         try:
             said = json.loads(text)
         except (ValueError, RecursionError):
             said = None
         if not isinstance(said, dict) or not isinstance(said.get("event"), str):
-            raise NotGafferd(f"what answers {PATH} at {self.socket.uri} is not gafferd; check the address")
+            raise NotGafferd(f"what answers {CHANNEL_PATH} at {self.socket.uri} is not gafferd; check the address")
         return said
 
     def _answer(self, is_it: Any) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class ManagerChannel:
 
     def _keep(self, message: dict[str, Any]) -> None:
         self._kept.append(message)
-        if len(self._kept) > MOST_KEPT:
+        if len(self._kept) > MAX_KEPT_MESSAGES:
             self._kept.popleft()
             self._lost += 1
 

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 from ..security.metered_socket import TooMuch
 from .errors import Disconnected, NoAnswer, NotGafferd, Quiet, error_from_answer
 from .feeds import with_query
-from .streaming import LATE
+from .streaming import ARRIVED_GRACE
 
 if TYPE_CHECKING:
     from .transport import Transport
 
 #: What a close says when nothing went wrong (RFC 6455 §7.4).
-NORMAL = 1000
+CLOSE_NORMAL = 1000
 #: How long the other half of a closing handshake is waited for, in seconds.
-PARTING = 1.0
+CLOSE_TIMEOUT = 1.0
 #: Bytes that a message may have, with all its fragments and the pings between them.
-MAX_MESSAGE = 16 << 20
+MAX_MESSAGE_BYTES = 16 << 20
 #: A timeout of 0 would mean that a socket does not wait at all, and fails instead.
-_LEAST = 0.001
+_MIN_TIMEOUT = 0.001
 #: Bytes of the answer to a handshake, also of one that says what is wrong.
-MAX_HEAD = 64 * 1024
+MAX_HANDSHAKE_BYTES = 64 * 1024
 
 
 class Socket:
@@ -41,7 +41,7 @@ class Socket:
         self.code, self.reason = 0, ""
         self._socket = _connect(transport, with_query(path, query or {}))
         self._meter = self._socket.sock.meter
-        self._meter.begin(MAX_MESSAGE)
+        self._meter.begin(MAX_MESSAGE_BYTES)
 
     def receive(self, timeout: float | None = None) -> str | bytes | None:
         """Return the next message; None once the websocket is closed.
@@ -53,11 +53,11 @@ class Socket:
             return None
         import websocket
 
-        if timeout is not None and timeout < -LATE:
+        if timeout is not None and timeout < -ARRIVED_GRACE:
             raise self._quiet(0.0)  # who has a time of their own is not kept by messages that are not for them
-        self._socket.settimeout(None if timeout is None else max(timeout, _LEAST))
+        self._socket.settimeout(None if timeout is None else max(timeout, _MIN_TIMEOUT))
         # What was read of a message counts on: who waits again and again does not let it grow for ever.
-        self._meter.until(None if timeout is None else time.monotonic() + max(timeout, LATE))
+        self._meter.until(None if timeout is None else time.monotonic() + max(timeout, ARRIVED_GRACE))
         try:
             kind, frame = self._socket.recv_data_frame()
         except websocket.WebSocketTimeoutException:
@@ -71,11 +71,11 @@ class Socket:
             self.code = self.code or 1009
             self._socket.shutdown()
             raise NotGafferd(
-                f"a message of {self.path} at {self.uri} is longer than {MAX_MESSAGE} bytes, or has no end"
+                f"a message of {self.path} at {self.uri} is longer than {MAX_MESSAGE_BYTES} bytes, or has no end"
             ) from None
         except (websocket.WebSocketException, OSError) as error:
             raise self._lost(error) from None
-        self._meter.begin(MAX_MESSAGE)
+        self._meter.begin(MAX_MESSAGE_BYTES)
         if kind == websocket.ABNF.OPCODE_CLOSE:
             self._closed(frame.data)
             return None
@@ -86,7 +86,7 @@ class Socket:
         return Quiet(f"nothing came from {self.path} of {self._peer} at {self.uri} within {within:.3g} s")
 
     def _closed(self, data: bytes) -> None:
-        self.code = int.from_bytes(data[:2], "big") if len(data) >= 2 else NORMAL
+        self.code = int.from_bytes(data[:2], "big") if len(data) >= 2 else CLOSE_NORMAL
         self.reason = data[2:].decode("utf-8", "replace")
         self._socket.shutdown()
 
@@ -124,8 +124,8 @@ class Socket:
     def close(self) -> None:
         """Say goodbye and close."""
         if not self.code:
-            self.code = NORMAL
-            self._socket.close(timeout=PARTING)
+            self.code = CLOSE_NORMAL
+            self._socket.close(timeout=CLOSE_TIMEOUT)
         self._socket.shutdown()
 
 
@@ -144,7 +144,7 @@ def _connect(transport: Transport, path: str) -> Any:
     try:
         made.settimeout(transport.timeout)
         connection.sock.settimeout(transport.timeout)
-        meter_of(connection).begin(MAX_HEAD, transport.timeout)
+        meter_of(connection).begin(MAX_HANDSHAKE_BYTES, transport.timeout)
         made.connect(
             f"ws://{host}:{port}{address.prefix}{path}",
             socket=connection.sock,
@@ -163,7 +163,8 @@ def _connect(transport: Transport, path: str) -> Any:
     except TooMuch:
         connection.close()
         raise NotGafferd(
-            f"the answer to the websocket {path} from {transport.uri} is longer than {MAX_HEAD} bytes, or has no end"
+            f"the answer to the websocket {path} from {transport.uri} is longer than {MAX_HANDSHAKE_BYTES} bytes, "
+            "or has no end"
         ) from None
     except (websocket.WebSocketException, OSError, ValueError) as error:
         connection.close()

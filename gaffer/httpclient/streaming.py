@@ -11,18 +11,18 @@ import select
 import time
 from typing import TYPE_CHECKING, Any, Mapping
 
-from .transport import Answer, read_body
+from .transport import Response, read_body
 
 if TYPE_CHECKING:
     from .transport import Transport
 
-_PIECE = 65_536
+_READ_SIZE = 65_536
 #: More bytes than the head of a chunk has.
-_MOST_HEAD = 1000
+_MAX_CHUNK_HEAD_BYTES = 1000
 #: Seconds after the end of the time that was given, in which what has come already is taken all the same.
-LATE = 0.25
+ARRIVED_GRACE = 0.25
 #: Bytes of an error.
-_MOST_ERROR = 1 << 20
+_MAX_ERROR_BYTES = 1 << 20
 
 
 class Incoming:
@@ -45,7 +45,7 @@ class Incoming:
         return bool(self._poll.poll(None if timeout is None else max(0, timeout) * 1000))
 
     def _fill(self) -> bool:
-        data = self._sock.recv(_PIECE)
+        data = self._sock.recv(_READ_SIZE)
         self._data += data
         return bool(data)
 
@@ -128,7 +128,7 @@ class Body:
         start = self._at + (0 if self._first else 2)
         end = self._data.find(b"\r\n", start)
         if end < 0:
-            if len(self._data) - self._at > _MOST_HEAD:
+            if len(self._data) - self._at > _MAX_CHUNK_HEAD_BYTES:
                 raise http.client.HTTPException("that is no chunk")
             return False
         try:
@@ -173,12 +173,12 @@ class Answering:
     def _refuse(self) -> None:
         try:
             with self._problems():
-                body = read_body(self._meter, self._response, _MOST_ERROR)
+                body = read_body(self._meter, self._response, _MAX_ERROR_BYTES)
         finally:
             self.close()
-        if len(body) > _MOST_ERROR:
-            raise self._transport.endless("GET", self._path, _MOST_ERROR)
-        answer = Answer(self._response.status, self._response.headers.get_content_type(), body)
+        if len(body) > _MAX_ERROR_BYTES:
+            raise self._transport.endless("GET", self._path, _MAX_ERROR_BYTES)
+        answer = Response(self._response.status, self._response.headers.get_content_type(), body)
         self._transport.checked("GET", self._path, answer)
 
     def fileno(self) -> int:
@@ -194,16 +194,16 @@ class Answering:
         incoming = self._response.incoming
         while not self._body.ended:
             # A feed may go on for ever; what is kept of it is bounded by whoever reads.
-            self._meter.begin(_PIECE)
+            self._meter.begin(_READ_SIZE)
             with self._problems():
                 if not incoming.ready(self._patience(deadline)):
                     self._mind_the_silence()
                     return None
-                data = self._body.feed(incoming.read1(_PIECE))
+                data = self._body.feed(incoming.read1(_READ_SIZE))
             self._heard = time.monotonic()
             if data:
                 return data
-            if deadline is not None and time.monotonic() > deadline + LATE:
+            if deadline is not None and time.monotonic() > deadline + ARRIVED_GRACE:
                 return None
         return b""
 

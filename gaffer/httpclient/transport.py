@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     import ssl
 
 #: Idle connections kept for the next request.
-MAX_IDLE = 8
+MAX_IDLE_CONNECTIONS = 8
 #: Longer answers are refused, in bytes.
-MAX_BODY = 64 * 1024 * 1024
+MAX_BODY_BYTES = 64 * 1024 * 1024
 #: Bytes that may come until the head of an answer is complete.
-MAX_HEAD = 256 * 1024
+MAX_HEAD_BYTES = 256 * 1024
 #: Bytes of a body that are read at once: a list of small chunks is larger than what they hold.
-_PIECE = 128 * 1024
+_READ_SIZE = 128 * 1024
 #: Bytes of trailers, of heads of chunks beside a quarter of what they hold, and of what is read ahead.
-_SLACK = 16 * 1024
+_MAX_FRAMING_BYTES = 16 * 1024
 #: May be sent again when a kept connection turns out to be dead: they change nothing.
 _REPEATABLE = frozenset(("GET", "HEAD"))
 
@@ -73,7 +73,7 @@ def parse_uri(uri: str) -> Address:
     return Address(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), parts.path.rstrip("/"))
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """A complete answer of gafferd that reports no error."""
 
     status: int
@@ -142,7 +142,7 @@ class Transport:
         self._ssl: ssl.SSLContext | None = None
         self._idle: deque[http.client.HTTPConnection] = deque()
 
-    def request(self, method: str, path: str, body: Any = None, extra: Mapping[str, str] | None = None) -> Answer:
+    def request(self, method: str, path: str, body: Any = None, extra: Mapping[str, str] | None = None) -> Response:
         """Send one request and return the answer.
 
         :param body: bytes are sent as they are, anything else as JSON, unless it is None.
@@ -223,7 +223,7 @@ class Transport:
         path: str,
         raw: bytes | None,
         headers: Mapping[str, str],
-    ) -> Answer:
+    ) -> Response:
         with self.problems(connection, method, path):
             if connection.sock is None:
                 self._connect(connection)
@@ -240,16 +240,16 @@ class Transport:
             finally:
                 response.close()  # it has the socket of a connection that its end is to close
         self._keep(connection, response, whole)
-        if len(data) > MAX_BODY:
-            raise self.endless(method, path, MAX_BODY)
+        if len(data) > MAX_BODY_BYTES:
+            raise self.endless(method, path, MAX_BODY_BYTES)
         if not whole:
             raise Disconnected(self._lost(method, path, "the answer was cut"))
-        return Answer(response.status, response.headers.get_content_type(), data)
+        return Response(response.status, response.headers.get_content_type(), data)
 
     def begin(self, connection: http.client.HTTPConnection) -> Meter:
         """Return the meter of the answer that is to come; it is for the head first, see :func:`read_body`."""
         meter = meter_of(connection)
-        meter.begin(MAX_HEAD, self.timeout)
+        meter.begin(MAX_HEAD_BYTES, self.timeout)
         return meter
 
     def endless(self, method: str, path: str, most: int) -> NotGafferd:
@@ -269,7 +269,7 @@ class Transport:
             raise NoAnswer(f"{self.peer} at {self.uri} did not answer {method} {path}{self._within()}") from None
         except TooMuch:
             connection.close()
-            raise self.endless(method, path, MAX_BODY) from None
+            raise self.endless(method, path, MAX_BODY_BYTES) from None
         except (http.client.IncompleteRead, OSError) as error:
             connection.close()
             known = isinstance(error, (ConnectionError, http.client.IncompleteRead))
@@ -326,12 +326,12 @@ class Transport:
         return f"{self.peer} at {self.uri} {closed}; see its log, then try again"
 
     def _keep(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, whole: bool) -> None:
-        if not whole or response.will_close or connection.sock is None or len(self._idle) >= MAX_IDLE:
+        if not whole or response.will_close or connection.sock is None or len(self._idle) >= MAX_IDLE_CONNECTIONS:
             connection.close()
         else:
             self._idle.append(connection)
 
-    def checked(self, method: str, path: str, answer: Answer) -> Answer:
+    def checked(self, method: str, path: str, answer: Response) -> Response:
         """Return *answer* if it reports no error, else raise the error that it reports."""
         if answer.status < 300:
             return answer
@@ -391,14 +391,14 @@ def meter_of(connection: http.client.HTTPConnection) -> Meter:
     return meter
 
 
-def read_body(meter: Meter, response: http.client.HTTPResponse, most: int = MAX_BODY) -> bytes:
+def read_body(meter: Meter, response: http.client.HTTPResponse, most: int = MAX_BODY_BYTES) -> bytes:
     """Return the body of an answer, or a byte more than it may have.
 
     :raises TooMuch: it comes in chunks of a few bytes, which take a minute for what others bring in a second.
     """
     data = bytearray()
-    while (size := min(_PIECE, most + 1 - len(data))) > 0:
-        meter.allow(size + size // 4 + _SLACK)
+    while (size := min(_READ_SIZE, most + 1 - len(data))) > 0:
+        meter.allow(size + size // 4 + _MAX_FRAMING_BYTES)
         if not (piece := response.read(size)):
             break
         data += piece

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gaffer.cli.core.streaming import MAX_WIDTH, Painter, merge
+from gaffer.cli.core.streaming import MAX_NAME_WIDTH, Painter, merge
 from gaffer.cli.core.terminal import parse_key
 from gaffer.cli.ctl.watch import is_shown, line, spelled
 from gaffer.cli.operations.logs import tamed
@@ -46,7 +46,7 @@ def test_names_are_aligned_and_coloured():
     assert painter.aligned("dummy") == "dummy"
     assert painter.aligned("priority0") == "priority0"
     assert painter.aligned("dummy") == "dummy    "
-    assert painter.aligned("x" * 50) == "x" * 50 and len(painter.aligned("a")) == MAX_WIDTH
+    assert painter.aligned("x" * 50) == "x" * 50 and len(painter.aligned("a")) == MAX_NAME_WIDTH
     first, second, again = (painter.paint(name, "text") for name in ("a", "b", "a"))
     assert first == again != second and first.startswith("\x1b[") and "text" in first
     assert PLAIN.paint("a", "text") == "text"

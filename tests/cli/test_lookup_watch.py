@@ -81,7 +81,7 @@ class Source:
 
 
 def test_what_came_too_fast_is_told_and_found_out(monkeypatch):
-    monkeypatch.setattr(lookup_watch, "PAUSE", 0.0)
+    monkeypatch.setattr(lookup_watch, "RECONNECT_DELAY", 0.0)
     one, two = event("add_job", name="s.a"), event("add_job", name="s.b")
     source = Source("u", [ADD, one, READY, {"event": "gap", "lost": 2}, READY], [ADD, two, READY])
     cluster = SimpleNamespace(ask=lambda question: None, lookups=[source])

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from gaffer.cli.core.output import Lines, View, cell, colored, details_lines, duration, printable, show, state_color
+from gaffer.cli.core.output import TextBlock, View, cell, colored, details_lines, duration, printable, show, state_color
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_view_without_columns_is_a_plain_list(capsys):
 
 
 def test_details():
-    pairs = [("name", "web"), ("last lines", Lines(["one", "\x07two"])), ("uptime", None)]
+    pairs = [("name", "web"), ("last lines", TextBlock(["one", "\x07two"])), ("uptime", None)]
     assert list(details_lines(pairs)) == ["name    web", "last lines:", "  one", "  \\x07two", "uptime  -"]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gaffer.config.jobconfig import JobConfig
 from gaffer.errors import BadRequest
-from gaffer.foreground.ending import Ending, process_name, process_names
+from gaffer.foreground.exit_policy import ExitPolicy, process_name, process_names
 from gaffer.foreground.lifeline import can_start, death_signal_prefix
 from gaffer.foreground.oneoff import one_off
 from gaffer.foreground.ports import first_taken, is_taken
@@ -108,14 +108,14 @@ def job(name="web", number=1, active=True):
 def test_the_first_end_is_everybodys(status, code, sentence):
     said = Said()
     process = None if status is None else Thing(index=1)
-    decision = Ending("stop", said).gaffer_restart_decision(job(number=2), process, status)
+    decision = ExitPolicy("stop", said).gaffer_restart_decision(job(number=2), process, status)
     assert isinstance(decision, Done)
     assert said == [("web" if status is None else "web.2", code, sentence)]
 
 
 def test_until_the_last_has_ended():
     said = Said()
-    ending = Ending("ignore", said)
+    ending = ExitPolicy("ignore", said)
     jobs = [job("a"), job("b"), job("none", number=0)]
     ending.manager = Thing(all_jobs=lambda: jobs)
     ending.gaffer_restart_decision(jobs[0], Thing(index=0), ExitStatus(4, None))

@@ -277,7 +277,7 @@ def test_plain_http_does_not_pretend_to_be_tls(listener):
 
 
 def test_too_long_answers_are_refused(scripted, client, monkeypatch):
-    monkeypatch.setattr("gaffer.httpclient.transport.MAX_BODY", 10)
+    monkeypatch.setattr("gaffer.httpclient.transport.MAX_BODY_BYTES", 10)
     with pytest.raises(NotGafferd, match="longer than 10 bytes"):
         client.version()
 

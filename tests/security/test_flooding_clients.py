@@ -12,7 +12,7 @@ import pytest
 
 from gaffer.httpclient import LookupServer, Server
 from gaffer.httpclient.errors import CannotConnect, Quiet
-from gaffer.httpclient.transport import MAX_BODY
+from gaffer.httpclient.transport import MAX_BODY_BYTES
 from tests.kit.gafferd import environment
 from tests.security import attack, flooding
 from tests.security.flooding import ANSWERS, BUFFERS, DRIPPING, ENDLESS, FEEDS, FRAMES, Flood
@@ -74,7 +74,7 @@ def test_question_of_a_program_ends(ask: Callable[[Server], object], flood: Floo
             with pytest.raises((CannotConnect, Quiet)) as caught:
                 ask(client)
         assert time.monotonic() - began < 10.0, caught.value
-        assert server.sent < MAX_BODY + BUFFERS
+        assert server.sent < MAX_BODY_BYTES + BUFFERS
         assert str(server.port) in str(caught.value) and "\n" not in str(caught.value)
 
 

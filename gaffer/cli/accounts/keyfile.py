@@ -12,20 +12,20 @@ from ...security.root_socket import ROOT_SOCKET
 from ...security.trusted_files import open_file, place
 
 #: Where it is, below the home folder.
-PLACE = "~/.gaffer/keys.json"
+KEY_FILE = "~/.gaffer/keys.json"
 #: Root's own socket is the same gafferd's as the default port, whose key root may have kept before.
 _ALIASES = {f"unix:{ROOT_SOCKET}": "http://127.0.0.1:5000"}
-_MOST = 1 << 20
+_MAX_BYTES = 1 << 20
 
 
 class KeyFile:
     """The file.
 
-    :param path: by default :data:`PLACE`.
+    :param path: by default :data:`KEY_FILE`.
     """
 
     def __init__(self, path: str | None = None) -> None:
-        self.path = os.path.expanduser(path or PLACE)
+        self.path = os.path.expanduser(path or KEY_FILE)
 
     def find(self, address: str) -> dict[str, Any] | None:
         """Return what is known of the gafferd at *address*: at least ``api_key``; None if there is nothing.
@@ -47,7 +47,7 @@ class KeyFile:
             info = os.fstat(file.fileno())
             if info.st_mode & 0o077 or info.st_uid not in (0, os.geteuid()):
                 raise GafferError(f"the keys in {self.path} can be read by others; see that only you can: chmod 600")
-            content = file.read(_MOST)
+            content = file.read(_MAX_BYTES)
         try:
             found = json.loads(content)
             if all(isinstance(one["api_key"], str) for one in found.values()):

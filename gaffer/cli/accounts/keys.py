@@ -9,19 +9,19 @@ import click
 
 from ...errors import BadRequest
 from ..core.output import View, details_lines, print_lines, view_option
-from ..core.program import Group
+from ..core.program import ProgramGroup
 from .keyfile import KeyFile, address_of
 from .login import ask, served_by, server_user_option
 from .permissions import permission_options, permissions_of, text_of
 
 if TYPE_CHECKING:
-    from ..app.context import Place
+    from ..app.context import GafferContext
 
-COLUMNS = ("ID", "LABEL", "USER", "ALLOWS", "EXPIRES", "LAST USED")
+KEY_COLUMNS = ("ID", "LABEL", "USER", "ALLOWS", "EXPIRES", "LAST USED")
 _DAY = 86_400.0
 
 
-@click.group("key", cls=Group)
+@click.group("key", cls=ProgramGroup)
 def key() -> None:
     """Make, list and delete keys."""
 
@@ -34,9 +34,9 @@ def day(when: float | None, never: str = "never") -> str:
 @key.command("list")
 @view_option
 @click.pass_obj
-def list_keys(place: Place) -> View:
+def list_keys(context: GafferContext) -> View:
     """List the keys that one may see: an admin all, others their own and those made with it."""
-    found = place.server.accounts.keys()
+    found = context.server.accounts.keys()
     rows = [
         (
             one["id"],
@@ -48,7 +48,7 @@ def list_keys(place: Place) -> View:
         )
         for one in found
     ]
-    return View(found, [one["id"] for one in found], COLUMNS, rows)
+    return View(found, [one["id"] for one in found], KEY_COLUMNS, rows)
 
 
 @key.command("create")
@@ -57,12 +57,12 @@ def list_keys(place: Place) -> View:
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), help="How long it is valid; by default for ever.")
 @view_option
 @click.pass_obj
-def create(place: Place, /, label: str, days: float | None, **given: Any) -> View:
+def create(context: GafferContext, /, label: str, days: float | None, **given: Any) -> View:
     """Make a key, which is shown this once.
 
     It allows what the options say, and no more than the key that makes it.
     """
-    made = place.server.accounts.create_key(permissions_of(given), label, None if days is None else days * _DAY)
+    made = context.server.accounts.create_key(permissions_of(given), label, None if days is None else days * _DAY)
     return View(made, [made["id"]], text=[made["api_key"]])
 
 
@@ -70,9 +70,9 @@ def create(place: Place, /, label: str, days: float | None, **given: Any) -> Vie
 @click.argument("id", default="self")
 @view_option
 @click.pass_obj
-def show_key(place: Place, id: str) -> View:
+def show_key(context: GafferContext, id: str) -> View:
     """Show one key; by default the one that asks."""
-    found = place.server.accounts.key(id)
+    found = context.server.accounts.key(id)
     times = {name: day(found[name]) for name in ("created", "expires", "last_used")}
     pairs = {**found, **times, "permissions": text_of(found["permissions"])}.items()
     return View(found, [found["id"]], text=[*details_lines(pairs)])
@@ -81,21 +81,21 @@ def show_key(place: Place, id: str) -> View:
 @key.command("delete")
 @click.argument("id")
 @click.pass_obj
-def delete(place: Place, id: str) -> None:
+def delete(context: GafferContext, id: str) -> None:
     """Delete a key, and all that were made with it."""
-    print_lines(f"{one}: deleted" for one in place.server.accounts.delete_key(id))
+    print_lines(f"{one}: deleted" for one in context.server.accounts.delete_key(id))
 
 
 @key.command("save")
 @server_user_option
 @click.pass_obj
-def save(place: Place, server_user: str | None) -> None:
+def save(context: GafferContext, server_user: str | None) -> None:
     """Keep a key that somebody gave you, as 'login' keeps its own; it is asked for, or read from standard input."""
     word = ask("Key").strip()
     if not word.isascii() or not word.isprintable():
         raise BadRequest("that is no key")
-    address = address_of(place.endpoint)
-    with place.connect(word, server_user) as server:
+    address = address_of(context.endpoint)
+    with context.connect(word, server_user) as server:
         found = server.accounts.key()
         entry = {"api_key": word, "id": found["id"], "user": found["user"], "expires": found["expires"]}
         KeyFile().put(address, {**entry, **served_by(server)})

@@ -17,7 +17,7 @@ from .keyfile import KeyFile, address_of
 
 if TYPE_CHECKING:
     from ...httpclient import Server
-    from ..app.context import Place
+    from ..app.context import GafferContext
 
 _DAY = 86_400.0
 
@@ -63,13 +63,13 @@ def login(ctx: click.Context, user: str | None, label: str | None, days: float |
     gafferctl finds it, too. On this machine, without TLS, both go only to a program of root's, of yours or of
     --server-user; what else listens at gafferd's port gets nothing (exit code 3).
     """
-    place: Place = ctx.obj
-    address = address_of(place.endpoint)
+    context: GafferContext = ctx.obj
+    address = address_of(context.endpoint)
     if not _is_private(address):
         complain(ctx.find_root().info_name, f"{address} is not encrypted: others may read the password on its way")
     name = user if user is not None else str(click.prompt("User name", err=True))
     # Without the key that is kept: it may have expired.
-    with place.connect(None, server_user) as server:
+    with context.connect(None, server_user) as server:
         seconds = None if days is None else days * _DAY
         made = server.accounts.login(name, ask("Password"), label or platform.node()[:200], seconds)
         entry = {"api_key": made["api_key"], "id": made["id"], "user": name, "expires": made["expires"]}
@@ -96,20 +96,20 @@ def logout(ctx: click.Context, all_keys: bool) -> None:
 
     While there are keys that were made with it, it is only forgotten here: they would be deleted with it.
     """
-    place: Place = ctx.obj
-    address = address_of(place.endpoint)
+    context: GafferContext = ctx.obj
+    address = address_of(context.endpoint)
     entry = KeyFile().find(address)
     if entry is None:
         raise BadRequest(f"nobody is logged in at {address}")
-    said = _delete(place, entry["api_key"], all_keys)
+    said = _delete(context, entry["api_key"], all_keys)
     KeyFile().put(address, None)
     print_lines([f"logged out of {address}{said}"])
 
 
-def _delete(place: Place, key: str, all_keys: bool) -> str:
+def _delete(context: GafferContext, key: str, all_keys: bool) -> str:
     """Delete a key where it was made; returns what to say of it."""
     try:
-        with place.connect(key) as server:
+        with context.connect(key) as server:
             own = server.accounts.key()["id"]
             below = [one["id"] for one in server.accounts.keys() if one["parent"] == own]
             if below and not all_keys:

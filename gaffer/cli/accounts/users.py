@@ -8,20 +8,20 @@ import click
 
 from ...errors import BadRequest
 from ..core.output import View, details_lines, print_lines, view_option
-from ..core.program import Group
+from ..core.program import ProgramGroup
 from .keyfile import KeyFile, address_of
 from .keys import day
 from .login import ask
 from .permissions import FLAGS, permission_options, permissions_of, text_of
 
 if TYPE_CHECKING:
-    from ..app.context import Place
+    from ..app.context import GafferContext
 
-COLUMNS = ("NAME", "KIND", "ALLOWS", "CREATED")
+USER_COLUMNS = ("NAME", "KIND", "ALLOWS", "CREATED")
 _KINDS = {0: "admin", 1: "application"}
 
 
-@click.group("user", cls=Group)
+@click.group("user", cls=ProgramGroup)
 def user() -> None:
     """Make, list and delete users."""
 
@@ -29,20 +29,20 @@ def user() -> None:
 @user.command("list")
 @view_option
 @click.pass_obj
-def list_users(place: Place) -> View:
+def list_users(context: GafferContext) -> View:
     """List the users."""
-    found = place.server.accounts.users()
+    found = context.server.accounts.users()
     rows = [
         (one["username"], _KINDS[one["user_type"]], text_of(one["permissions"]), day(one["created"])) for one in found
     ]
-    return View(found, [one["username"] for one in found], COLUMNS, rows)
+    return View(found, [one["username"] for one in found], USER_COLUMNS, rows)
 
 
 @user.command("create")
 @click.argument("name")
 @permission_options
 @click.pass_obj
-def create(place: Place, /, name: str, **given: Any) -> None:
+def create(context: GafferContext, /, name: str, **given: Any) -> None:
     """Make a user, whose logins allow what the options say.
 
     The password is asked for, or read from standard input.
@@ -51,7 +51,7 @@ def create(place: Place, /, name: str, **given: Any) -> None:
     wanted = {} if admin else permissions_of(given)
     if admin and any(given[one] for one in given if one != "admin"):
         raise BadRequest(f"--admin is everything; leave the others out: {', '.join(FLAGS[1:])}, manage, write, read")
-    with place.for_passwords() as server:
+    with context.for_passwords() as server:
         server.accounts.create_user(name, ask("Password", confirm=True), admin, wanted)
     print_lines([f"{name}: created"])
 
@@ -60,9 +60,9 @@ def create(place: Place, /, name: str, **given: Any) -> None:
 @click.argument("name")
 @view_option
 @click.pass_obj
-def show_user(place: Place, name: str) -> View:
+def show_user(context: GafferContext, name: str) -> View:
     """Show one user."""
-    found = place.server.accounts.user(name)
+    found = context.server.accounts.user(name)
     kind = _KINDS[found["user_type"]]
     shown = {**found, "kind": kind, "created": day(found["created"]), "permissions": text_of(found["permissions"])}
     del shown["user_type"]
@@ -72,23 +72,23 @@ def show_user(place: Place, name: str) -> View:
 @user.command("delete")
 @click.argument("name")
 @click.pass_obj
-def delete(place: Place, name: str) -> None:
+def delete(context: GafferContext, name: str) -> None:
     """Delete a user, and all keys of theirs."""
-    place.server.accounts.delete_user(name)
+    context.server.accounts.delete_user(name)
     print_lines([f"{name}: deleted"])
 
 
 @user.command("password")
 @click.argument("name")
 @click.pass_obj
-def password(place: Place, name: str) -> None:
+def password(context: GafferContext, name: str) -> None:
     """Change a password; other logins of the user end.
 
     Who changes their own is asked for the present one, too; from standard input it is read first.
     """
-    entry = KeyFile().find(address_of(place.endpoint)) or {}
+    entry = KeyFile().find(address_of(context.endpoint)) or {}
     old = ask("Present password") if entry.get("user") == name else None
-    with place.for_passwords() as server:
+    with context.for_passwords() as server:
         server.accounts.set_password(name, ask("New password", confirm=True), old)
     print_lines([f"{name}: password changed"])
 
@@ -97,7 +97,7 @@ def password(place: Place, name: str) -> None:
 @click.argument("name")
 @permission_options
 @click.pass_obj
-def permit(place: Place, /, name: str, **given: Any) -> None:
+def permit(context: GafferContext, /, name: str, **given: Any) -> None:
     """Change what a user's logins allow to what the options say; those that there are end."""
-    place.server.accounts.set_permissions(name, permissions_of(given))
+    context.server.accounts.set_permissions(name, permissions_of(given))
     print_lines([f"{name}: changed"])

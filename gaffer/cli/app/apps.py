@@ -14,32 +14,32 @@ from ..core.output import View, state_color, view_option
 from ..core.program import command
 from ..operations.job_selection import ALL, is_pattern
 from ..operations.wait import look
-from .context import Place
+from .context import GafferContext
 
-COLUMNS = ("NAME", "TYPES", "PROCESSES", "STATE")
+APP_COLUMNS = ("NAME", "TYPES", "PROCESSES", "STATE")
 if TYPE_CHECKING:
     from ...procfile.diff import Present
 
 #: What ``ps`` prints before ``: up for``, and a pid alone.
-_PID = re.compile(r"(?:.+\.)?([0-9]+)")
+_PID_PATTERN = re.compile(r"(?:.+\.)?([0-9]+)")
 #: Of the states of its jobs, an application is in the first of these.
-_STATES = ("failed", "flapping", "backoff", "stopping", "starting", "running", "stopped")
+_STATES_BY_PRIORITY = ("failed", "flapping", "backoff", "stopping", "starting", "running", "stopped")
 
 
-class Remote:
-    """The application of a place on its gafferd; which jobs there are is asked once."""
+class RemoteApplication:
+    """The application of a context on its gafferd; which jobs there are is asked once."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.server: Server = place.server
+    def __init__(self, context: GafferContext) -> None:
+        self.context = context
+        self.server: Server = context.server
         self._jobs: dict[str, list[JobName]] = {}
 
     def jobs(self, app: str | None = None) -> list[JobName]:
-        """Return the jobs of an application, by default the place's own.
+        """Return the jobs of an application, by default the context's own.
 
         :raises NotFound: it is not loaded.
         """
-        session = self.place.session(app)
+        session = self.context.session(app)
         try:
             if session not in self._jobs:
                 self._jobs[session] = [parse_job_name(name) for name in self.server.jobs(session)]
@@ -87,7 +87,7 @@ class Remote:
         return list(found)
 
     def _type(self, name: str) -> JobName:
-        job = parse_job_name(name, self.place.session())
+        job = parse_job_name(name, self.context.session())
         known = self.jobs(job.session)
         if job not in known:
             types = [one.job for one in known]
@@ -102,7 +102,7 @@ class Remote:
 
     def pid(self, name: str) -> int | None:
         """Return the pid that a word means, None if it is none."""
-        match = _PID.fullmatch(name)
+        match = _PID_PATTERN.fullmatch(name)
         return int(match[1]) if match else None
 
     def word(self, name: str) -> str:
@@ -114,12 +114,12 @@ class Remote:
 @command("apps")
 @view_option
 @click.pass_obj
-def apps(place: Place) -> View:
+def apps(context: GafferContext) -> View:
     """List the applications that gafferd has.
 
     The session 'default' is among them if it has jobs.
     """
-    server = place.server
+    server = context.server
     found: dict[str, list[dict[str, Any]]] = {}
     for name in map(parse_job_name, server.jobs()):
         info = look(server, name)
@@ -127,7 +127,7 @@ def apps(place: Place) -> View:
             found.setdefault(name.session, []).append(info)
     rows = [_row(name, infos) for name, infos in found.items()]
     data = [dict(zip(("name", "types", "processes", "state"), _plain(name, infos))) for name, infos in found.items()]
-    return View(data, list(found), COLUMNS, rows, {"STATE": state_color})
+    return View(data, list(found), APP_COLUMNS, rows, {"STATE": state_color})
 
 
 def _plain(name: str, infos: list[dict[str, Any]]) -> tuple[Any, ...]:
@@ -141,4 +141,4 @@ def _row(name: str, infos: list[dict[str, Any]]) -> tuple[object, ...]:
 
 
 def _state(states: Iterable[str]) -> str:
-    return min(states, key=_STATES.index)
+    return min(states, key=_STATES_BY_PRIORITY.index)

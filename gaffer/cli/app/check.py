@@ -10,9 +10,9 @@ from ...procfile.application import ProcessType, ProcfileApplication
 from ..core.output import View, view_option
 from ..core.program import command, port_options
 from ..core.shell_completion import types
-from .context import Place
+from .context import GafferContext
 
-COLUMNS = ("NAME", "PROCESSES", "PORT", "RUN BY", "COMMAND")
+CHECK_COLUMNS = ("NAME", "PROCESSES", "PORT", "RUN BY", "COMMAND")
 
 
 @command("check")
@@ -20,12 +20,14 @@ COLUMNS = ("NAME", "PROCESSES", "PORT", "RUN BY", "COMMAND")
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=types)
 @view_option
 @click.pass_obj
-def check(place: Place, concurrency: tuple[str, ...], port: int | None, no_port: bool, names: tuple[str, ...]) -> View:
+def check(
+    context: GafferContext, concurrency: tuple[str, ...], port: int | None, no_port: bool, names: tuple[str, ...]
+) -> View:
     """Show what the Procfile runs, with ports; or every problem of it and of its environment files."""
-    application = place.application(concurrency=concurrency, port=port, ports=not no_port, only=names)
+    application = context.application(concurrency=concurrency, port=port, ports=not no_port, only=names)
     rows = [_row(application, one) for one in application.chosen]
     data = {"name": application.name, "jobs": application.jobs()}
-    return View(data, [one.name for one in application.chosen], COLUMNS, rows)
+    return View(data, [one.name for one in application.chosen], CHECK_COLUMNS, rows)
 
 
 def _row(application: ProcfileApplication, one: ProcessType) -> tuple[Any, ...]:

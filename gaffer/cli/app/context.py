@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: The same as the client's own, which is not imported for it.
 DEFAULT_ENDPOINT = "http://127.0.0.1:5000"
 #: What help texts say of :func:`default_endpoint`.
-DEFAULT_SHOWN = f"{DEFAULT_ENDPOINT}; for root first unix:{ROOT_SOCKET}"
+DEFAULT_ENDPOINT_HELP = f"{DEFAULT_ENDPOINT}; for root first unix:{ROOT_SOCKET}"
 
 
 def default_endpoint() -> str:
@@ -24,7 +24,7 @@ def default_endpoint() -> str:
     return f"unix:{ROOT_SOCKET}" if os.geteuid() == 0 and answers() else DEFAULT_ENDPOINT
 
 
-class Place:
+class GafferContext:
     """What the options before the command say.
 
     :param procfile: the Procfile's path, or None.

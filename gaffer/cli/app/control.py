@@ -10,8 +10,8 @@ from ..core.program import DASHES, command, no_wait_option
 from ..core.shell_completion import types
 from ..operations.control import RELOAD, START, STOP, control, control_timeout_option
 from ..operations.kill import send_signal
-from .apps import Remote
-from .context import Place
+from .apps import RemoteApplication
+from .context import GafferContext
 
 
 @command("reload")
@@ -26,7 +26,7 @@ def reload(ctx: click.Context, name: str | None, no_wait: bool, timeout: float |
     the Procfile says now is taken over by load, not by reload.
     """
     jobs = []
-    for info in Remote(ctx.obj).infos(name):
+    for info in RemoteApplication(ctx.obj).infos(name):
         job = parse_job_name(info["name"])
         if info["active"]:
             jobs.append(job)
@@ -45,7 +45,7 @@ def start(ctx: click.Context, names: tuple[str, ...], no_wait: bool, timeout: fl
 
     TYPE may be APP.TYPE too, and APP.* means all of another application.
     """
-    control(ctx, ctx.obj.server, Remote(ctx.obj).find(names), START, no_wait, timeout)
+    control(ctx, ctx.obj.server, RemoteApplication(ctx.obj).find(names), START, no_wait, timeout)
 
 
 @command("stop")
@@ -59,17 +59,17 @@ def stop(ctx: click.Context, names: tuple[str, ...], no_wait: bool, timeout: flo
     It waits until no process is left. TYPE may be APP.TYPE too, and APP.* means all of another application.
     'gafferctl start' starts them again.
     """
-    control(ctx, ctx.obj.server, reversed(Remote(ctx.obj).find(names)), STOP, no_wait, timeout)
+    control(ctx, ctx.obj.server, reversed(RemoteApplication(ctx.obj).find(names)), STOP, no_wait, timeout)
 
 
 @command("kill", context_settings=DASHES)
 @click.argument("target", metavar="TYPE|PID", shell_complete=types)
 @click.argument("signal")
 @click.pass_obj
-def kill(place: Place, target: str, signal: str) -> None:
+def kill(context: GafferContext, target: str, signal: str) -> None:
     """Send a signal to a process, or to all processes of a type.
 
     TYPE may be APP.TYPE too, and PID as ps shows it: web.3. SIGNAL is a number or a name, with or without SIG, in any
     case.
     """
-    send_signal(Remote(place).target(target), signal)
+    send_signal(RemoteApplication(context).target(target), signal)

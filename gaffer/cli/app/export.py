@@ -13,9 +13,9 @@ from ...procfile.application import ProcfileApplication
 from ...procfile.export import ENTRY_POINTS, Application, Export, Exporter, ExportJob, File
 from ..core.output import View, print_lines, view_option, write
 from ..core.program import command, complain, port_options
-from .context import Place
+from .context import GafferContext
 
-COLUMNS = ("FORMAT", "MAKES", "FROM")
+FORMAT_COLUMNS = ("FORMAT", "MAKES", "FROM")
 
 
 def exporters() -> dict[str, tuple[Exporter, str]]:
@@ -46,7 +46,7 @@ def exporters() -> dict[str, tuple[Exporter, str]]:
 @view_option
 @click.pass_obj
 def export(
-    place: Place,
+    context: GafferContext,
     form: str,
     out: str | None,
     listed: bool,
@@ -65,14 +65,14 @@ def export(
     if listed:
         rows = [(name, one.help, plugin) for name, (one, plugin) in known.items()]
         data = [{"name": name, "help": help, "plugin": plugin} for name, help, plugin in rows]
-        return View(data, list(known), COLUMNS, rows)
+        return View(data, list(known), FORMAT_COLUMNS, rows)
     if form not in known:
         remedy = nearest(form, known) or f"; there are {', '.join(known)}"
         raise BadRequest(f"there is no format '{form}'{remedy}")
     exporter = known[form][0]
     if exporter.folder and out is None:
         raise BadRequest(f"{form} makes several files; name a folder for them with --out DIR")
-    application = place.application(name=name, concurrency=concurrency, port=port, ports=not no_port)
+    application = context.application(name=name, concurrency=concurrency, port=port, ports=not no_port)
     made = exporter.export(as_export(application))
     _write(made, exporter.folder, out)
     for note in made.notes:

@@ -12,7 +12,7 @@ from ..core.program import Failed, command, complain, port_options
 from ..core.shell_completion import types
 
 #: What shells report for a command that cannot be executed.
-NOT_FOUND = 127
+COMMAND_NOT_FOUND = 127
 
 
 @command("start")
@@ -49,10 +49,10 @@ def start(
     from ...foreground.guard import Guard
 
     with Guard() as guard:
-        from ...foreground.application import Options, Run
+        from ...foreground.application import ApplicationRun, RunOptions
 
-        options = Options(on_exit, color, timestamp, watch)
-        code = Run(application.configs(), application.root, options, guard).run()
+        options = RunOptions(on_exit, color, timestamp, watch)
+        code = ApplicationRun(application.configs(), application.root, options, guard).run()
     ctx.exit(code)
 
 
@@ -71,17 +71,17 @@ def run(ctx: click.Context, copies: int, words: tuple[str, ...]) -> None:
     application = ctx.obj.application()
     config = one_off(application, words, copies)
     if copies > 1:
-        from ...foreground.application import Options, Run
+        from ...foreground.application import ApplicationRun, RunOptions
         from ...foreground.guard import Guard
 
         with Guard() as guard:
-            code = Run([config], application.root, Options("ignore"), guard).run()
+            code = ApplicationRun([config], application.root, RunOptions("ignore"), guard).run()
         ctx.exit(code)
     try:
         ctx.exit(run_one(config))
     except SpawnError as error:
         complain("gaffer", str(error))
-        ctx.exit(NOT_FOUND)
+        ctx.exit(COMMAND_NOT_FOUND)
 
 
 def check_ports(application: ProcfileApplication) -> None:

@@ -11,7 +11,7 @@ import click
 
 from ..core.fanout import lookups_option
 from ..core.program import Program, run, version_option
-from .context import DEFAULT_SHOWN, Place, default_endpoint
+from .context import DEFAULT_ENDPOINT_HELP, GafferContext, default_endpoint
 
 if TYPE_CHECKING:
     from ...httpclient import Cluster, Node
@@ -55,26 +55,26 @@ SECTIONS = {
 }
 
 #: What ``start`` means for machines far away: there is no foreground.
-ELSEWHERE = {"start": "app.control:start"}
+REMOTE_COMMANDS = {"start": "app.control:start"}
 ALIASES: dict[str, str] = {}
 EPILOG = "Every option can be set in the environment: --procfile as GAFFER_PROCFILE, and so on."
 
 
-def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], Place]]:
-    """Return the nodes that lookupds know, and what makes the place of one."""
+def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], GafferContext]]:
+    """Return the nodes that lookupds know, and what makes the context of one."""
     from ...httpclient import Cluster
 
     given = ctx.params
     keys = {name: given[name] for name in ("api_key", "certfile", "keyfile", "cacert")}
 
-    def place(node: Node) -> Place:
-        return Place(given["procfile"], given["directory"], given["env"], node.origin, keys)
+    def context(node: Node) -> GafferContext:
+        return GafferContext(given["procfile"], given["directory"], given["env"], node.origin, keys)
 
-    return Cluster(given["lookupd_address"], **keys), place
+    return Cluster(given["lookupd_address"], **keys), context
 
 
 def make_program() -> Program:
-    """Return gaffer as a click group; ``ctx.obj`` is a :class:`~gaffer.cli.app.context.Place`."""
+    """Return gaffer as a click group; ``ctx.obj`` is a :class:`~gaffer.cli.app.context.GafferContext`."""
 
     @click.command(
         "gaffer",
@@ -84,7 +84,7 @@ def make_program() -> Program:
         epilog=EPILOG,
         plugins=False,
         everywhere=everywhere,
-        elsewhere=ELSEWHERE,
+        elsewhere=REMOTE_COMMANDS,
     )
     @click.option(
         "-f", "--procfile", metavar="FILE", type=click.Path(), help="The Procfile; by default the one in the folder."
@@ -109,7 +109,7 @@ def make_program() -> Program:
         "--endpoint",
         metavar="URL",
         default=default_endpoint,
-        show_default=DEFAULT_SHOWN,
+        show_default=DEFAULT_ENDPOINT_HELP,
         help="http:, https: or unix:.",
     )
     @click.option("--certfile", metavar="FILE", type=click.Path(), help="Certificate to show to gafferd.")
@@ -134,7 +134,7 @@ def make_program() -> Program:
     ) -> None:
         """Run Procfile applications, here or on a gafferd."""
         keys = {"api_key": api_key, "certfile": certfile, "keyfile": keyfile, "cacert": cacert}
-        ctx.obj = Place(procfile, directory, env, endpoint, keys)
+        ctx.obj = GafferContext(procfile, directory, env, endpoint, keys)
         ctx.call_on_close(ctx.obj.close)
 
     return gaffer

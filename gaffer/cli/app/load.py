@@ -12,8 +12,8 @@ from ...procfile.diff import Change, compare
 from ..core.output import print_lines
 from ..core.program import command, port_options
 from ..operations.control import for_each
-from .apps import Remote
-from .context import Place
+from .apps import RemoteApplication
+from .context import GafferContext
 
 
 @command("load")
@@ -40,16 +40,16 @@ def load(
     those that the Procfile no longer has unloaded. Types that -c does not name keep the number they were scaled to,
     and those that were stopped stay so.
     """
-    place: Place = ctx.obj
+    context: GafferContext = ctx.obj
     if name is not None and os.path.isfile(name):
-        place.procfile, name = name, None
+        context.procfile, name = name, None
     elif name is not None and os.sep in name:
         if not os.path.isdir(name):
             raise BadRequest(f"{name}: there is no such Procfile and no such folder; an application's name has no '/'")
-        place.directory, name = name, None
-    application = place.application(name=name, concurrency=concurrency, port=port, ports=not no_port)
+        context.directory, name = name, None
+    application = context.application(name=name, concurrency=concurrency, port=port, ports=not no_port)
     given = {part.partition("=")[0].strip() for text in concurrency for part in text.split(",")}
-    remote = Remote(place)
+    remote = RemoteApplication(context)
 
     def carry_out(change: Change) -> None:
         if nostart and change.kind == "loaded":
@@ -61,7 +61,7 @@ def load(
     ctx.exit(for_each(ctx, carry_out, compare(application, remote.present(application.name), given)))
 
 
-def _carry_out(remote: Remote, change: Change, nostart: bool) -> None:
+def _carry_out(remote: RemoteApplication, change: Change, nostart: bool) -> None:
     if change.kind == "loaded":
         remote.server.load(change.settings, start=not nostart)
     elif change.kind == "updated":
@@ -78,7 +78,7 @@ def unload(ctx: click.Context, name: str | None) -> None:
 
     NAME is what it is called there, by default what its folder is called. Its processes get their time to end.
     """
-    remote = Remote(ctx.obj)
+    remote = RemoteApplication(ctx.obj)
 
     def unload_job(job: JobName) -> None:
         remote.server.unload(job)

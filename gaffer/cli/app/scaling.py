@@ -14,7 +14,7 @@ from ..core.output import print_lines
 from ..core.program import DASHES, command
 from ..core.shell_completion import scalings
 from ..operations.control import for_each
-from .apps import Remote
+from .apps import RemoteApplication
 
 #: The operation is the last one in the word: names may hold ``+`` and ``-`` themselves.
 _OPERATION = re.compile(r"(.+)([=+-][0-9]{1,9})")
@@ -56,9 +56,9 @@ def scale(ctx: click.Context, words: tuple[str, ...]) -> None:
     takes away, never below 0. APP is what the application is called on gafferd, by default what its folder is
     called.
     """
-    remote = Remote(ctx.obj)
+    remote = RemoteApplication(ctx.obj)
     app, wanted = parse(words, _means_app(remote, words))
-    prefix = f"{remote.place.session(app)}." if app is not None else ""
+    prefix = f"{remote.context.session(app)}." if app is not None else ""
     jobs: list[JobName] = [remote.find([one.type if "." in one.type else prefix + one.type])[0] for one in wanted]
 
     def scale_job(one: tuple[JobName, Scaling]) -> None:
@@ -71,6 +71,6 @@ def scale(ctx: click.Context, words: tuple[str, ...]) -> None:
     ctx.exit(for_each(ctx, scale_job, zip(jobs, wanted)))
 
 
-def _means_app(remote: Remote, words: Sequence[str]) -> bool:
+def _means_app(remote: RemoteApplication, words: Sequence[str]) -> bool:
     """Tell whether the first of several words is an application called like an operation."""
     return len(words) > 1 and bool(_OPERATION.fullmatch(words[0])) and words[0] in remote.server.sessions()

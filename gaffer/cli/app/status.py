@@ -14,27 +14,27 @@ from ..core.program import command
 from ..core.shell_completion import types
 from ..operations.job_info import info_view
 from ..operations.wait import trouble
-from .apps import Remote
-from .context import Place
+from .apps import RemoteApplication
+from .context import GafferContext
 
 
 @command("ps")
 @click.argument("app", required=False)
 @view_option
 @click.pass_obj
-def ps(place: Place, app: str | None) -> View:
+def ps(context: GafferContext, app: str | None) -> View:
     """Show the application's processes.
 
     That is the command of each type, what its processes use together, and how long each is up. APP is what
     the application is called on gafferd, by default what its folder is called.
     """
-    remote = Remote(place)
+    remote = RemoteApplication(context)
     found = [_measured(remote, info) for info in remote.infos(app)]
     text = [printable(line) for one in found for line in _lines(one)]
     return View(found, [name for one in found for name in _names(one)], text=text)
 
 
-def _measured(remote: Remote, info: dict[str, Any]) -> dict[str, Any]:
+def _measured(remote: RemoteApplication, info: dict[str, Any]) -> dict[str, Any]:
     """Return what is shown of a job; cpu and mem are None where no plugin measures."""
     name = parse_job_name(info["name"])
     try:
@@ -91,12 +91,12 @@ def clock(seconds: float) -> str:
 @click.argument("target", required=False, metavar="[TYPE|PID]", shell_complete=types)
 @view_option
 @click.pass_obj
-def info(place: Place, target: str | None) -> View:
+def info(context: GafferContext, target: str | None) -> View:
     """Show everything about a type, a process or all types.
 
     TYPE may be APP.TYPE too, or APP.* for another application; PID as ps shows it: web.3.
     """
-    remote = Remote(place)
+    remote = RemoteApplication(context)
     if target is not None and not target.endswith("*"):
         return info_view(remote.target(target))
     views = [info_view(Job(remote.server, name)) for name in remote.find([target] if target else [])]

@@ -17,7 +17,7 @@ from ..operations.attach import attach_options, attach_to
 from ..operations.job_selection import find_processes
 from ..operations.logs import LogQuery, logs_options, show_logs
 from ..operations.send import send_options, send_to
-from .apps import Remote
+from .apps import RemoteApplication
 
 
 @command("logs")
@@ -30,7 +30,7 @@ def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
     TYPE or PID shows some of it only. With -f it goes on with what is written. TYPE may be APP.TYPE or APP.*
     too, and PID as ps shows it: web.3.
     """
-    remote = Remote(ctx.obj)
+    remote = RemoteApplication(ctx.obj)
     found: dict[JobName | int, None] = {}
     named: set[JobName | int] = set()
     for target in targets or ["*"]:
@@ -39,7 +39,7 @@ def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
         found.update(dict.fromkeys(meant))
         named.update(() if target.endswith("*") else meant)
     among = frozenset(found.keys() - named)
-    show_logs(ctx, remote.server, list(found), LogQuery(**wish, session=remote.place.session(), among=among))
+    show_logs(ctx, remote.server, list(found), LogQuery(**wish, session=remote.context.session(), among=among))
 
 
 @command("send", context_settings=DASHES)
@@ -54,7 +54,7 @@ def send(ctx: click.Context, /, target: str, data: tuple[str, ...], **wish: Any)
     between them. With -, or without DATA, what comes on stdin is sent byte by byte, to its end: on a terminal
     line by line, until ctrl-D. TYPE may be APP.TYPE too, and PID as ps shows it: web.3.
     """
-    remote = Remote(ctx.obj)
+    remote = RemoteApplication(ctx.obj)
     send_to(ctx, remote.server, remote.word(target), data, **wish)
 
 
@@ -68,7 +68,7 @@ def recv(ctx: click.Context, target: str, stream: str | None, lines: int) -> Non
 
     It comes byte for byte, until the process exits. TYPE may be APP.TYPE too, and PID as ps shows it: web.3.
     """
-    remote = Remote(ctx.obj)
+    remote = RemoteApplication(ctx.obj)
     (process,) = find_processes(remote.server, remote.word(target))
     end_with_reader()
     with closing(process.channel(stream, 1, tail=lines or None)) as channel:
@@ -95,5 +95,5 @@ def attach(ctx: click.Context, /, target: str, **wish: Any) -> None:
     Its stdin and output are yours together. It ends with the process, and at the detach key, ctrl-C or ctrl-D, which
     the process does not notice. TYPE may be APP.TYPE too, and PID as ps shows it: web.3.
     """
-    remote = Remote(ctx.obj)
+    remote = RemoteApplication(ctx.obj)
     attach_to(ctx, remote.server, remote.word(target), **wish)

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 import click
 
 from ..core.output import View, complain, print_lines, view_option
-from ..core.program import Group
+from ..core.program import ProgramGroup
 
 if TYPE_CHECKING:
     from ...httpclient import Cluster
 
-DEFAULT = "http://127.0.0.1:5010"
-NODES = ("NAME", "ORIGIN", "VERSION", "LABELS")
-JOBS = ("JOB", "NODES", "PROCESSES")
-SOURCES = ("JOB", "NODE", "ORIGIN", "PIDS")
-SESSIONS = ("SESSION", "JOBS")
+DEFAULT_LOOKUPD = "http://127.0.0.1:5010"
+NODE_COLUMNS = ("NAME", "ORIGIN", "VERSION", "LABELS")
+JOB_COLUMNS = ("JOB", "NODE_COLUMNS", "PROCESSES")
+SOURCE_COLUMNS = ("JOB", "NODE", "ORIGIN", "PIDS")
+SESSION_COLUMNS = ("SESSION", "JOB_COLUMNS")
 
 
-@click.group("lookup", cls=Group)
+@click.group("lookup", cls=ProgramGroup)
 def lookup() -> None:
     """Ask lookupds which node runs what."""
 
@@ -34,7 +34,7 @@ def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
             "--lookupd-address",
             metavar="URL",
             multiple=True,
-            help=f"A gaffer_lookupd; may be repeated. [default: {DEFAULT}]",
+            help=f"A gaffer_lookupd; may be repeated. [default: {DEFAULT_LOOKUPD}]",
         )
         return lookup.command(name)(where(click.pass_context(function)))
 
@@ -47,7 +47,7 @@ def make_cluster(ctx: click.Context, addresses: Sequence[str]) -> Cluster:
 
     given = ctx.find_root().params
     keys = {name: given.get(name) for name in ("certfile", "keyfile", "cacert")}
-    found = addresses or given.get("lookupd_address") or (DEFAULT,)
+    found = addresses or given.get("lookupd_address") or (DEFAULT_LOOKUPD,)
     return ctx.with_resource(Cluster(dict.fromkeys(found), given.get("api_key"), **keys))
 
 
@@ -71,7 +71,7 @@ def nodes(ctx: click.Context, lookupd_address: tuple[str, ...]) -> View:
     _tell_problems(ctx, cluster)
     data = [{"name": one.name, "origin": one.origin, "version": one.version, "labels": one.labels} for one in found]
     rows = [(one.name, one.origin, one.version, labels_text(one.labels)) for one in found]
-    return View(data, [one.name for one in found], NODES, rows)
+    return View(data, [one.name for one in found], NODE_COLUMNS, rows)
 
 
 def labels_text(labels: Mapping[str, str]) -> str:
@@ -87,7 +87,7 @@ def jobs(ctx: click.Context, lookupd_address: tuple[str, ...]) -> View:
     found = cluster.jobs()
     _tell_problems(ctx, cluster)
     rows = [(job["name"], len(job["sources"]), _processes(job)) for job in found]
-    return View(found, [job["name"] for job in found], JOBS, rows)
+    return View(found, [job["name"] for job in found], JOB_COLUMNS, rows)
 
 
 def _processes(job: Mapping[str, Any]) -> int:
@@ -120,7 +120,7 @@ def sessions(ctx: click.Context, lookupd_address: tuple[str, ...], node: str | N
     _tell_problems(ctx, cluster)
     data = [{"sessionid": id, "jobs": sorted(merged[id])} for id in sorted(merged)]
     rows = [(id, " ".join(name.partition(".")[2] for name in sorted(merged[id]))) for id in sorted(merged)]
-    return View(data, sorted(merged), SESSIONS, rows)
+    return View(data, sorted(merged), SESSION_COLUMNS, rows)
 
 
 @_command("session")
@@ -143,7 +143,7 @@ def _sources_view(data: Any, found: Sequence[Mapping[str, Any]]) -> View:
         (one["name"], one["node_info"]["name"], one["node_info"]["origin"], " ".join(map(str, one["pids"])))
         for one in sources
     ]
-    return View(data, names, SOURCES, rows)
+    return View(data, names, SOURCE_COLUMNS, rows)
 
 
 @_command("watch")

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from ...httpclient import Cluster, LookupServer
 
 #: Seconds between two attempts to watch a lookupd that has gone.
-PAUSE = 1.0
+RECONNECT_DELAY = 1.0
 #: Events that may wait to be printed; lookupds wait then, and tell of gaps.
-WAITING = 1_000
+MAX_QUEUED_EVENTS = 1_000
 
 Event = dict[str, Any]
 Fact = tuple[Any, ...]
@@ -98,7 +98,7 @@ def follow(cluster: Cluster, state: bool, problem: Callable[[str], Any]) -> Iter
     :raises GafferError: none of the lookupds can be reached at the beginning.
     """
     cluster.ask(lambda one: one.version())
-    heard: queue.Queue[tuple[LookupServer, Event | GafferError]] = queue.Queue(WAITING)
+    heard: queue.Queue[tuple[LookupServer, Event | GafferError]] = queue.Queue(MAX_QUEUED_EVENTS)
     for one in cluster.lookups:
         threading.Thread(target=_listen, args=(one, heard), daemon=True).start()
     merger, waiting = Merger(), {one.uri for one in cluster.lookups}
@@ -137,4 +137,4 @@ def _listen(one: LookupServer, heard: queue.Queue[tuple[LookupServer, Event | Ga
             if not lost:
                 heard.put((one, error))
             lost = True
-        time.sleep(PAUSE)
+        time.sleep(RECONNECT_DELAY)

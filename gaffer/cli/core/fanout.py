@@ -83,7 +83,7 @@ class LiveOutput(NodeOutput):
             Output.complain(self, self._program, f"{self._node}: {printable(sentence)}")
 
 
-class Ending(NamedTuple):
+class NodeEnding(NamedTuple):
     """The end of a command on one node; *problem* is None if it went well."""
 
     output: NodeOutput
@@ -144,14 +144,14 @@ def run_everywhere(
     is_live = bool(shown.params.get("follow")) or name == "watch"
     width, lock = max(len(node.name) for node in nodes), threading.Lock()
 
-    def run_on(node: Node) -> Ending:
+    def run_on(node: Node) -> NodeEnding:
         output = LiveOutput(program.name, node, width, lock) if is_live else NodeOutput()
         current.set(output)
         code, problem = _run_one(program, ctx, name, command, list(rest), node, make)
         output.finish()
         if is_live and problem:
             output.complain(None, problem)  # now: the other nodes may go on for ever
-        return Ending(output, code, problem)
+        return NodeEnding(output, code, problem)
 
     if is_live:
         from .streaming import end_with_reader
@@ -192,7 +192,7 @@ def _run_one(
         return FAILED, f"{type(error).__name__}: {error}"
 
 
-def report(program: str | None, results: Sequence[Result[Ending]], form: str, reported: bool = False) -> int:
+def report(program: str | None, results: Sequence[Result[NodeEnding]], form: str, reported: bool = False) -> int:
     """Print the results of all nodes as one and return the exit code: 1 if the command failed on any node.
 
     :param reported: problems were printed when they came up.
@@ -209,11 +209,11 @@ def report(program: str | None, results: Sequence[Result[Ending]], form: str, re
     return 1 if any(ending.code or ending.problem for _, ending in endings) else 0
 
 
-def _problems(ending: Ending) -> list[str]:
+def _problems(ending: NodeEnding) -> list[str]:
     return [*ending.output.problems, *([ending.problem] if ending.problem else [])]
 
 
-def _as_json(node: Node, ending: Ending) -> dict[str, Any]:
+def _as_json(node: Node, ending: NodeEnding) -> dict[str, Any]:
     shown: dict[str, Any] = {"node": node.name, "origin": node.origin, "ok": not ending.code}
     data = [*(view.data for view in ending.output.views), *ending.output.text]
     if data:
@@ -223,7 +223,7 @@ def _as_json(node: Node, ending: Ending) -> dict[str, Any]:
     return shown
 
 
-def _merged(endings: Sequence[tuple[Node, Ending]], form: str) -> list[str]:
+def _merged(endings: Sequence[tuple[Node, NodeEnding]], form: str) -> list[str]:
     """Return the output of all nodes as one: tables with a column for the node, then all other lines."""
     tables: dict[tuple[str, ...], list[list[object]]] = {}
     paint: dict[str, Paint] = {}

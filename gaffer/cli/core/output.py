@@ -59,7 +59,7 @@ def chosen_form(ctx: click.Context) -> str:
     return str(ctx.meta.get(_FORM, "table"))
 
 
-class Lines(list[str]):
+class TextBlock(list[str]):
     """A value of several lines, each printed on its own."""
 
 
@@ -181,11 +181,11 @@ def _row(texts: Sequence[str], widths: Sequence[int], rights: Sequence[bool], pa
 
 
 def details_lines(pairs: Iterable[tuple[str, object]], paint: Mapping[str, Paint] | None = None) -> Iterator[str]:
-    """Yield ``key  value`` lines; :class:`Lines` follow their key, indented."""
+    """Yield ``key  value`` lines; :class:`TextBlock` follow their key, indented."""
     pairs = list(pairs)
-    width = max((len(key) for key, value in pairs if not isinstance(value, Lines)), default=0)
+    width = max((len(key) for key, value in pairs if not isinstance(value, TextBlock)), default=0)
     for key, value in pairs:
-        if isinstance(value, Lines):
+        if isinstance(value, TextBlock):
             yield f"{key}:"
             yield from (f"  {printable(item)}" for item in value)
             continue

@@ -42,7 +42,7 @@ class Failed(GafferError):
     code = "failed"
 
 
-class Command(click.Command):
+class ProgramCommand(click.Command):
     """A command whose options are also read from ``PROGRAM_<OPTION>``, without the command's name."""
 
     def make_context(
@@ -69,10 +69,10 @@ class Command(click.Command):
         return ctx.exit(result.exit_code)
 
 
-class Group(click.Group):
+class ProgramGroup(click.Group):
     """A command with commands of its own; their options are read from ``PROGRAM_<OPTION>``, too."""
 
-    command_class = Command
+    command_class = ProgramCommand
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -84,13 +84,13 @@ class Group(click.Group):
 
 def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
     """Return the decorator that makes a function a command."""
-    return click.command(name, cls=Command, **settings)
+    return click.command(name, cls=ProgramCommand, **settings)
 
 
 no_wait_option = click.option("--no-wait", is_flag=True, help="Return when gafferd has accepted the request.")
 
 
-class Seconds(click.FloatRange):
+class TimeoutType(click.FloatRange):
     """Seconds from 0: unlike click's range it refuses nan, after which no wait would ever end."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -106,7 +106,7 @@ class Seconds(click.FloatRange):
 
 def timeout_option(help: str) -> Callable[[_F], _F]:
     """Return the decorator that adds ``--timeout``, in seconds."""
-    return click.option("--timeout", type=Seconds(min=0), metavar="SECONDS", help=help)
+    return click.option("--timeout", type=TimeoutType(min=0), metavar="SECONDS", help=help)
 
 
 def port_options(function: _F) -> _F:
@@ -142,7 +142,7 @@ class Program(click.Group):
     ``-`` and ``_`` in a command's name are the same.
     """
 
-    command_class = Command
+    command_class = ProgramCommand
 
     def __init__(
         self,

@@ -22,9 +22,9 @@ _PLAIN = ("cyan", "yellow", "green", "magenta", "blue", "red")
 #: In the order in which names get them.
 COLORS = (*_PLAIN, *(f"bright_{color}" for color in _PLAIN))
 #: Names are aligned up to this width.
-MAX_WIDTH = 32
+MAX_NAME_WIDTH = 32
 #: Items that may wait while others are printed; then the feeds wait, too, and gafferd counts what they miss.
-MOST_WAITING = 1000
+MAX_QUEUED_ITEMS = 1000
 
 colorize_option = click.option(
     "--colorize/--no-colorize", default=None, help="Colours; by default on terminals, unless NO_COLOR is set."
@@ -44,7 +44,7 @@ class Painter:
 
     def aligned(self, name: str) -> str:
         """Return *name*, as wide as the column."""
-        self._width = min(MAX_WIDTH, max(self._width, len(name)))
+        self._width = min(MAX_NAME_WIDTH, max(self._width, len(name)))
         return name.ljust(self._width)
 
     def paint(self, name: str, text: str) -> str:
@@ -100,7 +100,7 @@ def merge(feeds: Sequence[Feed[T]]) -> Iterator[list[tuple[int, T]]]:
         return
     import queue
 
-    waiting: queue.Queue[tuple[int, T | None, BaseException | None]] = queue.Queue(MOST_WAITING)
+    waiting: queue.Queue[tuple[int, T | None, BaseException | None]] = queue.Queue(MAX_QUEUED_ITEMS)
     for number, feed in enumerate(feeds):
         threading.Thread(target=_pour, args=(number, feed, waiting), daemon=True).start()
     running = len(feeds)

@@ -14,7 +14,7 @@ from ..core.program import FAILED, Failed, command, no_wait_option, timeout_opti
 
 PLUGIN_COLUMNS = ("NAME", "VERSION", "STATE", "ORIGIN", "KIND", "HOOKS")
 #: Seconds between two looks whether gafferd still answers.
-PAUSE = 0.05
+PING_INTERVAL = 0.05
 
 
 @command("ping")
@@ -97,5 +97,5 @@ def shutdown(server: Server, no_wait: bool, timeout: float | None) -> None:
     while server.ping():
         if deadline is not None and time.monotonic() >= deadline:
             raise Failed(f"gafferd at {server.uri} still answers after {timeout:g} s; it goes on stopping")
-        time.sleep(PAUSE)
+        time.sleep(PING_INTERVAL)
     print_lines(["gafferd: stopped"])

@@ -8,7 +8,7 @@ import click
 
 from ...httpclient import Server
 from ..accounts.keyfile import access_to
-from ..app.context import DEFAULT_SHOWN, default_endpoint
+from ..app.context import DEFAULT_ENDPOINT_HELP, default_endpoint
 from ..core.fanout import lookups_option
 from ..core.program import Program, run, version_option
 
@@ -87,7 +87,7 @@ def make_program() -> Program:
         "--connect",
         metavar="URL",
         default=default_endpoint,
-        show_default=DEFAULT_SHOWN,
+        show_default=DEFAULT_ENDPOINT_HELP,
         help="http:, https: or unix:/path.",
     )
     @click.option("--certfile", metavar="FILE", type=click.Path(), help="Certificate to show to gafferd.")

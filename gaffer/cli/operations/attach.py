@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ...httpclient.channels import ProcessChannel
 
 #: Bytes that are taken from stdin at a time, and how many such pieces gafferd may leave unanswered.
-PIECE, MOST_UNANSWERED = 65_536, 4
+READ_SIZE, MAX_UNANSWERED = 65_536, 4
 #: A ping is no frame of a channel: how long to wait for one after it, in seconds.
-MOMENT = 0.05
+FRAME_TIMEOUT = 0.05
 #: This label's output goes to our stderr; that of all others to our stdout.
-STDERR = "stderr"
+STDERR_LABEL = "stderr"
 
 
 def attach_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,13 +122,13 @@ class Attached:
         poll = select.poll()
         for channel in self._channels:
             poll.register(channel.socket.fileno(), select.POLLIN)
-        if self._listening and self._unanswered < MOST_UNANSWERED:
+        if self._listening and self._unanswered < MAX_UNANSWERED:
             poll.register(self._terminal.descriptor, select.POLLIN)
         return {descriptor for descriptor, _ in poll.poll()}
 
     def _type(self) -> bool:
         """Take what was typed; return False if the user leaves."""
-        data, leave = self._terminal.read(PIECE)
+        data, leave = self._terminal.read(READ_SIZE)
         if data and self._main is not None:
             self._main.send(data)
             self._unanswered += 1
@@ -144,7 +144,7 @@ class Attached:
         """Take what gafferd says; there may be more than the descriptor shows."""
         while True:
             try:
-                frame = channel.frame(MOMENT)
+                frame = channel.frame(FRAME_TIMEOUT)
             except Quiet:
                 return
             if frame is None:
@@ -157,7 +157,7 @@ class Attached:
         from ...httpclient.channels import is_gap, problem, raise_problem
 
         if frame.type == "message":
-            write_bytes(frame.body, err=self._channels[channel] == STDERR)
+            write_bytes(frame.body, err=self._channels[channel] == STDERR_LABEL)
         elif is_gap(frame):
             complain(self._program, f"{problem(frame).get('lost')} bytes are missing here, they came too fast")
         else:

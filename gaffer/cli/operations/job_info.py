@@ -6,7 +6,7 @@ from typing import Any
 
 from ...config.names import parse_job_name
 from ...httpclient import Job, Process
-from ..core.output import Lines, View, details_lines, duration, state_color
+from ..core.output import TextBlock, View, details_lines, duration, state_color
 from .wait import Info, exit_text
 
 STDERR_TITLE = "last lines of stderr"
@@ -36,7 +36,7 @@ def details(info: Info, settings: bool = False) -> list[tuple[str, object]]:
 
     :param settings: with the job's settings.
     """
-    trouble = (("reason", info.get("reason")), (STDERR_TITLE, Lines(info.get("stderr") or ())))
+    trouble = (("reason", info.get("reason")), (STDERR_TITLE, TextBlock(info.get("stderr") or ())))
     config = (info.get("config") or {}) if settings else {}
     return [
         *summary(info).items(),

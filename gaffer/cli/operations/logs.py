@@ -20,9 +20,9 @@ from .job_selection import find_jobs, is_pattern
 
 #: Colours that a process prints itself may stay.
 _COLOR = re.compile(r"(\x1b\[[0-9;]*m)")
-_PLAIN = "\x1b[0m"
+_RESET_COLOR = "\x1b[0m"
 #: More lines than gafferd gives.
-MOST = 10_000
+MAX_LINES = 10_000
 
 
 class LogQuery(NamedTuple):
@@ -50,7 +50,7 @@ def logs_options(function: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("-f", "--follow", is_flag=True, help="Go on with what comes, across restarts."),
         click.option(
-            "-n", "--lines", type=click.IntRange(0, MOST), metavar="N", help="The last N lines; by default 1000."
+            "-n", "--lines", type=click.IntRange(0, MAX_LINES), metavar="N", help="The last N lines; by default 1000."
         ),
         click.option("--since", metavar="T", help="Lines since then: 30s, 10m, 2h, 1d ago, or a date and time."),
         click.option("--label", metavar="LABEL", help="One stream only: stdout."),
@@ -209,7 +209,7 @@ def tamed(line: str, colors: bool = True) -> str:
     if not colors:
         return "".join(map(printable, parts[::2]))
     text = "".join(part if place % 2 else printable(part) for place, part in enumerate(parts))
-    return text + _PLAIN if len(parts) > 1 and not text.endswith(_PLAIN) else text
+    return text + _RESET_COLOR if len(parts) > 1 and not text.endswith(_RESET_COLOR) else text
 
 
 def _show_raw(server: Server, targets: Sequence[JobName | int], wish: LogQuery) -> None:

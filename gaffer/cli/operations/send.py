@@ -14,7 +14,7 @@ from .control import for_each
 from .job_selection import find_processes
 
 #: Bytes that are sent at a time.
-PIECE = 65_536
+READ_SIZE = 65_536
 
 
 def send_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,5 +84,5 @@ def _typed(ctx: click.Context, target: str) -> Iterator[bytes]:
     descriptor = sys.stdin.fileno()
     if os.isatty(descriptor):
         complain(ctx.find_root().info_name, f"each line goes to {target}; ctrl-D ends")
-    while piece := os.read(descriptor, PIECE):
+    while piece := os.read(descriptor, READ_SIZE):
         yield piece

@@ -10,9 +10,9 @@ from ...errors import NotFound
 from ...httpclient import Server
 
 #: Seconds between two looks: the first, the longest and how they grow.
-FIRST, LONGEST, GROWTH = 0.01, 0.2, 1.5
+FIRST_PAUSE, LONGEST_PAUSE, PAUSE_GROWTH = 0.01, 0.2, 1.5
 #: Granted on top of the job's own settings when no timeout is given, in seconds.
-GRACE = 30.0
+EXTRA_SECONDS = 30.0
 
 Info = Mapping[str, Any]
 
@@ -130,7 +130,7 @@ def look(server: Server, name: JobName) -> dict[str, Any] | None:
 def default_timeout(info: Info) -> float:
     """Return the seconds after which waiting for this job's start or stop makes no sense."""
     config = info["config"]
-    return GRACE + float(config.get("graceful_timeout") or 0) + float(config.get("min_uptime") or 0)
+    return EXTRA_SECONDS + float(config.get("graceful_timeout") or 0) + float(config.get("min_uptime") or 0)
 
 
 def watch(
@@ -144,7 +144,7 @@ def watch(
 
     :param timeout: seconds for all of them; None waits for ever.
     """
-    waiting, pause = dict(judges), FIRST
+    waiting, pause = dict(judges), FIRST_PAUSE
     deadline = None if timeout is None else clock() + timeout
     while waiting:
         for name, judge in list(waiting.items()):
@@ -158,7 +158,7 @@ def watch(
         if waiting:
             left = pause if deadline is None else min(pause, max(deadline - clock(), 0))
             sleep(left)
-            pause = min(pause * GROWTH, LONGEST)
+            pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE)
 
 
 def _too_late(info: Info | None, timeout: float | None) -> Outcome:

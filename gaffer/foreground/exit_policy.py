@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _NOT_STARTED = 1
 
 
-class Ending:
+class ExitPolicy:
     """Ends the run instead of replacing processes.
 
     :param on_exit: ``stop`` at the first process that ends, ``ignore`` until the last one has.
