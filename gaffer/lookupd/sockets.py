@@ -116,7 +116,7 @@ class WatchTap:
             texts.append(event.encoded.decode())
         return texts
 
-    def hear(self, text: str | bytes) -> None:
+    def receive(self, text: str | bytes) -> None:
         """Take a message: ``{"event": "STATE"}`` asks for what is there already; there is nothing else to say."""
         try:
             said = json.loads(text)
@@ -169,7 +169,7 @@ class LateWatchTap:
         self.wake: Callable[[], None] | None = None
 
     @property
-    def nobody(self) -> bool:
+    def unauthenticated(self) -> bool:
         """True until it is identified."""
         return self._watch is None
 
@@ -183,10 +183,10 @@ class LateWatchTap:
         said, self._said = self._said, []
         return said if self._watch is None else self._watch.take()
 
-    def hear(self, text: str) -> None:
+    def receive(self, text: str) -> None:
         """Take a message."""
         if self._watch is not None:
-            self._watch.hear(text)
+            self._watch.receive(text)
         elif not self._refused:
             try:
                 self._admit(key_in(text))
@@ -201,16 +201,16 @@ class LateWatchTap:
         self._late.kill(block=False)
         self.identity = identity
         self._watch = WatchTap(self._registry).belong(identity)
-        self._watch.wake = self._woken
+        self._watch.wake = self._notify
 
     def _refuse(self, error: GafferError) -> None:
         """Say why, and end."""
         said = {"event": "error", "errno": error.status, "error": error.code, "reason": str(error)}
         self._said.append(encode_json(said).decode())
         self._refused = True
-        self._woken()
+        self._notify()
 
-    def _woken(self) -> None:
+    def _notify(self) -> None:
         if self.wake is not None:
             self.wake()
 
@@ -224,4 +224,4 @@ class LateWatchTap:
 def serve_watcher(websocket: WebSocket, registry: Registry, state: bool) -> None:
     """Tell a watcher what changes until it leaves."""
     watch = WatchTap(registry, state)
-    run_duplex(websocket, watch, websocket.send_all, watch.hear)
+    run_duplex(websocket, watch, websocket.send_all, watch.receive)

@@ -172,7 +172,7 @@ class HttpPlugin(Plugin):
             "connections": server.connections if server else 0,
             "refused_connections": server.refused if server else 0,
             "evicted_connections": server.evicted if server else 0,
-            "given_up_websockets": server.websockets.given_up if server else 0,
+            "given_up_websockets": server.websockets.evicted if server else 0,
             "websockets": server.websockets.taken if server else 0,
             "refused_websockets": server.websockets.refused if server else 0,
             "late_requests": server.late if server else 0,

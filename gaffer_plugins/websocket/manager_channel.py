@@ -7,4 +7,4 @@ from gaffer.api.web import ChannelSession, WebSocket, run_duplex
 
 def talk(websocket: WebSocket, session: ChannelSession) -> None:
     """Let a client subscribe and command until it leaves."""
-    run_duplex(websocket, session, websocket.send_all, session.hear, nobody=lambda: session.nobody)
+    run_duplex(websocket, session, websocket.send_all, session.receive, unauthenticated=lambda: session.unauthenticated)

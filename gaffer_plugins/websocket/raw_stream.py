@@ -27,7 +27,7 @@ def talk(websocket: WebSocket, source: Any, process: Process, check_write: Calla
                 return
             websocket.send(item.data)
 
-    def hear(message: str | bytes) -> None:
+    def receive(message: str | bytes) -> None:
         data = message.encode() if isinstance(message, str) else message
         try:
             check_write()
@@ -35,4 +35,4 @@ def talk(websocket: WebSocket, source: Any, process: Process, check_write: Calla
         except GafferError as error:
             websocket.close(TRY_AGAIN_LATER if isinstance(error, Unavailable) else POLICY_VIOLATION, str(error))
 
-    run_duplex(websocket, source, send, hear, f"process {process.pid} has exited")
+    run_duplex(websocket, source, send, receive, f"process {process.pid} has exited")

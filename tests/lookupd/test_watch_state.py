@@ -31,7 +31,7 @@ def test_state_comes_in_pieces_and_once_at_a_time() -> None:
         heard += texts
         if len(heard) < 2 * SOME:
             for _ in range(100):
-                watch.hear('{"event": "STATE"}')
+                watch.receive('{"event": "STATE"}')
     events = [json.loads(text)["event"] for text in heard]
     assert events == ["add_node", "add_job", *["add_process"] * len(_PIDS), "ready"]
 

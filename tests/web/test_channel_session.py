@@ -48,7 +48,7 @@ def session(manager):
 
 
 def say(session, event, **data):
-    session.hear(json.dumps({"event": event, "data": data}))
+    session.receive(json.dumps({"event": event, "data": data}))
 
 
 def taken(session):
@@ -402,9 +402,9 @@ def test_a_command_that_fails_is_logged_and_costs_nothing_else(manager, session,
 
 
 def test_a_sign_of_life_has_no_answer(session):
-    session.hear('{"event": "NOP"}')
-    session.hear('{"event": "NOP", "data": {}}')
-    session.hear(b'{"event": "NOP", "data": null}')
+    session.receive('{"event": "NOP"}')
+    session.receive('{"event": "NOP", "data": {}}')
+    session.receive(b'{"event": "NOP", "data": null}')
     assert taken(session) == []
 
 
@@ -429,20 +429,20 @@ def test_a_sign_of_life_has_no_answer(session):
     ],
 )
 def test_what_is_no_message(session, text):
-    session.hear(text)
+    session.receive(text)
     (answer,) = taken(session)
     assert answer["event"] == "gaffer:error" and answer["data"]["errno"] == 400 and answer["data"]["reason"]
 
 
 def test_a_message_that_is_too_deep(session):
     for text in ('{"event": "CMD", "data": {"args": ' + "[" * 40 + "]" * 40 + "}}", "[" * 100_000):
-        session.hear(text)
+        session.receive(text)
         (answer,) = taken(session)
         assert answer["data"]["errno"] == 400
 
 
 def test_a_missing_topic(session):
-    session.hear('{"event": "SUB"}')
+    session.receive('{"event": "SUB"}')
     assert taken(session)[0]["event"] == "gaffer:subscription_error"
 
 
@@ -454,7 +454,7 @@ def test_a_missing_topic(session):
 )
 def test_any_json_is_answered_or_ignored(value):
     session = ChannelSession(None, None)  # no command is run, nothing is subscribed to
-    session.hear(json.dumps(value))
+    session.receive(json.dumps(value))
     assert all(message["event"] == "gaffer:error" for message in taken(session))
 
 
@@ -464,7 +464,7 @@ def test_any_json_is_answered_or_ignored(value):
 def test_the_transport_is_woken(manager, session):
     woken = []
     session.wake = lambda: woken.append(1)
-    session.hear("x")
+    session.receive("x")
     assert woken == [1] and len(taken(session)) == 1
     subscribe(session, "EVENTS:stop_pid")
     del woken[:]
@@ -496,8 +496,8 @@ def test_who_does_not_read_the_answers_is_not_heard(session, monkeypatch):
 
 def test_one_that_is_closed_while_it_waits_goes_on(session, monkeypatch):
     monkeypatch.setattr(channel_session, "MAX_UNSENT_CHARACTERS", 10)
-    session.hear("x")
-    waiting = gevent.spawn(session.hear, "x")
+    session.receive("x")
+    waiting = gevent.spawn(session.receive, "x")
     gevent.sleep(0)
     session.close()
     waiting.get(timeout=5)

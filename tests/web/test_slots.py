@@ -18,14 +18,14 @@ from tests.kit.websocket_client import Client
 
 
 def test_places_are_given_back_once():
-    places = Slots(1, "only {}")
-    place = places.take()
+    slots = Slots(1, "only {}")
+    slot = slots.acquire()
     with pytest.raises(Unavailable, match="only 1"):
-        places.take()
-    place.leave()
-    place.leave()
-    assert (places.taken, places.refused) == (0, 1)
-    places.take()
+        slots.acquire()
+    slot.release()
+    slot.release()
+    assert (slots.taken, slots.refused) == (0, 1)
+    slots.acquire()
 
 
 def test_a_peer_is_an_address_a_network_or_a_user():
@@ -52,7 +52,7 @@ def test_one_peer_cannot_have_all_connections(bind, tmp_path):
             sock.sendall(HELLO.replace(b"/hello", b"/wait"))
         wait_until(lambda: server.connections == 2)
         reason = request(address, "GET", "/hello").assert_problem(503, "unavailable")
-        assert reason.startswith("2 connections of yours are open")
+        assert reason.startswith("too many connections from your address (limit 2, http_max_peer_connections)")
         assert server.refused == 1
         go_on.set()
         for sock in busy:
@@ -77,7 +77,7 @@ def test_websockets_are_bounded():
         first, second = Client(address), Client(address)
         assert server.websockets.taken == 2
         third = Client(address)
-        assert "2 websockets are open" in third.answer.assert_problem(503, "unavailable")
+        assert "too many websockets (limit 2" in third.answer.assert_problem(503, "unavailable")
         third.sock.close()
         assert request(address, "GET", "/hello").status == 200
         first.sock.close()

@@ -23,7 +23,7 @@ class Chat(gaffer.Plugin):
 
 
 class Guest:
-    """One session: what it is to hear waits here, the latest hundred messages at most."""
+    """One session: what it is to receive waits here, the latest hundred messages at most."""
 
     ended = False
 
@@ -33,7 +33,7 @@ class Guest:
         self.waiting = deque(maxlen=100)
         guests.add(self)
 
-    def hear(self, text):
+    def receive(self, text):
         for guest in self.guests:
             guest.waiting.append(text)
             if guest.wake is not None:

@@ -1,8 +1,8 @@
 """The protocol of ``/channel`` (docs/channel.rst): subscriptions and commands in JSON, whatever carries them.
 
-A :class:`ChannelSession` knows nothing of sockets. A transport gives it the messages of
-its client and takes what there is to send when it can: what a subscription has
-waits in a ring, or in a bounded row of events, and never in a queue of the client's.
+A :class:`ChannelSession` knows nothing of sockets. A transport passes the
+messages of its client on and takes what there is to send when it can: output waits
+in its ring and events in a bounded outbox, never in an unbounded queue of the client.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gaffer.web")
 
-#: What may be commanded, by the name that clients use, and the command that it is.
+#: Commands that clients may run, by the name that the protocol gives them.
 COMMANDS = {
     name: name
     for name in (
@@ -55,26 +55,26 @@ COMMANDS = {
         "send",
     )
 } | {"reload": "reload_job"}
-#: Topics that one client may follow.
+#: Topics that one client may subscribe to.
 MAX_TOPICS = 500
-#: A message may have this many characters.
+#: Characters of one message of a client.
 MAX_MESSAGE_CHARACTERS = 1 << 20
-#: Characters of answers that may wait to be sent; who does not read them is not heard any more.
+#: Characters of answers that may be unsent; beyond, no more messages of the client are read.
 MAX_UNSENT_CHARACTERS = 1 << 20
-#: How much one :meth:`ChannelSession.take` returns before it lets the transport send it, in characters.
+#: Characters that one :meth:`ChannelSession.take` returns at most, so that the transport can send them.
 MAX_BATCH_CHARACTERS = 262_144
 
 
 class ChannelSession:
-    """One client: what it subscribed to, and the answers to what it said.
+    """Subscriptions and commands of one client of ``/channel``, and the messages that wait for it.
 
-    :param manager: what it commands.
-    :param board: measures for everybody who subscribed to statistics.
-    :param identity: who it is. None is nobody yet, where keys are needed: its first message has to be ``AUTH:<key>``.
-    :param environ: of the request that began it; whose key comes late is found out with what that shows.
+    :param manager: whose commands it runs.
+    :param board: source of statistics, shared by all sessions.
+    :param identity: of the client. Where keys are needed, None means that its first message has to be ``AUTH:<key>``.
+    :param environ: of the request that began it; a key that comes as a message is checked with its address.
     :param waiting: characters of answers that may wait to be sent; by default :data:`MAX_UNSENT_CHARACTERS`.
 
-    A transport calls :meth:`hear` with each message, :meth:`take` for what is to be sent, and :meth:`close` at
+    A transport calls :meth:`receive` with each message, :meth:`take` for what is to be sent, and :meth:`close` at
     the end. ``wake`` is called when there is something to take.
     """
 
@@ -87,7 +87,7 @@ class ChannelSession:
         waiting: int = 0,
     ) -> None:
         self.wake: Callable[[], None] | None = None
-        #: Whether nothing more is to be heard from or said to it: what there is still has to be taken.
+        #: True when no more messages are accepted or produced; those that wait can still be taken.
         self.ended = False
         self._manager = manager
         self._board = board
@@ -103,7 +103,7 @@ class ChannelSession:
         self._room.set()
         self._subscriptions: dict[str, TopicSubscription] = {}
         self._become(identity)
-        if self.nobody:
+        if self.unauthenticated:
             self._late = gevent.spawn_later(KEY_TIMEOUT, self._refuse, Unauthorized(KEY_NEEDED))
 
     def _become(self, identity: Identity | None) -> None:
@@ -121,7 +121,7 @@ class ChannelSession:
         self._drop()
         self._refuse(Unauthorized("the key is no longer valid"))
 
-    # -- what is to be sent -----------------------------------------------------------------------
+    # -- sending ---------------------------------------------------------------------------------
 
     def take(self) -> list[str]:
         """Return messages to send, each of them JSON; never waits."""
@@ -142,22 +142,22 @@ class ChannelSession:
                 break
         return taken
 
-    def _say(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         text = encode_json(message).decode()
         self._answers.append(text)
         self._waiting += len(text)
         if self._waiting > (self._most_waiting or MAX_UNSENT_CHARACTERS):
             self._room.clear()
-        self._woken()
+        self._notify()
 
-    def _woken(self) -> None:
+    def _notify(self) -> None:
         if self.wake is not None:
             self.wake()
 
-    # -- what is heard ----------------------------------------------------------------------------
+    # -- receiving --------------------------------------------------------------------------------
 
-    def hear(self, text: str | bytes) -> None:
-        """Take a message of the client; waits while it does not read the answers to others."""
+    def receive(self, text: str | bytes) -> None:
+        """Act on a message of the client; waits while too many answers are unsent."""
         self._room.wait()
         if self._closed or self.ended:
             return
@@ -167,27 +167,27 @@ class ChannelSession:
             if key is not None and first:
                 self._admit(key)
                 return
-            if self.nobody:
+            if self.unauthenticated:
                 raise Unauthorized(KEY_NEEDED)
             event, data = parse(text)
-            _HEARERS[event](self, data)
+            _HANDLERS[event](self, data)
         except Unauthorized as error:
             self._refuse(error)
         except GafferError as error:
-            self._say({"event": "gaffer:error", "data": _problem(error)})
+            self._send({"event": "gaffer:error", "data": _problem(error)})
 
     @property
-    def nobody(self) -> bool:
-        """Whether it has not said who it is, but has to."""
+    def unauthenticated(self) -> bool:
+        """True if a key is needed and the client has shown none."""
         return self._identity is None and self._manager is not None and self._manager.access.strict
 
     @property
     def identity(self) -> Identity | None:
-        """Who it is, None as long as that is nobody."""
+        """Identity of the client; None until it is authenticated."""
         return self._identity
 
     def _admit(self, key: str) -> None:
-        """Take the key that is the first message; who has shown one before stays who it is."""
+        """Authenticate with the key in the first message, unless the request showed one."""
         environ = self._environ if self._environ is not None else {}
         if self._identity is None or self._identity.trusted:
             environ.setdefault(ACCESS, self._manager.access)
@@ -196,13 +196,13 @@ class ChannelSession:
             self._late.kill(block=False)
 
     def _refuse(self, error: GafferError) -> None:
-        """Say why, and end."""
-        self._say({"event": "gaffer:error", "data": _problem(error)})
+        """Send the reason, and end."""
+        self._send({"event": "gaffer:error", "data": _problem(error)})
         self.ended = True
-        self._woken()
+        self._notify()
 
     def _nothing(self, data: dict[str, Any]) -> None:
-        """It only wanted to be heard."""
+        """NOP: do nothing, a sign of life."""
 
     def _subscribe(self, data: dict[str, Any]) -> None:
         topic = data.get("topic")
@@ -210,26 +210,26 @@ class ChannelSession:
             if not isinstance(topic, str):
                 raise BadRequest("data must have a topic, which is text")
             if topic in self._subscriptions:
-                self._say(_about("gaffer:subscription_success", topic))
+                self._send(_about("gaffer:subscription_success", topic))
             else:
                 self._add(topic, data)
         except GafferError as error:
-            self._say(_about("gaffer:subscription_error", topic, reason=str(error)))
+            self._send(_about("gaffer:subscription_error", topic, reason=str(error)))
 
     def _add(self, topic: str, data: dict[str, Any]) -> None:
         if len(self._subscriptions) >= MAX_TOPICS:
             raise BadRequest(f"one client may follow {MAX_TOPICS} topics")
         subscription = subscribe(self._manager, self._board, topic, data, self._identity)
-        # What it is told first is that it is heard.
-        self._say(_about("gaffer:subscription_success", topic))
+        # The success is sent before the first event.
+        self._send(_about("gaffer:subscription_success", topic))
         self._subscriptions[topic] = subscription
-        subscription.follow(self._woken)
+        subscription.follow(self._notify)
 
     def _unsubscribe(self, data: dict[str, Any]) -> None:
         topic = data.get("topic")
         subscription = self._subscriptions.pop(topic, None) if isinstance(topic, str) else None
         if subscription is None:
-            self._say(_about("gaffer:subscription_error", topic, reason="this topic is not subscribed to"))
+            self._send(_about("gaffer:subscription_error", topic, reason="this topic is not subscribed to"))
         else:
             subscription.close()
 
@@ -238,13 +238,13 @@ class ChannelSession:
         try:
             result = self._run(data.get("name"), data.get("args"), data.get("kwargs"))
         except GafferError as error:
-            self._say({"event": "gaffer:command_error", "data": {"id": id, "error": _problem(error)}})
+            self._send({"event": "gaffer:command_error", "data": {"id": id, "error": _problem(error)}})
         except Exception as error:
             log.error("command %r failed: %r", data.get("name"), error, exc_info=error)
             failed = {"errno": 500, "reason": INTERNAL_ERROR}
-            self._say({"event": "gaffer:command_error", "data": {"id": id, "error": failed}})
+            self._send({"event": "gaffer:command_error", "data": {"id": id, "error": failed}})
         else:
-            self._say({"event": "gaffer:command_success", "data": {"id": id, "result": result}})
+            self._send({"event": "gaffer:command_success", "data": {"id": id, "result": result}})
 
     def _run(self, name: Any, args: Any, kwargs: Any) -> Any:
         if not isinstance(name, str) or name not in COMMANDS:
@@ -254,7 +254,7 @@ class ChannelSession:
         return commands.run(command.name, _arguments(command, args, kwargs), self._identity, origin_of(self._environ))
 
     def close(self) -> None:
-        """The client is gone."""
+        """Release everything; the client has left."""
         self._closed, self.wake = True, None
         if self._late is not None:
             self._late.kill(block=False)
@@ -269,7 +269,7 @@ class ChannelSession:
         self._subscriptions.clear()
 
 
-_HEARERS: dict[str, Callable[[ChannelSession, dict[str, Any]], None]] = {
+_HANDLERS: dict[str, Callable[[ChannelSession, dict[str, Any]], None]] = {
     "NOP": ChannelSession._nothing,
     "SUB": ChannelSession._subscribe,
     "UNSUB": ChannelSession._unsubscribe,
@@ -294,8 +294,8 @@ def parse(text: str | bytes) -> tuple[str, dict[str, Any]]:
         raise BadRequest(f"a message may be nested {MAX_DEPTH} levels deep")
     if not isinstance(message, dict) or not isinstance(message.get("event"), str):
         raise BadRequest('a message must be an object with an event: {"event": "SUB", "data": {"topic": "EVENTS"}}')
-    if message["event"] not in _HEARERS:
-        raise BadRequest(f"there is no event {message['event'][:40]!r}; there are {', '.join(_HEARERS)}")
+    if message["event"] not in _HANDLERS:
+        raise BadRequest(f"there is no event {message['event'][:40]!r}; there are {', '.join(_HANDLERS)}")
     data = message.get("data")
     if data is None:
         data = {}

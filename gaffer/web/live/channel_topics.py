@@ -1,5 +1,4 @@
-"""What clients of ``/channel`` subscribe to: ``EVENTS[:pattern]``, ``JOB:s.j``, ``PROCESS:pid``, ``STATS:pid|s.j``,
-``STREAM:pid[.label]``."""
+"""Topics: ``EVENTS[:pattern]``, ``JOB:s.j``, ``PROCESS:pid``, ``STATS:pid|s.j`` and ``STREAM:pid[.label]``."""
 
 from __future__ import annotations
 
@@ -21,12 +20,12 @@ if TYPE_CHECKING:
     from .stats_board import Board
 
 MAX_TOPIC_CHARACTERS = 500
-#: What one stream gives at a time, in bytes.
+#: Bytes of one stream that are taken at a time.
 MAX_PIECE_BYTES = 65_536
 
 
 class MessageSource(Protocol):
-    """Makes messages of what one source has."""
+    """Messages of ``/channel`` made from the items of one source."""
 
     @property
     def source(self) -> LiveSource: ...
@@ -35,10 +34,7 @@ class MessageSource(Protocol):
 
 
 class TopicSubscription:
-    """One topic of one client.
-
-    :param parts: what it consists of.
-    """
+    """One topic of one client, made of one or more message sources."""
 
     def __init__(self, parts: list[MessageSource]) -> None:
         self._parts = parts
@@ -65,7 +61,7 @@ class TopicSubscription:
 
 
 class JsonMessages:
-    """Items that are JSON objects: events and figures.
+    """Messages of items that are JSON objects: events and statistics.
 
     :param frame: makes the data of a message of an item's JSON.
     """
@@ -88,7 +84,7 @@ class JsonMessages:
 
 
 class StreamMessages:
-    """Bytes of one stream, as text."""
+    """Messages of one stream, its bytes decoded to text."""
 
     def __init__(self, source: OutputSource, topic: str, pid: int, label: str) -> None:
         self.source = source
@@ -134,8 +130,9 @@ def subscribe(
 ) -> TopicSubscription:
     """Return a new subscription to *topic*.
 
-    :param identity: who subscribes; None is nobody, where keys are needed.
-    :param options: ``since`` or ``tail`` say where to begin, as in feeds; ``interval`` how often to measure.
+    :param identity: of the subscriber; None where none is needed, or it is not authenticated.
+    :param options: ``since`` or ``tail`` say where to begin, as in feeds; ``interval`` is the seconds between
+        two measurements.
     :raises GafferError: there is no such topic, or nothing that it could be about.
     """
     kind, _, rest = topic[: MAX_TOPIC_CHARACTERS + 1].partition(":")
@@ -150,7 +147,7 @@ def subscribe(
 
 
 def _check(manager: Manager, identity: Identity | None, kind: str, rest: str) -> None:
-    """Refuse whoever may not read what a topic is about; of events everybody gets those that they may read."""
+    """Check that *identity* may read the target of a topic; ``EVENTS`` is filtered by permissions instead."""
     access = manager.access
     if kind == "EVENTS":
         access.check_target(identity, "read", "visible", {})
@@ -193,7 +190,7 @@ def _stats(manager: Manager, board: Board, topic: str, whose: str, options: dict
     else:
         name = manager.job(whose).name
         about, measure = {"name": name.full}, lambda: manager.stats(name.full)
-    measure()  # whatever forbids it is said now
+    measure()  # errors are raised now, not in a message later
     view = options["view"]
     hidden = view is not None and not view.manages(name)
     shown = partial(_without_secrets, manager, measure, name) if hidden else measure

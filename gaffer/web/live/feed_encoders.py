@@ -1,4 +1,4 @@
-"""Items of a source as the bytes of an answer."""
+"""Encodings of a feed: bytes as they are, JSON lines, server-sent events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BREAKS = re.compile(r"[\r\n\0]")
 
 
 class Encoder(Protocol):
-    """Makes bytes of items."""
+    """Protocol of an encoder of items."""
 
     #: Whether the answer has no way to say that something is missing.
     exact: bool

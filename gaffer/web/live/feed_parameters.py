@@ -1,4 +1,4 @@
-"""What feeds take in the query of a URL, for the description of the API."""
+"""Query parameters of feeds, for the description of the API."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Feeds: longpoll, continuous and eventsource over any source (docs/http-api.rst).
 
-A feed is a WSGI body that waits for its source, beats when there is nothing to
-say, and ends when the source ends, the client leaves or the server stops. It
-holds no more than what it is just sending.
+A feed is a WSGI body that waits for its source, sends a heartbeat when there is no
+item, and ends when the source ends, the client leaves or the server stops. It holds
+no more than the items that it is sending.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MOST_TAIL = 1_000_000_000
 
 
 class FeedRequest(NamedTuple):
-    """What a request says of the feed that it wants.
+    """Parameters of a feed that a request asks for.
 
     :param heartbeat: seconds between two signs of life, None for none.
     :param since: the position after which to begin, as the client names it.
@@ -87,14 +87,14 @@ def read_count(text: str | None, name: str) -> int | None:
 
 
 class StreamGap(ConnectionError):
-    """Bytes are missing in an answer that has no way to say so: it is broken off instead of lying."""
+    """Bytes are missing in an answer that cannot say so: its connection is closed instead."""
 
 
 class SourceReader:
-    """Waits for a source, or for the reason to wait no longer: the client has left, or the server stops.
+    """Wait for items of a source, until the client has left or the server stops.
 
     :param connection: the request's ``gaffer.connection``; None for a client that cannot leave.
-    :param identity: who waits: with its key, what it may read ends.
+    :param identity: of the client; no more items are read once its key is no longer valid.
 
     Close it; the source is closed with it.
     """
@@ -118,12 +118,12 @@ class SourceReader:
 
     @property
     def gone(self) -> bool:
-        """Whether the client has left."""
+        """True when the client has left."""
         return self._departure is not None and self._departure.gone
 
     @property
     def over(self) -> bool:
-        """Whether nothing will come any more that this client could get."""
+        """True when this client will get no more items."""
         return self._ending or self.gone or self.source.ended
 
     @property
@@ -131,14 +131,14 @@ class SourceReader:
         return self._identity is not None and self._identity.ended
 
     def end(self) -> None:
-        """Wait no longer: what is there is still given out, then it is over."""
+        """End after the items that are there now."""
         self._ending = True
         self._bell.set()
 
     def take(self, timeout: float | None = None) -> list[Any]:
         """Return the next items, waiting for them; nothing after *timeout* seconds, or when it is over."""
         self._turn.give_way()
-        # Events that this client may not see are no sign of life for it.
+        # Events that this client may not see wake it, but do not restart the heartbeat.
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             self._bell.clear()
@@ -148,7 +148,7 @@ class SourceReader:
                 return items
 
     def close(self) -> None:
-        """Give back what was needed to wait."""
+        """Close the source, and stop watching the connection."""
         self.source.wake = None
         self.source.close()
         if self._identity is not None:
@@ -159,13 +159,13 @@ class SourceReader:
 
 
 class FeedBody:
-    """A body that goes on as long as its source.
+    """The body of an answer that goes on as long as its source.
 
     :param beat: what is sent every *heartbeat* seconds while there is nothing else to send.
     :param once: the first items are all.
     """
 
-    #: Clients want to know that they are heard before there is anything to say.
+    #: The head is sent before the first item, so that the client knows that it is connected.
     prompt = True
 
     def __init__(
@@ -202,27 +202,27 @@ class FeedBody:
         self._waiter.close()
 
 
-def follow(request: Request, source: LiveSource, wish: FeedRequest, media: str) -> Reply:
+def follow(request: Request, source: LiveSource, asked: FeedRequest, media: str) -> Reply:
     """Return the answer that follows *source*; it is closed in any case.
 
     :param media: the type of the items, for feeds that are not eventsource.
     """
     waiter = SourceReader(source, request.environ.get("gaffer.connection"), request.identity)
     try:
-        encoder, beat = _encoder(source, wish)
+        encoder, beat = _encoder(source, asked)
         if request.method == "HEAD":
-            return Reply("200 OK", _headers(wish, media), _EmptyBody(waiter))
-        if wish.feed == "longpoll" and wish.heartbeat is None:
+            return Reply("200 OK", _headers(asked, media), _EmptyBody(waiter))
+        if asked.feed == "longpoll" and asked.heartbeat is None:
             return _longpoll_reply(waiter, encoder, media)
     except BaseException:
         waiter.close()
         raise
-    feed = FeedBody(waiter, encoder, wish.heartbeat, beat, once=wish.feed == "longpoll")
-    return Reply("200 OK", _headers(wish, media), feed)
+    feed = FeedBody(waiter, encoder, asked.heartbeat, beat, once=asked.feed == "longpoll")
+    return Reply("200 OK", _headers(asked, media), feed)
 
 
 class _EmptyBody:
-    """An empty body that closes what will not be needed."""
+    """An empty body, for HEAD, that closes the source."""
 
     def __init__(self, waiter: SourceReader) -> None:
         self.close: Callable[[], None] = waiter.close
@@ -231,14 +231,14 @@ class _EmptyBody:
         return iter(())
 
 
-def _encoder(source: LiveSource, wish: FeedRequest) -> tuple[Encoder, bytes]:
-    if wish.feed == "eventsource":
+def _encoder(source: LiveSource, asked: FeedRequest) -> tuple[Encoder, bytes]:
+    if asked.feed == "eventsource":
         return EventStreamEncoder(source.raw), b":\n\n"
     return RawEncoder() if source.raw else JsonLinesEncoder(), b"\n"
 
 
-def _headers(wish: FeedRequest, media: str) -> list[tuple[str, str]]:
-    kind = EVENT_STREAM if wish.feed == "eventsource" else media
+def _headers(asked: FeedRequest, media: str) -> list[tuple[str, str]]:
+    kind = EVENT_STREAM if asked.feed == "eventsource" else media
     # A proxy that collects an answer before it passes it on would never pass on this one.
     return [("Content-Type", kind), *COMMON_HEADERS, ("X-Accel-Buffering", "no")]
 

@@ -1,7 +1,7 @@
-"""What feeds and sockets follow: something that is taken from when there is time, and wakes who waits.
+"""Pull-based sources for feeds and websockets: a reader polls ``take()`` and is woken when items arrive.
 
-A source queues nothing for whoever is slow: it is a position in a ring, or a
-bounded row of events, so a slow reader costs itself only and learns what it missed.
+A source queues nothing without bound: it is a cursor of a ring, or a follower of the
+event log, so a slow reader affects nobody else and is told how much it missed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class LiveItem(NamedTuple):
-    """One thing that a source has to tell.
+    """One item of a source: bytes of a stream, an event, statistics, or the notice of a gap.
 
-    :param id: what a client says to go on after this item.
+    :param id: the position after this item, for ``?since=`` and Last-Event-ID.
     :param event: its name: a stream's label, an event's name, ``gap``.
     :param data: bytes of a stream, or JSON.
     :param lost: of a gap: how many bytes or events are missing.
@@ -33,7 +33,7 @@ class LiveItem(NamedTuple):
 
 
 class LiveSource(Protocol):
-    """Something that can be followed."""
+    """Protocol of a source of items."""
 
     #: Called when there is more, or no more will come; it may be called in the hub, so it must only set something.
     wake: Callable[[], None] | None
@@ -41,20 +41,20 @@ class LiveSource(Protocol):
     raw: bool
 
     def take(self) -> list[LiveItem]:
-        """Return what there is now; never waits."""
+        """Return the items that there are now; never waits."""
 
     @property
     def ended(self) -> bool:
-        """Whether everything was taken and nothing will come."""
+        """True when everything was taken and nothing will follow."""
 
     def close(self) -> None:
         """Follow no longer."""
 
 
 class PositionIds:
-    """Positions as clients see them: ``LIFE-NUMBER``.
+    """Conversion of positions to and from the ids that clients see: ``LIFE-NUMBER``.
 
-    :param life: tells one life of the program from others, in which the same number meant something else.
+    :param life: distinguishes this run of the program from others, where the same number meant something else.
     """
 
     __slots__ = ("life",)
@@ -63,11 +63,11 @@ class PositionIds:
         self.life = life
 
     def text(self, number: int) -> str:
-        """Return what a client is told."""
+        """Return the id of the position *number*."""
         return f"{self.life}-{number}"
 
     def number(self, text: str) -> int | None:
-        """Return the position that a client names, None if it is of another life. A mere number is of this one.
+        """Return the position of an id, None if it is of another life. A number alone is of this one.
 
         :raises BadRequest: it is no position.
         """
@@ -101,11 +101,10 @@ def start_position(ring: Ring, ids: PositionIds, since: str | None, tail: int | 
 
 
 class OutputSource:
-    """The bytes of one stream of a process.
+    """Source of the output of one stream of a process.
 
-    :param ring: what was read of it.
-    :param label: its name.
-    :param position: where to begin; by default what comes from now on.
+    :param label: the name of the stream.
+    :param position: where to begin; by default at the end.
     """
 
     raw = True
@@ -142,10 +141,10 @@ class OutputSource:
 
 
 class EventsSource:
-    """The events that a pattern selects, each as the JSON of docs/events.rst.
+    """Source of the events that a pattern selects, each as the JSON of docs/events.rst.
 
     :param since: see :meth:`gaffer.events.event_log.Hub.follow`.
-    :param view: what its reader may see, None if that is everything.
+    :param view: filter of what the reader may see; None is everything.
     """
 
     raw = False
@@ -188,7 +187,7 @@ class EventsSource:
 
 
 def encode_event(event: HubEvent) -> bytes:
-    """Return an event as JSON; encoded once, whoever asks."""
+    """Return an event as JSON, which is kept: an event is encoded once for all its readers."""
     if event.encoded is None:
         event.encoded = encode_json(event.message)
     return event.encoded

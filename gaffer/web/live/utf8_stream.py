@@ -34,5 +34,5 @@ class Utf8Decoder:
 
     @property
     def waiting(self) -> int:
-        """How many bytes wait for the rest of their character."""
+        """Bytes of a character that is not complete yet."""
         return len(self._decoder.getstate()[0])

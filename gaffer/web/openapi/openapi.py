@@ -52,7 +52,7 @@ _PLACE = re.compile(r"<([a-z_]+)(?::[a-z]+)?>")
 
 
 class DescriptionContext(NamedTuple):
-    """What the description is made from.
+    """Commands and schemas that the description of routes refers to.
 
     :param commands: finds a command by its name.
     :param definitions: the schemas that commands refer to, see :func:`gaffer.commands.schemas.definitions`.

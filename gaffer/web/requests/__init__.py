@@ -1,1 +1,1 @@
-"""Requests: who makes them, which route answers, and with what."""
+"""Requests: access by Host and origin, authentication, routes, bodies and answers."""

@@ -1,6 +1,6 @@
-"""The outermost layer of an endpoint: who may speak to it without a key, and what a browser may make it do.
+"""Access control of an endpoint: accounts and machines without a key, Host headers, and pages of other origins.
 
-It is WSGI around everything else, so that a plugin's middleware is behind it and no answer escapes it.
+It is the outermost WSGI layer, so that the middleware of plugins is behind it and every answer passes it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _PREFLIGHT = (
     ("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, X-Api-Key"),
     ("Access-Control-Max-Age", "600"),
 )
-#: What scripts of such a page may read besides the body: where a longpoll goes on, and what was missed.
+#: Headers that scripts of such a page may read: the position of a longpoll, and the size of a gap.
 _SHOWN = ("Access-Control-Expose-Headers", "Last-Event-ID, Gaffer-Lost, Retry-After")
 
 
 class AccessGuard:
     """A WSGI application that lets requests through to *app* by the keyless rules of docs/security.rst.
 
-    :param rules: who may come; :attr:`rules` may be changed at any time.
+    :param rules: the rules for all endpoints; :attr:`rules` may be changed at any time.
     :param ask: asks for the uid behind a connection; for tests.
-    :param program: what is guarded, for sentences.
+    :param program: name of the guarded program, for error sentences.
     :param refused: called with the request's environment and the error when one is refused.
     :raises ValueError, BadRequest: *rules* hold something that is no origin or no host.
     """
@@ -56,7 +56,7 @@ class AccessGuard:
 
     @property
     def rules(self) -> AccessRules:
-        """Who may come. New rules count for connections that are open, too."""
+        """Rules for all endpoints. New ones apply to open connections, too."""
         return self._rules
 
     @rules.setter
@@ -71,7 +71,7 @@ class AccessGuard:
         try:
             connection = environ.get("gaffer.connection")
             host = environ.get("HTTP_HOST")
-            # What was found out about a connection stays true for it, under the same rules.
+            # The result for a connection is kept as long as the rules and the Host are the same.
             if connection is None or connection.permitted != host or connection.permitted_by is not self._rules:
                 self.check_peer(connection)
                 self.check_host(connection, host)
@@ -79,7 +79,7 @@ class AccessGuard:
                     connection.permitted, connection.permitted_by = host, self._rules
             environ[REQUIRED] = self._needs_key(connection)
             if environ[REQUIRED]:
-                # Who shows a key is no page of a stranger; whoever is known without one may be, see gate.identify().
+                # A key proves that it is no foreign page; other identities do not, see authentication.identify().
                 environ[PAGE_CHECK] = self._check_page
             elif "HTTP_SEC_FETCH_SITE" in environ:
                 self._check_fetch(environ)
@@ -90,12 +90,12 @@ class AccessGuard:
             self._refused(environ, error)
             return error_reply(error).send(start_response)
 
-    # -- who ------------------------------------------------------------------------------------
+    # -- peers ----------------------------------------------------------------------------------
 
     def check_peer(self, connection: Any) -> None:
-        """Refuse other local accounts.
+        """Reject other local accounts.
 
-        :raises Forbidden: the process at the other end is neither our user's nor root's, or nobody can tell.
+        :raises Forbidden: the peer's account is neither ours nor root's, or unknown.
         """
         if self._needs_key(connection) or connection is not None and self._is_far(connection):
             return
@@ -130,10 +130,10 @@ class AccessGuard:
         # A loopback address at either end means a process of this machine.
         return not (is_loopback(connection.peer[0]) or is_loopback(connection.local[0]))
 
-    # -- by which name --------------------------------------------------------------------------
+    # -- Host header ---------------------------------------------------------------------------
 
     def check_host(self, connection: Any, header: str | None) -> None:
-        """Refuse names that are not ours: a page of somebody else's, whose name was made to point here.
+        """Reject foreign names: a page may have made its own name point to our address (DNS rebinding).
 
         :raises Misdirected: naming ``allowed_hosts``.
         :raises BadRequest: it is no name at all.
@@ -141,7 +141,7 @@ class AccessGuard:
         if header is None or connection is not None and connection.family == socket.AF_UNIX:
             return
         host = clean_host(header)
-        # A page that made its name point here has no key, and browsers add none.
+        # Where a key is needed, DNS rebinding gains nothing: the page has none, and browsers add none.
         if not self._needs_key(connection):
             self._check_name(connection, host)
 
@@ -155,10 +155,10 @@ class AccessGuard:
             f"if it is its name, add it to allowed_hosts {self._remedy}"
         )
 
-    # -- from which page ------------------------------------------------------------------------
+    # -- Origin --------------------------------------------------------------------------------
 
     def _check_page(self, environ: dict[str, Any]) -> None:
-        """Refuse what pages of others make a browser send, for requests that are known without showing a key.
+        """Reject cross-site requests that are identified by something other than a key.
 
         :raises Misdirected, Forbidden: as for requests where no key is needed.
         """
@@ -183,7 +183,7 @@ class AccessGuard:
         return self._app(environ, start_response)
 
     def _shared(self, environ: dict[str, Any], start_response: StartResponse, origin: str) -> Iterable[bytes]:
-        """Answer a page of an allowed origin, with the headers that its browser needs to see."""
+        """Answer a page of an allowed origin, with CORS headers."""
         shared = [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]
         if environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
             return empty(extra=[*shared, *_PREFLIGHT]).send(start_response)

@@ -1,4 +1,4 @@
-"""Who may come: the values that :mod:`gaffer.web.requests.access_guard` works by, cheap to import and to check."""
+"""Settings of :mod:`gaffer.web.requests.access_guard`, for all endpoints and for each; cheap to import."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 class AccessRules(NamedTuple):
-    """Who may come.
+    """Rules of access for all endpoints.
 
     :param hosts: names that requests may call this server by, besides ``localhost``, the machine's name,
         loopback addresses and the address that they came to.
     :param origins: web origins (``https://example.org``) whose pages may use it.
     :param local_users: let every local account in, not only our own and root's.
     :param anonymous: let other machines in.
-    :param keys: let everybody in who shows a key, whatever account, machine or name they come from.
+    :param keys: require a key, and accept one from any account, machine and name.
     """
 
     hosts: tuple[str, ...] = ()
@@ -27,14 +27,14 @@ class AccessRules(NamedTuple):
 
 
 class EndpointPolicy(NamedTuple):
-    """What is special about one endpoint; a connection carries that of where it came in.
+    """Exceptions of one endpoint from the rules; None is as :class:`AccessRules` has it.
 
     :param name: the endpoint's.
-    :param require_key: whether nobody may do anything without a key; None is what the rules say.
-    :param anonymous: whether other machines may come in without one; likewise.
-    :param local_users: whether every local account may come in; likewise.
-    :param hsts: seconds for which browsers shall use nothing but TLS for this host; 0 says nothing of it.
-    :param proxies: those whose word is taken for where requests come from; None is no proxy.
+    :param require_key: require a key of every request.
+    :param anonymous: accept other machines without a key.
+    :param local_users: accept every local account.
+    :param hsts: seconds of Strict-Transport-Security; 0 sends no such header.
+    :param proxies: proxies whose word on the origin of requests is believed; None is no proxy.
     """
 
     name: str = "default"

@@ -1,4 +1,4 @@
-"""Who makes a request: what its headers and its query show, and whether its route is open to that."""
+"""Extract credentials from a request and resolve them to an identity."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BEARER = "bearer "
 
 
 def credentials_of(environ: Mapping[str, Any]) -> Credentials:
-    """Return what a request shows.
+    """Return the credentials in the headers and the query of a request.
 
     :raises BadRequest: it shows two different keys.
     """
@@ -107,10 +107,10 @@ def _peer_of(connection: Any) -> str:
 
 
 def identify(environ: dict[str, Any]) -> Identity | None:
-    """Return who makes a request, found out once; None where nobody decides.
+    """Return the identity of a request, resolved once; None where no access control is configured.
 
-    :raises Unauthorized: it is nobody, but has to be somebody; or what it shows is wrong.
-    :raises Misdirected, Forbidden: it shows nothing, and a stranger's page may have made the browser send it.
+    :raises Unauthorized: it has no credentials but needs them, or they are wrong.
+    :raises Misdirected, Forbidden: it has no credentials, and a foreign page may have made the browser send it.
     """
     access: Access | None = environ.get(ACCESS)
     if access is None:
@@ -150,11 +150,11 @@ def check_still(environ: dict[str, Any], waited: float = 0.0) -> None:
 
 
 def admit(environ: dict[str, Any], route: Route) -> bool:
-    """Find out who makes a request that is not open to everybody; returns whether somebody does.
+    """Authenticate a request unless *route* is open to everybody; returns whether it has an identity.
 
-    It is nobody only where *route* lets the key come as the first message of a socket.
+    It may have none where *route* accepts the key as the first message of a socket.
 
-    :raises Unauthorized: it is nobody.
+    :raises Unauthorized: it needs credentials.
     """
     if route.permission is None:
         return False
@@ -168,9 +168,9 @@ def admit(environ: dict[str, Any], route: Route) -> bool:
 
 
 def late_key(environ: dict[str, Any], key: str) -> Identity | None:
-    """Return who a socket says that it is with its first message.
+    """Return the identity of the key in the first message of a socket.
 
-    :raises Unauthorized: nobody knows the key.
+    :raises Unauthorized: the key is unknown or expired.
     """
     access: Access | None = environ.get(ACCESS)
     if access is None:

@@ -43,7 +43,7 @@ _CODES = {
 
 
 class Reply(NamedTuple):
-    """One answer."""
+    """Status line, headers and body of an answer."""
 
     status: str
     headers: list[tuple[str, str]]

@@ -1,4 +1,4 @@
-"""One request, as handlers see it, and the checked reading of its body.
+"""The request object of handlers, and bounded, checked reading of its body.
 
 ``bottle.request`` is one object for a whole thread, so greenlets of a program
 that is not monkey-patched would read each other's requests. A
@@ -42,7 +42,7 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
 
     @property
     def identity(self) -> Identity | None:
-        """Who makes it; None where the route is open to everybody, so that nobody was asked."""
+        """Identity of the client; None where the route is open to everybody, so that none was resolved."""
         identity: Identity | None = self.environ.get(IDENTITY)
         return identity
 

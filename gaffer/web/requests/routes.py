@@ -1,4 +1,4 @@
-"""What an HTTP plugin offers: routes, and the checks that they have to pass.
+"""Routes that plugins offer, and their validation.
 
 Importing this module costs nothing: neither bottle nor gevent.
 """
@@ -34,22 +34,22 @@ _PARAMETER = re.compile(r"<([a-z_]+)((?::(?:int|path))?)>")
 
 @dataclass(frozen=True)
 class Route:
-    """One URL of the HTTP API and what answers it; plugins return them from ``gaffer_routes``.
+    """Method and path of the HTTP API with the command or handler that answers; see ``gaffer_routes``.
 
     :param method: ``GET``, ``POST``, ``PUT``, ``PATCH`` or ``DELETE``. HEAD follows from GET and OPTIONS from
         all of them. GET must not change state.
     :param path: ``/jobs/<session>/<job>``, ``/<pid:int>``, ``/files/<path:path>`` for a rest with slashes.
     :param command: the name of a command of the manager's table that answers.
     :param handler: a function ``handler(request, **parameters)`` that answers instead of a command. It returns
-        JSON data, ``str`` for text, ``bytes``, ``None`` for nothing, a ``gaffer.web.replies.Reply`` or a
+        JSON data, ``str`` for text, ``bytes``, ``None`` for nothing, a :class:`gaffer.web.requests.replies.Reply` or a
         ``bottle.HTTPResponse``; it raises :class:`gaffer.errors.GafferError`. ``request`` is a
         :class:`gaffer.web.requests.request.Request`, not bottle's global.
     :param permission: one of :data:`PERMISSIONS`. A handler's must be declared; a command has its own.
     :param target: what a handler's permission is asked about: ``job``, ``session``, ``process``, None for the node, or
         ``visible`` for what shows everybody the part that they may read, which is the handler's work then. By default
         it is what the path's parameters ``session`` and ``job``, or ``pid``, name, and without those the node.
-    :param first_message: it is a websocket whose first message may be ``AUTH:<key>``. While ``request.identity`` is
-        None, nobody has said who they are, and the handler has to ask (``gaffer.web.knock``).
+    :param first_message: a websocket whose first message may be ``AUTH:<key>``. While ``request.identity`` is None,
+        the handler has to wait for it (:mod:`gaffer.web.websocket.late_auth`).
     :param status: the HTTP status of success.
     :param arguments: ``arguments(request, parameters)`` makes the command's arguments; by default they are
         the path's parameters, where a session with a job becomes ``name``.

@@ -19,7 +19,7 @@ _OVERHEAD, _FREE = 16, 65_536
 
 
 class BadChunk(OSError):
-    """It is not what a chunked body may be."""
+    """A malformed or truncated chunked body."""
 
 
 class ChunkedBody(io.RawIOBase):
@@ -38,7 +38,7 @@ class ChunkedBody(io.RawIOBase):
         self._broken = False
 
     def readable(self) -> bool:
-        """It is there to be read."""
+        """True, always (io.RawIOBase)."""
         return True
 
     def readinto(self, buffer: Any) -> int:

@@ -1,4 +1,4 @@
-"""What is known of one connection, and how much and how long it may cost."""
+"""State of one connection, and the limits of connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """How long things may take, in seconds, and how many connections there may be at one address.
+    """Timeouts in seconds, and bounds of connections and request heads.
 
     :param header: from a request's first byte (of the first request: from the connection) to the end of its head.
     :param body: for the whole body.
@@ -44,7 +44,7 @@ class ConnectionLimits:
 
 
 class ClientConnection:
-    """What is known of a connection; the guard keeps what it found out here, for the next request."""
+    """State of a client's connection; the access guard caches its decision here for the next request."""
 
     __slots__ = (
         "due",
@@ -78,7 +78,7 @@ class ClientConnection:
         self.peer = peer
         self.local = sock.getsockname()
         self.secure = secure
-        #: Who wants to be a websocket takes one of these; None is no limit.
+        #: A websocket needs one of these; None is no limit.
         self.websockets: Slots | None = None
         #: Watches over the time that the answer takes.
         self.due: RequestTimeout | None = None

@@ -1,4 +1,4 @@
-"""Where to listen and who may come: what the settings or the embedding program say, checked and bound."""
+"""Endpoints and access rules from the settings or the embedding program: checked, and bound to sockets."""
 
 from __future__ import annotations
 

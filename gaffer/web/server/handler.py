@@ -1,4 +1,4 @@
-"""One connection: pywsgi's handler with deadlines, limits, strict heads and JSON errors."""
+"""The handler of one connection: pywsgi's, with deadlines, limits, strict heads and JSON errors."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class RequestBody(Input):  # type: ignore[misc]
 
     @property
     def unread(self) -> int:
-        """How many bytes of the body are still to come; a guess too large where only the client knows."""
+        """Bytes of the body that are still to come; more than :data:`_SKIP` where the number is unknown."""
         if self._lost:
             return _SKIP + 1  # a read was interrupted: nobody knows how far it had come
         if self._chunks is not None:

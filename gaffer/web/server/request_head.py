@@ -35,15 +35,15 @@ class Head(NamedTuple):
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the client wants to send more requests on this connection."""
-        wishes = self._connection
-        return "close" not in wishes and (self.version != "HTTP/1.0" or "keep-alive" in wishes)
+        """True if the connection stays open for more requests."""
+        options = self._connection
+        return "close" not in options and (self.version != "HTTP/1.0" or "keep-alive" in options)
 
     @property
     def upgrade(self) -> bool:
-        """Whether the client wants to leave HTTP, for a websocket.
+        """True if the client asks for another protocol: a websocket.
 
-        Beside a body the wish is ignored (RFC 9110 §7.8): what comes after the head would be both body and frames.
+        Beside a body that is ignored (RFC 9110 §7.8): what comes after the head would be both body and frames.
         """
         if "HTTP_UPGRADE" not in self.environ:
             return False
@@ -53,7 +53,7 @@ class Head(NamedTuple):
 
     @property
     def _connection(self) -> list[str]:
-        return [wish.strip(" \t") for wish in self.environ.get("HTTP_CONNECTION", "").lower().split(",")]
+        return [option.strip(" \t") for option in self.environ.get("HTTP_CONNECTION", "").lower().split(",")]
 
 
 def parse_head(raw: bytes) -> Head:

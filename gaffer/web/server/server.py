@@ -22,8 +22,9 @@ from .time_slice import TimeSlice
 
 log = logging.getLogger("gaffer.web")
 
-#: How long a connection that is refused is waited for, in seconds.
-_PARTING = 1.0
+_TOO_MANY = "too many connections from your address (limit {}, http_max_peer_connections)"
+#: Seconds for which a rejected connection may stay open.
+_REJECT_TIMEOUT = 1.0
 Wsgi = Callable[..., Iterable[bytes]]
 
 
@@ -107,7 +108,7 @@ class SocketListener(WSGIServer):  # type: ignore[misc]
             if welcome:
                 self._serve(sock, address)
             else:
-                _refuse(sock, f"{self.limits.per_peer} connections of yours are open, which is all that one may have")
+                _reject(sock, _TOO_MANY.format(self.limits.per_peer))
 
     @contextmanager
     def _counted(self, sock: Any, address: Any) -> Iterator[bool]:
@@ -177,7 +178,7 @@ class SocketListener(WSGIServer):  # type: ignore[misc]
 
 
 class HttpServer:
-    """One application on several listening sockets.
+    """HTTP server of one WSGI application on several listening sockets.
 
     :param app: the WSGI application.
     :param limits: timeouts and bounds.
@@ -188,9 +189,7 @@ class HttpServer:
     def __init__(self, app: Wsgi, limits: ConnectionLimits | None = None) -> None:
         self.app = app
         self.limits = limits or ConnectionLimits()
-        self.websockets = Slots(
-            self.limits.websockets, "{} websockets are open, which is all there may be; http_max_websockets says so"
-        )
+        self.websockets = Slots(self.limits.websockets, "too many websockets (limit {}, http_max_websockets)")
         self._listeners: list[SocketListener] = []
         self._sockets: list[socket.socket] = []
 
@@ -225,22 +224,22 @@ class HttpServer:
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
+        """Number of open connections."""
         return sum(len(listener.pool) for listener in self._listeners)
 
     @property
     def refused(self) -> int:
-        """How many connections were refused because their peers had too many."""
+        """Number of connections rejected because their peers had too many."""
         return sum(listener.refused for listener in self._listeners)
 
     @property
     def evicted(self) -> int:
-        """How many connections were closed in the middle of a TLS handshake or of a body, since others needed them."""
+        """Number of connections closed in a TLS handshake or in a body, to make room for others."""
         return sum(listener.evicted for listener in self._listeners)
 
     @property
     def late(self) -> int:
-        """How many requests were ended because they took too long."""
+        """Number of requests ended because they took too long."""
         return sum(listener.late for listener in self._listeners)
 
     @property
@@ -250,17 +249,17 @@ class HttpServer:
 
     @property
     def stuck(self) -> int:
-        """How many of those have not ended yet, although nobody waits for them any more."""
+        """Number of those that still go on, abandoned."""
         return sum(listener.stuck for listener in self._listeners)
 
 
-def _refuse(sock: Any, reason: str) -> None:
-    """Say why and close, when the client has seen it: closing while it sends would destroy that on its way."""
-    sock.settimeout(_PARTING)
+def _reject(sock: Any, reason: str) -> None:
+    """Answer 503 and close when the client has read it: closing while it sends would destroy the answer on its way."""
+    sock.settimeout(_REJECT_TIMEOUT)
     try:
         sock.sendall(serialise(problem(503, reason, extra=[("Connection", "close")])))
         sock.shutdown(socket.SHUT_WR)
-        with gevent.Timeout(_PARTING, False):
+        with gevent.Timeout(_REJECT_TIMEOUT, False):
             turn = TimeSlice()
             while sock.recv(65_536):
                 turn.give_way()

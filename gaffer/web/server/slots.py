@@ -1,4 +1,4 @@
-"""How many of something there may be at once: connections of one peer, websockets."""
+"""Limits on how many websockets there may be at once, and what identifies a peer for such limits."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from ...security.peer_credentials import unix_uid
 
 
 class Slots:
-    """So many that may be taken at the same time.
+    """A counter of slots, at most *limit* in use.
 
-    :param limit: how many.
-    :param refusal: what is said to who finds none free; ``{}`` is the limit.
+    :param refusal: the error sentence when none is free; ``{}`` is the limit.
     """
 
-    __slots__ = ("given_up", "limit", "refused", "taken", "_refusal", "_spare")
+    __slots__ = ("evicted", "limit", "refused", "taken", "_refusal", "_evictable")
 
     def __init__(self, limit: int, refusal: str) -> None:
         self.limit = limit
         self.taken = 0
-        #: How often there was none.
+        #: How often none was free.
         self.refused = 0
-        #: How many were taken from those that can be spared.
-        self.given_up = 0
+        #: How many were taken from holders that had marked theirs as evictable.
+        self.evicted = 0
         self._refusal = refusal
-        #: Those that are given up for another, the oldest first, and what ends them.
-        self._spare: dict[Slot, Callable[[], Any]] = {}
+        #: Slots that are given up for another, the oldest first, each with the function that ends its holder.
+        self._evictable: dict[Slot, Callable[[], Any]] = {}
 
-    def take(self) -> Slot:
-        """Return one of them; if all are taken, the oldest that can be spared is given up.
+    def acquire(self) -> Slot:
+        """Return a slot; if none is free, the oldest evictable one is taken.
 
-        :raises Unavailable: all are taken, and none can be spared.
+        :raises Unavailable: none is free or evictable.
         """
-        if self.taken >= self.limit and self._spare:
-            place = next(iter(self._spare))
-            end = self._spare.pop(place)
-            place.leave()
-            self.given_up += 1
+        if self.taken >= self.limit and self._evictable:
+            slot = next(iter(self._evictable))
+            end = self._evictable.pop(slot)
+            slot.release()
+            self.evicted += 1
             end()
         if self.taken >= self.limit:
             self.refused += 1
@@ -48,36 +47,36 @@ class Slots:
 
 
 class Slot:
-    """One place that was taken, until :meth:`leave`; a second time does nothing."""
+    """A slot in use until :meth:`release`, which may be called twice."""
 
-    __slots__ = ("_places",)
+    __slots__ = ("_slots",)
 
-    def __init__(self, places: Slots) -> None:
-        self._places: Slots | None = places
+    def __init__(self, slots: Slots) -> None:
+        self._slots: Slots | None = slots
 
-    def spare(self, end: Callable[[], Any]) -> None:
-        """Let others have it: whoever has it has not shown who they are.
+    def make_evictable(self, end: Callable[[], Any]) -> None:
+        """Let others have it: its holder is not authenticated.
 
-        :param end: called when it is given up; it must not wait.
+        :param end: called when it is taken; it must not wait.
         """
-        if self._places is not None:
-            self._places._spare[self] = end
+        if self._slots is not None:
+            self._slots._evictable[self] = end
 
     def keep(self) -> None:
-        """Give it up for nobody any more."""
-        if self._places is not None:
-            self._places._spare.pop(self, None)
+        """Undo :meth:`make_evictable`."""
+        if self._slots is not None:
+            self._slots._evictable.pop(self, None)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give it back."""
         self.keep()
-        places, self._places = self._places, None
-        if places is not None:
-            places.taken -= 1
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            slots.taken -= 1
 
 
 def peer_key(sock: Any, address: Any) -> Hashable:
-    """Return what connections of one peer have in common.
+    """Return the key that all connections of one peer share.
 
     It is the address, of IPv6 the first half, since everybody has a network of the rest; of a unix socket the user.
     """

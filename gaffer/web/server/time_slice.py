@@ -26,7 +26,7 @@ _YIELD = 1e-6
 
 
 class LoopRounds:
-    """The rounds of one loop, and who waits for the next.
+    """The rounds of one loop, and the greenlets that wait for the next.
 
     :param loop: the hub's.
     """
@@ -47,7 +47,7 @@ class LoopRounds:
 
     @property
     def crowded(self) -> bool:
-        """Whether somebody waits."""
+        """True if greenlets wait."""
         return bool(self._fresh or self._busy)
 
     def wait(self, fresh: bool) -> None:
@@ -89,7 +89,7 @@ def _rounds_here() -> LoopRounds:
 
 
 class TimeSlice:
-    """The work of one greenlet."""
+    """The share of one greenlet in the current round of the loop."""
 
     __slots__ = ("_round", "_rounds", "_since")
 
@@ -109,9 +109,9 @@ class TimeSlice:
 
 
 class SocketReader(io.RawIOBase):
-    """What is read of a connection, for a buffer; the sender's speed is no reason to serve nobody else.
+    """A socket as a raw stream whose reads give way: a fast sender must not keep others from being served.
 
-    :param turn: of whoever reads.
+    :param turn: the time slice of the reading greenlet.
     """
 
     def __init__(self, sock: Any, turn: TimeSlice) -> None:
@@ -119,7 +119,7 @@ class SocketReader(io.RawIOBase):
         self._turn = turn
 
     def readable(self) -> bool:
-        """It is there to be read."""
+        """True, always (io.RawIOBase)."""
         return True
 
     def readinto(self, buffer: Any) -> int:

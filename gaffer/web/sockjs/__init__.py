@@ -14,7 +14,7 @@ MAX_UNSENT_CHARACTERS = 1 << 20
 
 
 class SockJSLimits(NamedTuple):
-    """How a service behaves.
+    """Limits and options of a service.
 
     :param heartbeat: seconds of silence after which the client is sent a sign of life.
     :param timeout: seconds that a session waits for its client to come back, and that its end is remembered.

@@ -23,7 +23,7 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class BrokenPayload(GafferError):
-    """What the client sent holds no messages. The protocol wants a plain sentence and 500."""
+    """A payload without messages. The protocol wants a plain sentence and 500."""
 
     code = "broken_payload"
     status = 500

@@ -41,7 +41,7 @@ class BadCallback(GafferError):
 
 
 class SockJSTransport(NamedTuple):
-    """How frames travel.
+    """Encoding of frames in the body of an answer.
 
     :param wrap: makes bytes of a frame.
     :param prelude: what a streamed answer begins with.
@@ -138,7 +138,7 @@ class FrameSource:
 
     @property
     def ended(self) -> bool:
-        """Whether the last frame was taken."""
+        """True when the last frame was taken."""
         return self._told
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What a service answers without a session: its greeting, what it can, and the page for iframes."""
+"""Answers without a session: the greeting, ``/info``, the page for iframes and the client library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One SockJS service: the answers at its URLs."""
+"""Handlers of the URLs of one SockJS service."""
 
 from __future__ import annotations
 
@@ -137,22 +137,22 @@ class SockJS:
 
     def xhr_send(self, request: Request, server: str, id: str) -> Reply:
         """``/SERVER/ID/xhr_send``."""
-        return self._hear(request, id, lambda: request.read(), b"")
+        return self._receive_messages(request, id, lambda: request.read(), b"")
 
     def jsonp_send(self, request: Request, server: str, id: str) -> Reply:
         """``/SERVER/ID/jsonp_send``: a form, or what ``xhr_send`` takes."""
-        return self._hear(request, id, lambda: _form(request), b"ok")
+        return self._receive_messages(request, id, lambda: _form(request), b"ok")
 
-    def _hear(self, request: Request, id: str, read: Callable[[], bytes], thanks: bytes) -> Reply:
+    def _receive_messages(self, request: Request, id: str, read: Callable[[], bytes], thanks: bytes) -> Reply:
         _check_id(request, id)
         session = self.sessions.find(id, request.identity, secrets_of(request))
-        if not session.nobody:
+        if not session.unauthenticated:
             request.accept_whole_body()  # its key may have come as a message
         try:
             texts = frames.read(read())
         except frames.BrokenPayload as error:
             return self._sentence(request, error)
-        session.hear(texts)
+        session.receive(texts)
         if thanks:
             return self._reply(request, thanks, _PLAIN)
         return Reply("204 No Content", self._headers(request, _PLAIN), ())
@@ -177,17 +177,19 @@ class SockJS:
     def _talk(self, request: Request, websocket: WebSocket) -> None:
         session = SockJSSession(self._make(request))
 
-        def hear(message: str | bytes) -> None:
+        def receive(message: str | bytes) -> None:
             if not message:
                 return
             try:
-                session.hear(frames.read(message, alone=True))
+                session.receive(frames.read(message, alone=True))
             except frames.BrokenPayload as error:
                 websocket.close(POLICY_VIOLATION, str(error))
 
         source = FrameSource(session)
         beat = (self.limits.heartbeat, frames.HEARTBEAT)
-        run_duplex(websocket, source, websocket.send_all, hear, beat=beat, nobody=lambda: session.nobody)
+        run_duplex(
+            websocket, source, websocket.send_all, receive, beat=beat, unauthenticated=lambda: session.unauthenticated
+        )
 
     # -- answers --------------------------------------------------------------------------------
 

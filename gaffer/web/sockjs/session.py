@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Peer(Protocol):
-    """What a service has for each session: it hears the client and says what the client is to hear.
+    """The service's side of a session: it receives the client's messages and produces those for the client.
 
-    The protocol of ``/channel`` (``gaffer.web.channel.Session``) is one. What waits in it must be bounded by itself. It
-    may have a ``farewell``, a code and a reason, for its session's end; without one it is 3000 "Go away!". It may also
-    say that it is ``nobody``: its client has not shown a key yet, so that it may be given up for somebody else; and
-    have an ``identity``: whose key came as a message. A session whose peer may have one has a secret, which its client
-    has to send with each request.
+    :class:`gaffer.web.live.channel_session.ChannelSession` is one. It has to bound what waits in it. It may have a
+    ``farewell``, the code and reason with which its session ends; without one it is 3000 "Go away!". While its client
+    has still to show a key it may be ``unauthenticated``, so that it can be ended to make room; ``identity`` is then
+    the identity of the key that came as a message. A session whose peer may have
+    one has a secret, which its client has to send with each request.
     """
 
     #: Called when there is something to take, or nothing will come any more. Set by the session.
@@ -31,16 +31,16 @@ class Peer(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether everything was taken and nothing will come: the session is closed then."""
+        """True when everything was taken and nothing will follow: the session is closed then."""
 
     def take(self) -> list[str]:
         """Return messages to send; never waits."""
 
-    def hear(self, text: str) -> None:
-        """Take a message; while it waits, the client has to."""
+    def receive(self, text: str) -> None:
+        """Act on a message; while this waits, no more messages of the client are read."""
 
     def close(self) -> None:
-        """The client is gone; it may be called several times, and also while somebody waits in :meth:`hear`."""
+        """The client is gone; it may be called several times, and also while somebody waits in :meth:`receive`."""
 
 
 _ANOTHER_KEY = "this session was begun with another key"
@@ -59,7 +59,7 @@ After = Callable[[float, Callable[[], None]], Any]
 
 
 class SockJSSession:
-    """One session.
+    """The frames of one client, whatever transport its requests use.
 
     Receivers come and go: each calls :meth:`attach`, then :meth:`next` whenever it is woken, and :meth:`detach`.
 
@@ -76,7 +76,7 @@ class SockJSSession:
         "_after",
         "_forget",
         "_fresh",
-        "_hearing",
+        "_receiving",
         "_peer",
         "_timeout",
         "_timer",
@@ -103,7 +103,7 @@ class SockJSSession:
         self._fresh = True
         self._wake: Callable[[], None] | None = None
         self._timer: Any = None
-        self._hearing = BoundedSemaphore(1)
+        self._receiving = BoundedSemaphore(1)
         peer.wake = self._woken
 
     def _woken(self) -> None:
@@ -177,25 +177,25 @@ class SockJSSession:
 
     @property
     def spare(self) -> bool:
-        """Whether another one is worth more than this one."""
-        return self.closed is not None or self.nobody
+        """True if it may be ended to make room: it is closed or unauthenticated."""
+        return self.closed is not None or self.unauthenticated
 
     @property
-    def nobody(self) -> bool:
-        """Whether its client still has to show a key."""
-        return bool(getattr(self._peer, "nobody", False))
+    def unauthenticated(self) -> bool:
+        """True while its client has still to show a key."""
+        return bool(getattr(self._peer, "unauthenticated", False))
 
     # -- hearing --------------------------------------------------------------------------------
 
-    def hear(self, texts: list[str]) -> None:
-        """Let the service hear messages, those of one request together."""
+    def receive(self, texts: list[str]) -> None:
+        """Pass messages to the service, those of one request together."""
         turn = TimeSlice()
-        with self._hearing:
+        with self._receiving:
             for text in texts:
                 turn.give_way()
                 if self.closed is not None:
                     return
-                self._peer.hear(text)
+                self._peer.receive(text)
 
     # -- the end --------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A websocket whose one direction is a source, and whose other direction is heard."""
+"""Both directions of a websocket at once: items of a source are sent, messages of the peer are handled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger("gaffer.web")
 
 
 class MessageSource(Protocol):
-    """What is sent: a source, of whatever its items are."""
+    """Protocol of a source whose items are sent."""
 
     wake: Callable[[], None] | None
 
@@ -34,28 +34,28 @@ def run_duplex(
     websocket: WebSocket,
     source: MessageSource,
     send: Callable[[list[Any]], Any],
-    hear: Callable[[str | bytes], Any],
+    receive: Callable[[str | bytes], Any],
     farewell: str = "",
     beat: tuple[float, Any] | None = None,
-    nobody: Callable[[], bool] = lambda: False,
+    unauthenticated: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Send what *source* has and hear what the peer says, until either ends; *source* is closed then.
+    """Send the items of *source* and handle the messages of the peer, until either ends; *source* is closed then.
 
     :param send: sends items.
-    :param hear: takes a message; while it waits, nothing more is read from the peer. It waits no longer once
+    :param receive: handles a message; while it waits, nothing more is read from the peer. It has to return once
         *source* is closed.
     :param farewell: the reason of the close when the source has ended.
     :param beat: after so many seconds without anything to send, this item is sent.
-    :param nobody: tells whether the peer still has to show a key; until then others may have its place.
+    :param unauthenticated: tells whether the peer has still to show a key; until then its slot may be taken by others.
     """
     sender = gevent.spawn(_send, websocket, source, send, farewell, beat)
     try:
         with ExitStack() as waiting:
-            if nobody():
-                waiting.enter_context(websocket.as_nobody())
+            if unauthenticated():
+                waiting.enter_context(websocket.as_unauthenticated())
             while (message := websocket.receive()) is not None:
-                hear(message)
-                if not nobody():
+                receive(message)
+                if not unauthenticated():
                     waiting.close()
     finally:
         sender.kill(block=False)
@@ -87,7 +87,7 @@ def _send(
                 if not bell.wait(silence) and beat is not None:
                     send([beat[1]])
     except Closed:
-        source.close()  # whoever hears may wait for room in what is sent
+        source.close()  # receive() may wait until something was sent
     except Exception as error:
         log.error("what a websocket was to be sent failed: %r", error, exc_info=error)
         websocket.close(FAILED, INTERNAL_ERROR)

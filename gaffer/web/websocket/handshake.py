@@ -74,31 +74,31 @@ def accept_websocket(request: Request, serve: Callable[[WebSocket], Any], limit:
         ("Sec-WebSocket-Accept", base64.b64encode(digest).decode()),
     ]
     limit = limit or environ.get("gaffer.max_body", MAX_BODY)
-    places = environ["gaffer.connection"].websockets
-    place = None if places is None else places.take()
-    return Reply("101 Switching Protocols", headers, _WebSocketBody(environ, serve, limit, place))
+    slots = environ["gaffer.connection"].websockets
+    slot = None if slots is None else slots.acquire()
+    return Reply("101 Switching Protocols", headers, _WebSocketBody(environ, serve, limit, slot))
 
 
 class _WebSocketBody:
     """The body of a 101: nothing of it is a body, but while the server asks for it, the websocket lives."""
 
     def __init__(
-        self, environ: dict[str, Any], serve: Callable[[WebSocket], Any], limit: int, place: Slot | None
+        self, environ: dict[str, Any], serve: Callable[[WebSocket], Any], limit: int, slot: Slot | None
     ) -> None:
         self._environ = environ
         self._serve = serve
         self._limit = limit
-        self._place = place
+        self._slot = slot
 
     def close(self) -> None:
         """WSGI's way to say that it is over, also when it never began."""
-        if self._place is not None:
-            self._place.leave()
+        if self._slot is not None:
+            self._slot.release()
 
     def __iter__(self) -> Iterator[bytes]:
         sock, early = self._environ["gaffer.upgrade"]()
         websocket = WebSocket(self._environ, sock, early, self._limit)
-        websocket.place = self._place
+        websocket.slot = self._slot
         connection = self._environ["gaffer.connection"]
         connection.keep_alive()
         leave = lambda: gevent.spawn(websocket.close, GOING_AWAY, "gaffer stops")  # noqa: E731

@@ -48,7 +48,7 @@ def accept_with_late_auth(request: Request, open: Callable[[], Serve]) -> Reply:
 
 def _knocked(request: Request, websocket: WebSocket, open: Callable[[], Serve]) -> None:
     try:
-        with websocket.as_nobody():
+        with websocket.as_unauthenticated():
             late_key(request.environ, _wait(websocket))
             serve = open()
     except GafferError as error:

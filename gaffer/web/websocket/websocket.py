@@ -1,9 +1,9 @@
 """Websockets (RFC 6455): gevent-websocket's, made fit for strangers.
 
-Its frame headers and codes are used; what is replaced is what let a client stop
-the program, or reserve its memory: messages have a size limit and every frame
-is masked, unmasking and UTF-8 are done by C code once a message, senders take
-turns, every end has its close code, and who is silent is asked for a sign of life.
+Its frame headers and codes are used. Replaced is what let a client stop the
+program, or reserve its memory: messages have a size limit and every frame is
+masked, unmasking and UTF-8 are done by C code once a message, senders take
+turns, every end has its close code, and a silent peer gets a ping.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Closed(WebSocketError):  # type: ignore[misc]
 
 
 class WebSocket(Base):  # type: ignore[misc]
-    """One websocket, after its handshake.
+    """A websocket after its handshake.
 
     :param environ: the request's WSGI environment.
     :param sock: the connection.
@@ -81,8 +81,8 @@ class WebSocket(Base):  # type: ignore[misc]
         self._closing = False
         self._parting: gevent.Greenlet | None = None
         self._pace = TimeSlice()
-        #: Its place among all websockets, where those are counted.
-        self.place: Slot | None = None
+        #: Its slot among all websockets, where those are counted.
+        self.slot: Slot | None = None
 
     def __del__(self) -> None:
         """Do nothing, where the base would write to the connection at any odd moment."""
@@ -229,7 +229,7 @@ class WebSocket(Base):  # type: ignore[misc]
     # -- closing --------------------------------------------------------------------------------
 
     def close(self, code: int = NORMAL, message: str | bytes = "") -> None:
-        """Say that this is the end, and why; the peer's answer is waited for by whoever receives.
+        """Send a close frame; the receiving greenlet waits for the peer's answer.
 
         :param code: see RFC 6455 §7.4.
         :param message: the reason, at most 123 bytes are sent.
@@ -240,19 +240,19 @@ class WebSocket(Base):  # type: ignore[misc]
         self._say_close(code, message)
 
     @contextmanager
-    def as_nobody(self) -> Iterator[None]:
-        """Have so long a place that is given up when another one wants it, and short messages only."""
+    def as_unauthenticated(self) -> Iterator[None]:
+        """Accept short messages only, and let others take the slot, until the peer is authenticated."""
         limit, self._limit = self._limit, min(self._limit, MAX_UNAUTHENTICATED_BYTES)
-        if self.place is not None:
-            self.place.spare(
+        if self.slot is not None:
+            self.slot.make_evictable(
                 lambda: gevent.spawn(self.close, TRY_AGAIN_LATER, "others need the place; send the key at once")
             )
         try:
             yield
         finally:
             self._limit = limit
-            if self.place is not None:
-                self.place.keep()
+            if self.slot is not None:
+                self.slot.keep()
 
     def _say_close(self, code: int, message: str | bytes) -> None:
         reason = message.encode("utf-8", "replace") if isinstance(message, str) else message

@@ -36,7 +36,7 @@ class Echo:
         taken, self._texts = self._texts, []
         return taken
 
-    def hear(self, text: str) -> None:
+    def receive(self, text: str) -> None:
         self._texts.append(text)
         if self.wake is not None:
             self.wake()

@@ -56,7 +56,7 @@ class Peer:
         if self.wake is not None:
             self.wake()
 
-    def hear(self, text):
+    def receive(self, text):
         self.heard.append(text)
 
     def close(self):
@@ -181,25 +181,25 @@ def test_whoever_receives_is_told_of_the_end(made):
 
 
 def test_nothing_is_heard_after_the_end(made):
-    made.session.hear(["a", "b"])
+    made.session.receive(["a", "b"])
     made.session.close(3000, "Go away!")
-    made.session.hear(["c"])
+    made.session.receive(["c"])
     assert made.peer.heard == ["a", "b"]
 
 
 def test_messages_of_two_requests_do_not_mix(made):
-    def hear(text):
+    def receive(text):
         made.peer.heard.append(text)
         gevent.sleep(0)
 
-    made.peer.hear = hear
-    gevent.joinall([gevent.spawn(made.session.hear, texts) for texts in (["a", "a", "a"], ["b", "b"])], timeout=5)
+    made.peer.receive = receive
+    gevent.joinall([gevent.spawn(made.session.receive, texts) for texts in (["a", "a", "a"], ["b", "b"])], timeout=5)
     assert made.peer.heard == ["a", "a", "a", "b", "b"]
 
 
 def test_the_end_comes_in_the_middle_of_what_is_heard(made):
-    made.peer.hear = lambda text: made.session.close(3000, "Go away!") or made.peer.heard.append(text)
-    made.session.hear(["a", "b"])
+    made.peer.receive = lambda text: made.session.close(3000, "Go away!") or made.peer.heard.append(text)
+    made.session.receive(["a", "b"])
     assert made.peer.heard == ["a"]
 
 
@@ -244,17 +244,17 @@ def test_ended_ones_make_room():
 
 def test_who_knows_no_key_makes_room():
     all_, _ = sessions(sessions=2)
-    known, nobody = all_.open("a", Peer), all_.open("b", Peer)
-    nobody._peer.nobody = True
-    nobody.attach(lambda: None)
+    known, unknown = all_.open("a", Peer), all_.open("b", Peer)
+    unknown._peer.unauthenticated = True
+    unknown.attach(lambda: None)
     assert all_.open("c", Peer) and all_.find("a") is known
-    assert nobody._peer.closed == 1 and nobody.next() == "o" and nobody.next() == CLOSED
+    assert unknown._peer.closed == 1 and unknown.next() == "o" and unknown.next() == CLOSED
     with pytest.raises(NotFound):
         all_.find("b")
 
 
 def test_what_began_where_no_key_is_needed_is_not_open_to_who_needs_one():
-    """Endpoints differ: who comes in without a key at one must not be spoken for by nobody at another."""
+    """Endpoints differ: who comes in without a key at one must not be spoken for by a stranger at another."""
     all_, _ = sessions()
     local = all_.open("a", Peer, LOCAL)
     assert all_.open("a", Peer, LOCAL) is local is all_.find("a", LOCAL)
