@@ -162,7 +162,7 @@ class SockJSSession:
             if (asker.kind, asker.name) == (owner.kind, owner.name):
                 return
             raise Forbidden(_ANOTHER_KEY)
-        if owner is None and not self.nobody:
+        if owner is None and not self.unauthenticated:
             return
         if self.secret is None:
             raise Forbidden(_ANOTHER_KEY)
