@@ -1,7 +1,7 @@
-"""Where the programs ``gaffer`` and ``gafferctl`` begin: a plain ``gaffer start`` needs no command line to be parsed.
+"""Entry points of ``gaffer`` and ``gafferctl``; a plain ``gaffer start`` skips parsing a command line.
 
-Parsing takes a quarter of the time to the first process. Whatever is said besides, in words or in the
-environment, and whatever cannot be, is for the command line proper.
+Parsing takes a quarter of the time to the first process. With any argument or environment variable of
+gaffer, and after any problem, the command line takes over.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def gafferctl() -> NoReturn:
 
 
 def _end_by_interrupts() -> Any:
-    """Have Ctrl-C end us as the kernel does while modules are imported: Python's way shows a traceback.
+    """Let Ctrl-C end the program by signal while modules are imported: Python's handler shows a traceback.
 
     Returns what handles it otherwise.
     """
@@ -45,7 +45,7 @@ def _end_by_interrupts() -> Any:
 
 
 def _start() -> None:
-    """Run the Procfile of this folder and end the process; return if it cannot be, for a sentence that says why."""
+    """Run the Procfile of this folder and end the process; return after a problem, which the command line reports."""
     from ..errors import GafferError
     from ..foreground.ports import first_taken
     from ..procfile.application import read_application

@@ -1,4 +1,4 @@
-"""Run as ``python -I -S _guard.py``: wait until whoever holds our input is gone, then kill what it left.
+"""Run as ``python -I -S _guard.py``: wait for the end of the input, then kill the processes that gaffer left.
 
 It is told the leaders of process groups as they come, ``+123``, and go, ``-123``, and the node, ``=1a2b``, by whose
 mark in the environment everybody else is found. Nothing is imported before it is needed.

@@ -24,15 +24,15 @@ from .terminal import Windows
 
 log = logging.getLogger("gaffer.foreground")
 
-#: What asks for an end: the usual signals, and the terminal that is closed.
+#: Signals that end the run; HUP comes from a terminal that is closed.
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
-#: What a shell reports for a program that SIGPIPE ended.
+#: The exit code that a shell reports after SIGPIPE.
 _BROKEN_PIPE = 141
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How an application is run and shown.
+    """Options of a run: restarts, colours, times and watched files.
 
     :param on_exit: what follows the end of a process: ``restart``, ``stop`` or ``ignore``.
     :param colorize: None decides by the terminal and ``NO_COLOR``.
@@ -47,7 +47,7 @@ class RunOptions:
 
 
 class CarefulHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Says on stderr what goes wrong, unless that is stuck: a terminal that was stopped would stop us."""
+    """Log to stderr unless it blocks: a stopped terminal would stop gaffer, too."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
@@ -60,7 +60,7 @@ class CarefulHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 class ApplicationRun:
-    """One run of an application, from the first process to the exit code.
+    """A run of an application, from the first process to the exit code.
 
     :param configs: its jobs.
     :param root: its folder.
@@ -145,7 +145,7 @@ class ApplicationRun:
         self.manager.stop(lambda manager: None)
 
     def _ended(self, name: str, code: int, sentence: str) -> None:
-        """One process, or the last one, ended the run."""
+        """End the run: :class:`ExitPolicy` decided so."""
         if not self._stopping:
             self._stopping = True
             self._code = code

@@ -1,4 +1,4 @@
-"""When one process ends, or all have: what ``--on-exit`` says."""
+"""``--on-exit``: end the run when one process has ended, or all have."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ExitPolicy:
 
     @hookimpl
     def gaffer_restart_decision(self, job: Job, process: Process | None, status: ExitStatus | None) -> Decision:
-        """A process ended by itself: it is not replaced."""
+        """Do not replace a process that ended by itself."""
         name = job.name.job if process is None else process_name(job.name.job, process.index, job.config.numprocesses)
         code = _NOT_STARTED if status is None else status.exit_code
         if code and self._failed is None:
@@ -47,7 +47,7 @@ class ExitPolicy:
 
     @hookimpl
     def gaffer_job_stopped(self, job: Job) -> None:
-        """All processes of a job have ended."""
+        """Note a job whose processes have all ended."""
         if self._first or self.manager is None or any(one.active and one.wanted for one in self.manager.all_jobs()):
             return
         name, code = self._failed or (job.name.job, 0)
@@ -56,10 +56,10 @@ class ExitPolicy:
 
 
 def process_name(name: str, index: int, number: int) -> str:
-    """Return what one of *number* processes is called: ``web``, or ``web.2`` where there are several."""
+    """Return the name of one of *number* processes: ``web``, or ``web.2`` where there are several."""
     return name if number < 2 or index < 0 else f"{name}.{index + 1}"
 
 
 def process_names(name: str, number: int) -> list[str]:
-    """Return what all processes of a type are called."""
+    """Return the names of all processes of a type."""
     return [process_name(name, index, number) for index in range(max(number, 1))]

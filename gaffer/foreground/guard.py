@@ -1,4 +1,4 @@
-"""A tiny process beside us, which kills what we leave when we are killed; see :mod:`~gaffer.foreground._guard`.
+"""A small helper process that kills what is left when gaffer is killed; see :mod:`~gaffer.foreground._guard`.
 
 It is started first of all: it comes up while we import the engine, and not when children want the processors.
 """
@@ -61,15 +61,15 @@ class Guard:
         self._process.wait()
 
     def watch(self, node_id: str) -> None:
-        """Let it know whose processes to look for, by their mark; before the first of them."""
+        """Send the mark of the processes to look for, before the first of them starts."""
         self._tell(f"={node_id}\n")
 
     def add(self, group: int) -> None:
-        """Spare it looking for the leader of a group."""
+        """Add the leader of a process group, which need not be searched for."""
         self._tell(f"+{group}\n")
 
     def remove(self, group: int) -> None:
-        """Its number may be somebody else's soon."""
+        """Remove a process group: its number may be used again soon."""
         self._tell(f"-{group}\n")
 
     def _tell(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Nothing stays behind when we are killed: children get a death signal, and a guard looks for the rest.
+"""End all processes when gaffer is killed: children get a death signal, and a guard looks for the rest.
 
 A parent-death signal (prctl(2), PR_SET_PDEATHSIG) must be asked for by the child, so commands are started by
 ``setpriv`` where the system has it; that becomes the command. It reaches nobody whom the child starts; so a tiny
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Lifeline:
-    """Has children die with us, and the guard know them."""
+    """A plugin that gives children a death signal and reports them to the guard."""
 
     name = "lifeline"
     description = "lets nothing outlive gaffer"
@@ -35,23 +35,23 @@ class Lifeline:
 
     @hookimpl
     def gaffer_manager_start(self, manager: Manager) -> None:
-        """Tell the guard whose processes they are."""
+        """Give the guard the mark of the processes."""
         self._guard.watch(manager.node_id)
 
     @hookimpl(trylast=True)
     def gaffer_before_spawn(self, job: Any, plan: Any) -> None:
-        """Have the command started by what asks for the death signal."""
+        """Start the command through a helper that sets the death signal."""
         if can_start(plan, job.config):
             plan.argv = [*self._prefix, *plan.argv]
 
     @hookimpl
     def gaffer_spawned(self, process: Process) -> None:
-        """Tell the guard whom it need not look for."""
+        """Give the guard the leader of a process group."""
         self._guard.add(process.os_pid)
 
     @hookimpl
     def gaffer_reaped(self, process: Process) -> None:
-        """Let the guard forget it."""
+        """Remove a process group from the guard."""
         self._guard.remove(process.os_pid)
 
 

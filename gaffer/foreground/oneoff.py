@@ -21,9 +21,9 @@ from ..process.spawn import failure, identity, make_plan
 from ..procfile.application import ProcfileApplication
 from ..procfile.parser import job_settings
 
-#: What a command is called in the environment: PS is ``run.1``.
+#: The name of a command in the environment: PS is ``run.1``.
 PROCESS_NAME = "run"
-#: What ends us as a rule, and is passed on to the command instead.
+#: Signals that are forwarded to the command instead of ending gaffer.
 _FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 #: prctl(2): the signal that a process gets when its parent ends.
 _PR_SET_PDEATHSIG = 1
@@ -85,7 +85,7 @@ def _next_signal(expected: set[signal.Signals]) -> tuple[int, bool]:
 
 
 def _in_child(passed: set[signal.Signals], mask: set[int]) -> Callable[[], None]:
-    """Return what the child does before it executes the command.
+    """Return the function that the child calls before it executes the command.
 
     There is no second thread here that could hold a lock at the fork.
     """
@@ -102,7 +102,7 @@ def _in_child(passed: set[signal.Signals], mask: set[int]) -> Callable[[], None]
 
 
 def _death_signal(parent: int) -> Callable[[], None] | None:
-    """Return what has the child killed when we are."""
+    """Return the call that sets the death signal of the child."""
     if sys.platform != "linux":
         return None
     try:

@@ -1,4 +1,4 @@
-"""Whether the ports of an application are free here."""
+"""Check that the ports of an application are free."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Mapping
 
 
 def first_taken(ports: Mapping[str, int]) -> tuple[str, int] | None:
-    """Return the first ``(name, port)`` that somebody listens on, or None."""
+    """Return the first ``(name, port)`` that is in use, or None."""
     return next(((name, port) for name, port in ports.items() if is_taken(port)), None)
 
 
 def is_taken(port: int) -> bool:
-    """Tell whether somebody listens on *port* of any address of this machine.
+    """Return whether *port* is in use at any address of this machine.
 
     It is tried: the kernel's table, /proc/net/tcp, takes 20 ms where there are a few thousand connections.
     """

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from ..process.process import Process
 
 _READ_SIZE = 65_536
-#: How long a process that does not read its input holds up the others, in seconds.
+#: Seconds for which a process that does not read its input delays the others.
 _WRITE_TIMEOUT = 60.0
 
 
 class Stdin:
-    """Passes what arrives on standard input to every process that has an input."""
+    """A plugin that copies standard input to every process that has an input."""
 
     name = "stdin"
     description = "passes standard input on"
@@ -31,13 +31,13 @@ class Stdin:
 
     @hookimpl
     def gaffer_ready(self, manager: Manager) -> None:
-        """Begin when there is somebody to read it."""
+        """Start to read at the first process with an input."""
         self._manager = manager
         gevent.spawn(self._pass_on)
 
     @hookimpl
     def gaffer_spawned(self, process: Process) -> None:
-        """A process that comes later than the end of the input has none."""
+        """Close the input of a process that starts after the end of standard input."""
         if self._over and process.stdin is not None:
             process.stdin.finish()
 

@@ -1,4 +1,4 @@
-"""The terminals that processes get when ours is one: as wide as what is left of ours beside the names."""
+"""Sizes of the terminals of processes: the width of the user's terminal less the names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEFAULT_SIZE, _MIN_COLUMNS = (24, 80), 20
 
 
 class Windows:
-    """Gives every process's terminal the size of ours, now and when it changes.
+    """A plugin that sets the size of every process's terminal, at its start and when ours changes.
 
     :param stream: our terminal.
     :param taken: columns that names and times take.
@@ -44,7 +44,7 @@ class Windows:
         return rows, max(columns - self._taken, _MIN_COLUMNS)
 
     def resize(self, manager: Manager) -> None:
-        """Our terminal has a new size."""
+        """Set the new size of our terminal for all processes."""
         rows, columns = self.size()
         for process in list(manager.running.values()):
             process.resize(rows, columns)

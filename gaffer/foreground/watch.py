@@ -35,7 +35,7 @@ class Pattern(NamedTuple):
 
 
 class FileWatch:
-    """Restarts types when files change; many changes at once are one.
+    """A plugin that restarts types when files change; changes in quick succession count once.
 
     :param configs: the jobs; their own names are what types are called.
     :param root: the folder that patterns are relative to.
@@ -66,12 +66,12 @@ class FileWatch:
 
     @hookimpl
     def gaffer_ready(self, manager: Manager) -> None:
-        """Begin when everything runs."""
+        """Start the thread once everything runs."""
         self._manager = manager
         native("_thread", "start_new_thread")(self._run, ())
 
     def _run(self) -> None:
-        """The thread; it ends with the program."""
+        """Wait for changes, in a thread that ends with the program."""
         assert self._manager is not None
         folders = sorted({os.path.join(self._root, pattern.folder) for pattern in self._patterns})
         changes = self._watch(*folders, debounce=_MAX_COLLECT_MS, step=_QUIET_MS, rust_timeout=0, raise_interrupt=False)
@@ -88,7 +88,7 @@ class FileWatch:
 
 
 def read_pattern(text: str, types: tuple[str, ...]) -> Pattern:
-    """Return what ``GLOB`` or ``TYPE=GLOB`` means.
+    """Parse ``GLOB`` or ``TYPE=GLOB``.
 
     :raises BadRequest: it is empty or leads out of the folder, or no such type runs.
     """
@@ -132,7 +132,7 @@ def _in_set(part: re.Match[str]) -> str:
 
 
 def affected(patterns: Iterable[Pattern], paths: Iterable[str]) -> dict[str, str]:
-    """Return ``{type: path}``: who is restarted, and the first file that says so."""
+    """Return ``{type: path}``: the types to restart, each with the first file that changed."""
     found: dict[str, str] = {}
     for path in paths:
         for pattern in patterns:

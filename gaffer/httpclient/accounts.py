@@ -16,7 +16,7 @@ SELF = "self"
 
 
 class Accounts:
-    """Who may use a gafferd: ``Server(…).accounts``.
+    """Users, keys and logins of a gafferd: ``Server(…).accounts``.
 
     Every method raises the class of :mod:`gaffer.errors` that gafferd answered with.
     """

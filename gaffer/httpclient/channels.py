@@ -22,7 +22,7 @@ _CLOSE_TRY_AGAIN_LATER = 1013
 
 
 class Frame(NamedTuple):
-    """What gafferd says on a channel.
+    """A message of gafferd on a channel.
 
     :param type: ``message``: output; ``response``: a write is done; ``error``: it is not, or output is missing.
     :param id: of a write; of output, the position after it, for ``since``.

@@ -1,4 +1,4 @@
-"""Many nodes as one: found by lookupds, asked at once, each answer or failure under its node's name.
+"""Requests to many nodes at once: lookupds know the nodes, each result or error has its node.
 
 Threads do the asking. In a program that gevent has patched they are greenlets.
 """
@@ -24,7 +24,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Node:
-    """One node: what a lookupd knows of it.
+    """A node, as a lookupd describes it.
 
     :param origin: the URL of its API.
     """
@@ -40,7 +40,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Result(Generic[T]):
-    """What became of an operation on one node: its value, or its error."""
+    """The result of an operation on one node: a value, or an error."""
 
     node: Node
     value: T | None = None
@@ -48,7 +48,7 @@ class Result(Generic[T]):
 
     @property
     def ok(self) -> bool:
-        """Whether it worked."""
+        """True without an error."""
         return self.error is None
 
     def get(self) -> T:
@@ -62,7 +62,7 @@ class Result(Generic[T]):
 
 
 class Cluster:
-    """The nodes that one or several lookupds know.
+    """The nodes of one or several lookupds.
 
     :param lookups: lookupds, or their URLs; each is asked, what several know counts once.
     :param api_key: the key for lookupds given by URL, and for nodes.
@@ -130,7 +130,7 @@ class Cluster:
         return [make_node(found[key]) for key in sorted(found)]
 
     def select(self, on: str = ALL) -> list[Node]:
-        """Return the nodes that *on* means.
+        """Return the nodes that *on* selects.
 
         :param on: ``all``, a node's name or origin, or ``label=value``.
         :raises NotFound: there is none.
@@ -165,7 +165,7 @@ class Cluster:
         return Server(node.origin, **self._keys, timeout=self._timeout)
 
     def run(self, operation: Callable[[Server], T], on: str = ALL, job: str | None = None) -> list[Result[T]]:
-        """Run an operation on nodes at once; what fails on one stops no other.
+        """Run an operation on nodes at once; a failure on one stops no other.
 
         ::
 

@@ -1,4 +1,4 @@
-"""What a client can meet: no connection, no answer, or an error that gafferd sent.
+"""Errors of a client: no connection, no answer, or an error that gafferd sent.
 
 An error of gafferd is raised here as the same class of :mod:`gaffer.errors` that
 was raised there, with ``code``, ``status`` and ``reason``.

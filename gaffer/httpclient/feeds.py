@@ -18,13 +18,13 @@ from .streaming import ARRIVED_GRACE, Answering
 if TYPE_CHECKING:
     from .transport import Transport
 
-#: Seconds between two signs of life of gafferd.
+#: Seconds between two heartbeats of gafferd.
 HEARTBEAT = 20.0
-#: How many of them may be missing before the connection is thought dead.
+#: Heartbeats that may be missing before the connection counts as lost.
 MAX_MISSED_HEARTBEATS = 3
-#: How long a feed tries to come back after a loss, in seconds.
+#: Seconds for which a feed tries to reconnect.
 RECONNECT_TIMEOUT = 30.0
-#: Seconds before the first try to come back, and the most before another.
+#: Seconds before the first attempt to reconnect, and at most before another.
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 #: A line, and the data of an event, may be this long, in bytes.
 MAX_LINE_BYTES = 16 << 20
@@ -33,7 +33,7 @@ T = TypeVar("T", covariant=True)
 
 
 class ServerEvent(NamedTuple):
-    """One server-sent event.
+    """A server-sent event.
 
     :param id: what a feed goes on after.
     :param event: its name: a stream's label, an event's name, ``gap``.
@@ -46,7 +46,7 @@ class ServerEvent(NamedTuple):
 
 
 class LogLine(NamedTuple):
-    """One line that a process wrote.
+    """A line of a process's output.
 
     :param pid: gaffer's own pid of the process.
     :param label: the stream: ``stdout``.
@@ -63,14 +63,14 @@ class LogLine(NamedTuple):
 
 
 class Parser(Protocol[T]):
-    """Makes items of lines."""
+    """A parser of lines to items."""
 
     @property
     def last(self) -> str:
         """The id of the last item, to go on after it; empty where there are none."""
 
     def line(self, line: bytes) -> T | None:
-        """Take a line without its end; return the item that it completes."""
+        """Add a line without its end; return the item that it completes."""
 
 
 class EventParser:
@@ -126,7 +126,7 @@ class JsonEventParser:
 
 
 class JsonParser(Generic[T]):
-    """One JSON document a line; empty lines are beats.
+    """A parser of JSON lines; empty lines are heartbeats.
 
     :param make: makes an item of a document.
     """
@@ -229,7 +229,7 @@ class Feed(Generic[T]):
         return Quiet(f"nothing came from gafferd at {self._transport.uri} within {timeout:g} s")
 
     def _more(self, deadline: float | None, timeout: float | None) -> None:
-        """Wait for more bytes, and come back if they stop."""
+        """Wait for more bytes; reconnect if none arrive."""
         try:
             if self._answering is None:
                 raise Disconnected("the feed is closed")
@@ -249,7 +249,7 @@ class Feed(Generic[T]):
             raise self._transport.stranger("GET", self._path)
 
     def _come_back(self, loss: CannotConnect) -> None:
-        """Ask again, for what came after the last item."""
+        """Request the feed again, from after the last item."""
         answering, self._answering = self._answering, None
         self._data, self._searched = bytearray(), 0
         if answering is None:

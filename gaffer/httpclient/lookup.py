@@ -1,4 +1,4 @@
-"""One gaffer_lookupd, seen from a client: which node runs what, and what changes."""
+"""Client of a gaffer_lookupd: nodes, their jobs, and changes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class LookupServer:
         return str(self.transport.value("GET", "/version", "version"))
 
     def health(self) -> dict[str, Any]:
-        """Return how the registry and the connections are."""
+        """Return the health of the registry and of the connections."""
         return self.transport.object("GET", "/health")
 
     def nodes(self) -> list[dict[str, Any]]:
@@ -122,7 +122,7 @@ class LookupServer:
 
 
 class LookupWatch:
-    """What changes, for ever: an iterator, to be closed or used in a ``with`` block.
+    """An endless iterator over changes, to be closed or used in a ``with`` block.
 
     Its end is :class:`~gaffer.httpclient.Disconnected`: the lookupd has gone, and what happens meanwhile is missed.
     """
@@ -151,7 +151,7 @@ class LookupWatch:
         return event
 
     def close(self) -> None:
-        """LookupWatch no longer."""
+        """Stop watching."""
         self._socket.close()
 
     def __enter__(self) -> LookupWatch:

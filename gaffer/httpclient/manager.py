@@ -22,7 +22,7 @@ _DONE = ("gaffer:command_success", "gaffer:command_error")
 
 
 class ManagerChannel:
-    """Subscribe to topics, iterate over what they say, and command.
+    """A channel to subscribe to topics, iterate over their messages, and run commands.
 
     :param timeout: seconds to wait for each answer.
 
@@ -39,7 +39,7 @@ class ManagerChannel:
         self._asked = 0
 
     def subscribe(self, topic: str, **options: Any) -> None:
-        """Hear of a topic.
+        """Subscribe to a topic.
 
         :param topic: ``EVENTS[:pattern]``, ``JOB:s.j``, ``PROCESS:pid``, ``STATS:pid|s.j`` or ``STREAM:pid[.label]``.
         :param options: ``since`` or ``tail`` say where to begin; ``interval`` how often to measure, in seconds.
@@ -51,7 +51,7 @@ class ManagerChannel:
             raise BadRequest(str(answer.get("reason") or f"gafferd refuses the topic {topic}"))
 
     def unsubscribe(self, topic: str) -> None:
-        """Hear no more of *topic*; what was on its way still comes."""
+        """Unsubscribe from *topic*; messages on their way still arrive."""
         self._say("UNSUB", {"topic": topic})
 
     def command(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
@@ -94,7 +94,7 @@ class ManagerChannel:
         self.socket.send(json.dumps({"event": event, "data": data}))
 
     def _hear(self, deadline: float | None) -> dict[str, Any]:
-        """Return what gafferd says next, as it is."""
+        """Return the next message, unchanged."""
         text = self.socket.receive(None if deadline is None else deadline - time.monotonic())
         if text is None:
             reason = self.socket.reason or self.socket.code
@@ -108,7 +108,7 @@ class ManagerChannel:
         return said
 
     def _answer(self, is_it: Any) -> dict[str, Any]:
-        """Wait for the answer to what was said; keep what comes before it."""
+        """Wait for the answer to a request; keep the messages before it."""
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
         while True:
             said = self._hear(deadline)
@@ -129,7 +129,7 @@ class ManagerChannel:
         return self.socket.fileno()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the channels."""
         self.socket.close()
 
     def __enter__(self) -> ManagerChannel:
@@ -140,7 +140,7 @@ class ManagerChannel:
 
 
 def _message(said: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what an answer of gafferd tells a subscriber, None if it is no news.
+    """Return the message for a subscriber, None if it has no news.
 
     :raises BadRequest: it says that it did not understand.
     """

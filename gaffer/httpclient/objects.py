@@ -1,4 +1,4 @@
-"""A job and a process, seen from a client; both are names only and fetch what they tell."""
+"""Client objects for a job and a process; both hold a name only and request everything else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Logged:
-    """What has stored output."""
+    """Base of jobs and processes: their stored output."""
 
     server: Server
     _path: str
@@ -87,17 +87,17 @@ class Job(_Logged):
 
     @property
     def state(self) -> str:
-        """One word: running, starting, stopping, stopped, backoff, flapping or failed."""
+        """The state: running, starting, stopping, stopped, backoff, flapping or failed."""
         return str(self.info()["state"])
 
     @property
     def active(self) -> bool:
-        """Whether the job is wanted up."""
+        """True if the job is wanted up."""
         return self._transport.request("GET", f"{self._path}/state").text.strip() == "1"
 
     @property
     def running(self) -> int:
-        """How many processes live."""
+        """The number of live processes."""
         return int(self.info()["running"])
 
     @property
@@ -107,15 +107,15 @@ class Job(_Logged):
 
     @property
     def numprocesses(self) -> int:
-        """How many processes are wanted."""
+        """The wanted number of processes."""
         return int(self._transport.value("GET", f"{self._path}/numprocesses", "numprocesses"))
 
     def start(self) -> None:
-        """Want the job up."""
+        """Start the job."""
         self._transport.request("POST", f"{self._path}/state", 1)
 
     def stop(self) -> None:
-        """Want the job down."""
+        """Stop the job."""
         self._transport.request("POST", f"{self._path}/state", 0)
 
     def reload(self) -> None:
@@ -135,11 +135,11 @@ class Job(_Logged):
         return int(self._transport.value("POST", path, "numprocesses", {"scale": operation}))
 
     def add(self, count: int = 1) -> int:
-        """Want *count* processes more and return the new number."""
+        """Add *count* processes and return the new number."""
         return self.scale(f"{count:+d}")
 
     def sub(self, count: int = 1) -> int:
-        """Want *count* processes less and return the new number."""
+        """Remove *count* processes and return the new number."""
         return self.scale(f"{-count:+d}")
 
     def signal(self, signum: int | str) -> None:

@@ -1,4 +1,4 @@
-"""One gafferd, seen from a client: the jobs API as methods."""
+"""Client of a gafferd: the jobs API as methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Websockets of a gafferd, at any of its addresses: one connection of the transport, shaken hands on."""
+"""Websockets to a gafferd, on a connection of the transport."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .streaming import ARRIVED_GRACE
 if TYPE_CHECKING:
     from .transport import Transport
 
-#: What a close says when nothing went wrong (RFC 6455 §7.4).
+#: The close code without an error (RFC 6455 §7.4).
 CLOSE_NORMAL = 1000
-#: How long the other half of a closing handshake is waited for, in seconds.
+#: Seconds to wait for the other half of a closing handshake.
 CLOSE_TIMEOUT = 1.0
 #: Bytes that a message may have, with all its fragments and the pings between them.
 MAX_MESSAGE_BYTES = 16 << 20
@@ -122,7 +122,7 @@ class Socket:
         return int(self._socket.sock.fileno()) if self._socket.sock is not None else -1
 
     def close(self) -> None:
-        """Say goodbye and close."""
+        """Close, with the closing handshake."""
         if not self.code:
             self.code = CLOSE_NORMAL
             self._socket.close(timeout=CLOSE_TIMEOUT)

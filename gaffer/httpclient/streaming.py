@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 _READ_SIZE = 65_536
 #: More bytes than the head of a chunk has.
 _MAX_CHUNK_HEAD_BYTES = 1000
-#: Seconds after the end of the time that was given, in which what has come already is taken all the same.
+#: Seconds after a timeout in which data that has arrived is still read.
 ARRIVED_GRACE = 0.25
 #: Bytes of an error.
 _MAX_ERROR_BYTES = 1 << 20
 
 
 class Incoming:
-    """What a connection brings, as the file that :class:`http.client.HTTPResponse` reads from."""
+    """A connection as the file that :class:`http.client.HTTPResponse` reads from, with timeouts."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
@@ -89,8 +89,8 @@ class _Response(http.client.HTTPResponse):
         self.fp = self.incoming  # type: ignore[assignment]
 
 
-class Body:
-    """Takes the bytes of a body out of what comes; http.client would wait for the next chunk to end the last one.
+class BodyDecoder:
+    """A decoder of bodies; http.client would wait for the next chunk before it returns the last one.
 
     :param chunked: it comes in chunks (RFC 9112 §7.1).
     :param length: its length; None if only the end of the connection ends it.
@@ -165,7 +165,7 @@ class Answering:
         self._heard = time.monotonic()
         if response.status >= 300:
             self._refuse()
-        self._body = Body(bool(response.chunked), response.length)
+        self._body = BodyDecoder(bool(response.chunked), response.length)
 
     def _problems(self) -> Any:
         return self._transport.problems(self._connection, "GET", self._path)

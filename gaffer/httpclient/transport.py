@@ -37,7 +37,7 @@ _REPEATABLE = frozenset(("GET", "HEAD"))
 
 
 class Address(NamedTuple):
-    """Where gafferd listens.
+    """The address of a gafferd.
 
     :param scheme: ``http``, ``https`` or ``unix``.
     :param host: a name or an address; the socket's path for ``unix``.
@@ -104,7 +104,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Transport:
-    """Sends requests to one gafferd.
+    """Requests to one gafferd over kept connections.
 
     :param uri: see :func:`parse_uri`.
     :param api_key: sent with every request.
@@ -258,7 +258,7 @@ class Transport:
 
     @contextmanager
     def problems(self, connection: http.client.HTTPConnection, method: str, path: str) -> Iterator[None]:
-        """Turn what goes wrong with a connection into the errors of a client, and close it.
+        """Turn the errors of a connection into those of :mod:`.errors`, and close it.
 
         :raises NoAnswer: it took too long. :raises Disconnected: it ended. :raises NotGafferd: it is not HTTP.
         """
@@ -298,7 +298,7 @@ class Transport:
                 raise
 
     def _check_server(self, sock: Any, trusted: Collection[int]) -> None:
-        """Refuse a program of somebody else's that listens where gafferd should.
+        """Reject a server process of an account that is not trusted.
 
         :raises WrongServer: naming its account.
         """
@@ -371,7 +371,7 @@ class Transport:
 
 
 def untrusted_server(uri: str, uid: int | None) -> str:
-    """Return what is wrong with a server of account *uid*, and what to do, as the end of a sentence."""
+    """Return why a server of account *uid* is not trusted, and the remedy, as the end of a sentence."""
     if uid is None:
         return f"the system does not tell whose program listens at {uri}; give the key with --api-key to send it anyway"
     import pwd

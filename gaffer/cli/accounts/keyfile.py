@@ -1,4 +1,4 @@
-"""Keys of people on their own machine: ``~/.gaffer/keys.json``, one for each gafferd, readable by nobody else."""
+"""The key file ``~/.gaffer/keys.json``: one key for each gafferd, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class KeyFile:
         self.path = os.path.expanduser(path or KEY_FILE)
 
     def find(self, address: str) -> dict[str, Any] | None:
-        """Return what is known of the gafferd at *address*: at least ``api_key``; None if there is nothing.
+        """Return the entry of the gafferd at *address*, with at least ``api_key``; None without one.
 
         :raises GafferError: others can read the file, or it is broken.
         """
@@ -57,7 +57,7 @@ class KeyFile:
         raise GafferError(f"{self.path} is broken; delete it, and log in again with 'gaffer login'")
 
     def put(self, address: str, entry: dict[str, Any] | None) -> None:
-        """Remember *entry* of the gafferd at *address*; None forgets it.
+        """Store *entry* for the gafferd at *address*; None deletes it.
 
         :raises GafferError: it cannot be written.
         """
@@ -87,7 +87,7 @@ class KeyFile:
 
 
 def access_to(uri: str, given: str | None, secret: bool = False) -> dict[str, Any]:
-    """Return the arguments of a :class:`~gaffer.httpclient.Server` that let us in at *uri*.
+    """Return the credentials for *uri*, as arguments of a :class:`~gaffer.httpclient.Server`.
 
     A key that is kept is shown to programs of our own, root's or of the account that it was made at, but not to
     whatever else listens at the port while gafferd does not. One that was *given* goes where it was said.

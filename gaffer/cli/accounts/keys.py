@@ -23,7 +23,7 @@ _DAY = 86_400.0
 
 @click.group("key", cls=ProgramGroup)
 def key() -> None:
-    """Make, list and delete keys."""
+    """Create, list and delete keys."""
 
 
 def day(when: float | None, never: str = "never") -> str:
@@ -58,7 +58,7 @@ def list_keys(context: GafferContext) -> View:
 @view_option
 @click.pass_obj
 def create(context: GafferContext, /, label: str, days: float | None, **given: Any) -> View:
-    """Make a key, which is shown this once.
+    """Create a key, which is shown this once.
 
     It allows what the options say, and no more than the key that makes it.
     """

@@ -107,7 +107,7 @@ def logout(ctx: click.Context, all_keys: bool) -> None:
 
 
 def _delete(context: GafferContext, key: str, all_keys: bool) -> str:
-    """Delete a key where it was made; returns what to say of it."""
+    """Delete a key on its gafferd; return a sentence about it."""
     try:
         with context.connect(key) as server:
             own = server.accounts.key()["id"]

@@ -1,4 +1,4 @@
-"""Options that say what a key or a user may do."""
+"""Options for the permissions of a key or a user."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def permission_options(function: _F) -> _F:
 
 
 def permissions_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the options mean, as gafferd wants it."""
+    """Return the permissions of the options, as the HTTP API takes them."""
     return {**{flag: given[flag] for flag in FLAGS}, **{level: list(given[level]) for level in LEVELS}}
 
 

@@ -23,7 +23,7 @@ _KINDS = {0: "admin", 1: "application"}
 
 @click.group("user", cls=ProgramGroup)
 def user() -> None:
-    """Make, list and delete users."""
+    """Create, list and delete users."""
 
 
 @user.command("list")
@@ -43,7 +43,7 @@ def list_users(context: GafferContext) -> View:
 @permission_options
 @click.pass_obj
 def create(context: GafferContext, /, name: str, **given: Any) -> None:
-    """Make a user, whose logins allow what the options say.
+    """Create a user; the options set the permissions of its logins.
 
     The password is asked for, or read from standard input.
     """

@@ -1,4 +1,4 @@
-"""Applications on a gafferd: finding them and their types, and saying what to do when there are none."""
+"""Applications on a gafferd: the ``apps`` command, and the lookup of an application's jobs and processes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ APP_COLUMNS = ("NAME", "TYPES", "PROCESSES", "STATE")
 if TYPE_CHECKING:
     from ...procfile.diff import Present
 
-#: What ``ps`` prints before ``: up for``, and a pid alone.
+#: A process as ``ps`` prints it, ``TYPE.PID``, and a pid alone.
 _PID_PATTERN = re.compile(r"(?:.+\.)?([0-9]+)")
-#: Of the states of its jobs, an application is in the first of these.
+#: An application has the first of these states that one of its jobs has.
 _STATES_BY_PRIORITY = ("failed", "flapping", "backoff", "stopping", "starting", "running", "stopped")
 
 
 class RemoteApplication:
-    """The application of a context on its gafferd; which jobs there are is asked once."""
+    """The application of a context on its gafferd; the list of its jobs is requested once."""
 
     def __init__(self, context: GafferContext) -> None:
         self.context = context
@@ -96,17 +96,17 @@ class RemoteApplication:
         return job
 
     def target(self, name: str) -> Job | Process:
-        """Return the job or the process that a word means: a type, ``APP.TYPE``, a pid or ``TYPE.PID``."""
+        """Return the job or the process that an argument names: a type, ``APP.TYPE``, a pid or ``TYPE.PID``."""
         pid = self.pid(name)
         return Job(self.server, self._type(name)) if pid is None else Process(self.server, pid)
 
     def pid(self, name: str) -> int | None:
-        """Return the pid that a word means, None if it is none."""
+        """Return the pid in an argument, None if it has none."""
         match = _PID_PATTERN.fullmatch(name)
         return int(match[1]) if match else None
 
     def word(self, name: str) -> str:
-        """Return what gafferctl would call a type or process: its full name or its pid."""
+        """Return the name that gafferctl uses for a type or process: a full name or a pid."""
         pid = self.pid(name)
         return self._type(name).full if pid is None else str(pid)
 

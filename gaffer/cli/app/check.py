@@ -1,4 +1,4 @@
-"""The command that says what is wrong with an application, or what it would run."""
+"""The command that checks a Procfile, and lists what it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where ``gaffer`` works: a Procfile with its folder and environment, and a gafferd."""
+"""The context of a ``gaffer`` command: a Procfile with its folder and environment, and a gafferd."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from ...httpclient import Server
     from ...procfile.application import ProcfileApplication
 
-#: The same as the client's own, which is not imported for it.
+#: The client's default, repeated here to save its import.
 DEFAULT_ENDPOINT = "http://127.0.0.1:5000"
-#: What help texts say of :func:`default_endpoint`.
+#: :func:`default_endpoint` in help texts.
 DEFAULT_ENDPOINT_HELP = f"{DEFAULT_ENDPOINT}; for root first unix:{ROOT_SOCKET}"
 
 
 def default_endpoint() -> str:
-    """Return where gafferd is if nobody says: for root its own socket, if a gafferd of root's listens there."""
+    """Return the default address of gafferd: for root its own socket, if a gafferd of root's listens there."""
     return f"unix:{ROOT_SOCKET}" if os.geteuid() == 0 and answers() else DEFAULT_ENDPOINT
 
 
 class GafferContext:
-    """What the options before the command say.
+    """The options before the command: a Procfile, and a gafferd.
 
     :param procfile: the Procfile's path, or None.
     :param directory: the application's folder, or None.
     :param envs: dotenv files besides the folder's own ``.env``.
     :param endpoint: a gafferd's URL.
-    :param keys: how to be let in: ``api_key``, ``certfile``, ``keyfile``, ``cacert``.
+    :param keys: credentials: ``api_key``, ``certfile``, ``keyfile``, ``cacert``.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class GafferContext:
 
     @property
     def server(self) -> Server:
-        """The gafferd; connected to when first asked."""
+        """The gafferd, connected to on first use."""
         if self._server is None:
             from ...httpclient import Server
             from ..accounts.keyfile import access_to

@@ -11,7 +11,7 @@ from ...procfile.application import ProcfileApplication
 from ..core.program import Failed, command, complain, port_options
 from ..core.shell_completion import types
 
-#: What shells report for a command that cannot be executed.
+#: The exit code of shells for a command that cannot be executed.
 COMMAND_NOT_FOUND = 127
 
 
@@ -85,7 +85,7 @@ def run(ctx: click.Context, copies: int, words: tuple[str, ...]) -> None:
 
 
 def check_ports(application: ProcfileApplication) -> None:
-    """Refuse ports that somebody else listens on.
+    """Reject ports that are in use.
 
     :raises Failed: names the first one.
     """

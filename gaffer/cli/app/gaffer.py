@@ -54,14 +54,14 @@ SECTIONS = {
     },
 }
 
-#: What ``start`` means for machines far away: there is no foreground.
+#: Commands that differ with ``-L``: on other machines ``start`` has no foreground.
 REMOTE_COMMANDS = {"start": "app.control:start"}
 ALIASES: dict[str, str] = {}
 EPILOG = "Every option can be set in the environment: --procfile as GAFFER_PROCFILE, and so on."
 
 
 def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], GafferContext]]:
-    """Return the nodes that lookupds know, and what makes the context of one."""
+    """Return the cluster of the lookupds that ``-L`` names, and a function that makes a node's context."""
     from ...httpclient import Cluster
 
     given = ctx.params

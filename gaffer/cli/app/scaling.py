@@ -21,7 +21,7 @@ _OPERATION = re.compile(r"(.+)([=+-][0-9]{1,9})")
 
 
 class Scaling(NamedTuple):
-    """``web=3``: a type and what is done with its number."""
+    """A type and an operation on its number of processes: ``web=3``."""
 
     type: str
     operation: str
@@ -72,5 +72,5 @@ def scale(ctx: click.Context, words: tuple[str, ...]) -> None:
 
 
 def _means_app(remote: RemoteApplication, words: Sequence[str]) -> bool:
-    """Tell whether the first of several words is an application called like an operation."""
+    """Return whether the first of several arguments is an application whose name looks like an operation."""
     return len(words) > 1 and bool(_OPERATION.fullmatch(words[0])) and words[0] in remote.server.sessions()

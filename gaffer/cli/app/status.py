@@ -35,7 +35,7 @@ def ps(context: GafferContext, app: str | None) -> View:
 
 
 def _measured(remote: RemoteApplication, info: dict[str, Any]) -> dict[str, Any]:
-    """Return what is shown of a job; cpu and mem are None where no plugin measures."""
+    """Return a job as ``ps`` shows it; cpu and mem are None without a plugin that measures."""
     name = parse_job_name(info["name"])
     try:
         stats: dict[str, Any] = Job(remote.server, name).stats()

@@ -1,4 +1,4 @@
-"""``gaffer lookup``: what lookupds know. Several are asked at once; what more than one of them knows counts once."""
+"""``gaffer lookup``: nodes and jobs of lookupds. Several are asked at once; duplicates count once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 
 
 def make_cluster(ctx: click.Context, addresses: Sequence[str]) -> Cluster:
-    """Return what the command's, or else the program's, options mean."""
+    """Return the cluster of the command's ``-L``, or else the program's."""
     from ...httpclient import Cluster
 
     given = ctx.find_root().params
@@ -52,7 +52,7 @@ def make_cluster(ctx: click.Context, addresses: Sequence[str]) -> Cluster:
 
 
 def _tell_problems(ctx: click.Context, cluster: Cluster) -> None:
-    """Say on stderr what is not as it should be, while there is an answer."""
+    """Report problems of lookupds on stderr, beside the answer of the others."""
     program = ctx.find_root().info_name
     for problem in cluster.problems:
         complain(program, str(problem))

@@ -24,7 +24,7 @@ _REMOVERS = {added: removed for removed, added in _REMOVALS.items()}
 
 
 class Merger:
-    """What several lookupds know: an event counts when the first of them tells it, or the last one takes it back.
+    """The merged state of several lookupds: an addition counts at the first of them, a removal at the last.
 
     Each lookupd begins with its whole state, again after every loss; what it does not tell any more is over.
     """
@@ -35,19 +35,19 @@ class Merger:
         self._lost: set[str] = set()
 
     def begin(self, source: str) -> None:
-        """A lookupd is going to tell its state."""
+        """Begin the initial state of a lookupd."""
         self._fresh[source] = {}
         self._lost.discard(source)
 
     def lose(self, source: str) -> None:
-        """A lookupd is lost: what others know is theirs; the rest is over if it does not tell it when it is back."""
+        """Mark the entries of a lost lookupd; those that it does not send again after its return are removed."""
         self._lost.add(source)
         self._fresh.pop(source, None)
         known = self._known.pop(source, {})
         self._known[source] = {fact: event for fact, event in known.items() if not self._is_known(fact)}
 
     def feed(self, source: str, event: Event) -> list[Event]:
-        """Take an event; returns what counts of it."""
+        """Add an event of a lookupd; return the events that change the merged state."""
         kind = event["event"]
         if kind == "ready":
             return self._ready(source)
@@ -67,7 +67,7 @@ class Merger:
         return [event] if new else []
 
     def _ready(self, source: str) -> list[Event]:
-        """The state is complete: what was known before and is not in it is over."""
+        """End the initial state of a lookupd: entries from before that are not in it are removed."""
         fresh = self._fresh.pop(source, {})
         known = self._known.setdefault(source, {})
         gone = [fact for fact in known if fact not in fresh]
@@ -91,7 +91,7 @@ def _fact(event: Mapping[str, Any]) -> Fact:
 
 
 def follow(cluster: Cluster, state: bool, problem: Callable[[str], Any]) -> Iterator[Event]:
-    """Yield what changes, for ever.
+    """Yield changes, for ever.
 
     :param state: begin with what is there already.
     :param problem: told once when a lookupd is lost.

@@ -1,1 +1,1 @@
-"""What all commands share: options, output, streaming."""
+"""Shared by all commands: the program, its output, streaming, and many nodes."""

@@ -1,4 +1,4 @@
-"""One command on many nodes: ``-L URL … --on all|NODE|LABEL=VALUE COMMAND``.
+"""Run a command on many nodes: ``-L URL … --on all|NODE|LABEL=VALUE COMMAND``.
 
 The command runs once for each node, as if it were alone. Its results become one table with a column for the
 node; a failure on one node is reported under its name and keeps no other.

@@ -210,7 +210,7 @@ def cell(value: object) -> str:
 
 
 def _word(item: object) -> str:
-    """Return an item of a list so that it can be told from its neighbours."""
+    """Quote an item of a list."""
     import shlex
 
     return shlex.quote(item) if isinstance(item, str) else str(item)
@@ -242,7 +242,7 @@ def _escaped(char: str, keep: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as people say them: ``0.4s``, ``12s``, ``3m 5s``, ``2h 7m``, ``5d 3h``."""
+    """Return a duration in words: ``0.4s``, ``12s``, ``3m 5s``, ``2h 7m``, ``5d 3h``."""
     if seconds is None:
         return "-"
     if seconds < 10:

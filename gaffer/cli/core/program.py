@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ...httpclient import Cluster, Node
 
 DONE, FAILED, USAGE, UNREACHABLE, NOT_ALLOWED, INTERRUPTED = 0, 1, 2, 3, 4, 130
-#: What a shell reports for a program that SIGPIPE ended.
+#: The exit code that a shell reports after SIGPIPE.
 BROKEN_PIPE = 141
 #: Why a file or disk takes no more output.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -37,7 +37,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Failed(GafferError):
-    """The operation did not work; the sentence is shown as it is."""
+    """A failed operation; the sentence is printed as it is."""
 
     code = "failed"
 
@@ -91,7 +91,7 @@ no_wait_option = click.option("--no-wait", is_flag=True, help="Return when gaffe
 
 
 class TimeoutType(click.FloatRange):
-    """Seconds from 0: unlike click's range it refuses nan, after which no wait would ever end."""
+    """Seconds from 0. Unlike click's range it rejects nan, after which no wait would ever end."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return *value* as a number.
@@ -110,7 +110,7 @@ def timeout_option(help: str) -> Callable[[_F], _F]:
 
 
 def port_options(function: _F) -> _F:
-    """Add what decides how many processes there are and what ports they get."""
+    """Add the options for the numbers of processes and for their ports."""
     for option in (
         click.option("--no-port", is_flag=True, help="Set no PORT."),
         click.option(
@@ -257,7 +257,7 @@ def _load(target: str) -> click.Command:
 
 
 def _words(ctx: click.Context) -> list[str]:
-    """Return the command and its words, which click keeps in two lists, one of them under two names."""
+    """Return the command and its arguments, which click keeps in two lists, one of them under two names."""
     return [*(getattr(ctx, "_protected_args", None) or getattr(ctx, "protected_args", [])), *ctx.args]
 
 
@@ -273,7 +273,7 @@ def version_option(program: str) -> Callable[[_F], _F]:
 
 
 def exit_code(error: GafferError) -> int:
-    """Return what a program ends with because of *error*."""
+    """Return the exit code for *error*."""
     from ...httpclient import CannotConnect
 
     if isinstance(error, CannotConnect):

@@ -1,4 +1,4 @@
-"""What a shell offers behind the cursor, beside commands and options: the types of the Procfile here."""
+"""Shell completion of process types: those of the Procfile in the working directory."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import click
 from ...errors import GafferError
 from ...procfile.naming import find_procfile
 
-#: What can be done with a type's number, as ``gaffer scale`` takes it.
+#: Operations that are offered for ``gaffer scale``.
 _OPERATIONS = ("+1", "-1", "=1")
 
 
 def types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the types that begin so; none if the Procfile cannot be read."""
+    """Return the types that begin with *incomplete*; none if the Procfile cannot be read."""
     from ...procfile.parser import parse_text, read_text
 
     given = ctx.find_root().params
@@ -25,5 +25,5 @@ def types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
 
 
 def scalings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the types that begin so, with something that can be done to their number."""
+    """Return the types that begin with *incomplete*, each with the operations of ``gaffer scale``."""
     return [f"{name}{operation}" for name in types(ctx, param, incomplete) for operation in _OPERATIONS]

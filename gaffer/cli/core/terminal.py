@@ -1,4 +1,4 @@
-"""The user's terminal while it is lent to a process: restored whatever happens."""
+"""The settings of the terminal while ``attach`` uses it; they are always restored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from ...errors import BadRequest
 
-#: What would leave the terminal as it is, were it not caught.
+#: Signals that would end the program without restoring the terminal.
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 DETACH_KEY = "ctrl-]"
 
@@ -72,7 +72,7 @@ class Terminal:
             termios.tcsetattr(self.descriptor, termios.TCSANOW, self._saved)
 
     def read(self, size: int) -> tuple[bytes, bool]:
-        """Return what was typed, and whether the key was; nothing, and no key, at the end."""
+        """Return the input, and whether the detach key ended it; no input and no key at the end."""
         data = os.read(self.descriptor, size)
         if not self.is_one or not self.key or self.key not in data:
             return data, False

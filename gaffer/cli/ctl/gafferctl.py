@@ -67,7 +67,7 @@ EPILOG = "Every option can be set in the environment: --connect as GAFFERCTL_CON
 
 
 def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], Server]]:
-    """Return the nodes that lookupds know, and what makes the client of one."""
+    """Return the cluster of the lookupds that ``-L`` names, and a function that makes a node's client."""
     from ...httpclient import Cluster
 
     given = ctx.params

@@ -59,7 +59,7 @@ def _jobs_view(found: list[dict[str, Any]]) -> View:
 
 
 def _follow(server: Server, name: str | None, interval: float, output: str) -> None:
-    """Show what comes; a job that goes ends it."""
+    """Print statistics as they arrive, until the job is unloaded."""
     end_with_reader()
     if name is None or is_pattern(name):
         wanted = None if name in (None, ALL) else {job.short for job in find_jobs(server, [str(name)])}

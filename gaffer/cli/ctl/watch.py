@@ -66,7 +66,7 @@ def watch(
 
 
 def is_shown(event: Mapping[str, Any]) -> bool:
-    """Tell whether an event is shown where no pattern says which: one line, or two for jobs with classic names."""
+    """Return whether an event is shown without a pattern: each event once, or twice under a classic name."""
     name = str(event["event"])
     return "." not in name or _CLASSIC.match(name) is not None
 

@@ -20,9 +20,9 @@ from .wait import exit_text
 if TYPE_CHECKING:
     from ...httpclient.channels import ProcessChannel
 
-#: Bytes that are taken from stdin at a time, and how many such pieces gafferd may leave unanswered.
+#: Bytes read from stdin at a time, and such writes that may be unanswered.
 READ_SIZE, MAX_UNANSWERED = 65_536, 4
-#: A ping is no frame of a channel: how long to wait for one after it, in seconds.
+#: Seconds to wait for a frame: a ping makes the descriptor readable and is none.
 FRAME_TIMEOUT = 0.05
 #: This label's output goes to our stderr; that of all others to our stdout.
 STDERR_LABEL = "stderr"
@@ -68,23 +68,23 @@ def attach_to(
     try:
         attached.open(labels, writes, lines)
         if terminal.is_one:
-            attached.greet(parse_job_name(str(info["name"])).short, writes, detach_key)
+            attached.announce(parse_job_name(str(info["name"])).short, writes, detach_key)
         with terminal:
             detached = attached.run()
     finally:
         attached.close()
     if not detached:
-        complain(ctx.find_root().info_name, f"process {process.pid} has exited{_ending(server, info, process.pid)}")
+        complain(ctx.find_root().info_name, f"process {process.pid} has exited{_exit_text(server, info, process.pid)}")
 
 
 class Attached:
-    """A terminal and the channels of one process: one reads and writes, the others read."""
+    """A terminal connected to the channels of one process: one reads and writes, the others read."""
 
     def __init__(self, program: str | None, process: Process, terminal: Terminal, eof: bool) -> None:
         self._program, self._process, self._terminal, self._eof = program, process, terminal, eof
         self._channels: dict[ProcessChannel, str] = {}
         self._main: ProcessChannel | None = None
-        self._listening = False
+        self._reading = False
         self._unanswered = 0
         self._finish = False
 
@@ -97,37 +97,37 @@ class Attached:
             self._main = self._process.channel("stdin", 2)
             self._channels[self._main] = ""
         # Where nothing is written, the detach key is still heard.
-        self._listening = self._terminal.descriptor >= 0 and (writes or self._terminal.is_one)
+        self._reading = self._terminal.descriptor >= 0 and (writes or self._terminal.is_one)
 
-    def greet(self, name: str, writes: bool, key: str) -> None:
-        """Say what this is."""
+    def announce(self, name: str, writes: bool, key: str) -> None:
+        """Print the name of the process and the detach key."""
         how = "" if writes else ", output only"
         leave = f"; {key} detaches" if self._terminal.key else ""
         complain(self._program, f"attached to {name}, process {self._process.pid}{how}{leave}")
 
     def run(self) -> bool:
-        """Pass on both ways; return whether the user left."""
+        """Forward in both directions; return whether the user detached."""
         while self._channels:
             ready = self._ready()
-            if self._terminal.descriptor in ready and not self._type():
+            if self._terminal.descriptor in ready and not self._send_input():
                 return True
             for channel in list(self._channels):
                 if channel.socket.fileno() in ready:
-                    self._hear(channel)
-            self._maybe_finish()
+                    self._receive(channel)
+            self._close_stdin_if_done()
         return False
 
     def _ready(self) -> set[int]:
-        """Wait for something to do."""
+        """Wait for input or output; return the readable descriptors."""
         poll = select.poll()
         for channel in self._channels:
             poll.register(channel.socket.fileno(), select.POLLIN)
-        if self._listening and self._unanswered < MAX_UNANSWERED:
+        if self._reading and self._unanswered < MAX_UNANSWERED:
             poll.register(self._terminal.descriptor, select.POLLIN)
         return {descriptor for descriptor, _ in poll.poll()}
 
-    def _type(self) -> bool:
-        """Take what was typed; return False if the user leaves."""
+    def _send_input(self) -> bool:
+        """Send the input of the terminal; return False if the user detaches."""
         data, leave = self._terminal.read(READ_SIZE)
         if data and self._main is not None:
             self._main.send(data)
@@ -135,13 +135,13 @@ class Attached:
         if leave:
             return False
         if not data:
-            self._listening = False
+            self._reading = False
             self._finish = self._eof
             return not self._terminal.is_one or self._eof
         return True
 
-    def _hear(self, channel: ProcessChannel) -> None:
-        """Take what gafferd says; there may be more than the descriptor shows."""
+    def _receive(self, channel: ProcessChannel) -> None:
+        """Receive frames; more may have arrived than the descriptor shows."""
         while True:
             try:
                 frame = channel.frame(FRAME_TIMEOUT)
@@ -149,11 +149,11 @@ class Attached:
                 return
             if frame is None:
                 return self._ended(channel)
-            self._take(channel, frame)
+            self._handle_frame(channel, frame)
             if not channel.socket.waiting():
                 return
 
-    def _take(self, channel: ProcessChannel, frame: Any) -> None:
+    def _handle_frame(self, channel: ProcessChannel, frame: Any) -> None:
         from ...httpclient.channels import is_gap, problem, raise_problem
 
         if frame.type == "message":
@@ -173,9 +173,9 @@ class Attached:
         if socket.code != 1000:
             raise Disconnected(f"gafferd at {socket.uri} closed {socket.path}: {socket.reason or socket.code}")
         if channel is self._main:
-            self._main, self._listening = None, self._terminal.is_one
+            self._main, self._reading = None, self._terminal.is_one
 
-    def _maybe_finish(self) -> None:
+    def _close_stdin_if_done(self) -> None:
         """Close the process's stdin once everything before is written."""
         if self._finish and not self._unanswered:
             self._finish = False
@@ -185,13 +185,13 @@ class Attached:
                 pass  # it has exited meanwhile
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the channels."""
         for channel in self._channels:
             channel.close()
 
 
-def _ending(server: Server, info: dict[str, Any], pid: int) -> str:
-    """Say how a process ended, if its job still knows."""
+def _exit_text(server: Server, info: dict[str, Any], pid: int) -> str:
+    """Return the exit status of a process in words, if its job still has it."""
     try:
         ending = server.info(parse_job_name(str(info["name"]))).get("last_exit")
     except NotFound:

@@ -1,4 +1,4 @@
-"""Which jobs the names on a command line mean."""
+"""Resolve the names on a command line to jobs and processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALL = "all"
 
 
 def find_jobs(server: Server, names: Sequence[str]) -> list[JobName]:
-    """Return the jobs that *names* mean, each once, in order.
+    """Return the jobs that *names* select, each once, in order.
 
     :param names: job names in any spelling, ``SESSION.*``, or ``all``.
     :raises BadRequest: a name that no job can have.
@@ -25,7 +25,7 @@ def find_jobs(server: Server, names: Sequence[str]) -> list[JobName]:
 
 
 def is_pattern(name: str) -> bool:
-    """Tell whether *name* means any number of jobs."""
+    """Return whether *name* is a pattern."""
     return name == ALL or name[-2:] in (".*", ":*", "/*")
 
 
@@ -38,7 +38,7 @@ def _expand(server: Server, name: str) -> list[JobName]:
 
 
 def find_processes(server: Server, target: str, every: bool = False) -> list[Process]:
-    """Return the process that *target* means: a pid, or a job that has one.
+    """Return the process that *target* names: a pid, or a job that has one.
 
     :param every: take all processes of a job that has several.
     :raises Conflict: the job has none. :raises BadRequest: it has several.

@@ -26,11 +26,11 @@ MAX_LINES = 10_000
 
 
 class LogQuery(NamedTuple):
-    """What is to be shown, and how.
+    """The output that ``logs`` shows, and its form.
 
-    :param prefix: before each line who wrote it; None where it is needed: with several jobs or processes.
-    :param session: one whose name is left out there.
-    :param among: targets that stand among others of a pattern: without output to show they are left out.
+    :param prefix: ``NAME.PID`` before each line; None decides: with several jobs or processes.
+    :param session: a session that is left out of the prefix.
+    :param among: targets that a pattern matched: those without output are left out.
     """
 
     follow: bool = False
@@ -74,7 +74,7 @@ def logs_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def find_targets(server: Server, targets: Sequence[str]) -> tuple[list[JobName | int], frozenset[JobName | int]]:
-    """Return the jobs and pids that words on the command line mean, and which of them only patterns do."""
+    """Return the jobs and pids that the arguments name, and those of them that only patterns match."""
     named: list[JobName | int] = []
     matched: set[JobName | int] = set()
     found: dict[JobName | int, None] = {}
@@ -143,7 +143,7 @@ def _asked(server: Server, target: JobName | int) -> Job | Process:
 
 
 class LogPrinter:
-    """Prints lines, with whatever stands before them."""
+    """A printer of lines, with time and prefix."""
 
     def __init__(self, ctx: click.Context, server: Server, targets: Sequence[JobName | int], wish: LogQuery) -> None:
         self._program = ctx.find_root().info_name
@@ -153,7 +153,7 @@ class LogPrinter:
         self._prefix = wish.prefix if wish.prefix is not None else len(targets) > 1
 
     def show(self, lines: Iterable[tuple[int, LogLine]]) -> None:
-        """Print lines, each with the number of its target; what is missing is told on stderr."""
+        """Print lines, each with the number of its target; lost bytes are reported on stderr."""
         text = []
         for number, line in lines:
             if line.pid not in self._names:
@@ -168,7 +168,7 @@ class LogPrinter:
             write("".join(text))
 
     def _meet(self, pid: int, target: JobName | int) -> None:
-        """Learn the name of a process, and whether its job has several."""
+        """Keep the name of a new process, and add the prefix if its job has several."""
         self._names[pid] = f"{self._called(target)}.{pid}" if isinstance(target, JobName) else str(pid)
         if self._wish.prefix is None and not self._prefix and isinstance(target, JobName):
             self._prefix = self._has_several(target)
@@ -199,7 +199,7 @@ def _json(line: LogLine) -> str:
 
 
 def tamed(line: str, colors: bool = True) -> str:
-    """Return a line without what could steer the terminal.
+    """Escape the control characters of a line.
 
     :param colors: let its colours stay, up to its end.
     """
@@ -222,7 +222,7 @@ def _show_raw(server: Server, targets: Sequence[JobName | int], wish: LogQuery) 
 
 
 def tell_end(ctx: click.Context, server: Server, target: JobName | int) -> None:
-    """Say why nothing more will come of *target*.
+    """Report the end of *target*.
 
     :raises CannotConnect: because gafferd stops.
     """

@@ -78,7 +78,7 @@ def send_to(
 
 
 def _typed(ctx: click.Context, target: str) -> Iterator[bytes]:
-    """Yield what comes on stdin, as it comes."""
+    """Yield the bytes of stdin as they arrive."""
     if sys.stdin is None:
         return
     descriptor = sys.stdin.fileno()

@@ -1,4 +1,4 @@
-"""Waiting for what was asked for: judges look at a job's info, a watch asks until all have judged."""
+"""Wait until jobs are as requested: a judge decides by a job's info, :func:`watch` polls until all have decided."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...config.names import JobName
 from ...errors import NotFound
 from ...httpclient import Server
 
-#: Seconds between two looks: the first, the longest and how they grow.
+#: Seconds between two polls: the first, the longest, and the factor of growth.
 FIRST_PAUSE, LONGEST_PAUSE, PAUSE_GROWTH = 0.01, 0.2, 1.5
 #: Granted on top of the job's own settings when no timeout is given, in seconds.
 EXTRA_SECONDS = 30.0
@@ -18,13 +18,13 @@ Info = Mapping[str, Any]
 
 
 class Outcome(NamedTuple):
-    """How it ended for one job: whether as wanted, and in words."""
+    """The result for one job: success or not, and a sentence."""
 
     good: bool
     text: str
 
 
-#: Looks at a job's info (None: there is no such job) and returns None to look again later.
+#: Decides by a job's info (None: there is no such job); returns None to be asked again.
 Judge = Callable[["Info | None"], "Outcome | None"]
 
 
@@ -90,7 +90,7 @@ def is_ready(info: Info | None) -> Outcome | None:
 
 
 def trouble(info: Info) -> str:
-    """Say why a job is in trouble: gafferd's reason, and the last line of stderr."""
+    """Return why a job is in trouble: gafferd's reason, and the last line of stderr."""
     words = [str(info["reason"])] if info.get("reason") else []
     if not words and info.get("last_exit"):
         words.append(f"ended with {exit_text(info['last_exit'])}")
@@ -100,7 +100,7 @@ def trouble(info: Info) -> str:
 
 
 def exit_text(ending: Info | None) -> str:
-    """Say how a process ended: ``code 3`` or ``signal KILL``."""
+    """Return an exit status in words: ``code 3`` or ``signal KILL``."""
     if not ending:
         return "-"
     number = ending.get("term_signal")
@@ -112,7 +112,7 @@ def exit_text(ending: Info | None) -> str:
 
 
 def processes(info: Info) -> str:
-    """Say which processes a job has."""
+    """Return the processes of a job in words."""
     pids = info["processes"]
     word = "process" if len(pids) == 1 else "processes"
     listed = f" (pid {', '.join(map(str, pids))})" if 0 < len(pids) < 10 else ""
@@ -128,7 +128,7 @@ def look(server: Server, name: JobName) -> dict[str, Any] | None:
 
 
 def default_timeout(info: Info) -> float:
-    """Return the seconds after which waiting for this job's start or stop makes no sense."""
+    """Return how long a job's start or stop may take by its settings, in seconds."""
     config = info["config"]
     return EXTRA_SECONDS + float(config.get("graceful_timeout") or 0) + float(config.get("min_uptime") or 0)
 
