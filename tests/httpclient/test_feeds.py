@@ -16,7 +16,7 @@ from gaffer.httpclient import NoAnswer, NotGafferd, Server
 from gaffer.httpclient.channels import Frame, is_gap, parse_frame, raise_problem
 from gaffer.httpclient.feeds import EventParser, JsonEventParser, JsonParser, LogLine, ServerEvent, log_line
 from gaffer.httpclient.objects import event_path
-from gaffer.httpclient.streaming import Body
+from gaffer.httpclient.streaming import BodyDecoder
 
 PARTS = st.lists(st.binary(max_size=20), max_size=6)
 
@@ -31,29 +31,29 @@ def pieces(data, cuts):
 def test_a_body_in_chunks(parts, cuts):
     parts = [part for part in parts if part]
     sent = b"".join(b"%x;some=thing\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
-    body = Body(True, None)
+    body = BodyDecoder(True, None)
     assert b"".join(body.feed(piece) for piece in pieces(sent, cuts) if not body.ended) == b"".join(parts)
     assert body.ended
 
 
 @given(st.binary(max_size=50), st.lists(st.integers(0, 500)))
 def test_a_body_with_a_length(data, cuts):
-    body = Body(False, len(data))
+    body = BodyDecoder(False, len(data))
     assert b"".join(body.feed(piece) for piece in pieces(data, cuts)) == data and body.ended
 
 
 def test_a_body_that_ends_with_its_connection():
-    body = Body(False, None)
+    body = BodyDecoder(False, None)
     assert (body.feed(b"abc"), body.ended, body.feed(b""), body.ended) == (b"abc", False, b"", True)
 
 
 @pytest.mark.parametrize(
     "body, data",
     [
-        (Body(True, None), b""),
-        (Body(True, None), b"x\r\n"),
-        (Body(True, None), b"5" * 2000),
-        (Body(False, 5), b""),
+        (BodyDecoder(True, None), b""),
+        (BodyDecoder(True, None), b"x\r\n"),
+        (BodyDecoder(True, None), b"5" * 2000),
+        (BodyDecoder(False, 5), b""),
     ],
 )
 def test_a_body_that_is_cut(body, data):
