@@ -24,7 +24,7 @@ def job_environment(config: JobConfig) -> dict[str, str]:
     """Return the environment of a job's processes, before gaffer's own variables.
 
     Later wins: gafferd's (``os_env``) without the secrets of its own, the user's HOME, USER and LOGNAME when
-    ``uid`` is set, ``env_file``, ``env``.
+    ``uid`` is set (reason 12), ``env_file``, ``env``.
 
     :raises SpawnError: ``env_file`` cannot be read.
     """

@@ -67,7 +67,7 @@ class Pipes:
             self.stderr_label = labels[1]
             return first, self._output(labels[1], True)
         # stderr is read even when nobody redirects it: its tail explains failures. A
-        # detached process outlives us, and a pipe without a reader would kill it.
+        # detached process outlives us, and a pipe without a reader would kill it (reason 6).
         if self.config.detach and "stderr" not in sinks:
             return first, -1
         self.stderr_label = "stderr" if "stderr" not in labels else "2"

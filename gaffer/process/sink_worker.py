@@ -36,7 +36,7 @@ class Sink(Protocol):
 class SinkWorker:
     """The calls of one sink: in place where they hold up nothing, else in a greenlet of its own, always in order.
 
-    A sink that raises, or leaves too many writes waiting, is closed and gets nothing more.
+    Reason 37 tells why. A sink that raises, or leaves too many writes waiting, is closed and gets nothing more.
 
     :param owner: how the log names the sink.
     :param outboxes: where the queue is to be found while it exists, for those who flush and close.

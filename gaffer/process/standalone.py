@@ -69,7 +69,7 @@ class StandaloneOwner:
     def _finish(self) -> None:
         process, stopped = self._process, self._deadline is not None
         if stopped or not process.config.detach:
-            # The dead leader is not waited for yet, so its group id cannot belong to anybody else.
+            # The dead leader is not waited for yet, so its group id cannot belong to anybody else (reasons 3 and 11).
             process.signal_group(signal.SIGKILL)
         status = process.collect()
         if status is None:

@@ -183,7 +183,7 @@ class Reader:
             timer.close()
 
     def drain(self) -> None:
-        """Read what is there, without waiting for an end that a grandchild may hold back.
+        """Read what is there, without waiting for an end that a grandchild may hold back (reason 7).
 
         Bounded, so that a grandchild that floods cannot hold up the caller.
         """

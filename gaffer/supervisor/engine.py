@@ -366,7 +366,7 @@ class Engine:
         _, job, copy = owned
         crashed = copy.state == UP
         if crashed and not process.config.detach:
-            # The dead leader is not waited for yet, so its group id cannot belong to anybody else.
+            # The dead leader is not waited for yet, so its group id cannot belong to anybody else (reasons 3 and 11).
             process.signal_group(9)
         status = process.collect()
         if status is None:

@@ -2,7 +2,7 @@
 
 A stop goes to the process' group. When the leader has gone, what is left of its
 descendants, those in other sessions too, gets the same signal and the rest of the
-time; then KILL reaches whatever is still there, again until nothing is. Looking
+time; then KILL reaches whatever is still there, again until nothing is (reasons 4 and 5). Looking
 for survivors takes a walk through ``/proc``, so many stops share one.
 """
 

@@ -36,7 +36,7 @@ def process(manager, name="web"):
 
 
 # -- loading -------------------------------------------------------------------------------
-def test_a_plugin_may_change_what_is_loaded(make_manager, watch):
+def test_plugin_may_change_what_is_loaded(make_manager, watch):
     def before_load(draft, origin):
         draft["env"] = {**draft["env"], "REGION": "eu", "ORIGIN": origin}
         draft["numprocesses"] = 2
@@ -48,7 +48,7 @@ def test_a_plugin_may_change_what_is_loaded(make_manager, watch):
     assert {b"REGION=eu", b"ORIGIN=api", b"A=1"} <= set(environment)
 
 
-def test_a_plugin_may_refuse_a_job(make_manager, watch):
+def test_plugin_may_refuse_a_job(make_manager, watch):
     def before_load(draft, previous):
         if draft["cmd"].startswith("rm"):
             raise gaffer.Veto("not on this machine")
@@ -64,14 +64,14 @@ def test_a_plugin_may_refuse_a_job(make_manager, watch):
     assert alive(found.os_pid) and manager.get("web").cmd == "sleep 1000"
 
 
-def test_a_draft_that_became_wrong_is_refused(make_manager, watch):
+def test_draft_made_invalid_by_a_plugin_is_rejected(make_manager, watch):
     manager = make_manager(watch, plugin(before_load=lambda draft: draft.update(numprocesses=-1)))
     with pytest.raises(InvalidConfig, match="numprocesses"):
         load(manager)
     assert manager.jobs() == []
 
 
-def test_an_update_cannot_be_moved_to_another_job(make_manager, watch):
+def test_update_cannot_be_moved_to_another_job(make_manager, watch):
     """A plugin that gives the draft another name does not change that other job."""
     renaming = []
     manager = make_manager(watch, plugin(before_load=lambda draft: renaming and draft.update(name="b")))
@@ -85,7 +85,7 @@ def test_an_update_cannot_be_moved_to_another_job(make_manager, watch):
     assert manager.get("b").cmd == "sleep 1000"
 
 
-def test_a_plugin_may_keep_a_job(make_manager, watch):
+def test_plugin_may_keep_a_job(make_manager, watch):
     def before_unload(job):
         raise gaffer.Veto("it stays")
 
@@ -96,7 +96,7 @@ def test_a_plugin_may_keep_a_job(make_manager, watch):
     assert alive(process(manager).os_pid) and manager.jobs() == ["default.web"]
 
 
-def test_a_plugin_may_limit_a_number(make_manager, watch):
+def test_plugin_may_limit_a_number(make_manager, watch):
     manager = make_manager(watch, plugin(before_scale=lambda count: min(count, 2)))
     load(manager)
     assert manager.scale("web", "=50") == 2
@@ -104,7 +104,7 @@ def test_a_plugin_may_limit_a_number(make_manager, watch):
 
 
 @pytest.mark.parametrize("answer", ["many", [1], 1e400, {}], ids=str)
-def test_an_answer_that_is_no_number_is_told_with_the_plugins_fault(make_manager, watch, answer):
+def test_limit_that_is_no_number_is_an_error_of_the_plugin(make_manager, watch, answer):
     manager = make_manager(watch, plugin(before_scale=lambda: answer))
     load(manager)
     with pytest.raises(PluginError, match="gaffer_before_scale"):
@@ -113,7 +113,7 @@ def test_an_answer_that_is_no_number_is_told_with_the_plugins_fault(make_manager
 
 
 # -- before a start ---------------------------------------------------------------------------
-def test_a_plugin_may_change_a_start(make_manager, watch, tmp_path):
+def test_plugin_may_change_a_start(make_manager, watch, tmp_path):
     def before_spawn(job, plan):
         plan.env["TOKEN"] = f"{job.name}-{plan.index}"
         plan.argv[-1] += "; exec sleep 1000"
@@ -124,7 +124,7 @@ def test_a_plugin_may_change_a_start(make_manager, watch, tmp_path):
     said(process(manager), f"{tmp_path}\nweb-0\n".encode())
 
 
-def test_a_plugin_may_refuse_a_start(make_manager, watch):
+def test_plugin_may_refuse_a_start(make_manager, watch):
     vetoes = []
 
     def before_spawn(plan):
@@ -142,7 +142,7 @@ def test_a_plugin_may_refuse_a_start(make_manager, watch):
     assert watch.count("spawn_failed") == 3 and manager.info("web")["reason"] is None
 
 
-def test_a_refused_commit_is_told_to_who_asked(make_manager, watch):
+def test_refused_commit_is_an_error_for_its_caller(make_manager, watch):
     def before_spawn(plan):
         raise gaffer.Veto("no licence")
 
@@ -155,14 +155,14 @@ def test_a_refused_commit_is_told_to_who_asked(make_manager, watch):
 @pytest.mark.parametrize(
     "change", [{"argv": []}, {"argv": [1]}, {"env": {"A": 1}}, {"env": {"A": "a\0b"}}, {"cwd": "/nowhere"}]
 )
-def test_a_start_that_a_plugin_made_impossible_has_failed(make_manager, watch, change):
+def test_start_that_a_plugin_made_impossible_has_failed(make_manager, watch, change):
     manager = make_manager(watch, plugin(before_spawn=lambda plan: vars(plan).update(change)))
     load(manager, restart="never", redirect_output=["a", "b"], redirect_input=True)
     eventually(lambda: manager.info("web")["state"] == "failed")
     assert watch.count("spawn_failed") == 1 and manager.info("web")["reason"]
 
 
-def test_a_plugin_cannot_take_the_mark_away(make_manager, watch):
+def test_plugin_cannot_change_gaffer_id(make_manager, watch):
     """Without it a daemon would not be found at the stop."""
     manager = make_manager(
         watch, plugin(before_spawn=lambda plan: setattr(plan, "env", {"PATH": os.environ["PATH"], "GAFFER_ID": "mine"}))
@@ -176,7 +176,7 @@ def test_a_plugin_cannot_take_the_mark_away(make_manager, watch):
     assert not alive(daemon)
 
 
-def test_a_plugin_may_refuse_forever_and_the_job_can_be_stopped(make_manager, watch):
+def test_plugin_may_refuse_forever_and_the_job_can_be_stopped(make_manager, watch):
     def before_spawn():
         raise ValueError("broken")
 
@@ -190,7 +190,7 @@ def test_a_plugin_may_refuse_forever_and_the_job_can_be_stopped(make_manager, wa
     assert watch.count("spawn_failed") == seen
 
 
-def test_a_slow_plugin_holds_up_its_job_only(make_manager, watch):
+def test_slow_plugin_delays_only_its_job(make_manager, watch):
     go_on = Event()
 
     def before_spawn(job):
@@ -209,7 +209,7 @@ def test_a_slow_plugin_holds_up_its_job_only(make_manager, watch):
 
 
 @pytest.mark.parametrize("end", ["stop_job", "unload", "scale", "manager"])
-def test_a_start_that_is_called_off_while_a_plugin_thinks_never_happens(make_manager, watch, end):
+def test_start_cancelled_while_a_plugin_is_asked_never_happens(make_manager, watch, end):
     asked, go_on = Event(), Event()
 
     def before_spawn():
@@ -230,7 +230,7 @@ def test_a_start_that_is_called_off_while_a_plugin_thinks_never_happens(make_man
     assert watch.count("spawned") == 0 and belongings(manager.node_id) == []
 
 
-def test_a_start_asked_for_anew_while_a_plugin_thinks_happens_once(make_manager, watch):
+def test_start_repeated_while_a_plugin_is_asked_happens_once(make_manager, watch):
     thinking = []
 
     def before_spawn():
@@ -250,7 +250,7 @@ def test_a_start_asked_for_anew_while_a_plugin_thinks_happens_once(make_manager,
     assert watch.count("spawned") == 1
 
 
-def test_an_update_while_a_plugin_thinks_reaches_the_start(make_manager, watch):
+def test_update_while_a_plugin_is_asked_reaches_the_start(make_manager, watch):
     """What is started has the configuration that the job has by then."""
     asked, go_on = Event(), Event()
 
@@ -270,7 +270,7 @@ def test_an_update_while_a_plugin_thinks_reaches_the_start(make_manager, watch):
 
 
 # -- after an end -----------------------------------------------------------------------------------
-def test_a_plugin_may_decide_what_follows_an_exit(make_manager, watch):
+def test_plugin_may_decide_what_follows_an_exit(make_manager, watch):
     def restart_decision(status, history):
         if status.code == 78:
             return GiveUp("configuration error")
@@ -285,7 +285,7 @@ def test_a_plugin_may_decide_what_follows_an_exit(make_manager, watch):
 
 
 @pytest.mark.parametrize("answer", [None, "restart", 3, ValueError("broken"), SystemExit("broken")])
-def test_an_answer_that_is_none_leaves_it_to_the_policy(make_manager, watch, answer):
+def test_invalid_decision_leaves_it_to_the_policy(make_manager, watch, answer):
     def restart_decision():
         if isinstance(answer, BaseException):
             raise answer
@@ -297,7 +297,7 @@ def test_an_answer_that_is_none_leaves_it_to_the_policy(make_manager, watch, ans
     assert watch.count("spawned") == 4
 
 
-def test_a_plugin_that_never_answers_does_not_keep_a_job_from_being_stopped_and_started(make_manager, watch):
+def test_plugin_that_never_answers_does_not_keep_a_job_from_being_stopped_and_started(make_manager, watch):
     manager = make_manager(watch, plugin(restart_decision=lambda: gevent.sleep(1000)))
     load(manager, "sh -c '[ -e /nowhere ] && exec sleep 1000; exit 1'")
     eventually(lambda: manager.info("web")["state"] == "backoff")
@@ -325,7 +325,7 @@ def signals(watch):
     return watch.details("signalled")
 
 
-def test_a_plugin_may_choose_the_steps_of_a_stop(make_manager, watch):
+def test_plugin_may_choose_the_steps_of_a_stop(make_manager, watch):
     manager = make_manager(watch, plugin(stop_steps=lambda: [("INT", 0.1), (signal.SIGTERM, 0.1), (12, 0.1)]))
     load(manager, "sh -c 'trap \"\" TERM INT USR2; echo ready; while :; do sleep 0.02; done'", redirect_output=["out"])
     said(process(manager))
@@ -348,7 +348,7 @@ def test_a_plugin_may_choose_the_steps_of_a_stop(make_manager, watch):
     ],
     ids=str,
 )
-def test_steps_that_make_no_sense_are_replaced_by_the_jobs_own(make_manager, watch, steps):
+def test_invalid_stop_steps_are_replaced_by_those_of_the_job(make_manager, watch, steps):
     def stop_steps():
         if isinstance(steps, Exception):
             raise steps
@@ -380,7 +380,7 @@ def test_kill_cannot_be_vetoed_by_silence(make_manager, watch):
     assert signals(watch) == [signal.SIGKILL]
 
 
-def test_a_process_that_dies_while_a_plugin_thinks_about_its_stop(make_manager, watch):
+def test_process_that_exits_while_a_plugin_is_asked_about_its_stop(make_manager, watch):
     asked, go_on = Event(), Event()
 
     def stop_steps():
@@ -402,7 +402,7 @@ def test_a_process_that_dies_while_a_plugin_thinks_about_its_stop(make_manager, 
 
 # -- being told ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("error", [ValueError, SystemExit], ids=lambda error: error.__name__)
-def test_a_plugin_that_fails_when_it_is_told_is_muted_and_nobody_else_notices(make_manager, watch, error):
+def test_plugin_that_fails_when_notified_is_muted_alone(make_manager, watch, error):
     calls = []
 
     def exited():
@@ -419,7 +419,7 @@ def test_a_plugin_that_fails_when_it_is_told_is_muted_and_nobody_else_notices(ma
     assert not health["ok"] and health["plugins"]["Made"]["muted"] == ["gaffer_exited"]
 
 
-def test_a_plugin_that_is_slow_when_it_is_told_delays_only_itself(make_manager, watch):
+def test_plugin_that_is_slow_when_notified_delays_only_itself(make_manager, watch):
     slow, go_on = [], Event()
 
     def spawned(process):
@@ -436,7 +436,7 @@ def test_a_plugin_that_is_slow_when_it_is_told_delays_only_itself(make_manager, 
     assert slow == sorted(slow)
 
 
-def test_a_hook_may_call_the_manager(make_manager, watch):
+def test_hook_may_call_the_manager(make_manager, watch):
     done = []
 
     def spawned(job, process):
@@ -455,7 +455,7 @@ def test_a_hook_may_call_the_manager(make_manager, watch):
     assert done == [1] and manager.info("helper")["running"] == 1
 
 
-def test_a_hook_that_asks_for_its_own_job_again_and_again_does_not_hang(make_manager, watch):
+def test_hook_that_asks_for_its_own_job_again_and_again_does_not_hang(make_manager, watch):
     """Each end is answered by a restart, from within the plugin's own call."""
     manager = make_manager(watch, plugin(job_stopped=lambda job: manager.start_job(job.name)))
     load(manager)
@@ -465,7 +465,7 @@ def test_a_hook_that_asks_for_its_own_job_again_and_again_does_not_hang(make_man
     eventually(lambda: watch.count("spawned") == 6)
 
 
-def test_two_managers_in_one_program_know_nothing_of_each_other(make_manager):
+def test_two_managers_in_one_program_are_independent(make_manager):
     from ..kit.manager import Watch
 
     watches = [Watch(), Watch()]

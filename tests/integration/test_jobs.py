@@ -36,7 +36,7 @@ def stopped(manager, name="web"):
 
 
 # -- start and stop -------------------------------------------------------------------
-def test_a_loaded_job_runs(manager):
+def test_loaded_job_runs(manager):
     manager.load(job())
     (process,) = running(manager)
     assert alive(process.os_pid)
@@ -44,7 +44,7 @@ def test_a_loaded_job_runs(manager):
     assert manager.pids() == [process.pid]
 
 
-def test_a_job_loaded_before_the_manager_starts_waits_for_it(make_manager, watch):
+def test_job_loaded_before_the_manager_starts_waits_for_it(make_manager, watch):
     manager = make_manager(watch, start=False)
     manager.load(job())
     settle(manager)
@@ -53,7 +53,7 @@ def test_a_job_loaded_before_the_manager_starts_waits_for_it(make_manager, watch
     running(manager)
 
 
-def test_start_false_keeps_a_job_down(manager, watch):
+def test_start_false_loads_a_stopped_job(manager, watch):
     manager.load(job(start=False))
     settle(manager)
     assert manager.info("web")["state"] == "stopped" and not manager.info("web")["active"]
@@ -61,14 +61,14 @@ def test_start_false_keeps_a_job_down(manager, watch):
     running(manager)
 
 
-def test_the_start_argument_wins_over_the_setting(manager):
+def test_start_argument_wins_over_the_setting(manager):
     manager.load(job("up", start=False), start=True)
     manager.load(job("down"), start=False)
     running(manager, "up")
     assert not manager.info("down")["active"]
 
 
-def test_a_stopped_job_stays_down(manager, watch):
+def test_stopped_job_stays_down(manager, watch):
     manager.load(job(numprocesses=3))
     old = running(manager, count=3)
     manager.stop_job("web")
@@ -107,7 +107,7 @@ def test_starting_twice_and_stopping_twice_change_nothing(manager, watch):
 
 @pytest.mark.parametrize("first", ["restart_job", "reload", "stopall", "scale", "update"])
 @pytest.mark.parametrize("second", ["stop_job", "unload"])
-def test_a_stop_wins_over_whatever_was_going_on(manager, watch, first, second):
+def test_stop_wins_over_everything_in_progress(manager, watch, first, second):
     """The old process takes its time; what should follow it was asked for before the stop."""
     manager.load(job(cmd=LINGERS, redirect_output=["out"]))
     said(*running(manager))
@@ -141,7 +141,7 @@ def test_restart_starts_a_stopped_job(manager):
     running(manager)
 
 
-def test_there_are_never_more_than_wanted(manager, watch, tmp_path):
+def test_never_more_processes_than_wanted(manager, watch, tmp_path):
     """Each copy holds a lock of its own while it lives; one that finds it taken says so."""
     cmd = 'flock -n lock.$GAFFER_INDEX sh -c "sleep 1000" || echo twice >> overlap'
     manager.load(job(cmd=cmd, shell=True, cwd=str(tmp_path), numprocesses=4))
@@ -155,7 +155,7 @@ def test_there_are_never_more_than_wanted(manager, watch, tmp_path):
 
 
 # -- one process ------------------------------------------------------------------------
-def test_a_stopped_process_is_replaced_with_its_index(manager, watch):
+def test_stopped_process_is_replaced_with_its_index(manager, watch):
     manager.load(job(numprocesses=3))
     middle = running(manager, count=3)[1]
     manager.stop_process(middle.pid)
@@ -287,7 +287,7 @@ def test_scale_to_zero_and_back(manager):
     running(manager)
 
 
-def test_everybody_who_scales_at_once_is_counted(manager):
+def test_concurrent_scale_commands_all_count(manager):
     manager.load(job(start=False))
     answers = [gevent.spawn(manager.scale, "web", "+2") for _ in range(10)]
     assert sorted(answer.get() for answer in answers) == list(range(3, 22, 2))
@@ -295,7 +295,7 @@ def test_everybody_who_scales_at_once_is_counted(manager):
 
 
 @pytest.mark.parametrize("nonsense", ["", "+", "two", "1.5", "=-1", "--1", True, None, 1.5, "=1000000000000"])
-def test_scale_refuses_nonsense(manager, nonsense):
+def test_scale_rejects_invalid_numbers(manager, nonsense):
     manager.load(job())
     with pytest.raises(BadRequest):
         manager.scale("web", nonsense)
@@ -333,7 +333,7 @@ def test_update_resets_the_number_and_replaces_processes_that_change(manager, wa
     assert manager.get("web").cmd == "sleep 2000"
 
 
-def test_update_of_what_processes_do_not_see_keeps_them(manager, watch):
+def test_update_of_settings_that_processes_do_not_see_keeps_them(manager, watch):
     manager.load(job(numprocesses=2))
     old = running(manager, count=2)
     manager.update(job(numprocesses=3, graceful_timeout=1.5, restart="never", min_uptime=0.5, priority=3))
@@ -342,7 +342,7 @@ def test_update_of_what_processes_do_not_see_keeps_them(manager, watch):
     assert watch.count("exited") == 0
 
 
-def test_a_kept_process_stops_by_the_new_settings(manager, watch):
+def test_kept_process_stops_by_the_new_settings(manager, watch):
     """stop_signal and graceful_timeout need no restart, so they hold for what is running already."""
     manager.load(job(cmd=STUBBORN, graceful_timeout=1000.0, redirect_output=["out"]))
     (process,) = running(manager)
@@ -353,7 +353,7 @@ def test_a_kept_process_stops_by_the_new_settings(manager, watch):
     assert watch.statuses[process.pid].signal == 9
 
 
-def test_update_keeps_a_stopped_job_down_unless_told(manager):
+def test_update_keeps_a_stopped_job_down_without_start(manager):
     manager.load(job(start=False))
     manager.update(job(cmd="sleep 2000"))
     settle(manager)
@@ -364,7 +364,7 @@ def test_update_keeps_a_stopped_job_down_unless_told(manager):
     stopped(manager)
 
 
-def test_an_update_that_is_wrong_changes_nothing(manager, watch):
+def test_invalid_update_changes_nothing(manager, watch):
     manager.load(job())
     (process,) = running(manager)
     with pytest.raises(InvalidConfig, match="numproceses.*did you mean 'numprocesses'"):
@@ -390,7 +390,7 @@ def test_unload_stops_and_forgets(manager, watch):
     assert watch.details("reaped") == ["unload", "unload"]
 
 
-def test_a_name_can_be_loaded_once(manager):
+def test_name_can_be_loaded_once(manager):
     manager.load(job())
     with pytest.raises(Conflict):
         manager.load(job(cmd="sleep 2"))
@@ -407,7 +407,7 @@ def lives(watch):
         yield count
 
 
-def test_a_job_loaded_again_waits_until_its_namesake_is_gone(manager, watch):
+def test_job_loaded_again_waits_until_its_namesake_is_gone(manager, watch):
     manager.load(job(cmd=LINGERS, redirect_output=["out"]))
     (old,) = running(manager)
     said(old)
@@ -421,7 +421,7 @@ def test_a_job_loaded_again_waits_until_its_namesake_is_gone(manager, watch):
 
 
 @pytest.mark.parametrize("poke", ["scale", "restart_job", "reload", "update", "start_job", "stopstart"])
-def test_nothing_hurries_a_job_that_waits_for_its_namesake(manager, watch, poke):
+def test_no_command_starts_a_job_that_waits_for_its_namesake(manager, watch, poke):
     manager.load(job(cmd=LINGERS, redirect_output=["out"]))
     said(*running(manager))
     manager.unload("web")
@@ -439,7 +439,7 @@ def test_nothing_hurries_a_job_that_waits_for_its_namesake(manager, watch, poke)
     assert list(lives(watch))[:2] == [1, 0]
 
 
-def test_a_namesake_that_was_stopped_meanwhile_stays_down(manager, watch):
+def test_namesake_that_was_stopped_meanwhile_stays_down(manager, watch):
     manager.load(job(cmd=LINGERS, redirect_output=["out"]))
     said(*running(manager))
     manager.unload("web")
@@ -493,21 +493,21 @@ WRONG = pytest.mark.parametrize(
 
 
 @WRONG
-def test_a_job_that_is_wrong_is_not_loaded(manager, config):
+def test_invalid_job_is_not_loaded(manager, config):
     with pytest.raises((InvalidConfig, BadRequest)):
         manager.load(config)
     assert manager.jobs() == []
 
 
 @WRONG
-def test_a_job_is_not_made_wrong_by_an_update(manager, config):
+def test_update_cannot_make_a_job_invalid(manager, config):
     manager.load(job(start=False))
     with pytest.raises((InvalidConfig, BadRequest)):
         manager.update(config)
     assert manager.get("web") == job(start=False)
 
 
-def test_unknown_jobs_processes_and_signals(manager):
+def test_unknown_jobs_processes_and_signals_are_errors(manager):
     manager.load(job())
     (process,) = running(manager)
     for method in (manager.start_job, manager.stop_job, manager.unload, manager.reload, manager.info, manager.commit):
@@ -522,7 +522,7 @@ def test_unknown_jobs_processes_and_signals(manager):
 
 
 # -- commit ---------------------------------------------------------------------------------------
-def test_a_committed_process_is_not_counted_and_not_replaced(manager, watch):
+def test_committed_process_is_not_counted_and_not_replaced(manager, watch):
     manager.load(job())
     running(manager)
     pid = manager.commit("web", env={"EXTRA": "1"})
@@ -548,7 +548,7 @@ def test_scaling_leaves_committed_processes_alone(manager, watch):
     assert manager.pids("web") == [pid]
 
 
-def test_a_stopped_job_can_be_committed_and_stays_stopped(manager, watch):
+def test_stopped_job_can_be_committed_and_stays_stopped(manager, watch):
     manager.load(job(cmd="true", start=False))
     manager.commit("web")
     eventually(lambda: watch.count("reaped") == 1)
@@ -565,7 +565,7 @@ def test_stop_and_unload_end_committed_processes_too(manager, watch):
         eventually(lambda os_pid=os_pid: not alive(os_pid))
 
 
-def test_a_committed_process_has_its_own_graceful_timeout(manager, watch):
+def test_committed_process_has_its_own_graceful_timeout(manager, watch):
     manager.load(job(cmd=STUBBORN, start=False, graceful_timeout=1000.0, redirect_output=["out"]))
     pid = manager.commit("web", graceful_timeout=0.1)
     said(manager.get_process(pid))
@@ -574,7 +574,7 @@ def test_a_committed_process_has_its_own_graceful_timeout(manager, watch):
     assert watch.statuses[pid].signal == 9
 
 
-def test_a_commit_that_cannot_be_started_says_so(manager):
+def test_commit_that_cannot_be_started_is_an_error(manager):
     manager.load(job(cmd="/nowhere/at/all", start=False))
     with pytest.raises(Unavailable, match="/nowhere/at/all"):
         manager.commit("web")
@@ -600,13 +600,13 @@ def test_restart_of_the_manager_replaces_active_jobs_only(make_manager, watch):
     assert app.restarted == 1 and called == [manager]
 
 
-def test_os_pids_are_the_kernels(manager):
+def test_os_pids_are_those_of_the_kernel(manager):
     manager.load(job(numprocesses=2))
     running(manager, count=2)
     assert all(alive(os_pid) for os_pid in os_pids(manager, "web"))
 
 
-def test_a_commit_that_meets_an_unload_leaves_nothing(manager, watch):
+def test_commit_during_an_unload_leaves_nothing(manager, watch):
     """Both are on their way to the engine before it takes either; whichever wins, no process may be lost."""
     manager.load(job(start=False))
     unloading = gevent.spawn(manager.unload, "web")
@@ -618,7 +618,7 @@ def test_a_commit_that_meets_an_unload_leaves_nothing(manager, watch):
     assert watch.count("spawned") == 0
 
 
-def test_a_commit_that_a_stop_overtakes_is_told(make_manager, watch):
+def test_commit_overtaken_by_a_stop_is_an_error(make_manager, watch):
     """The plugin takes its time; the stop comes in between."""
     asked, go_on = Event(), Event()
 
@@ -640,7 +640,7 @@ def test_a_commit_that_a_stop_overtakes_is_told(make_manager, watch):
     assert watch.count("spawned") == 0
 
 
-def test_others_have_their_turn_while_a_large_job_is_stopped(manager, monkeypatch):
+def test_other_greenlets_run_while_a_large_job_is_stopped(manager, monkeypatch):
     monkeypatch.setattr("gaffer.supervisor.engine.ENGINE_SLICE", 0.0)
     manager.load(job(numprocesses=40))
     eventually(lambda: len(manager.running) == 40)

@@ -77,7 +77,7 @@ def make(ends):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_it_is_made_started_and_stopped(make, ends):
+def test_process_is_made_started_and_stopped(make, ends):
     process = make()
     assert not process.active and not process.closed and process.status is None
     assert process.info["os_pid"] is None and process.info["create_time"] is None and process.uptime() == 0
@@ -89,19 +89,19 @@ def test_it_is_made_started_and_stopped(make, ends):
     process.stop()  # nothing is left to stop
 
 
-def test_its_exit_code_is_told(make, ends):
+def test_exit_code_is_reported(make, ends):
     make("sh -c 'exit 7'").spawn()
     assert ends.wait()[1:] == (7, 0)
 
 
-def test_it_can_be_started_once(make):
+def test_process_can_be_started_once(make):
     process = make()
     process.spawn()
     with pytest.raises(Conflict, match="process 1 of dummy was started already"):
         process.spawn()
 
 
-def test_what_cannot_be_started(make, ends):
+def test_failed_starts_are_errors(make, ends):
     process = make("/does/not/exist")
     with pytest.raises(SpawnError, match="/does/not/exist"):
         process.spawn()
@@ -112,7 +112,7 @@ def test_what_cannot_be_started(make, ends):
         make(uid="nobody-of-that-name")
 
 
-def test_its_settings(make, tmp_path):
+def test_settings_of_a_process(make, tmp_path):
     heard = Heard()
     process = make("pwd; echo $A $B", args=[], shell=True, cwd=str(tmp_path), env={"A": "1"}, redirect_output=["out"])
     process.monitor_io("out", heard)
@@ -134,7 +134,7 @@ def test_arguments_are_shown_as_they_were_given(make):
     assert make(args="-x 'a b'").info["args"] == "-x 'a b'"
 
 
-def test_a_stubborn_one_is_killed_after_the_graceful_timeout_and_all_that_it_started(make, ends, tmp_path):
+def test_stop_kills_the_process_and_its_descendants_after_the_graceful_timeout(make, ends, tmp_path):
     script = f"trap '' TERM; setsid sleep 1000 & echo $! > {tmp_path}/away; sleep 1000 & wait; wait"
     process = make(script, shell=True)
     process.spawn(graceful_timeout=0.2)
@@ -145,7 +145,7 @@ def test_a_stubborn_one_is_killed_after_the_graceful_timeout_and_all_that_it_sta
     eventually(lambda: not alive(away))
 
 
-def test_what_is_left_of_its_group_dies_with_it(make, ends, tmp_path):
+def test_rest_of_the_group_is_killed_at_the_exit(make, ends, tmp_path):
     process = make(f"sleep 1000 & echo $! > {tmp_path}/left; exit 3", shell=True)
     process.spawn()
     assert ends.wait()[1:] == (3, 0)
@@ -153,7 +153,7 @@ def test_what_is_left_of_its_group_dies_with_it(make, ends, tmp_path):
     eventually(lambda: not alive(left))
 
 
-def test_signals(make, ends):
+def test_process_gets_signals(make, ends):
     process = make()
     process.spawn()
     process.kill(signal.SIGUSR1)
@@ -165,7 +165,7 @@ def test_signals(make, ends):
 # -- output and input
 
 
-def test_output_is_heard_from_its_first_byte(make, ends):
+def test_listener_gets_output_from_the_first_byte(make, ends):
     out, everything = Heard(), Heard()
     process = make("sh -c 'echo one; echo two >&2'", redirect_output=["out", "err"])
     process.monitor_io("out", out)
@@ -177,7 +177,7 @@ def test_output_is_heard_from_its_first_byte(make, ends):
     assert (everything.data("out"), everything.data("err")) == (b"one\n", b"two\n")
 
 
-def test_all_of_a_lot_is_heard(make, ends):
+def test_listener_gets_all_of_a_large_output(make, ends):
     heard = Heard()
     process = make("sh -c 'head -c 3000000 /dev/zero'", redirect_output=["out"])
     process.monitor_io("out", heard)
@@ -194,7 +194,7 @@ def test_both_outputs_under_one_label(make):
     eventually(lambda: heard.data() == b"one\ntwo\n")
 
 
-def test_writing_and_hearing_until_one_has_enough(make):
+def test_listener_is_removed_while_output_continues(make):
     heard, kept = Heard(), Heard()
     process = make(ECHO, redirect_output=["out"], redirect_input=True)
     process.spawn()
@@ -210,7 +210,7 @@ def test_writing_and_hearing_until_one_has_enough(make):
     assert heard.data() == b"got a\ngot b\ngot c\n"
 
 
-def test_writing_to_what_cannot_read(make, ends):
+def test_writing_to_streams_without_input_is_an_error(make, ends):
     with pytest.raises(Unavailable, match="process 1 of dummy is not started"):
         make(redirect_input=True).write("x")
     deaf = make()
@@ -244,7 +244,7 @@ def test_any_thread_may_write(make):
     assert [number for number in got if number < 50] == list(range(50))
 
 
-def test_what_another_thread_wrote_too_late_is_logged(make, ends, caplog):
+def test_late_write_of_another_thread_is_logged(make, ends, caplog):
     process = make("true", redirect_input=True)
     process.spawn()
     ends.wait()
@@ -254,7 +254,7 @@ def test_what_another_thread_wrote_too_late_is_logged(make, ends, caplog):
     eventually(lambda: any("4 bytes that another thread wrote are lost" in text for text in caplog.messages))
 
 
-def test_custom_streams_are_heard_too(make):
+def test_listener_gets_custom_streams(make):
     heard = Heard()
     process = make("sh -c 'read line <&3; echo got $line >&3'", custom_streams=["chat"])
     process.monitor_io("", heard)
@@ -263,7 +263,7 @@ def test_custom_streams_are_heard_too(make):
     eventually(lambda: heard.data("chat") == b"got hello\n")
 
 
-def test_streams_that_cannot_be_heard(make):
+def test_unknown_streams_cannot_be_listened_to(make):
     process = make(redirect_output=["out"])
     for label, error in (("stderr", IONotRedirected), ("nothing", NotFound)):
         with pytest.raises(error):
@@ -272,7 +272,7 @@ def test_streams_that_cannot_be_heard(make):
         make().monitor_io("", print)
 
 
-def test_a_listener_that_fails_or_waits_holds_up_nobody(make, ends, caplog):
+def test_failing_or_slow_listener_affects_no_other(make, ends, caplog):
     heard = Heard()
 
     def broken(label, message):
@@ -287,7 +287,7 @@ def test_a_listener_that_fails_or_waits_holds_up_nobody(make, ends, caplog):
     assert any("listener broken of out of dummy failed" in text for text in caplog.messages)
 
 
-def test_who_is_too_slow_is_told_what_is_missing(make, ends):
+def test_slow_listener_gets_the_size_of_the_gap(make, ends):
     seen, gate = [], gevent.event.Event()
 
     def slow(label, message):
@@ -308,7 +308,7 @@ def test_who_is_too_slow_is_told_what_is_missing(make, ends):
 # -- statistics
 
 
-def test_it_is_measured(make, ends):
+def test_process_has_statistics(make, ends):
     process = make("sleep 1000")
     with pytest.raises(NotFound, match="process 1 of dummy does not run"):
         process.stats  # noqa: B018
@@ -322,7 +322,7 @@ def test_it_is_measured(make, ends):
         get_process_stats(process)
 
 
-def test_it_is_monitored_from_its_start_to_its_end(make, ends):
+def test_process_is_monitored_from_start_to_exit(make, ends):
     seen = []
     process = make()
     process.monitor(lambda event, figures: seen.append((event, figures["pid"])))
@@ -336,7 +336,7 @@ def test_it_is_monitored_from_its_start_to_its_end(make, ends):
     eventually(lambda: not process.owner.statistics)
 
 
-def test_it_is_monitored_until_somebody_has_enough(make):
+def test_process_is_monitored_until_unsubscribed(make):
     process, seen = make(), []
     process.spawn()
     process.monitor(lambda *figures: seen.append(figures))
@@ -352,7 +352,7 @@ def test_it_is_monitored_until_somebody_has_enough(make):
 # -- configurations
 
 
-def test_a_configuration_makes_processes(ends):
+def test_configuration_makes_processes(ends):
     config = ProcessConfig("web", ECHO, env={"A": "1"}, redirect_output=["out"], redirect_input=True)
     process = config.make_process(gevent.get_hub().loop, 9, "shop.web", env={"B": "2"}, on_exit=ends)
     assert (process.pid, process.name.full, process.config.env) == (9, "shop.web", {"A": "1", "B": "2"})
@@ -361,7 +361,7 @@ def test_a_configuration_makes_processes(ends):
     assert ends.wait()[0] is process
 
 
-def test_a_configuration_is_that_of_a_job():
+def test_configuration_is_that_of_a_job():
     config = ProcessConfig.from_dict({"name": "web", "cmd": "run", "numprocesses": 3})
     assert isinstance(config.replace(cmd="x"), ProcessConfig)
     assert (config.get("numprocesses"), config.get("no", 1)) == (3, 1)

@@ -29,7 +29,7 @@ def one(manager, watch, number):
 
 
 # -- the restart setting ----------------------------------------------------------------
-def test_a_killed_process_comes_back(manager, watch):
+def test_killed_process_comes_back(manager, watch):
     manager.load(job("sleep 1000", min_uptime=0.0))
     first = one(manager, watch, 1)
     os.kill(first.os_pid, signal.SIGKILL)
@@ -41,7 +41,7 @@ def test_a_killed_process_comes_back(manager, watch):
     assert info["last_exit"]["pid"] == first.pid and info["last_exit"]["os_pid"] == first.os_pid
 
 
-def test_a_replacement_is_started_before_the_end_is_told(manager, watch, monkeypatch):
+def test_replacement_is_started_before_the_exit_is_published(manager, watch, monkeypatch):
     """Everybody hears of both, in order; but nobody who listens makes the replacement wait."""
     manager.load(job("sleep 1000", min_uptime=0.0))
     first = one(manager, watch, 1)
@@ -57,7 +57,7 @@ def test_a_replacement_is_started_before_the_end_is_told(manager, watch, monkeyp
     assert first.create_time < ended <= watch.processes[1].create_time
 
 
-def test_an_exit_is_told_though_kill_comes_while_the_rest_of_the_group_goes(manager, watch, monkeypatch):
+def test_exit_is_published_if_kill_comes_while_the_group_ends(manager, watch, monkeypatch):
     lingers = [True]
     monkeypatch.setattr("gaffer.supervisor.engine.LAST_GROUP_CHECK", 1e9)
     monkeypatch.setattr("gaffer.supervisor.engine.group_left", lambda *args: lingers[0])
@@ -75,7 +75,7 @@ def test_an_exit_is_told_though_kill_comes_while_the_rest_of_the_group_goes(mana
 
 
 @pytest.mark.parametrize("ask", [lambda manager: manager.stop_job("web"), lambda manager: manager.unload("web")])
-def test_who_asked_goes_on_after_everybody_was_told(manager, watch, monkeypatch, ask):
+def test_command_returns_after_its_notifications(manager, watch, monkeypatch, ask):
     manager.load(job("sleep 1000", min_uptime=0.0))
     one(manager, watch, 1)
     ask(manager)
@@ -83,7 +83,7 @@ def test_who_asked_goes_on_after_everybody_was_told(manager, watch, monkeypatch,
 
 
 @pytest.mark.parametrize("cmd", ["true", "false"])
-def test_always_means_whatever_the_exit_code(manager, watch, cmd):
+def test_restart_always_after_any_exit_code(manager, watch, cmd):
     manager.load(job(cmd, min_uptime=0.0))
     one(manager, watch, 3)
 
@@ -113,7 +113,7 @@ def test_restart_setting(manager, watch, setting, codes, cmd, comes_back):
         assert watch.whats("started", "stopped") == ["started", "stopped"]
 
 
-def test_a_job_that_is_done_can_be_started_again(manager, watch):
+def test_job_that_is_done_can_be_started_again(manager, watch):
     manager.load(job("true", restart="never"))
     for number in (1, 2, 3):
         one(manager, watch, number)
@@ -121,7 +121,7 @@ def test_a_job_that_is_done_can_be_started_again(manager, watch):
         manager.start_job("web")
 
 
-def test_a_job_is_done_when_all_its_copies_are(manager, watch, tmp_path):
+def test_job_is_done_when_all_its_copies_are(manager, watch, tmp_path):
     """Each copy waits for a file of its own."""
     cmd = "sh -c 'while [ ! -e go.$GAFFER_INDEX ]; do sleep 0.02; done'"
     manager.load(job(cmd, restart="never", numprocesses=2, cwd=str(tmp_path)))
@@ -135,7 +135,7 @@ def test_a_job_is_done_when_all_its_copies_are(manager, watch, tmp_path):
 
 
 # -- backoff ------------------------------------------------------------------------------
-def test_a_process_that_dies_young_is_retried_with_growing_delays(manager, watch):
+def test_early_exits_are_retried_with_growing_delays(manager, watch):
     manager.load(job("false", min_uptime=100.0))
     one(manager, watch, 4)
     starts = [process.started for process in watch.processes]
@@ -144,7 +144,7 @@ def test_a_process_that_dies_young_is_retried_with_growing_delays(manager, watch
     assert all(gap >= least for gap, least in zip(gaps, (0.08, 0.16, 0.32))), gaps
 
 
-def test_the_wait_for_a_retry_is_shown(manager, watch):
+def test_wait_for_a_retry_is_shown(manager, watch):
     manager.load(job("sh -c 'exit 3'", min_uptime=100.0))
     one(manager, watch, 3)
     info = state(manager, "backoff")
@@ -153,7 +153,7 @@ def test_the_wait_for_a_retry_is_shown(manager, watch):
     assert info["active"] and info["running"] == 0 and info["processes"] == []
 
 
-def test_a_process_that_lived_long_enough_is_forgiven_all(manager, watch, tmp_path):
+def test_long_uptime_resets_the_delays(manager, watch, tmp_path):
     """The first two die at once, the third when it is told to, after min_uptime."""
     cmd = "sh -c 'echo >> starts; [ $(wc -l < starts) -lt 3 ] || exec sleep 1000'"
     manager.load(job(cmd, min_uptime=0.3, cwd=str(tmp_path)))
@@ -165,7 +165,7 @@ def test_a_process_that_lived_long_enough_is_forgiven_all(manager, watch, tmp_pa
     assert manager.job("web").copies[0].history.failures == 0
 
 
-def test_copies_back_off_by_themselves(manager, watch):
+def test_each_copy_has_its_own_backoff(manager, watch):
     manager.load(job("sh -c '[ $GAFFER_INDEX = 0 ] && exit 1; exec sleep 1000'", numprocesses=2, min_uptime=100.0))
     eventually(lambda: watch.count("spawned") >= 4)
     live = manager.list("web")
@@ -208,7 +208,7 @@ def test_no_timer_brings_a_flapping_job_back(manager, watch, end):
     assert watch.count("spawned") == seen
 
 
-def test_a_retry_of_a_job_loaded_anew_is_its_own(manager, watch):
+def test_retry_of_an_unloaded_job_does_not_affect_its_successor(manager, watch):
     """The old job's timer comes while its successor, of the same name, waits as well."""
     manager.load(job("false", min_uptime=100.0))
     one(manager, watch, 3)
@@ -219,7 +219,7 @@ def test_a_retry_of_a_job_loaded_anew_is_its_own(manager, watch):
 
 
 @pytest.mark.parametrize("poke", ["start_job", "restart_job", "reload"])
-def test_somebody_who_asks_need_not_wait_for_the_timer(manager, watch, poke):
+def test_start_command_does_not_wait_for_the_retry(manager, watch, poke):
     manager.load(job("false", flapping=[1, 10.0, 10_000.0, 5]))
     state(manager, "flapping")
     getattr(manager, poke)("web")
@@ -227,7 +227,7 @@ def test_somebody_who_asks_need_not_wait_for_the_timer(manager, watch, poke):
     state(manager, "flapping")
 
 
-def test_an_update_that_mends_the_job_need_not_wait_either(manager, watch):
+def test_update_does_not_wait_for_the_retry(manager, watch):
     manager.load(job("false", flapping=[1, 10.0, 10_000.0, 5]))
     state(manager, "flapping")
     manager.update(job("sleep 1000"))
@@ -249,7 +249,7 @@ def test_flapping_pauses_then_gives_up(manager, watch):
     assert watch.count("spawned") == 6
 
 
-def test_a_failed_job_can_be_started(manager, watch):
+def test_failed_job_can_be_started(manager, watch):
     manager.load(job("false", flapping=[1, 30.0, 0.01, 0]))
     state(manager, "failed")
     assert watch.count("spawned") == 1
@@ -294,7 +294,7 @@ def test_exits_that_gaffer_caused_do_not_count(manager, watch):
 
 
 @pytest.mark.parametrize("setting", ["never", "on-failure"])
-def test_a_kill_through_gaffer_is_no_reason_to_restart(manager, watch, setting):
+def test_kill_through_gaffer_obeys_the_restart_setting(manager, watch, setting):
     manager.load(
         job(
             "sh -c 'trap \"exit 7\" TERM; echo ready; while :; do sleep 0.02; done'",
@@ -312,7 +312,7 @@ def test_a_kill_through_gaffer_is_no_reason_to_restart(manager, watch, setting):
 
 
 @pytest.mark.parametrize("signum", ["KILL", "term", 2, "SIGUSR1"])
-def test_a_kill_through_gaffer_does_not_count(manager, watch, signum):
+def test_kill_through_gaffer_is_no_failure(manager, watch, signum):
     manager.load(job("sleep 1000", min_uptime=100.0))
     for number in range(1, 4):
         manager.kill(one(manager, watch, number).pid, signum)
@@ -322,21 +322,21 @@ def test_a_kill_through_gaffer_does_not_count(manager, watch, signum):
     assert not manager.job("web").copies[0].remembered().exits
 
 
-def test_a_kill_through_gaffer_does_not_count_for_flapping(manager, watch):
+def test_kill_through_gaffer_does_not_count_for_flapping(manager, watch):
     manager.load(job("sleep 1000", flapping=[1, 100.0, 1000.0, 0]))
     manager.kill(one(manager, watch, 1).pid, "KILL")
     one(manager, watch, 2)
     assert watch.count("flapping") == 0
 
 
-def test_a_kill_from_elsewhere_counts(manager, watch):
+def test_kill_from_elsewhere_is_a_failure(manager, watch):
     manager.load(job("sleep 1000", min_uptime=100.0))
     os.kill(one(manager, watch, 1).os_pid, signal.SIGKILL)
     one(manager, watch, 2)
     assert len(manager.job("web").copies[0].history.exits) == 1
 
 
-def test_a_signal_that_does_not_end_it_is_no_excuse_later(manager, watch):
+def test_survived_signal_does_not_excuse_a_later_crash(manager, watch):
     """It was asked for USR1 and survived; that it dies by KILL from elsewhere is a crash."""
     manager.load(
         job("sh -c 'trap : USR1; echo ready; while :; do sleep 0.02; done'", min_uptime=100.0, redirect_output=["out"])
@@ -349,7 +349,7 @@ def test_a_signal_that_does_not_end_it_is_no_excuse_later(manager, watch):
     assert len(manager.job("web").copies[0].history.exits) == 1
 
 
-def test_a_process_that_answers_a_kill_through_gaffer_by_exiting_did_not_crash(manager, watch):
+def test_exit_after_a_signal_through_gaffer_is_no_crash(manager, watch):
     """Servers catch TERM and exit with a code of their own: gaffer caused that as well."""
     manager.load(
         job(
@@ -366,7 +366,7 @@ def test_a_process_that_answers_a_kill_through_gaffer_by_exiting_did_not_crash(m
     assert not manager.job("web").copies[0].remembered().exits
 
 
-def test_the_last_process_of_a_burst_gets_the_processor_before_us(manager, monkeypatch):
+def test_last_process_of_a_burst_gets_the_processor_first(manager, monkeypatch):
     """Linux leaves a new process behind its maker; without that turn it would wait for all that follows its start."""
     turns = []
     monkeypatch.setattr("os.sched_yield", lambda: turns.append(len(manager.running)))

@@ -51,7 +51,7 @@ def failure(manager, watch, name="web"):
 
 
 # -- the two ways ----------------------------------------------------------------------------
-def test_the_fast_way_is_taken_where_it_can_be(manager, watch, way, monkeypatch, tmp_path):
+def test_posix_spawn_is_used_where_possible(manager, watch, way, monkeypatch, tmp_path):
     taken, start = [], posix_spawn.start
 
     def counting(program, *args):
@@ -73,7 +73,7 @@ def test_the_fast_way_is_taken_where_it_can_be(manager, watch, way, monkeypatch,
     assert taken[fast:] == ([None] * len(taken[fast:]))
 
 
-def test_descriptors_stay_as_they_are_until_a_program_allows_to_mark_them(manager, way):
+def test_descriptors_are_marked_only_if_the_program_allows_it(manager, way):
     ours = os.open("/dev/null", os.O_RDWR)
     os.set_inheritable(ours, True)
     try:
@@ -96,14 +96,14 @@ class Changing:
 
 
 @pytest.mark.parametrize("program", [Path("/bin/sleep"), b"sleep", "sleep"], ids=repr)
-def test_a_plugin_may_change_the_command_to_paths_and_bytes(make_manager, watch, program):
+def test_plugin_may_change_the_command_to_paths_and_bytes(make_manager, watch, program):
     manager = make_manager(watch, Changing(program, b"1000"))
     load(manager, "true")
     found = process(manager)
     eventually(lambda: proc(found, "cmdline").split(b"\0")[-2:] == [b"1000", b""])
 
 
-def test_a_plugin_may_not_change_the_command_to_anything(make_manager, watch):
+def test_plugin_cannot_change_the_command_to_other_types(make_manager, watch):
     load(make_manager(watch, Changing("sleep", 1000)), "true")
     eventually(lambda: watch.count("spawn_failed"))
     assert watch.processes == []
@@ -131,7 +131,7 @@ def test_another_user_has_none_of_our_groups(manager, watch, uid, streams):
 @as_root
 @pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
 @pytest.mark.parametrize("closed", ["file", "folder"])
-def test_what_only_root_may_execute_cannot_be_started_as_another_user(manager, watch, closed, streams):
+def test_program_of_root_cannot_be_started_as_another_user(manager, watch, closed, streams):
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chmod(folder, 0o700 if closed == "folder" else 0o755)
         program = Path(folder) / "program"
@@ -143,7 +143,7 @@ def test_what_only_root_may_execute_cannot_be_started_as_another_user(manager, w
 
 @as_root
 @pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
-def test_another_group(manager, watch, streams):
+def test_gid_sets_the_group(manager, watch, streams):
     found = status(run(manager, watch, "cat /proc/self/status", uid="nobody", gid="daemon", custom_streams=streams).out)
     assert found["Gid"].split() == ["1"] * 4
     assert "0" not in found["Groups"].split() and "1" in found["Groups"].split()
@@ -194,7 +194,7 @@ def test_custom_streams_as_another_user_in_a_directory(manager, watch, tmp_path)
 
 
 @as_root
-def test_what_another_user_says_has_no_effect_on_how_it_becomes_that_user(manager, watch, tmp_path):
+def test_environment_of_another_user_does_not_affect_the_change_of_user(manager, watch, tmp_path):
     """An env_file in that user's hands must not run code as root on the way."""
     (tmp_path / "python").mkdir()
     (tmp_path / "python" / "os.py").write_text("raise SystemExit('python was misled')")
@@ -210,7 +210,7 @@ def test_what_another_user_says_has_no_effect_on_how_it_becomes_that_user(manage
 
 
 # -- environment ----------------------------------------------------------------------------
-def test_the_order_of_environments(manager, watch, tmp_path, monkeypatch):
+def test_order_of_environment_sources(manager, watch, tmp_path, monkeypatch):
     for name in ("A", "B", "C"):
         monkeypatch.setenv(name, "system")
     (tmp_path / ".env").write_text("B=file\nC=file\nexport D='file d' # comment\n")
@@ -219,13 +219,13 @@ def test_the_order_of_environments(manager, watch, tmp_path, monkeypatch):
     assert (found["A"], found["B"], found["C"], found["D"]) == ("system", "file", "job", "file d")
 
 
-def test_without_the_system_environment_only_what_was_given_is_there(manager, watch, monkeypatch):
+def test_without_os_env_only_given_variables_are_set(manager, watch, monkeypatch):
     monkeypatch.setenv("SECRET", "1")
     ran = run(manager, watch, "/usr/bin/env", os_env=False, env={"ONLY": "this"})
     assert sorted(line.split("=")[0] for line in ran.lines) == ["GAFFER_ID", "GAFFER_INDEX", "GAFFER_JOB", "ONLY", "PS"]
 
 
-def test_the_environment_file_is_read_at_every_start(manager, watch, tmp_path):
+def test_environment_file_is_read_at_every_start(manager, watch, tmp_path):
     file = tmp_path / ".env"
     file.write_text("WHAT=first\n")
     load(manager, "sh -c 'echo $WHAT; exec sleep 1000'", env_file=str(file), redirect_output=["out"], min_uptime=0.0)
@@ -236,7 +236,7 @@ def test_the_environment_file_is_read_at_every_start(manager, watch, tmp_path):
     said(watch.processes[1], b"second\n")
 
 
-def test_one_jobs_environment_never_reaches_another(manager, watch):
+def test_environment_of_a_job_does_not_reach_another(manager, watch):
     load(manager, "sleep 1000", "a", env={"OF_A": "1"})
     load(manager, "sleep 1000", "b", env={"OF_B": "1"})
     manager.commit("a", env={"OF_COMMIT": "1"})
@@ -250,14 +250,14 @@ def test_one_jobs_environment_never_reaches_another(manager, watch):
         assert ("OF_COMMIT" in environment) == found.committed
 
 
-def test_an_environment_given_with_load_is_added(manager, watch):
+def test_environment_given_with_load_is_added(manager, watch):
     manager.load(gaffer.JobConfig("web", "sleep 1000", env={"A": "1", "B": "1"}), env={"B": "2"})
     environment = proc(process(manager), "environ").split(b"\0")
     assert b"A=1" in environment and b"B=2" in environment
     assert manager.get("web").env == {"A": "1", "B": "2"}
 
 
-def test_a_change_of_environment_reaches_the_very_next_start(manager, watch):
+def test_changed_environment_reaches_the_next_start(manager, watch):
     """A commit and an update are taken in one go; what the update starts has the new environment."""
     load(manager, "sleep 1000", env={"WHAT": "old"})
     process(manager)
@@ -272,7 +272,7 @@ def test_a_change_of_environment_reaches_the_very_next_start(manager, watch):
 @pytest.mark.parametrize(
     "text", [None, "A=\xff".encode("latin-1"), b"A=" + b"x" * 2_000_000], ids=["missing", "latin", "large"]
 )
-def test_an_environment_file_that_cannot_be_read(manager, watch, tmp_path, text):
+def test_unreadable_env_file_is_an_error(manager, watch, tmp_path, text):
     if text is not None:
         (tmp_path / ".env").write_bytes(text)
     with pytest.raises(InvalidConfig, match="env_file"):
@@ -280,7 +280,7 @@ def test_an_environment_file_that_cannot_be_read(manager, watch, tmp_path, text)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "directory"])
-def test_an_environment_file_that_is_no_file_holds_nobody_up(manager, watch, tmp_path, kind):
+def test_env_file_that_is_no_file_is_an_error_at_once(manager, watch, tmp_path, kind):
     path = {"fifo": tmp_path / "fifo", "device": "/dev/zero", "directory": tmp_path}[kind]
     if kind == "fifo":
         os.mkfifo(path)
@@ -288,7 +288,7 @@ def test_an_environment_file_that_is_no_file_holds_nobody_up(manager, watch, tmp
         load(manager, "sleep 1000", env_file=str(path))
 
 
-def test_an_environment_file_that_disappears(manager, watch, tmp_path):
+def test_removed_env_file_is_a_failed_start(manager, watch, tmp_path):
     (tmp_path / ".env").write_text("A=1\n")
     load(manager, "sleep $A", env_file=str(tmp_path / ".env"), min_uptime=0.0)
     process(manager)
@@ -316,12 +316,12 @@ def test_an_environment_file_that_disappears(manager, watch, tmp_path):
         ("printf %s| $GAFFER_JOB $GAFFER_INDEX", [], ["once", "0"]),
     ],
 )
-def test_words_of_commands(manager, watch, cmd, args, words):
+def test_command_words_and_variables(manager, watch, cmd, args, words):
     ran = run(manager, watch, cmd, args=args, env={"A": "a b"})
     assert ran.out.decode().split("|")[:-1] == words
 
 
-def test_an_unknown_variable_is_refused_at_load(manager, monkeypatch):
+def test_unknown_variable_is_an_error_at_load(manager, monkeypatch):
     monkeypatch.delenv("NOWHERE", raising=False)
     for settings in ({"cmd": "sleep $NOWHERE"}, {"cmd": "sleep", "args": ["${NOWHERE}"]}, {"cmd": 'sh -c "$NOWHERE"'}):
         with pytest.raises(InvalidConfig, match=r"\$NOWHERE"):
@@ -332,7 +332,7 @@ def test_an_unknown_variable_is_refused_at_load(manager, monkeypatch):
         load(manager, "sleep $NOWHERE", "other", os_env=False)
 
 
-def test_with_shell_the_shell_does_it_all(manager, watch):
+def test_shell_setting_runs_the_line_in_a_shell(manager, watch):
     ran = run(manager, watch, "echo $A '$A' \"$A\" $$A | cat; echo two", env={"A": "a  b"}, shell=True)
     first, second = ran.lines
     assert first.startswith("a b $A a  b ") and first.endswith("A") and second == "two"
@@ -345,7 +345,7 @@ def test_arguments_of_a_shell_line_arrive_whole(manager, watch):
     assert ran.out == b"one|two three|x|"
 
 
-def test_a_shell_and_all_it_runs_end_together(manager, watch, tmp_path):
+def test_shell_and_all_it_runs_end_together(manager, watch, tmp_path):
     load(manager, "sleep 1001 | sleep 1002; echo never", shell=True, redirect_output=["out"])
     found = process(manager)
     eventually(lambda: len(proc(found, f"task/{found.os_pid}/children").split()) == 2)
@@ -357,7 +357,7 @@ def test_a_shell_and_all_it_runs_end_together(manager, watch, tmp_path):
 
 # -- mask, directory, limits ------------------------------------------------------------------------
 @pytest.mark.parametrize(("mask", "mode"), [("027", 0o640), (0o077, 0o600), ("0", 0o666), (None, None)])
-def test_umask(manager, watch, tmp_path, mask, mode):
+def test_umask_setting_is_applied(manager, watch, tmp_path, mask, mode):
     if mask is None:
         mask = os.umask(0o022)
         os.umask(mask)
@@ -366,14 +366,14 @@ def test_umask(manager, watch, tmp_path, mask, mode):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
 
 
-def test_a_command_beside_the_directory_it_runs_in(manager, watch, tmp_path):
+def test_command_beside_the_directory_it_runs_in(manager, watch, tmp_path):
     (tmp_path / "program").write_text("#!/bin/sh\npwd\n")
     (tmp_path / "program").chmod(0o755)
     assert run(manager, watch, "./program", cwd=str(tmp_path)).lines == [str(tmp_path)]
 
 
 @pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
-def test_children_get_the_limit_of_files_that_was_there_before(manager, watch, streams):
+def test_children_get_the_original_limit_of_open_files(manager, watch, streams):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     manager.engine.file_limit = (512, hard)
     load(manager, "sleep 1000", custom_streams=streams)
@@ -384,7 +384,7 @@ def test_children_get_the_limit_of_files_that_was_there_before(manager, watch, s
 
 
 @pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
-def test_a_child_that_asks_at_once_sees_its_own_limit(manager, watch, streams, monkeypatch):
+def test_child_sees_its_own_limit_from_its_start(manager, watch, streams, monkeypatch):
     """It is not set from outside, which is too late for one in five."""
     monkeypatch.setattr("gaffer.process.spawn.limit_files", lambda *args: None)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -394,14 +394,14 @@ def test_a_child_that_asks_at_once_sees_its_own_limit(manager, watch, streams, m
 
 
 @pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
-def test_a_limit_that_cannot_be_set_any_more_keeps_nothing_from_starting(manager, watch, streams):
+def test_limit_that_cannot_be_set_does_not_prevent_a_start(manager, watch, streams):
     """Somebody may lower gafferd's own from outside."""
     manager.engine.file_limit = (1024, 512)
     assert run(manager, watch, "echo started", custom_streams=streams).lines == ["started"]
 
 
 @pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
-def test_a_child_gets_its_limit_though_more_is_open_here(manager, watch, streams):
+def test_child_gets_its_limit_if_more_descriptors_are_open(manager, watch, streams):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     manager.engine.file_limit = (64, hard)
     ours = [os.open("/dev/null", os.O_RDWR) for _ in range(150)]
@@ -461,7 +461,7 @@ def test_children_ignore_no_signal_even_if_the_program_does(manager, watch, stre
 
 
 # -- starts that fail -----------------------------------------------------------------------------------
-def test_a_directory_that_is_not_there(manager, watch, tmp_path):
+def test_missing_directory_is_named(manager, watch, tmp_path):
     missing = tmp_path / "missing"
     load(manager, "sleep 1000", cwd=str(missing))
     assert failure(manager, watch) == f"cannot enter directory '{missing}': No such file or directory"
@@ -472,57 +472,57 @@ def test_a_directory_that_is_not_there(manager, watch, tmp_path):
     assert manager.info("web")["reason"] is None
 
 
-def test_a_command_that_is_not_there(manager, watch):
+def test_missing_command_is_named(manager, watch):
     load(manager, "no-such-command --at all")
     assert failure(manager, watch) == "cannot execute 'no-such-command': No such file or directory"
 
 
 @pytest.mark.parametrize("streams", [[], ["ctl"]])
-def test_why_a_command_is_not_there_says_no_value_of_its_environment(manager, watch, streams):
+def test_sentence_about_a_missing_command_hides_values_of_the_environment(manager, watch, streams):
     """Everybody who may read the job hears why; its environment is only for those who may manage it."""
     load(manager, '"${PLACE}/no such" $PLACE', env={"PLACE": "/sesame-4711"}, custom_streams=streams)
     assert failure(manager, watch).startswith("cannot execute '$PLACE/no such': ")
     assert "sesame" not in manager.info("web")["reason"]
 
 
-def test_a_command_that_may_not_be_executed(manager, watch, tmp_path):
+def test_command_without_permission_is_named(manager, watch, tmp_path):
     (tmp_path / "program").write_text("#!/bin/sh\n")
     load(manager, str(tmp_path / "program"))
     assert failure(manager, watch) == f"cannot execute '{tmp_path / 'program'}': Permission denied"
 
 
-def test_a_command_without_its_interpreter(manager, watch, tmp_path):
+def test_missing_interpreter_is_named(manager, watch, tmp_path):
     (tmp_path / "program").write_text("#!/no/such/interpreter\n")
     (tmp_path / "program").chmod(0o755)
     load(manager, str(tmp_path / "program"))
     assert "interpreter" in failure(manager, watch)
 
 
-def test_a_command_that_is_no_program(manager, watch, tmp_path):
+def test_command_that_is_no_program_is_named(manager, watch, tmp_path):
     (tmp_path / "program").write_bytes(b"\x7fnothing that anybody executes")
     (tmp_path / "program").chmod(0o755)
     load(manager, str(tmp_path / "program"))
     assert "Exec format error" in failure(manager, watch)
 
 
-def test_a_command_that_is_a_directory(manager, watch):
+def test_command_that_is_a_directory_is_named(manager, watch):
     load(manager, "/tmp")
     assert failure(manager, watch) == "cannot execute '/tmp': Permission denied"
 
 
-def test_a_directory_that_is_a_file(manager, watch, tmp_path):
+def test_directory_that_is_a_file_is_named(manager, watch, tmp_path):
     (tmp_path / "file").touch()
     load(manager, "sleep 1000", cwd=str(tmp_path / "file"))
     assert failure(manager, watch) == f"cannot enter directory '{tmp_path / 'file'}': Not a directory"
 
 
-def test_arguments_that_are_too_long(manager, watch):
+def test_too_long_arguments_are_a_failed_start(manager, watch):
     load(manager, "true", args=["x" * 200_000])
     assert "Argument list too long" in failure(manager, watch)
 
 
 @pytest.mark.parametrize("settings", [{"cmd": "a\0b"}, {"args": ["a\0b"]}, {"env": {"A": "a\0b"}}, {"cwd": "a\0b"}])
-def test_a_nul_is_refused_at_load(manager, settings):
+def test_nul_byte_is_an_error_at_load(manager, settings):
     with pytest.raises(InvalidConfig, match="NUL"):
         manager.load({"name": "web", "cmd": "sleep", **settings})
 
@@ -544,7 +544,7 @@ def test_failed_starts_obey_flapping(manager, watch):
     assert watch.count("spawn_failed") == 4 and watch.count("flapping") == 1
 
 
-def test_one_that_is_never_restarted_is_not_retried(manager, watch):
+def test_failed_start_is_not_retried_with_restart_never(manager, watch):
     load(manager, "no-such-command", restart="never")
     info = eventually(lambda: manager.info("web")["state"] == "failed" and manager.info("web"))
     assert info["reason"] and not info["active"]
@@ -553,7 +553,7 @@ def test_one_that_is_never_restarted_is_not_retried(manager, watch):
 
 
 # -- when descriptors run out --------------------------------------------------------------------------------
-def test_a_process_that_cannot_be_watched_is_not_left_running(manager, watch, monkeypatch):
+def test_process_that_cannot_be_watched_is_not_left_running(manager, watch, monkeypatch):
     def refuse(os_pid):
         monkeypatch.undo()
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

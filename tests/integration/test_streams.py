@@ -53,7 +53,7 @@ class Sink:
 
 # -- never blocking ----------------------------------------------------------------------
 @pytest.mark.parametrize("labels", [["out"], ["out", "err"], ["both", "both"]])
-def test_a_child_whose_output_nobody_reads_never_blocks(manager, watch, labels):
+def test_child_whose_output_nobody_reads_never_blocks(manager, watch, labels):
     load(manager, f"sh -c '{FLOOD}; {FLOOD} >&2'", redirect_output=labels)
     assert exited(watch).code == 0
     ring = watch.processes[0].reader(labels[0]).ring
@@ -61,7 +61,7 @@ def test_a_child_whose_output_nobody_reads_never_blocks(manager, watch, labels):
     assert len(ring.read()[1]) <= 2 * 65_536
 
 
-def test_nor_does_one_whose_output_is_not_redirected(manager, watch):
+def test_child_without_redirected_output_never_blocks(manager, watch):
     load(manager, f"sh -c '{FLOOD}; {FLOOD} >&2'")
     assert exited(watch).code == 0
 
@@ -73,7 +73,7 @@ def test_unlisted_output_goes_to_null(manager, watch):
     assert os.readlink(f"/proc/{found.os_pid}/fd/1") == "/dev/null"
 
 
-def test_a_chatty_child_does_not_keep_others_waiting(manager, watch):
+def test_flooding_child_does_not_delay_others(manager, watch):
     """One floods without end; meanwhile another is started, talks, and is stopped."""
     manager.load(gaffer.JobConfig("flood", "sh -c 'cat /dev/zero & cat /dev/zero >&2'", redirect_output=["out", "err"]))
     process(manager, "flood")
@@ -90,14 +90,14 @@ def test_labels_only_name_the_streams_in_order(manager, watch):
     assert (ran.out, ran.err) == (b"one\n", b"two\n")
 
 
-def test_labels_the_wrong_way_round_are_just_names(manager, watch):
+def test_swapped_labels_are_names_only(manager, watch):
     load(manager, "sh -c 'echo one; echo two >&2'", redirect_output=["stderr", "stdout"])
     exited(watch)
     found = watch.processes[0]
     assert (output(found, "stderr"), output(found, "stdout")) == (b"one\n", b"two\n")
 
 
-def test_the_same_label_twice_merges_in_order(manager, watch):
+def test_same_label_twice_merges_in_order(manager, watch):
     lines = "; ".join(f"echo out {n}; echo err {n} >&2" for n in range(50))
     load(manager, f"sh -c '{lines}'", redirect_output=["both", "both"])
     exited(watch)
@@ -116,7 +116,7 @@ def test_every_byte_arrives_exactly(make_manager, watch, tmp_path):
     assert output(watch.processes[0], "err") == every == sinks["err"]
 
 
-def test_what_was_said_last_is_there_when_the_exit_is_told(make_manager, watch):
+def test_exit_is_published_after_the_last_byte(make_manager, watch):
     """However large the pipe is: the exit event comes after the last byte."""
     sinks, sizes = Sinks(), []
 
@@ -133,7 +133,7 @@ def test_what_was_said_last_is_there_when_the_exit_is_told(make_manager, watch):
 
 
 # -- sinks -------------------------------------------------------------------------------------
-def test_a_sink_gets_everything_even_what_is_not_redirected(make_manager, watch):
+def test_sink_gets_everything_even_what_is_not_redirected(make_manager, watch):
     sinks = Sinks()
     manager = make_manager(watch, sinks)
     load(manager, "sh -c 'echo one; echo two >&2; head -c 3000000 /dev/zero'")
@@ -143,7 +143,7 @@ def test_a_sink_gets_everything_even_what_is_not_redirected(make_manager, watch)
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit], ids=lambda error: error.__name__)
-def test_a_sink_that_raises_is_dropped_alone(make_manager, watch, error):
+def test_failing_sink_is_dropped_alone(make_manager, watch, error):
     class Bad:
         closed = 0
 
@@ -168,7 +168,7 @@ def test_a_sink_that_raises_is_dropped_alone(make_manager, watch, error):
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit], ids=lambda error: error.__name__)
-def test_a_sink_that_cannot_be_opened_is_missing(make_manager, watch, error):
+def test_sink_that_cannot_be_opened_affects_no_other(make_manager, watch, error):
     class Bad:
         @gaffer.hookimpl
         def gaffer_open_sinks(self):
@@ -196,7 +196,7 @@ class Slow:
         pass
 
 
-def test_a_stream_whose_sink_is_full_is_read_later(make_manager, watch):
+def test_stream_with_a_full_sink_is_read_later(make_manager, watch):
     slow = Slow()
     manager = make_manager(watch, slow)
     load(manager, f"sh -c '{FLOOD}; echo done >&2'", redirect_output=["out", "err"])
@@ -206,7 +206,7 @@ def test_a_stream_whose_sink_is_full_is_read_later(make_manager, watch):
     assert exited(watch).code == 0 and slow.size == 10 * MEGABYTE
 
 
-def test_a_sink_that_is_full_for_ever_holds_nobody_up_for_ever(make_manager, watch, monkeypatch):
+def test_sink_that_stays_full_pauses_for_a_bounded_time(make_manager, watch, monkeypatch):
     monkeypatch.setattr("gaffer.process.streams.MAX_FULL_SINK_PAUSE", 0.001)
     slow = Slow()
     manager = make_manager(watch, slow)
@@ -214,7 +214,7 @@ def test_a_sink_that_is_full_for_ever_holds_nobody_up_for_ever(make_manager, wat
     assert exited(watch).code == 0 and slow.size == 10 * MEGABYTE
 
 
-def test_a_sink_that_cannot_say_whether_it_is_full_is_not(make_manager, watch):
+def test_sink_whose_full_property_fails_is_not_full(make_manager, watch):
     class Odd(Slow):
         @property
         def full(self):
@@ -226,7 +226,7 @@ def test_a_sink_that_cannot_say_whether_it_is_full_is_not(make_manager, watch):
     assert exited(watch).code == 0 and odd.size == 10 * MEGABYTE
 
 
-def test_sinks_of_a_start_that_was_called_off_are_closed(make_manager, watch):
+def test_sinks_of_a_cancelled_start_are_closed(make_manager, watch):
     sinks, asked, go_on = Sinks(), Event(), Event()
 
     class Slow:
@@ -315,7 +315,7 @@ def test_sink_that_cannot_be_attached_costs_the_sink_and_not_the_process(make_ma
 
 
 # -- grandchildren that hold the pipe ------------------------------------------------------------
-def test_a_grandchild_that_holds_the_pipe_does_not_delay_the_exit(manager, watch):
+def test_grandchild_that_holds_the_pipe_does_not_delay_the_exit(manager, watch):
     load(
         manager,
         "sh -c 'setsid sh -c \"echo held; exec sleep 1000\" & sleep 0.1; echo bye; exit 3'",
@@ -325,7 +325,7 @@ def test_a_grandchild_that_holds_the_pipe_does_not_delay_the_exit(manager, watch
     assert sorted(output(watch.processes[0]).split()) == [b"bye", b"held"]
 
 
-def test_a_grandchild_that_floods_the_pipe_does_not_delay_the_exit_either(manager, watch):
+def test_grandchild_that_floods_the_pipe_does_not_delay_the_exit(manager, watch):
     load(
         manager,
         "sh -c 'setsid cat /dev/zero & setsid cat /dev/zero >&2 & sleep 0.1; exit 3'",
@@ -345,7 +345,7 @@ def test_stdin_can_be_written(manager, watch):
     eventually(lambda: output(found) == expected, what=f"{output(found)}")
 
 
-def test_stdin_of_others_is_empty_and_refused(manager, watch):
+def test_stdin_without_redirect_input_is_empty_and_cannot_be_written(manager, watch):
     load(manager, "sh -c 'cat; echo end; exec sleep 1000'", redirect_output=["out"])
     found = process(manager)
     eventually(lambda: output(found) == b"end\n")
@@ -369,7 +369,7 @@ def test_much_written_to_a_slow_reader_arrives_whole(manager, watch):
     assert output(found).startswith(b"bd25e5bd0d9e0ea5c4b5a4e3") or len(output(found).split()[0]) == 32
 
 
-def test_one_who_does_not_read_costs_a_bounded_amount(manager, watch):
+def test_input_of_a_process_that_does_not_read_is_bounded(manager, watch):
     load(manager, "sleep 1000", redirect_input=True)
     found = process(manager)
     with pytest.raises(Unavailable, match="full"):
@@ -379,7 +379,7 @@ def test_one_who_does_not_read_costs_a_bounded_amount(manager, watch):
     exited(watch)
 
 
-def test_writing_to_one_who_has_closed_its_stdin(manager, watch):
+def test_writing_to_a_process_that_closed_its_stdin_is_an_error(manager, watch):
     load(manager, "sh -c 'exec <&-; echo ready; exec sleep 1000'", redirect_output=["out"], redirect_input=True)
     found = process(manager)
     said(found)
@@ -391,14 +391,14 @@ def test_writing_to_one_who_has_closed_its_stdin(manager, watch):
 
 # -- the tail of stderr -----------------------------------------------------------------------------
 @pytest.mark.parametrize("labels", [[], ["out"], ["out", "err"], ["both", "both"], ["stderr"]])
-def test_the_last_lines_of_a_failure_are_shown(manager, watch, labels):
+def test_last_lines_of_a_failure_are_shown(manager, watch, labels):
     load(manager, "sh -c 'for i in $(seq 50); do echo line $i >&2; done; exit 3'", redirect_output=labels)
     exited(watch)
     eventually(lambda: manager.info("web")["state"] == "stopped")
     assert manager.info("web")["stderr"] == [f"line {n}" for n in range(31, 51)]
 
 
-def test_a_tail_of_something_that_is_no_text(manager, watch, tmp_path):
+def test_stderr_tail_of_bytes_that_are_no_text(manager, watch, tmp_path):
     (tmp_path / "bytes").write_bytes(bytes(range(256)) * 100 + b"\nlast \xff\n")
     load(manager, "sh -c 'cat bytes >&2; exit 3'", cwd=str(tmp_path))
     exited(watch)
@@ -407,14 +407,14 @@ def test_a_tail_of_something_that_is_no_text(manager, watch, tmp_path):
     assert tail[-1] == "last \ufffd" and len(tail) <= 20
 
 
-def test_a_success_has_no_tail(manager, watch):
+def test_success_has_no_stderr_tail(manager, watch):
     load(manager, "sh -c 'echo fine >&2'")
     exited(watch)
     settle(manager)
     assert manager.info("web")["stderr"] == []
 
 
-def test_a_stop_has_no_tail(manager, watch):
+def test_stop_has_no_stderr_tail(manager, watch):
     load(manager, "sh -c 'echo fine >&2; exec sleep 1000'")
     process(manager)
     manager.stop_job("web")
@@ -422,7 +422,7 @@ def test_a_stop_has_no_tail(manager, watch):
     assert manager.info("web")["stderr"] == []
 
 
-def test_the_tail_is_that_of_the_latest_failure(manager, watch, tmp_path):
+def test_stderr_tail_is_that_of_the_latest_failure(manager, watch, tmp_path):
     (tmp_path / "script").write_text(
         "echo >> starts; n=$(wc -l < starts); [ $n -gt 2 ] && sleep 1000; echo fail $n >&2; exit 1"
     )
@@ -470,7 +470,7 @@ def test_custom_streams_beside_all_others(manager, watch, tmp_path):
     heard(found, "four", b"x\n")
 
 
-def test_a_custom_stream_that_nobody_reads_never_blocks(manager, watch):
+def test_custom_stream_that_nobody_reads_never_blocks(manager, watch):
     load(manager, f"sh -c '{FLOOD} >&3; {FLOOD} >&4'", custom_streams=["a", "b"])
     assert exited(watch).code == 0
     assert watch.processes[0].reader("b").ring.end == 10 * MEGABYTE
@@ -500,7 +500,7 @@ def test_many_custom_streams(manager, watch):
         heard(found, f"s{number}", f"{number}\n".encode())
 
 
-def test_a_child_with_custom_streams_has_the_environment_it_was_given(manager, watch):
+def test_child_with_custom_streams_has_exactly_its_environment(manager, watch):
     """Whatever renumbers the descriptors leaves no trace."""
     settings = {"os_env": False, "env": {"PATH": os.environ["PATH"], "ONLY": "this"}}
     plain = run(manager, watch, "env", **settings)
@@ -513,7 +513,7 @@ def test_a_child_with_custom_streams_has_the_environment_it_was_given(manager, w
     )
 
 
-def test_a_child_with_custom_streams_ignores_no_signal(manager, watch):
+def test_child_with_custom_streams_ignores_no_signal(manager, watch):
     load(manager, "sleep 1000", custom_streams=["a"])
     found = process(manager)
     eventually(lambda: proc(found, "cmdline") == b"sleep\x001000\x00")
@@ -521,13 +521,13 @@ def test_a_child_with_custom_streams_ignores_no_signal(manager, watch):
     assert signals(fields["SigIgn"]) == signals(fields["SigBlk"]) == set()
 
 
-def test_custom_streams_of_a_command_that_does_not_exist(manager, watch):
+def test_missing_command_with_custom_streams_is_an_error(manager, watch):
     load(manager, "/nowhere/at/all", custom_streams=["a"])
     eventually(lambda: watch.count("spawn_failed"))
     assert "/nowhere/at/all" in watch.details("spawn_failed")[0]
 
 
-def test_a_custom_stream_closes_with_its_process(manager, watch):
+def test_custom_stream_closes_with_its_process(manager, watch):
     load(manager, "sh -c 'echo bye >&3; exit 0'", custom_streams=["a"])
     exited(watch)
     found = watch.processes[0]
@@ -555,7 +555,7 @@ def test_custom_channels_are_inherited(manager, watch, tmp_path):
         os.close(theirs)
 
 
-def test_one_custom_channel_twice(manager, watch):
+def test_same_custom_channel_twice(manager, watch):
     ours, theirs = os.pipe()
     try:
         load(manager, "sh -c 'echo three >&3; echo four >&4'", custom_channels=[theirs, theirs])
@@ -580,7 +580,7 @@ def test_one_label_cannot_name_two_streams(manager, settings):
 
 
 @pytest.mark.parametrize("channel", [999, "closed"])
-def test_a_custom_channel_that_is_not_open(manager, watch, tmp_path, channel):
+def test_closed_custom_channel_is_an_error(manager, watch, tmp_path, channel):
     if channel == "closed":
         with open(tmp_path / "file", "wb") as channel:
             pass

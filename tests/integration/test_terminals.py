@@ -51,7 +51,7 @@ def test_both_outputs_are_one_terminal(manager, watch):
     eventually(lambda: plugin.closed == ["out"])
 
 
-def test_plugins_see_a_terminal_that_nobody_redirected(manager, watch):
+def test_sinks_get_a_terminal_that_is_not_redirected(manager, watch):
     plugin = Sinks()
     manager.plugins.add(plugin)
     load(manager, "echo hello")
@@ -59,7 +59,7 @@ def test_plugins_see_a_terminal_that_nobody_redirected(manager, watch):
     assert plugin.seen() == {"stdout": b"hello\n"}
 
 
-def test_it_has_no_echo_and_takes_a_new_size(manager, watch):
+def test_terminal_has_no_echo_and_can_be_resized(manager, watch):
     cmd = "sh -c 'trap \"stty size <&1\" WINCH; echo up; while read line || true; do echo got $line; done'"
     load(manager, cmd, redirect_output=["out"], redirect_input=True)
     found = process(manager)
@@ -72,7 +72,7 @@ def test_it_has_no_echo_and_takes_a_new_size(manager, watch):
     assert output(found).count(b"a line") == 1
 
 
-def test_what_has_no_terminal_has_no_size(manager, watch):
+def test_resize_without_a_terminal_changes_nothing(manager, watch):
     manager.load(gaffer.JobConfig("web", "sleep 1000"))
     found = process(manager)
     found.resize(40, 132)

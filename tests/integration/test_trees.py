@@ -51,7 +51,7 @@ def test_every_child_leads_a_session_of_its_own(manager, watch):
         assert os.getsid(process.os_pid) == os.getpgid(process.os_pid) == process.os_pid
 
 
-def test_the_group_gets_the_signal(manager, watch, tmp_path):
+def test_group_gets_the_signal(manager, watch, tmp_path):
     """Leader and child each note the TERM that they got."""
     child = 'sh -c "trap \\"echo child >> got; exit\\" TERM; echo \\$\\$ >> pids; while :; do sleep 0.02; done" &'
     load(manager, f"trap 'echo leader >> got; wait; exit' TERM\n{child}\nwait", tmp_path)
@@ -73,7 +73,7 @@ def test_another_stop_signal(manager, watch, tmp_path):
     assert (tmp_path / "got").read_text() == "int\n"
 
 
-def test_who_ignores_the_signal_is_killed_after_the_graceful_timeout(manager, watch, tmp_path):
+def test_process_that_ignores_the_signal_is_killed_after_the_graceful_timeout(manager, watch, tmp_path):
     load(manager, "trap '' TERM\necho ready\nwhile :; do sleep 0.02; done", tmp_path, graceful_timeout=0.25)
     said(eventually(lambda: manager.list("web"))[0])
     began = time.monotonic()
@@ -83,7 +83,7 @@ def test_who_ignores_the_signal_is_killed_after_the_graceful_timeout(manager, wa
     assert watch.statuses[1].signal == signal.SIGKILL
 
 
-def test_a_graceful_timeout_of_nothing_kills_at_once(manager, watch, tmp_path):
+def test_graceful_timeout_of_zero_kills_at_once(manager, watch, tmp_path):
     load(manager, "trap '' TERM\necho ready\nwhile :; do sleep 0.02; done", tmp_path, graceful_timeout=0.0)
     said(eventually(lambda: manager.list("web"))[0])
     stop(manager, watch)
@@ -96,7 +96,7 @@ def test_a_graceful_timeout_of_nothing_kills_at_once(manager, watch, tmp_path):
     ["{} &", "setsid {} &", "setsid setsid {} &", "(setsid {} &) &", "sh -c '{} & exec sleep 1000' &"],
     ids=["child", "session", "twice", "daemon", "grandchild"],
 )
-def test_descendants_wherever_they_went_are_gone_after_a_stop(manager, watch, tmp_path, start, program):
+def test_descendants_in_other_sessions_are_gone_after_a_stop(manager, watch, tmp_path, start, program):
     load(manager, start.format(program) + "\necho ready\nexec sleep 1000", tmp_path, graceful_timeout=0.3)
     (descendant,) = noted(tmp_path, 1)
     assert alive(descendant)
@@ -104,7 +104,7 @@ def test_descendants_wherever_they_went_are_gone_after_a_stop(manager, watch, tm
     assert not alive(descendant)
 
 
-def test_an_output_ends_with_its_writers_though_a_stop_goes_on(manager, watch, tmp_path):
+def test_output_ends_with_its_writers_though_a_stop_goes_on(manager, watch, tmp_path):
     load(manager, f"exec 2> /dev/null\nsetsid {DEAF} > /dev/null &\necho ready\nexec sleep 1000", tmp_path)
     found = eventually(lambda: manager.list("web"))[0]
     eventually(lambda: b"ready" in found.reader("out").ring.read()[1])
@@ -132,7 +132,7 @@ def test_members_of_the_group_get_the_rest_of_the_time_too(manager, watch, tmp_p
     assert (tmp_path / "got").read_text() == "tidy\n"
 
 
-def test_a_member_without_our_mark_is_found_by_its_group(manager, watch, tmp_path):
+def test_group_member_without_gaffer_id_is_found(manager, watch, tmp_path):
     load(manager, f"env -i PATH=$PATH {DEAF} &\nexec sleep 1000", tmp_path, graceful_timeout=0.2)
     (member,) = noted(tmp_path, 1)
     assert b"GAFFER_ID" not in look(f"/proc/{member}/environ")
@@ -140,7 +140,7 @@ def test_a_member_without_our_mark_is_found_by_its_group(manager, watch, tmp_pat
     assert not alive(member)
 
 
-def test_what_is_started_during_the_stop_is_stopped_too(manager, watch, tmp_path):
+def test_processes_started_during_the_stop_are_stopped(manager, watch, tmp_path):
     load(
         manager,
         f"trap 'setsid {DEAF} & exit' TERM\necho ready\nwhile :; do sleep 0.02; done",
@@ -156,7 +156,7 @@ def test_what_is_started_during_the_stop_is_stopped_too(manager, watch, tmp_path
 @pytest.mark.parametrize(
     "start", ["kill -STOP $$", 'setsid sh -c "echo \\$\\$ >> pids; kill -STOP \\$\\$" &\nexec sleep 1000']
 )
-def test_a_suspended_process_can_be_stopped(manager, watch, tmp_path, start):
+def test_suspended_process_can_be_stopped(manager, watch, tmp_path, start):
     load(manager, "echo $$ >> pids\n" + start, tmp_path, graceful_timeout=10_000.0)
     os_pid = noted(tmp_path, 1 if start.startswith("kill") else 2)[-1]
     eventually(lambda: b") T " in look(f"/proc/{os_pid}/stat"), what="it never suspended itself")
@@ -164,7 +164,7 @@ def test_a_suspended_process_can_be_stopped(manager, watch, tmp_path, start):
     assert not alive(os_pid)
 
 
-def test_a_replacement_comes_after_the_whole_tree_is_gone(manager, watch, tmp_path):
+def test_replacement_comes_after_the_whole_tree_is_gone(manager, watch, tmp_path):
     """A restart is a stop and a start: the new process finds nobody of the old tree."""
     script = f"touch pids\n{LOOK}\nsetsid {DEAF} &\n{NOTED} &\nexec sleep 1000"
     load(manager, script, tmp_path, graceful_timeout=0.2)
@@ -176,7 +176,7 @@ def test_a_replacement_comes_after_the_whole_tree_is_gone(manager, watch, tmp_pa
 
 
 # -- leaders that die by themselves -----------------------------------------------------
-def test_a_group_left_behind_is_killed_before_the_replacement(manager, watch, tmp_path):
+def test_group_left_behind_is_killed_before_the_replacement(manager, watch, tmp_path):
     """Each leader looks for members of the group that the one before it left, then leaves some itself."""
     script = f"touch pids\n{LOOK}\nfor i in 1 2 3; do sleep 1000 & echo $! >> pids; done\nexit 1"
     load(manager, script, tmp_path, min_uptime=0.0)
@@ -186,7 +186,7 @@ def test_a_group_left_behind_is_killed_before_the_replacement(manager, watch, tm
     eventually(lambda: not any(alive(os_pid) for os_pid in read_pids(tmp_path / "pids")))
 
 
-def test_a_killed_leader_takes_its_deaf_group_along(manager, watch, tmp_path):
+def test_group_that_ignores_signals_ends_with_its_killed_leader(manager, watch, tmp_path):
     load(manager, f"{DEAF} &\nexec sleep 1000", tmp_path)
     (member,) = noted(tmp_path, 1)
     os.kill(manager.list("web")[0].os_pid, signal.SIGKILL)
@@ -194,7 +194,7 @@ def test_a_killed_leader_takes_its_deaf_group_along(manager, watch, tmp_path):
     assert not alive(member)
 
 
-def test_the_group_of_a_detached_job_is_left_alone(manager, watch, tmp_path):
+def test_group_of_a_detached_job_is_left_alone(manager, watch, tmp_path):
     load(manager, f"{NOTED} &\necho ready\nexec sleep 1000", tmp_path, detach=True)
     (member,) = noted(tmp_path, 1)
     os.kill(manager.list("web")[0].os_pid, signal.SIGKILL)
@@ -216,7 +216,7 @@ def test_daemons_of_leaders_that_died_are_gone_when_the_manager_stops(make_manag
     assert not any(alive(os_pid) for os_pid in left)
 
 
-def test_what_a_detached_process_left_behind_stays(make_manager, watch, tmp_path):
+def test_survivors_of_a_detached_process_stay(make_manager, watch, tmp_path):
     manager = make_manager(watch)
     load(
         manager,
@@ -251,7 +251,7 @@ def test_three_hundred_killed_at_once_all_come_back(manager, watch):
     assert not any(alive(os_pid) for os_pid in new)
 
 
-def test_many_deaf_trees_end_together(manager, watch, tmp_path):
+def test_many_trees_that_ignore_signals_end_together(manager, watch, tmp_path):
     load(manager, f"trap '' TERM\nsetsid {DEAF} &\n{DEAF} &\nwait", tmp_path, numprocesses=20, graceful_timeout=0.3)
     pids = noted(tmp_path, 40)
     stop(manager, watch)
@@ -275,7 +275,7 @@ def start_as(os_pid):
 
 
 @pytest.mark.skipif(not os.access(LAST_PID, os.W_OK), reason="needs to choose the next process id")
-def test_a_stranger_with_the_leaders_old_number_is_not_killed(manager, watch, tmp_path):
+def test_stranger_with_the_leaders_old_number_is_not_killed(manager, watch, tmp_path):
     """The leader is gone, a daemon of it is deaf; meanwhile its number, and so its group's, is given away."""
     for attempt in range(20):
         (tmp_path / "pids").write_text("")
@@ -316,7 +316,7 @@ def test_processes_of_others_are_left_alone(manager, watch, tmp_path):
         bystander.wait()
 
 
-def test_a_gaffer_under_a_gaffer_goes_with_all_it_started(manager, watch, tmp_path):
+def test_gaffer_under_a_gaffer_goes_with_all_it_started(manager, watch, tmp_path):
     """The inner one is killed, so that it cannot stop its own; the outer one finds them by its part of the mark."""
     (tmp_path / "inner").write_text("echo $GAFFER_ID > id\necho $$ >> pids\nexec sleep 1000\n")
     (tmp_path / "program.py").write_text(
@@ -335,7 +335,7 @@ def test_a_gaffer_under_a_gaffer_goes_with_all_it_started(manager, watch, tmp_pa
     assert not alive(inner)
 
 
-def test_a_daemon_that_is_just_being_made_is_found(monkeypatch):
+def test_daemon_that_is_being_started_is_found(monkeypatch):
     """Its parent was on the list of processes, but has gone when its environment is read."""
     maker = subprocess.Popen(
         ["sh", "-c", "read go; setsid sleep 1000 & echo $!"],
@@ -367,7 +367,7 @@ def test_a_daemon_that_is_just_being_made_is_found(monkeypatch):
         maker.stdout.close()
 
 
-def test_who_is_executing_a_program_is_unclear_and_looked_at_again(manager, watch, tmp_path, monkeypatch):
+def test_process_between_two_programs_is_unclear_and_looked_at_again(manager, watch, tmp_path, monkeypatch):
     """A daemon's environment is empty at that moment, as that of a stranger may be for ever."""
     load(manager, f"setsid {DEAF} &\nexec sleep 1000", tmp_path, graceful_timeout=0.1)
     (daemon,) = noted(tmp_path, 1)
@@ -398,7 +398,7 @@ def test_group_members_are_found_by_group(monkeypatch):
 @pytest.mark.parametrize(
     "look_around", [lambda: find_survivors({"node.1": 1}), lambda: proc_scan.find_node_survivors("node")]
 )
-def test_what_is_unclear_is_nobodys(monkeypatch, look_around):
+def test_unclear_process_belongs_to_nobody(monkeypatch, look_around):
     """Whoever takes what was found for its own must not hit a stranger that just executes a program."""
     monkeypatch.setattr(proc_scan, "_environment", lambda os_pid: b"")
     monkeypatch.setattr(proc_scan, "_between_programs", lambda os_pid: True)

@@ -23,7 +23,7 @@ CHUNKS = st.lists(st.binary(max_size=40), max_size=30)
 
 
 @given(st.integers(1, 64), CHUNKS, st.integers(0, 1300))
-def test_a_ring_reads_like_the_end_of_all_that_was_written(size, chunks, position):
+def test_ring_reads_like_the_end_of_all_that_was_written(size, chunks, position):
     ring, model = Ring(size), bytearray()
     for chunk in chunks:
         ring.append(chunk)
@@ -35,7 +35,7 @@ def test_a_ring_reads_like_the_end_of_all_that_was_written(size, chunks, positio
 
 
 @given(st.integers(1, 64), CHUNKS)
-def test_a_ring_keeps_its_size_and_less_than_one_chunk_more(size, chunks):
+def test_ring_keeps_its_size_and_less_than_one_chunk_more(size, chunks):
     ring = Ring(size)
     for chunk in chunks:
         ring.append(chunk)
@@ -44,7 +44,7 @@ def test_a_ring_keeps_its_size_and_less_than_one_chunk_more(size, chunks):
 
 
 @given(st.integers(1, 2000), st.lists(st.one_of(st.binary(max_size=300), st.just(None)), max_size=60))
-def test_a_reader_that_follows_gets_every_byte_or_knows_how_many_it_lost(size, steps):
+def test_reader_that_follows_gets_every_byte_or_knows_how_many_it_lost(size, steps):
     ring, written, position, seen = Ring(size), bytearray(), 0, 0
     for step in [*steps, None]:
         if step is not None:
@@ -58,13 +58,13 @@ def test_a_reader_that_follows_gets_every_byte_or_knows_how_many_it_lost(size, s
     assert seen == len(written)
 
 
-def test_a_position_in_the_future_has_nothing_to_read_yet():
+def test_position_in_the_future_has_nothing_to_read_yet():
     ring = Ring()
     ring.append(b"abc")
     assert ring.read(10) == (0, b"", 3)
 
 
-def test_an_empty_ring():
+def test_empty_ring_reads_nothing():
     assert Ring().read() == (0, b"", 0)
 
 
@@ -82,7 +82,7 @@ def test_output_that_comes_byte_by_byte_takes_no_more_memory_than_other_output()
 
 
 @given(st.integers(1, 64), CHUNKS, st.integers(0, 1300), st.integers(1, 100))
-def test_a_read_takes_no_more_than_it_is_told(size, chunks, position, most):
+def test_read_returns_at_most_the_given_size(size, chunks, position, most):
     ring, model = Ring(size), bytearray()
     for chunk in chunks:
         ring.append(chunk)
@@ -116,7 +116,7 @@ def clock(monkeypatch):
     return clock
 
 
-def test_chunks_know_when_they_came(clock):
+def test_chunks_have_the_time_of_their_first_byte(clock):
     ring = Ring()
     for data in (b"one", b"two"):
         ring.append(data)
@@ -127,7 +127,7 @@ def test_chunks_know_when_they_came(clock):
     ]
 
 
-def test_what_comes_within_a_moment_is_one_chunk(clock):
+def test_small_writes_within_the_merge_time_are_one_chunk(clock):
     ring = Ring()
     for _ in range(4):
         ring.append(b"x" * 1000)
@@ -137,7 +137,7 @@ def test_what_comes_within_a_moment_is_one_chunk(clock):
     assert len(ring.chunks) == 2
 
 
-def test_output_that_drips_has_few_chunks(clock):
+def test_slow_small_output_has_few_chunks(clock):
     ring = Ring()
     for _ in range(RING_SIZE * 2):
         ring.append(b".")
@@ -161,14 +161,14 @@ def test_output_that_drips_has_few_chunks(clock):
         (b"\none", 1, b"one"),
     ],
 )
-def test_the_position_of_the_last_lines_is_one_in_the_stream(data, lines, tail):
+def test_position_of_the_last_lines_is_one_in_the_stream(data, lines, tail):
     ring = Ring()
     ring.append(b"x" * RING_SIZE * 2)
     ring.append(b"\n" + data)
     assert ring.tail(lines) == ring.end - len(tail)
 
 
-def test_when_fewer_lines_are_kept_the_last_ones_begin_where_the_ring_does():
+def test_last_lines_begin_with_the_ring_if_it_holds_fewer():
     ring = Ring()
     for _ in range(4):
         ring.append(b"x" * RING_SIZE)
@@ -177,7 +177,7 @@ def test_when_fewer_lines_are_kept_the_last_ones_begin_where_the_ring_does():
 
 
 @given(st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\n\n"]), max_size=12), st.integers(0, 12))
-def test_the_last_lines_are_those_of_splitlines(parts, lines):
+def test_last_lines_are_those_of_splitlines(parts, lines):
     ring, data = Ring(), b"".join(parts)
     for part in parts:
         ring.append(part)
@@ -193,7 +193,7 @@ def limited(size=100, most=1000, total=10_000):
     return Ring(limits.size, limits), limits
 
 
-def test_a_cursor_begins_at_the_end_or_where_it_is_told():
+def test_cursor_begins_at_the_end_or_at_its_position():
     ring = Ring()
     ring.append(b"before ")
     new, old, late = ring.follow(), ring.follow(2), ring.follow(99)
@@ -202,7 +202,7 @@ def test_a_cursor_begins_at_the_end_or_where_it_is_told():
     assert new.read() == (0, b"")
 
 
-def test_a_cursor_is_woken_by_what_comes_and_by_the_end():
+def test_cursor_is_woken_by_what_comes_and_by_the_end():
     ring, woken = Ring(), []
     cursor = ring.follow(wake=lambda: woken.append(ring.end))
     ring.append(b"abc")
@@ -215,7 +215,7 @@ def test_a_cursor_is_woken_by_what_comes_and_by_the_end():
     assert cursor.ended
 
 
-def test_a_closed_cursor_is_not_woken():
+def test_closed_cursor_is_not_woken():
     ring, woken = Ring(), []
     cursor = ring.follow(wake=lambda: woken.append(1))
     cursor.close()
@@ -224,7 +224,7 @@ def test_a_closed_cursor_is_not_woken():
     assert not woken and ring.readers == 0
 
 
-def test_one_that_cannot_be_woken_costs_nobody_else_anything(caplog):
+def test_cursor_whose_wake_fails_affects_no_other(caplog):
     ring, woken = Ring(), []
 
     def broken():
@@ -237,7 +237,7 @@ def test_one_that_cannot_be_woken_costs_nobody_else_anything(caplog):
     assert woken == [1, 1] and len(caplog.messages) == 1
 
 
-def test_a_ring_holds_what_its_slowest_reader_has_not_read():
+def test_ring_holds_what_its_slowest_reader_has_not_read():
     ring, limits = limited()
     slow, quick = ring.follow(), ring.follow()
     for number in range(10):
@@ -249,7 +249,7 @@ def test_a_ring_holds_what_its_slowest_reader_has_not_read():
     assert ring.held <= 190
 
 
-def test_a_reader_that_lets_the_ring_run_full_is_left_behind_and_told():
+def test_reader_that_lets_the_ring_run_full_gets_the_size_of_the_gap():
     ring, limits = limited()
     lazy = ring.follow()
     for _ in range(100):
@@ -259,7 +259,7 @@ def test_a_reader_that_lets_the_ring_run_full_is_left_behind_and_told():
     assert (lost, len(data)) == (9000 - ring.held, ring.held) and not lazy.behind
 
 
-def test_it_loses_nothing_more_while_it_is_behind_and_then_holds_on_again():
+def test_reader_loses_nothing_more_once_it_reads_again():
     ring, limits = limited()
     lazy = ring.follow()
     for _ in range(100):
@@ -269,7 +269,7 @@ def test_it_loses_nothing_more_while_it_is_behind_and_then_holds_on_again():
     assert lazy.read() == (0, b"y" * 900)
 
 
-def test_a_ring_without_readers_does_not_grow():
+def test_ring_without_readers_does_not_grow():
     ring, limits = limited()
     for _ in range(100):
         ring.append(b"x" * 90)
@@ -303,7 +303,7 @@ def test_all_rings_together_grow_within_one_limit():
     assert limits.grown == 0
 
 
-def test_a_reader_in_a_hiccup_of_megabytes_loses_nothing_by_default():
+def test_reader_that_pauses_for_megabytes_loses_nothing_by_default():
     limits = RingLimits()
     ring = Ring(limits.size, limits)
     cursor = ring.follow()

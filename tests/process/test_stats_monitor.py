@@ -60,7 +60,7 @@ def listener():
     return Listener()
 
 
-def test_nothing_runs_before_somebody_subscribes_and_after_the_last_has_gone(monitor, meter, listener):
+def test_sampler_runs_only_while_somebody_is_subscribed(monitor, meter, listener):
     assert monitor._greenlet is None and not monitor
     monitor.subscribe("stat", 1, listener, lambda: [target(1)])
     wait_until(lambda: len(listener.heard) >= 2)
@@ -70,7 +70,7 @@ def test_nothing_runs_before_somebody_subscribes_and_after_the_last_has_gone(mon
     assert not monitor and listener.heard[:2] == [("stat", {"pid": 1, "look": 1}), ("stat", {"pid": 1, "look": 2})]
 
 
-def test_one_greenlet_measures_everything_at_once(monitor, meter, listener):
+def test_one_greenlet_measures_all_processes_at_once(monitor, meter, listener):
     other = Listener()
     monitor.subscribe("stat", 1, listener, lambda: [target(1)])
     monitor.subscribe("STATS", "job", other, lambda: [target(1), target(2)])
@@ -78,7 +78,7 @@ def test_one_greenlet_measures_everything_at_once(monitor, meter, listener):
     assert meter.asked[0] == [1, 2] and len(listener.heard) == 1
 
 
-def test_everybody_has_an_interval_of_their_own(monitor, meter, listener):
+def test_every_subscriber_has_its_own_interval(monitor, meter, listener):
     slow = Listener()
     monitor.subscribe("stat", 1, slow, lambda: [target(1)], interval=60)
     monitor.subscribe("stat", 2, listener, lambda: [target(2)], interval=MIN_STATS_INTERVAL)
@@ -86,7 +86,7 @@ def test_everybody_has_an_interval_of_their_own(monitor, meter, listener):
     assert meter.asked == [[1, 2], [2], [2]] and len(slow.heard) == 1
 
 
-def test_a_newcomer_does_not_wait_for_the_others_interval(monitor, listener):
+def test_new_subscriber_does_not_wait_for_another_interval(monitor, listener):
     monitor.subscribe("stat", 1, Listener(), lambda: [target(1)], interval=60)
     wait_until(lambda: monitor.last(1))
     monitor.subscribe("stat", 1, listener, lambda: [target(1)], interval=60)
@@ -101,26 +101,26 @@ def test_subscribing_again_changes_the_interval_only(monitor, meter, listener):
 
 
 @pytest.mark.parametrize("interval", [0, 0.05, -1, float("nan"), "1", None])
-def test_intervals_that_are_none(monitor, listener, interval):
+def test_invalid_intervals_are_rejected(monitor, listener, interval):
     with pytest.raises(BadRequest, match="interval"):
         monitor.subscribe("stat", 1, listener, lambda: [target(1)], interval=interval)
     assert not monitor
 
 
-def test_who_cannot_measure_says_so_at_once(monitor, meter, listener):
+def test_missing_measure_is_an_error_at_once(monitor, meter, listener):
     meter.error = Unavailable("no plugin collects statistics")
     with pytest.raises(Unavailable):
         monitor.subscribe("stat", 1, listener, lambda: [target(1)])
     assert not monitor
 
 
-def test_once(monitor, listener):
+def test_subscription_once_gets_one_measurement(monitor, listener):
     monitor.subscribe("stat", 1, listener, lambda: [target(1)], once=True)
     wait_until(lambda: monitor._greenlet is None)
     assert len(listener.heard) == 1
 
 
-def test_once_waits_for_figures(monitor, meter, listener):
+def test_subscription_once_waits_for_figures(monitor, meter, listener):
     processes = []
     monitor.subscribe("stat", 1, listener, lambda: processes, once=True)
     gevent.idle()
@@ -128,20 +128,20 @@ def test_once_waits_for_figures(monitor, meter, listener):
     wait_until(lambda: listener.heard)
 
 
-def test_the_end_of_a_process_ends_its_subscriptions(monitor, listener):
+def test_end_of_a_process_ends_its_subscriptions(monitor, listener):
     found = [[target(1)], None]
     monitor.subscribe("stat", 1, listener, lambda: found.pop(0))
     wait_until(lambda: monitor._greenlet is None)
     assert len(listener.heard) == 1 and not monitor
 
 
-def test_those_that_are_gone_are_left_out(monitor, listener):
+def test_ended_processes_are_left_out(monitor, listener):
     monitor.subscribe("STATS", "job", listener, lambda: [target(1, alive=False), target(2)])
     wait_until(lambda: listener.heard)
     assert listener.heard[0][1]["pid"] == 2 and monitor.last(1) is None
 
 
-def test_the_latest_figures_are_kept_while_somebody_watches(monitor, meter):
+def test_latest_figures_are_kept_while_somebody_is_subscribed(monitor, meter):
     assert monitor.last(1) is None
     monitor.subscribe("stat", 1, None, lambda: [target(1)])
     wait_until(lambda: monitor.last(1))
@@ -149,7 +149,7 @@ def test_the_latest_figures_are_kept_while_somebody_watches(monitor, meter):
     assert monitor.last(1) is None
 
 
-def test_a_listener_that_waits_or_fails_costs_the_others_nothing(monitor, listener, caplog):
+def test_slow_or_failing_listener_affects_no_other(monitor, listener, caplog):
     def broken(event, figures):
         raise ValueError("no")
 
@@ -160,7 +160,7 @@ def test_a_listener_that_waits_or_fails_costs_the_others_nothing(monitor, listen
     assert "listener broken of 1 failed in stat: ValueError('no')" in caplog.messages
 
 
-def test_a_listener_that_fails_always_is_not_measured_for(monitor, meter, listener):
+def test_listener_that_always_fails_is_not_measured_for(monitor, meter, listener):
     def broken(event, figures):
         raise ValueError("no")
 
@@ -169,7 +169,7 @@ def test_a_listener_that_fails_always_is_not_measured_for(monitor, meter, listen
     assert len(meter.asked) <= 2
 
 
-def test_trouble_with_measuring_is_logged_once_and_passes(monitor, meter, listener, caplog):
+def test_failing_measure_is_logged_once_and_tried_again(monitor, meter, listener, caplog):
     monitor.subscribe("stat", 1, listener, lambda: [target(1)])
     wait_until(lambda: listener.heard)
     meter.error = Unavailable("no plugin collects statistics")
@@ -179,7 +179,7 @@ def test_trouble_with_measuring_is_logged_once_and_passes(monitor, meter, listen
     assert caplog.messages == ["processes cannot be measured: no plugin collects statistics"]
 
 
-def test_whoever_unsubscribed_while_plugins_measure_hears_nothing(meter, listener):
+def test_listener_unsubscribed_during_a_measurement_gets_nothing(meter, listener):
     def measure(processes):
         if processes:
             monitor.unsubscribe("stat", 1, listener)
@@ -218,7 +218,7 @@ def watcher(process):
     return ProcessWatcher(None, process)
 
 
-def test_a_watcher_hears_of_its_process(watcher, process, listener):
+def test_watcher_gets_figures_of_its_process(watcher, process, listener):
     assert not watcher.active
     watcher.subscribe(listener)
     wait_until(lambda: listener.heard)
@@ -227,14 +227,14 @@ def test_a_watcher_hears_of_its_process(watcher, process, listener):
     wait_until(lambda: not watcher.active)
 
 
-def test_a_watcher_once(watcher, listener):
+def test_watcher_subscribed_once_gets_one_measurement(watcher, listener):
     watcher.subscribe_once(listener)
     wait_until(lambda: not watcher.active)
     wait_until(lambda: listener.heard)
     assert len(listener.heard) == 1
 
 
-def test_a_watcher_takes_back_what_it_did(watcher, process, listener):
+def test_watcher_unsubscribes_its_own_listeners(watcher, process, listener):
     others = Listener()
     process.owner.statistics.subscribe("stat", 7, others, process.measurable)
     watcher.subscribe(listener)
@@ -247,7 +247,7 @@ def test_a_watcher_takes_back_what_it_did(watcher, process, listener):
     assert not process.owner.statistics
 
 
-def test_a_watcher_measures_now(watcher, process, meter):
+def test_watcher_measures_at_once(watcher, process, meter):
     assert watcher.refresh() == {"pid": 7, "look": 1}
     assert watcher.refresh(interval=0.01)["look"] == 3
     process.alive = False
@@ -258,13 +258,13 @@ def test_a_watcher_measures_now(watcher, process, meter):
 # -- any process of the system
 
 
-def test_this_program():
+def test_stats_of_this_program():
     figures = get_process_stats()
     assert (figures["os_pid"], figures["pid"]) == (os.getpid(), None)
     assert figures["mem_info1"] > 1_000_000 and figures["cmdline"]
 
 
-def test_another_process_by_its_id_and_over_an_interval():
+def test_stats_of_another_process_by_its_id_over_an_interval():
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         figures = get_process_stats(child.pid, interval=0.1)
@@ -276,6 +276,6 @@ def test_another_process_by_its_id_and_over_an_interval():
 
 
 @pytest.mark.parametrize("process", ["1", 1.0, True, -1])
-def test_what_is_no_process(process):
+def test_stats_of_what_is_no_process_are_an_error(process):
     with pytest.raises(BadRequest):
         get_process_stats(process)

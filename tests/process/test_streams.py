@@ -68,7 +68,7 @@ def let_the_loop_run(until):
 # -- reading
 
 
-def test_what_a_process_writes_arrives_without_anybody_asking(loop, pipe):
+def test_output_is_read_without_being_asked_for(loop, pipe):
     sink = Recorder()
     reader = Reader(loop, "out", pipe[0], sinks=[sink])
     os.write(pipe[1], b"hello")
@@ -77,7 +77,7 @@ def test_what_a_process_writes_arrives_without_anybody_asking(loop, pipe):
     reader.close()
 
 
-def test_the_end_of_the_stream_gives_back_the_descriptor_and_closes_the_sinks(loop, pipe):
+def test_end_of_the_stream_gives_back_the_descriptor_and_closes_the_sinks(loop, pipe):
     sink = Recorder()
     reader = Reader(loop, "out", pipe[0], sinks=[sink])
     os.write(pipe[1], b"last words")
@@ -86,7 +86,7 @@ def test_the_end_of_the_stream_gives_back_the_descriptor_and_closes_the_sinks(lo
     assert reader.fd < 0 and not is_open(pipe[0]) and sink.data == b"last words"
 
 
-def test_the_end_of_its_process_comes_before_that_of_the_stream(loop, pipe):
+def test_exit_of_the_process_is_noticed_at_the_end_of_the_stream(loop, pipe):
     """Whoever notes the end of the process closes what has ended with it."""
     asked = []
     reader = Reader(loop, "out", pipe[0], exited=lambda: asked.append(1) or True)
@@ -102,14 +102,14 @@ def test_the_end_of_its_process_comes_before_that_of_the_stream(loop, pipe):
     assert reader.over and not is_open(pipe[0]) and reader.ring.read()[1] == b"last words"
 
 
-def test_a_stream_that_ends_before_its_process_is_closed_at_once(loop, pipe):
+def test_stream_that_ends_before_its_process_is_closed_at_once(loop, pipe):
     reader = Reader(loop, "out", pipe[0], exited=lambda: False)
     os.close(pipe[1])
     let_the_loop_run(lambda: reader.over)
     assert not is_open(pipe[0]) and not reader.at_end
 
 
-def test_what_was_read_stays_readable_after_the_end(loop, pipe):
+def test_output_stays_readable_after_the_end(loop, pipe):
     reader = Reader(loop, "out", pipe[0])
     os.write(pipe[1], b"last words")
     reader.drain()
@@ -117,7 +117,7 @@ def test_what_was_read_stays_readable_after_the_end(loop, pipe):
     assert reader.ring.read()[1] == b"last words"
 
 
-def test_draining_takes_all_that_is_there(loop):
+def test_draining_reads_all_that_is_there(loop):
     ours, theirs = make_pipe(large=True)
     reader = Reader(loop, "out", ours, size=2**20)
     os.write(theirs, b"x" * 3 * READ_SIZE)
@@ -127,7 +127,7 @@ def test_draining_takes_all_that_is_there(loop):
     os.close(theirs)
 
 
-def test_draining_does_not_wait_for_an_end_that_somebody_else_holds_back(loop, pipe):
+def test_draining_does_not_wait_while_another_process_holds_the_pipe(loop, pipe):
     reader = Reader(loop, "out", pipe[0])
     reader.drain()
     assert reader.fd >= 0
@@ -141,7 +141,7 @@ def test_draining_a_flood_ends(loop):
     reader.close()
 
 
-def test_a_ring_that_nobody_reads_keeps_only_the_latest(loop, pipe):
+def test_ring_that_nobody_reads_keeps_only_the_latest(loop, pipe):
     reader = Reader(loop, "out", pipe[0], size=10)
     for chunk in (b"0123456789", b"abcdefghij"):
         os.write(pipe[1], chunk)
@@ -151,7 +151,7 @@ def test_a_ring_that_nobody_reads_keeps_only_the_latest(loop, pipe):
 
 
 @pytest.mark.parametrize("error", [ValueError("full"), SystemExit(1)])
-def test_a_sink_that_fails_is_closed_and_costs_the_others_nothing(loop, pipe, caplog, error):
+def test_failing_sink_is_closed_and_affects_no_other(loop, pipe, caplog, error):
     bad, good = Recorder(error), Recorder()
     reader = Reader(loop, "out", pipe[0], sinks=[bad, good])
     for word in (b"one ", b"two"):
@@ -165,7 +165,7 @@ def test_a_sink_that_fails_is_closed_and_costs_the_others_nothing(loop, pipe, ca
     assert good.closed == 1 and bad.closed == 1
 
 
-def test_a_terminal_whose_other_end_is_gone_is_no_error(loop, caplog):
+def test_terminal_whose_other_end_is_gone_is_no_error(loop, caplog):
     ours, theirs = pty.openpty()
     reader = Reader(loop, "out", ours)
     os.close(theirs)
@@ -174,7 +174,7 @@ def test_a_terminal_whose_other_end_is_gone_is_no_error(loop, caplog):
     assert reader.fd < 0 and caplog.messages == []
 
 
-def test_a_descriptor_that_somebody_closed_for_us_is_an_end_that_is_logged(loop, pipe, caplog):
+def test_descriptor_closed_by_others_is_a_logged_end(loop, pipe, caplog):
     sink = Recorder()
     reader = Reader(loop, "out", pipe[0], sinks=[sink])
     os.close(pipe[0])
@@ -185,7 +185,7 @@ def test_a_descriptor_that_somebody_closed_for_us_is_an_end_that_is_logged(loop,
     assert caplog.messages == ["reading out failed: [Errno 9] Bad file descriptor"]
 
 
-def test_closing_twice_is_closing_once(loop, pipe):
+def test_second_close_changes_nothing(loop, pipe):
     sink = Recorder()
     reader = Reader(loop, "out", pipe[0], sinks=[sink])
     reader.close()
@@ -198,7 +198,7 @@ def test_closing_twice_is_closing_once(loop, pipe):
 # -- writing
 
 
-def test_what_fits_is_written_at_once(loop, pipe):
+def test_input_that_fits_is_written_at_once(loop, pipe):
     writer = Writer(loop, "stdin", pipe[1])
     writer.write(b"hello")
     assert os.read(pipe[0], 100) == b"hello"
@@ -206,7 +206,7 @@ def test_what_fits_is_written_at_once(loop, pipe):
 
 
 @given(st.lists(st.integers(0, 150_000), max_size=6))
-def test_what_does_not_fit_follows_in_order_when_it_is_read(sizes):
+def test_input_that_does_not_fit_follows_in_order(sizes):
     loop, (theirs, ours) = gevent.get_hub().loop, make_pipe()
     writer, sink = Writer(loop, "stdin", ours), Recorder()
     expected = b"".join(bytes([number]) * size for number, size in enumerate(sizes))
@@ -218,7 +218,7 @@ def test_what_does_not_fit_follows_in_order_when_it_is_read(sizes):
     assert sink.data == expected and writer.fd < 0
 
 
-def test_a_process_that_does_not_read_is_said_to_be_full(loop, pipe):
+def test_writing_to_a_process_that_does_not_read_is_an_error(loop, pipe):
     writer = Writer(loop, "stdin", pipe[1])
     writer.write(b"x" * MAX_UNREAD_INPUT)
     with pytest.raises(Unavailable, match=r"stdin is full: the process left \d+ bytes unread"):
@@ -226,7 +226,7 @@ def test_a_process_that_does_not_read_is_said_to_be_full(loop, pipe):
     writer.close()
 
 
-def test_what_was_refused_is_not_written_in_part(loop, pipe):
+def test_rejected_input_is_not_written_in_part(loop, pipe):
     writer, sink = Writer(loop, "stdin", pipe[1]), Recorder()
     writer.write(b"x" * MAX_UNREAD_INPUT)
     with pytest.raises(Unavailable):
@@ -237,7 +237,7 @@ def test_what_was_refused_is_not_written_in_part(loop, pipe):
     assert sink.data == b"x" * MAX_UNREAD_INPUT
 
 
-def test_a_process_that_closed_its_stdin_is_said_to_have_done_so(loop, pipe):
+def test_writing_to_a_closed_stdin_is_an_error(loop, pipe):
     writer = Writer(loop, "stdin", pipe[1])
     os.close(pipe[0])
     for _ in range(2):
@@ -246,7 +246,7 @@ def test_a_process_that_closed_its_stdin_is_said_to_have_done_so(loop, pipe):
     assert writer.fd < 0 and not is_open(pipe[1])
 
 
-def test_a_process_that_goes_while_bytes_wait_closes_the_stream_quietly(loop, pipe, caplog):
+def test_exit_with_waiting_input_closes_the_stream_without_an_error(loop, pipe, caplog):
     writer = Writer(loop, "stdin", pipe[1])
     writer.write(b"x" * MAX_UNREAD_INPUT)
     os.close(pipe[0])
@@ -268,7 +268,7 @@ def test_nothing_can_be_written_after_finishing(loop, pipe):
     writer.close()
 
 
-def test_closing_loses_what_waits_and_gives_back_the_descriptor(loop, pipe):
+def test_closing_drops_waiting_input_and_closes_the_descriptor(loop, pipe):
     writer = Writer(loop, "stdin", pipe[1])
     writer.write(b"x" * MAX_UNREAD_INPUT)
     writer.close()
@@ -288,7 +288,7 @@ def duplex(loop):
     theirs.close()
 
 
-def test_a_two_way_stream_reads_and_writes(duplex):
+def test_two_way_stream_reads_and_writes(duplex):
     ours, theirs = duplex
     ours.writer.write(b"question")
     assert theirs.recv(100) == b"question"
@@ -297,7 +297,7 @@ def test_a_two_way_stream_reads_and_writes(duplex):
     assert ours.reader.ring.read()[1] == b"answer"
 
 
-def test_a_two_way_stream_gives_back_both_descriptors(duplex):
+def test_two_way_stream_closes_both_descriptors(duplex):
     ours, theirs = duplex
     fds = ours.reader.fd, ours.writer.fd
     ours.close()
@@ -311,7 +311,7 @@ def test_pipes_are_not_inherited(pipe):
     assert not any(map(os.get_inheritable, pipe))
 
 
-def test_a_large_pipe_wakes_us_less_often():
+def test_large_pipe_wakes_us_less_often():
     ends = make_pipe(large=True)
     size = fcntl.fcntl(ends[1], fcntl.F_GETPIPE_SZ)
     for fd in ends:
@@ -319,7 +319,7 @@ def test_a_large_pipe_wakes_us_less_often():
     assert size == PIPE_SIZE
 
 
-def test_a_pipe_that_may_not_be_large_is_an_ordinary_one(monkeypatch):
+def test_pipe_that_may_not_be_large_has_the_default_size(monkeypatch):
     monkeypatch.setattr("gaffer.process.streams.PIPE_SIZE", -1)  # refused, like what is over a user's limit
     ends = make_pipe(large=True)
     os.write(ends[1], b"hello")
@@ -338,7 +338,7 @@ def test_a_pipe_that_may_not_be_large_is_an_ordinary_one(monkeypatch):
         (b"h\xf6he\n", 1, ["h�he"]),
     ],
 )
-def test_the_last_lines(data, most, lines):
+def test_last_lines_of_bytes(data, most, lines):
     assert last_lines(data, most) == lines
 
 
@@ -354,7 +354,7 @@ class Terminal(Recorder):
         self.stream = stream
 
 
-def test_a_sink_may_hold_a_stream_up_for_as_long_as_it_likes(loop, pipe):
+def test_attached_sink_pauses_and_resumes_a_stream(loop, pipe):
     sink = Terminal()
     reader = Reader(loop, "out", pipe[0], sinks=[sink])
     let_the_loop_run(lambda: sink.stream)

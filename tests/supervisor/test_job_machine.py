@@ -317,7 +317,7 @@ class World(RuleBasedStateMachine):
         return True
 
 
-def test_random_histories_keep_every_promise():
+def test_random_histories_keep_all_invariants():
     World.steps = 0
     run_state_machine_as_test(
         World,

@@ -41,23 +41,23 @@ class Copy:
         return decide(self.config, self.history, None, None, self.now, lambda: MIDDLE)
 
 
-def test_a_process_that_lived_long_enough_is_replaced_at_once():
+def test_process_that_lived_long_enough_is_replaced_at_once():
     assert Copy(min_uptime=1).dies(after=1.0) == Now()
 
 
-def test_one_that_died_sooner_is_retried_with_a_delay_that_doubles():
+def test_early_exit_is_retried_with_a_delay_that_doubles():
     copy = Copy(min_uptime=1)
     assert [copy.dies(after=0.9).seconds for _ in range(4)] == [0.1, 0.2, 0.4, 0.8]
 
 
-def test_the_delay_is_bounded_however_often_it_fails():
+def test_delay_is_bounded_after_many_failures():
     copy = Copy()
     for _ in range(100):
         decision = copy.dies()
     assert decision == After(LONGEST_DELAY)
 
 
-def test_one_good_start_forgets_the_bad_ones():
+def test_good_start_resets_the_failures():
     copy = Copy()
     copy.dies()
     copy.dies()
@@ -65,7 +65,7 @@ def test_one_good_start_forgets_the_bad_ones():
     assert copy.dies() == After(FIRST_DELAY)
 
 
-def test_a_failed_start_is_retried_like_a_quick_death():
+def test_failed_start_is_retried_like_a_quick_death():
     copy = Copy()
     assert [copy.cannot_start(), copy.cannot_start()] == [After(0.1), After(0.2)]
 
@@ -89,30 +89,30 @@ def test_jitter_is_a_fifth_in_both_directions(jitter):
 
 
 @pytest.mark.parametrize("code", [0, 1, None])
-def test_never_means_never(code):
+def test_restart_never_is_done_after_any_exit(code):
     assert Copy(restart="never").dies(after=9, code=code) == Done()
 
 
-def test_never_and_no_start_is_a_failure():
+def test_restart_never_and_a_failed_start_gives_up():
     assert isinstance(Copy(restart="never").cannot_start(), GiveUp)
 
 
 @pytest.mark.parametrize("after", [0, 9])
-def test_on_failure_is_content_with_an_expected_code(after):
+def test_restart_on_failure_is_done_after_an_expected_code(after):
     assert Copy(restart="on-failure", exit_codes=[0, 3]).dies(after=after, code=3) == Done()
 
 
 @pytest.mark.parametrize("code", [1, None])
-def test_on_failure_replaces_after_other_codes_and_after_signals(code):
+def test_restart_on_failure_replaces_after_other_codes_and_signals(code):
     assert Copy(restart="on-failure", exit_codes=[0, 3]).dies(after=9, code=code) == Now()
 
 
-def test_on_failure_retries_a_failed_start():
+def test_restart_on_failure_retries_a_failed_start():
     assert Copy(restart="on-failure").cannot_start() == After(FIRST_DELAY)
 
 
 @pytest.mark.parametrize("code", [0, 1, None])
-def test_always_replaces_whatever_the_code(code):
+def test_restart_always_replaces_after_any_code(code):
     assert Copy(restart="always").dies(after=9, code=code) == Now()
 
 
@@ -127,7 +127,7 @@ def test_always_replaces_whatever_the_code(code):
         ({"restart": "never"}, 1, Done()),
     ],
 )
-def test_an_end_that_gaffer_caused_has_no_delay_but_what_restart_says_holds(settings, code, decision):
+def test_exit_caused_by_gaffer_has_no_delay_and_obeys_restart(settings, code, decision):
     assert after_kill(JobConfig("web", "serve", **settings), code) == decision
 
 
@@ -137,56 +137,56 @@ def test_an_end_that_gaffer_caused_has_no_delay_but_what_restart_says_holds(sett
 RULE = {"attempts": 3, "window": 10, "retry_in": 7, "max_retry": 2}
 
 
-def test_fewer_deaths_than_attempts_are_replaced_at_once():
+def test_fewer_exits_than_attempts_are_replaced_at_once():
     copy = Copy(flapping=RULE)
     assert [copy.dies(), copy.dies()] == [Now(), Now()]
 
 
-def test_as_many_deaths_as_attempts_within_the_window_pause_the_copy():
+def test_as_many_exits_as_attempts_within_the_window_pause_the_copy():
     copy = Copy(flapping=RULE)
     copy.dies(after=1)
     copy.dies(after=4)
     assert copy.dies(after=4) == After(7.0, flapping=True)
 
 
-def test_deaths_that_are_older_than_the_window_do_not_count():
+def test_exits_older_than_the_window_do_not_count():
     copy = Copy(flapping=RULE)
     assert [copy.dies(after=6) for _ in range(6)] == [Now()] * 6
 
 
-def test_deaths_just_at_the_edge_of_the_window_count():
+def test_exits_at_the_edge_of_the_window_count():
     copy = Copy(flapping=RULE)
     copy.dies()
     copy.dies(after=5)
     assert copy.dies(after=5) == After(7.0, flapping=True)
 
 
-def test_after_a_pause_it_gets_all_its_attempts_again():
+def test_copy_has_all_attempts_again_after_a_pause():
     copy = Copy(flapping=RULE)
     for _ in range(3):
         copy.dies()
     assert [copy.dies(pause=7), copy.dies()] == [Now(), Now()]
 
 
-def test_after_the_last_retry_it_is_given_up_with_a_reason():
+def test_copy_is_given_up_with_a_reason_after_the_last_retry():
     copy = Copy(flapping=RULE)
     decisions = [copy.dies() for _ in range(9)]
     assert [type(one) for one in decisions[2::3]] == [After, After, GiveUp]
     assert decisions[-1].reason == "it died 3 times within 10 s and was retried 2 times"
 
 
-def test_without_retries_it_is_given_up_at_once():
+def test_copy_without_retries_is_given_up_at_once():
     copy = Copy(flapping={**RULE, "attempts": 1, "max_retry": 0})
     assert isinstance(copy.dies(), GiveUp)
 
 
-def test_a_negative_number_of_retries_never_gives_up():
+def test_negative_number_of_retries_never_gives_up():
     copy = Copy(flapping={**RULE, "max_retry": -1})
     decisions = [copy.dies(pause=7) if number % 3 == 0 else copy.dies() for number in range(60)]
     assert decisions == [Now(), Now(), After(7.0, flapping=True)] * 20
 
 
-def test_a_life_longer_than_the_window_forgets_the_retries():
+def test_uptime_longer_than_the_window_resets_the_retries():
     copy = Copy(flapping=RULE)
     for _ in range(6):
         copy.dies()
@@ -199,14 +199,14 @@ def test_failed_starts_count_as_attempts():
     assert [copy.cannot_start() for _ in range(3)][-1] == After(7.0, flapping=True)
 
 
-def test_the_rule_works_with_more_attempts_than_are_usually_remembered():
+def test_flapping_rule_with_more_attempts_than_the_default_history():
     copy = Copy(flapping={**RULE, "attempts": 500, "window": 1000})
     assert {type(copy.dies()) for _ in range(499)} == {Now}
     assert copy.dies() == After(7.0, flapping=True)
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.booleans()), max_size=60))
-def test_a_flapping_copy_is_retried_no_more_often_than_the_rule_says(lives):
+def test_flapping_copy_is_retried_no_more_often_than_the_rule_says(lives):
     copy = Copy(flapping=RULE)
     retries = 0
     for seconds, starts in lives:
@@ -218,7 +218,7 @@ def test_a_flapping_copy_is_retried_no_more_often_than_the_rule_says(lives):
             break
 
 
-def test_a_history_is_bounded():
+def test_history_is_bounded():
     copy = Copy()
     for _ in range(10_000):
         copy.dies()
