@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.live.feeds import read_count as read_count
     from gaffer.web.live.feeds import read_feed_request as read_feed_request
     from gaffer.web.live.sources import EventsSource as EventsSource
+    from gaffer.web.live.sources import FollowerSource as FollowerSource
     from gaffer.web.live.sources import LiveItem as LiveItem
     from gaffer.web.live.sources import OutputSource as OutputSource
     from gaffer.web.live.sources import PositionIds as PositionIds
@@ -141,6 +142,7 @@ _MODULES = {
     ),
     "web.live.sources": (
         "EventsSource",
+        "FollowerSource",
         "LiveItem",
         "OutputSource",
         "PositionIds",

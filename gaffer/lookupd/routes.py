@@ -96,10 +96,10 @@ class Answers:
         self._sessions = sessions
         self._registry = sessions.registry
 
-    def _current(self, accept_with_late_auth: dict[str, Any]) -> dict[str, Any]:
+    def _current(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Return *answer*, marked if it may be out of date."""
         stale = self._sessions.backend.stale()
-        return accept_with_late_auth if stale is None else {**accept_with_late_auth, "stale": stale}
+        return answer if stale is None else {**answer, "stale": stale}
 
     def welcome(self, request: Request) -> dict[str, Any]:
         """``/``."""

@@ -11,13 +11,13 @@ from typing import Any, Callable, Iterator, Mapping
 import gevent
 
 from ..commands.identity import Identity
-from ..errors import GafferError, Unauthorized
-from ..events.event_log import Follower
-from ..web.requests.authentication import ACCESS, REQUIRED, late_key
+from ..errors import GafferError
+from ..web.live.sources import FollowerSource
+from ..web.requests.authentication import ACCESS, REQUIRED
 from ..web.requests.replies import encode_json
 from ..web.websocket.duplex import run_duplex
 from ..web.websocket.frames import GOING_AWAY, POLICY_VIOLATION
-from ..web.websocket.late_auth import KEY_NEEDED, KEY_TIMEOUT, key_in
+from ..web.websocket.late_auth import LateAuth
 from ..web.websocket.websocket import WebSocket
 from .node_protocol import NodeSession, NodeSessions
 from .registry import Registry
@@ -74,7 +74,7 @@ def _hear_one(websocket: WebSocket, session: NodeSession, sessions: NodeSessions
     return False
 
 
-class WatchTap:
+class WatchTap(FollowerSource):
     """Messages for one watcher; see :class:`gaffer.web.websocket.duplex.MessageSource`.
 
     :param state: begin with what is there already.
@@ -85,16 +85,8 @@ class WatchTap:
     def __init__(self, registry: Registry, state: bool = False) -> None:
         self._registry = registry
         self._identity: Identity | None = None
-        self._follower: Follower = registry.hub.follow(".")
+        super().__init__(registry.hub.follow("."))
         self._first: Iterator[dict[str, Any]] | None = self._state() if state else None
-
-    @property
-    def wake(self) -> Callable[[], None] | None:
-        return self._follower.wake
-
-    @wake.setter
-    def wake(self, wake: Callable[[], None] | None) -> None:
-        self._follower.wake = wake
 
     def _state(self) -> Iterator[dict[str, Any]]:
         yield from self._registry.state()
@@ -146,7 +138,7 @@ class WatchTap:
         """Follow no longer."""
         if self._identity is not None:
             self._identity.endings.discard(self._end)
-        self._follower.close()
+        super().close()
 
 
 class LateWatchTap:
@@ -165,7 +157,7 @@ class LateWatchTap:
         self.identity: Identity | None = None
         self._said: list[str] = []
         self._refused = False
-        self._late = gevent.spawn_later(KEY_TIMEOUT, self._refuse, Unauthorized(KEY_NEEDED))
+        self._late = LateAuth(self._environ, self._refuse)
         self.wake: Callable[[], None] | None = None
 
     @property
@@ -189,16 +181,14 @@ class LateWatchTap:
             self._watch.receive(text)
         elif not self._refused:
             try:
-                self._admit(key_in(text))
+                self._admit(text)
             except GafferError as error:
                 self._refuse(error)
 
-    def _admit(self, key: str | None) -> None:
-        if key is None:
-            raise Unauthorized(KEY_NEEDED)
-        identity = late_key(self._environ, key)
+    def _admit(self, text: str) -> None:
+        identity = self._late.identify(text)
         self._environ[ACCESS].check(identity, "read")
-        self._late.kill(block=False)
+        self._late.close()
         self.identity = identity
         self._watch = WatchTap(self._registry).belong(identity)
         self._watch.wake = self._notify
@@ -216,7 +206,7 @@ class LateWatchTap:
 
     def close(self) -> None:
         """Follow no longer."""
-        self._late.kill(block=False)
+        self._late.close()
         if self._watch is not None:
             self._watch.close()
 

@@ -17,8 +17,8 @@ BYTES = "application/octet-stream"
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 STDIN = ("stdin", "ttin")
-#: How long a writer waits for a process that does not read, in seconds.
-PATIENCE = 10.0
+#: Seconds that a writer waits for a process that does not read.
+WRITE_TIMEOUT = 10.0
 
 _LABEL = Arg("label", LABEL, "what the job's redirect_output or custom_streams call it")
 _EOF = Arg("eof", BOOLEAN, "true closes the stream after what is written: the process reads an end of file", False)
@@ -132,7 +132,7 @@ class Live:
         writer = self._manager.get_process(pid).writer(None if label in STDIN else label)
         data = request.read()
         if data:
-            writer.deliver(data, PATIENCE, request.check_still)
+            writer.deliver(data, WRITE_TIMEOUT, request.check_still)
         if eof:
             writer.finish()
         return {"ok": True}

@@ -6,16 +6,16 @@ import json
 from typing import TYPE_CHECKING, Any, Callable
 
 from gaffer.api import BadRequest, Forbidden, GafferError, NotFound, Unauthorized
-from gaffer.api.web import WebSocket, run_duplex
+from gaffer.api.web import FollowerSource, WebSocket, run_duplex
 
 from .channel_frames import ERROR, MESSAGE, RESPONSE, encode, parse
 
 if TYPE_CHECKING:
     from gaffer.api import Hub, Process, Writer
 
-#: How long a writer waits for a process that does not read, in seconds.
-PATIENCE = 10.0
-#: What a missing frame's id is said to be.
+#: Seconds that a writer waits for a process that does not read.
+WRITE_TIMEOUT = 10.0
+#: The id in the answer to a frame whose id cannot be read.
 NO_ID = "0"
 _CODES: tuple[tuple[type[GafferError], str, int], ...] = (
     (BadRequest, "EINVAL", 400),
@@ -27,34 +27,23 @@ _FAILED = ("EIO", 500)
 _GAP = ("gap", 416)
 
 
-class Exit:
-    """A source that only ends: when its process has exited."""
+class ExitSource(FollowerSource):
+    """A source without items that ends when its process has exited."""
 
     raw = True
 
     def __init__(self, hub: Hub, process: Process) -> None:
-        self._follower = hub.follow(f"proc.{process.pid}.exit")
+        super().__init__(hub.follow(f"proc.{process.pid}.exit"))
         self.ended = process.status is not None
 
-    @property
-    def wake(self) -> Callable[[], None] | None:
-        return self._follower.wake
-
-    @wake.setter
-    def wake(self, wake: Callable[[], None] | None) -> None:
-        self._follower.wake = wake
-
     def take(self) -> list[Any]:
-        """Return nothing; look whether it has ended."""
+        """Return nothing; notice the exit."""
         self.ended = self.ended or bool(self._follower.take()[1])
         return []
 
-    def close(self) -> None:
-        self._follower.close()
 
-
-class Channel:
-    """Channel to one process.
+class ProcessChannel:
+    """Framed channel to one process.
 
     :param source: what is read.
     :param writer: what is written; None if nothing is, and *refused* says why.
@@ -104,7 +93,7 @@ class Channel:
             raise self._refused
         self._check_write()
         if data:
-            self._writer.deliver(data, PATIENCE, self._check_write)
+            self._writer.deliver(data, WRITE_TIMEOUT, self._check_write)
 
 
 def _problem(error: GafferError) -> bytes:

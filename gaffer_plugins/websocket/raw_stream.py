@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from gaffer.api import GafferError, Unavailable
 from gaffer.api.web import POLICY_VIOLATION, TRY_AGAIN_LATER, WebSocket, run_duplex
 
-from .process_channel import PATIENCE
+from .process_channel import WRITE_TIMEOUT
 
 if TYPE_CHECKING:
     from gaffer.api import Process
@@ -31,7 +31,7 @@ def talk(websocket: WebSocket, source: Any, process: Process, check_write: Calla
         data = message.encode() if isinstance(message, str) else message
         try:
             check_write()
-            process.writer(None).deliver(data, PATIENCE, check_write)
+            process.writer(None).deliver(data, WRITE_TIMEOUT, check_write)
         except GafferError as error:
             websocket.close(TRY_AGAIN_LATER if isinstance(error, Unavailable) else POLICY_VIOLATION, str(error))
 

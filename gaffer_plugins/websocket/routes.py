@@ -97,7 +97,7 @@ class Sockets:
 
     def _open(self, request: Request, pid: int, stream: str) -> Callable[[Any], Any]:
         """Return what serves a channel, once it is known who wants it."""
-        from .process_channel import Channel
+        from .process_channel import ProcessChannel
 
         self._manager.access.check_target(request.identity, "read", "process", {"pid": pid})
         process, mode = self._manager.get_process(pid), read_mode(request.query.get("mode"))
@@ -112,7 +112,7 @@ class Sockets:
 
         def serve(websocket: Any) -> None:
             writer = None if refused is not None else process.writer(stream or None)
-            Channel(self._source(process, label, place), writer, refused, pid, check_write).serve(websocket)
+            ProcessChannel(self._source(process, label, place), writer, refused, pid, check_write).serve(websocket)
 
         return serve
 
@@ -140,10 +140,10 @@ class Sockets:
     def _source(self, process: Process, label: str | None, place: int | None) -> Any:
         from gaffer.api.web import OutputSource, position_ids
 
-        from .process_channel import Exit
+        from .process_channel import ExitSource
 
         if label is None:
-            return Exit(self._manager.hub, process)
+            return ExitSource(self._manager.hub, process)
         return OutputSource(process.reader(label).ring, label, position_ids(self._manager), place)
 
 

@@ -361,7 +361,7 @@ def wait_until_written(server, size):
 
 @outside
 def test_a_process_that_does_not_read(node, monkeypatch):
-    monkeypatch.setattr("gaffer_plugins.websocket.process_channel.PATIENCE", 0.05)
+    monkeypatch.setattr("gaffer_plugins.websocket.process_channel.WRITE_TIMEOUT", 0.05)
     node.load("sleep 1000")
     with node.client() as server, server.get_process(1).channel(mode=2) as channel:
         with pytest.raises(GafferError, match="full"):

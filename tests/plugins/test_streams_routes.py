@@ -177,7 +177,7 @@ def test_a_process_that_reads_slowly_gets_everything(live):
 
 
 def test_a_process_that_does_not_read_is_said_to_be_full(live, monkeypatch):
-    monkeypatch.setattr("gaffer_plugins.streams.routes.PATIENCE", 0.05)
+    monkeypatch.setattr("gaffer_plugins.streams.routes.WRITE_TIMEOUT", 0.05)
     pid = load(live, "sleep 1000")
     answers = [post(live, f"/streams/{pid}/stdin", bytes(900_000)) for _ in range(3)]
     assert answers[0].status == 200

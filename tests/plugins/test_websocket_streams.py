@@ -116,7 +116,7 @@ def test_writing_what_is_not_redirected_closes(live):
 
 
 def test_writing_to_one_that_does_not_read_closes(live, monkeypatch):
-    monkeypatch.setattr(raw_stream, "PATIENCE", 0.05)
+    monkeypatch.setattr(raw_stream, "WRITE_TIMEOUT", 0.05)
     process = load(live, "sleep 1000")
     ws = Client(live.address, f"/wstreams/{process.pid}")
     for _ in range(3):
@@ -224,7 +224,7 @@ def test_a_slow_reader_is_told_how_much_it_missed_and_goes_on(live):
 
 
 def test_a_process_that_does_not_read_holds_up_only_who_writes_to_it(live, monkeypatch):
-    monkeypatch.setattr(process_channel, "PATIENCE", 0.05)
+    monkeypatch.setattr(process_channel, "WRITE_TIMEOUT", 0.05)
     process, other = load(live, "sleep 1000"), load(live, "cat", "other")
     ws = Client(live.address, f"/{process.pid}/channel?mode=2")
     for number in range(3):

@@ -126,10 +126,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/security/root_socket.py make_folder chmod",
         "gaffer/security/root_socket.py make_folder mkdir",
     ),
-    "a function of that name, which opens no file": (
-        "gaffer/web/websocket/late_auth.py _knocked open",
-        "gaffer/web/websocket/late_auth.py answer open",
-    ),
     "a file of gaffer's own package": ("gaffer/web/sockjs/pages.py _library read_bytes",),
     "no link is followed, and static files only are in it": (
         "gaffer/plugins/folders.py move_site os.open",

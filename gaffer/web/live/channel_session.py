@@ -12,14 +12,13 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Callable
 
-import gevent
 from gevent.event import Event
 
 from ...errors import BadRequest, GafferError, NotFound, Unauthorized, nearest
-from ..requests.authentication import ACCESS, late_key, origin_of
+from ..requests.authentication import ACCESS, origin_of
 from ..requests.replies import INTERNAL_ERROR, encode_json
 from ..requests.request import MAX_DEPTH, MAX_VALUES, has_too_many_values, is_too_deep
-from ..websocket.late_auth import KEY_NEEDED, KEY_TIMEOUT, key_in
+from ..websocket.late_auth import KEY_ENDED, KEY_NEEDED, LateAuth, key_in
 from .channel_topics import TopicSubscription, subscribe
 
 if TYPE_CHECKING:
@@ -92,9 +91,8 @@ class ChannelSession:
         self._manager = manager
         self._board = board
         self._identity: Identity | None = None
-        self._environ = environ
+        self._environ = {} if environ is None else environ
         self._first = True
-        self._late: gevent.Greenlet | None = None
         self._most_waiting = waiting
         self._closed = False
         self._answers: deque[str] = deque()
@@ -103,8 +101,7 @@ class ChannelSession:
         self._room.set()
         self._subscriptions: dict[str, TopicSubscription] = {}
         self._become(identity)
-        if self.unauthenticated:
-            self._late = gevent.spawn_later(KEY_TIMEOUT, self._refuse, Unauthorized(KEY_NEEDED))
+        self._late = LateAuth(self._environ, self._refuse if self.unauthenticated else None)
 
     def _become(self, identity: Identity | None) -> None:
         """Act for *identity* as long as that is valid."""
@@ -119,7 +116,7 @@ class ChannelSession:
     def _end(self) -> None:
         """The key was deleted, or has expired: nothing that waits is sent any more."""
         self._drop()
-        self._refuse(Unauthorized("the key is no longer valid"))
+        self._refuse(Unauthorized(KEY_ENDED))
 
     # -- sending ---------------------------------------------------------------------------------
 
@@ -162,10 +159,9 @@ class ChannelSession:
         if self._closed or self.ended:
             return
         first, self._first = self._first, False
-        key = key_in(text)
         try:
-            if key is not None and first:
-                self._admit(key)
+            if first and key_in(text) is not None:
+                self._admit(text)
                 return
             if self.unauthenticated:
                 raise Unauthorized(KEY_NEEDED)
@@ -186,14 +182,12 @@ class ChannelSession:
         """Identity of the client; None until it is authenticated."""
         return self._identity
 
-    def _admit(self, key: str) -> None:
+    def _admit(self, text: str | bytes) -> None:
         """Authenticate with the key in the first message, unless the request showed one."""
-        environ = self._environ if self._environ is not None else {}
         if self._identity is None or self._identity.trusted:
-            environ.setdefault(ACCESS, self._manager.access)
-            self._become(late_key(environ, key))
-        if self._late is not None:
-            self._late.kill(block=False)
+            self._environ.setdefault(ACCESS, self._manager.access)
+            self._become(self._late.identify(text))
+        self._late.close()
 
     def _refuse(self, error: GafferError) -> None:
         """Send the reason, and end."""
@@ -256,8 +250,7 @@ class ChannelSession:
     def close(self) -> None:
         """Release everything; the client has left."""
         self._closed, self.wake = True, None
-        if self._late is not None:
-            self._late.kill(block=False)
+        self._late.close()
         if self._identity is not None:
             self._identity.endings.discard(self._end)
         self._drop()

@@ -100,7 +100,29 @@ def start_position(ring: Ring, ids: PositionIds, since: str | None, tail: int | 
     return None if tail is None else ring.tail(tail)
 
 
-class OutputSource:
+class FollowerSource:
+    """Base of sources that read from one follower: a cursor of a ring, or a follower of the event log."""
+
+    __slots__ = ("_follower",)
+
+    def __init__(self, follower: Any) -> None:
+        self._follower = follower
+
+    @property
+    def wake(self) -> Callable[[], None] | None:
+        wake: Callable[[], None] | None = self._follower.wake
+        return wake
+
+    @wake.setter
+    def wake(self, wake: Callable[[], None] | None) -> None:
+        self._follower.wake = wake
+
+    def close(self) -> None:
+        """Follow no longer."""
+        self._follower.close()
+
+
+class OutputSource(FollowerSource):
     """Source of the output of one stream of a process.
 
     :param label: the name of the stream.
@@ -108,25 +130,17 @@ class OutputSource:
     """
 
     raw = True
-    __slots__ = ("_cursor", "_label", "_ids")
+    __slots__ = ("_label", "_ids")
 
     def __init__(self, ring: Ring, label: str, ids: PositionIds, position: int | None = None) -> None:
-        self._cursor = ring.follow(position)
+        super().__init__(ring.follow(position))
         self._label = label
         self._ids = ids
 
-    @property
-    def wake(self) -> Callable[[], None] | None:
-        return self._cursor.wake
-
-    @wake.setter
-    def wake(self, wake: Callable[[], None] | None) -> None:
-        self._cursor.wake = wake
-
     def take(self, most: int = CURSOR_READ_SIZE) -> list[LiveItem]:
         """Return the next bytes, after the notice of a gap if there was one."""
-        lost, data = self._cursor.read(most)
-        position = self._cursor.position
+        lost, data = self._follower.read(most)
+        position = self._follower.position
         items = [gap(self._ids, position - len(data), lost)] if lost else []
         if data:
             items.append(LiveItem(self._ids.text(position), self._label, data))
@@ -134,13 +148,10 @@ class OutputSource:
 
     @property
     def ended(self) -> bool:
-        return self._cursor.ended
-
-    def close(self) -> None:
-        self._cursor.close()
+        return bool(self._follower.ended)
 
 
-class EventsSource:
+class EventsSource(FollowerSource):
     """Source of the events that a pattern selects, each as the JSON of docs/events.rst.
 
     :param since: see :meth:`gaffer.events.event_log.Hub.follow`.
@@ -149,7 +160,7 @@ class EventsSource:
 
     raw = False
     ended = False
-    __slots__ = ("_follower", "_hub", "_ids", "_view")
+    __slots__ = ("_hub", "_ids", "_view")
 
     def __init__(
         self,
@@ -162,16 +173,8 @@ class EventsSource:
     ) -> None:
         self._hub = hub
         self._view = view
-        self._follower = hub.follow(pattern, since, tail)
+        super().__init__(hub.follow(pattern, since, tail))
         self._ids = ids
-
-    @property
-    def wake(self) -> Callable[[], None] | None:
-        return self._follower.wake
-
-    @wake.setter
-    def wake(self, wake: Callable[[], None] | None) -> None:
-        self._follower.wake = wake
 
     def take(self) -> list[LiveItem]:
         """Return the events that wait, after the notice of a gap if there was one."""
@@ -181,9 +184,6 @@ class EventsSource:
         if lost:
             items.insert(0, gap(self._ids, events[0].number - 1 if events else self._hub.last, lost))
         return items
-
-    def close(self) -> None:
-        self._follower.close()
 
 
 def encode_event(event: HubEvent) -> bytes:

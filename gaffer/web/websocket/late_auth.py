@@ -1,6 +1,6 @@
-"""A websocket whose key may come as its first message, ``AUTH:<key>`` (docs/channel.rst).
+"""Authentication by the first message, ``AUTH:<key>`` (docs/channel.rst).
 
-For browsers and others that cannot send a header with a handshake. Until then nothing is said but that.
+For browsers and others that cannot send a header with a handshake. Until then no other message is accepted.
 """
 
 from __future__ import annotations
@@ -16,56 +16,98 @@ from .handshake import accept_websocket
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
+    from ...commands.identity import Identity
     from ..requests.replies import Reply
     from ..requests.request import Request
 
 AUTH = "AUTH:"
-#: How long the key may take to come, in seconds.
+#: Seconds that the key may take to arrive.
 KEY_TIMEOUT = 10.0
 KEY_NEEDED = "a key is needed; send it in the header X-Api-Key, or first of all AUTH:<key>"
+KEY_ENDED = "the key is no longer valid"
 Serve = Callable[[WebSocket], Any]
 
 
 def key_in(message: str | bytes | None) -> str | None:
-    """Return the key that a message says; None if it says none."""
+    """Return the key in a message ``AUTH:<key>``; None for other messages."""
     if isinstance(message, bytes):
         message = message[:8192].decode("latin-1")
     return message[len(AUTH) :].strip() if message is not None and message.startswith(AUTH) else None
 
 
-def accept_with_late_auth(request: Request, open: Callable[[], Serve]) -> Reply:
+class LateAuth:
+    """Authentication of one client whose key may come as its first message.
+
+    :param environ: of the request that began the connection or session.
+    :param reject: called with the error when no key came within :data:`KEY_TIMEOUT`; None waits without a limit.
+    """
+
+    __slots__ = ("_environ", "_timer")
+
+    def __init__(self, environ: dict[str, Any], reject: Callable[[GafferError], Any] | None) -> None:
+        self._environ = environ
+        self._timer: gevent.Greenlet | None = None
+        if reject is not None:
+            self._timer = gevent.spawn_later(KEY_TIMEOUT, reject, Unauthorized(KEY_NEEDED))
+
+    def identify(self, message: str | bytes | None) -> Identity | None:
+        """Return the identity of the key in the first message.
+
+        :raises Unauthorized: it holds no key, or an unknown or expired one.
+        """
+        key = key_in(message)
+        if key is None:
+            raise Unauthorized(KEY_NEEDED)
+        return late_key(self._environ, key)
+
+    def close(self) -> None:
+        """Stop waiting for a key."""
+        if self._timer is not None:
+            self._timer.kill(block=False)
+
+
+def accept_with_late_auth(request: Request, make: Callable[[], Serve]) -> Reply:
     """Return the answer that makes a websocket of *request*, whose key may still have to come.
 
-    :param open: finds out whether the websocket may be, and returns what serves it; whatever forbids it is raised, and
-        so seen as an ordinary answer unless the key comes first. It may look at ``request.identity``.
-    :raises GafferError: the request is not one for a websocket, or *open* refuses it.
+    :param make: checks whether the websocket is allowed, and returns the function that serves it. Its errors are
+        ordinary answers, unless the key comes as a message. It may use ``request.identity``.
+    :raises GafferError: the request is not one for a websocket, or *make* refuses it.
     """
     if request.environ.get(ACCESS) is None or request.identity is not None:
-        serve = open()
+        serve = make()
         return accept_websocket(request, lambda websocket: _serve(request, websocket, serve))
-    return accept_websocket(request, lambda websocket: _knocked(request, websocket, open))
+    return accept_websocket(request, lambda websocket: _authenticate_and_serve(request, websocket, make))
 
 
-def _knocked(request: Request, websocket: WebSocket, open: Callable[[], Serve]) -> None:
+def _authenticate_and_serve(request: Request, websocket: WebSocket, make: Callable[[], Serve]) -> None:
     try:
         with websocket.as_unauthenticated():
-            late_key(request.environ, _wait(websocket))
-            serve = open()
+            _authenticate(request, websocket)
+            serve = make()
     except GafferError as error:
         websocket.close(POLICY_VIOLATION, str(error))
         return
     _serve(request, websocket, serve)
 
 
+def _authenticate(request: Request, websocket: WebSocket) -> None:
+    late = LateAuth(request.environ, lambda error: websocket.close(POLICY_VIOLATION, str(error)))
+    try:
+        message = websocket.receive()
+    finally:
+        late.close()
+    late.identify(message)
+
+
 def _serve(request: Request, websocket: WebSocket, serve: Serve) -> None:
-    """Let *serve* have the websocket as long as the key is valid."""
+    """Run *serve*, and close the websocket when the key is no longer valid."""
     identity = request.identity
     if identity is None:
         serve(websocket)
         return
 
     def end() -> None:
-        gevent.spawn(websocket.close, POLICY_VIOLATION, "the key is no longer valid")
+        gevent.spawn(websocket.close, POLICY_VIOLATION, KEY_ENDED)
 
     identity.endings.add(end)
     try:
@@ -74,14 +116,3 @@ def _serve(request: Request, websocket: WebSocket, serve: Serve) -> None:
         serve(websocket)
     finally:
         identity.endings.discard(end)
-
-
-def _wait(websocket: WebSocket) -> str:
-    late = gevent.spawn_later(KEY_TIMEOUT, websocket.close, POLICY_VIOLATION, "no key came")
-    try:
-        key = key_in(websocket.receive())
-    finally:
-        late.kill(block=False)
-    if key is None:
-        raise Unauthorized(KEY_NEEDED)
-    return key
