@@ -31,13 +31,14 @@ class TooMuch(GafferError):
 class Meter:
     """The bytes and seconds left for one answer.
 
-    :param pause: sleeps; gevent's where others wait in greenlets. By default whatever ``time.sleep`` is.
+    :param give_way: lets others work if it is their turn; called before each read. By default ``time.sleep`` is called
+        now and then, which is enough where few read.
     """
 
-    __slots__ = ("_limit", "_left", "_deadline", "_rate", "_worked", "_pause")
+    __slots__ = ("_limit", "_left", "_deadline", "_rate", "_worked", "_give_way")
 
-    def __init__(self, pause: Callable[[float], object] | None = None) -> None:
-        self._pause = pause
+    def __init__(self, give_way: Callable[[], object] | None = None) -> None:
+        self._give_way = give_way or self._rest
         self._worked = time.monotonic()
         self.begin(0)
 
@@ -68,8 +69,11 @@ class Meter:
         now = time.monotonic()
         if self._deadline is not None and now >= self._deadline:
             raise TimeoutError("the answer took too long")
-        if now - self._worked > _SLICE:
-            (self._pause or time.sleep)(_PAUSE)
+        self._give_way()
+
+    def _rest(self) -> None:
+        if time.monotonic() - self._worked > _SLICE:
+            time.sleep(_PAUSE)
             self._worked = time.monotonic()
 
     def count(self, size: int) -> None:

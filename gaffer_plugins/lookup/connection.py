@@ -10,6 +10,7 @@ from gevent import socket
 from gevent.lock import BoundedSemaphore
 
 from gaffer.api import GafferError, Meter, Metered, TooMuch
+from gaffer.api.web import TimeSlice
 
 from .config import LookupConfig, LookupdAddress
 
@@ -46,7 +47,7 @@ class LookupConnection:
         self._key = config.key
         self._place = place
         # The library reads for as long as there is something, and asks for as much as was announced.
-        self._meter = Meter(gevent.sleep)
+        self._meter = Meter(TimeSlice().give_way)
         self._meter.begin(MAX_ANSWER)
         sock: Any = None
         try:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import gevent
 from requests.adapters import HTTPAdapter
 from urllib3 import PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from gaffer.api import Meter, Metered
+from gaffer.api.web import TimeSlice
 
 #: Bytes of an answer; the whole registry is one.
 MAX_ANSWER = 64 << 20
@@ -33,7 +33,7 @@ class _Bounded:
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
-        self._meter = self.given or Meter(gevent.sleep)
+        self._meter = self.given or Meter(TimeSlice().give_way)
         self.sock = Metered(self.sock, self._meter)
 
     def request(self, *args: Any, **kwargs: Any) -> None:

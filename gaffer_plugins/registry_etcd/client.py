@@ -7,10 +7,10 @@ import json
 import ssl
 from typing import Any, Iterator, NamedTuple
 
-import gevent
 from gevent.lock import BoundedSemaphore
 
 from gaffer.api import Meter, PluginError, TooMuch
+from gaffer.api.web import TimeSlice
 
 from .key_layout import ClusterAddress, Spot, read_password
 from .problems import Compacted, EtcdError, LeaseGone, LoginNeeded, explain
@@ -199,7 +199,7 @@ class Etcd:
         """
         request = {"create_request": _below(prefix) | {"start_revision": revision}}
         response: Any = None
-        meter = Meter(gevent.sleep)
+        meter = Meter(TimeSlice().give_way)
         meter.begin(self._bounds.MAX_LINE)
         session = self._bounds.metered_copy(member.session, meter)
         try:

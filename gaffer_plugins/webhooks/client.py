@@ -14,6 +14,7 @@ import gevent
 from gevent import monkey, socket
 
 from gaffer.api import Meter, Metered, TooMuch
+from gaffer.api.web import TimeSlice
 
 from .outcome import ReceiverAnswer, Undelivered
 from .urls import PORTS, Target
@@ -40,7 +41,7 @@ class ReceiverConnection(http.client.HTTPConnection):
         super().__init__(target.host, target.port)
         self.default_port = PORTS[target.scheme]  # with this port, the Host header names none
         self.trust = trust
-        self.meter = Meter(gevent.sleep)
+        self.meter = Meter(TimeSlice().give_way)
         self._tls, self._limit = target.scheme == "https", timeout
 
     def connect(self) -> None:
