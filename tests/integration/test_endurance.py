@@ -32,7 +32,7 @@ def count(*kinds):
     return sum(isinstance(one, kinds) for one in gc.get_objects())
 
 
-def test_two_thousand_restarts_change_nothing(make_manager):
+def test_two_thousand_restarts_leave_no_memory_and_no_descriptors(make_manager):
     """All kinds of streams, so that all kinds of descriptors come and go."""
     manager = make_manager()
     restarts = lambda: manager.info("web")["restarts"] + manager.info("piped")["restarts"]  # noqa: E731
@@ -43,14 +43,24 @@ def test_two_thousand_restarts_change_nothing(make_manager):
     eventually(lambda: restarts() >= 2300, timeout=80.0)
     assert resident() - before < 8.0
     assert count(Process, Copy) <= objects + 12
-    assert descriptors() < 80 and len(manager.engine._deadlines) < 50 and len(manager.running) <= 6
+    assert descriptors() < 80 and len(manager.engine.deadlines) < 50 and len(manager.running) <= 6
     manager.stop_job("web")
     manager.stop_job("piped")
     eventually(lambda: not manager.running and not zombies())
 
 
-def test_stops_with_long_patience_keep_no_output_in_memory(manager, watch):
-    """A deadline cannot be taken back; what it would have ended must not wait for it in memory."""
+class StopSteps:
+    """A plugin that is asked about every stop."""
+
+    @gaffer.hookimpl
+    def gaffer_stop_steps(self):
+        return None
+
+
+@pytest.mark.parametrize("plugins", [[], [StopSteps()]], ids=["own steps", "asked plugin"])
+def test_stops_with_a_long_graceful_timeout_keep_no_output_in_memory(make_manager, watch, plugins):
+    """A cancelled deadline keeps nothing of the process that it was for."""
+    manager = make_manager(watch, *plugins)
     load(
         manager,
         "sh -c 'head -c 65536 /dev/zero; echo; exec sleep 1000'",
@@ -133,7 +143,7 @@ print("fine")
 
 
 @pytest.mark.parametrize("reaper", ["pidfd", "loop"])
-def test_a_program_with_child_watchers_of_its_own(reaper):
+def test_program_with_child_watchers_of_its_own(reaper):
     """They take every status; with pidfds those are unknown then, with the loop's watchers they are not."""
     program = textwrap.dedent(HOST).format(reaper=reaper)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=80)
@@ -141,7 +151,7 @@ def test_a_program_with_child_watchers_of_its_own(reaper):
     assert "Traceback" not in done.stderr, done.stderr
 
 
-def test_a_program_whose_sigchld_is_ignored():
+def test_program_that_ignores_sigchld():
     """Then the kernel reaps; ends are noticed all the same."""
     program = textwrap.dedent("""
         import signal
