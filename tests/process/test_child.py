@@ -1,15 +1,17 @@
-"""Starts of single processes: what fails after the start ends the process, since nobody would hear of it."""
+"""Single processes: failures between start and registration, ends that gaffer caused, streams by name."""
 
 import os
+import signal
 
 import gevent
 import pytest
 
 from gaffer.config.jobconfig import JobConfig
-from gaffer.errors import SpawnError
+from gaffer.errors import Forbidden, NotFound, SpawnError
 from gaffer.process import child, pipes, spawn
 from gaffer.process.process import Process
 from gaffer.process.spawn import SpawnPlan
+from gaffer.testing.fakes import FakeClock, FakeProcess
 
 
 def launch(**settings):
@@ -78,3 +80,75 @@ def test_failure_of_the_limits_after_the_start_does_not_lose_the_process(monkeyp
     while process.collect() is None:
         gevent.sleep(0.01)
     process.close()
+
+
+# -- on a fake process
+
+
+def fake(clock=None, ignores=(), **settings):
+    plan = SpawnPlan(["serve"], {}, None, 0, 7)
+    return FakeProcess(JobConfig("web", "serve", **settings), plan, clock or FakeClock(), ignores=ignores)
+
+
+def test_end_by_a_signal_through_gaffer_is_no_crash():
+    process = fake()
+    process.kill(signal.SIGKILL)
+    process.collect()
+    assert process.was_killed()
+
+
+def test_end_by_another_signal_is_a_crash():
+    process = fake()
+    process.die(signal.SIGSEGV)
+    process.collect()
+    assert not process.was_killed()
+
+
+@pytest.mark.parametrize(
+    "signum, seconds, caused",
+    [(signal.SIGTERM, 1.0, True), (signal.SIGTERM, 11.0, False), (signal.SIGUSR1, 1.0, False)],
+)
+def test_exit_after_a_signal_through_gaffer_counts_for_the_graceful_timeout(signum, seconds, caused):
+    clock = FakeClock()
+    process = fake(clock, ignores=[signum], graceful_timeout=10.0)
+    process.kill(signum)
+    clock.advance(seconds)
+    process.exit(1)
+    process.collect()
+    assert process.was_killed() is caused
+
+
+def test_signal_to_an_ended_process_is_an_error():
+    process = fake()
+    process.exit()
+    process.collect()
+    with pytest.raises(NotFound, match="has exited already"):
+        process.kill(signal.SIGTERM)
+
+
+def test_streams_are_found_by_their_names():
+    process = fake(redirect_output=["out"], redirect_input=True, custom_streams=["chat"])
+    for name in (None, "", "stdin", "ttin"):
+        assert process.writer(name) is process.stdin
+    assert process.writer("chat") is process.duplexes["chat"].writer
+    assert process.reader("chat") is process.duplexes["chat"].reader
+    assert process.reader("out") is process.readers["out"]
+
+
+def test_missing_streams_are_errors_that_name_the_remedy():
+    process = fake(redirect_output=["out"])
+    with pytest.raises(Forbidden, match="redirect_input = true"):
+        process.writer(None)
+    with pytest.raises(Forbidden, match="out of web is an output"):
+        process.writer("out")
+    with pytest.raises(NotFound, match="no stream 'gone'"):
+        process.writer("gone")
+    with pytest.raises(NotFound, match="no stream 'gone'"):
+        process.reader("gone")
+
+
+def test_uptime_counts_from_the_start():
+    clock = FakeClock()
+    process = fake(clock)
+    clock.advance(2.5)
+    assert process.uptime() == 2.5
