@@ -140,14 +140,14 @@ def run_wsgi(
         begun[:] = [status, headers]
         return written.append
 
-    body = Body(app(environ, start_response))
+    body = ApplicationBody(app(environ, start_response))
     if not begun:
         body.begin()  # a generator begins its answer with its first chunk
     body.ahead[:0] = written
     return begun[0], begun[1], body
 
 
-class Body:
+class ApplicationBody:
     """The body of an application's answer, of which the beginning may have been read already."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:

@@ -15,7 +15,7 @@ _ANY = Int(1, 100_000)
 _SECONDS = Int(1, 86_400)
 
 
-class Row(NamedTuple):
+class LimitOption(NamedTuple):
     """Option that sets the field *limit* of :class:`gaffer.web.server.connection.ConnectionLimits`."""
 
     option: str
@@ -25,35 +25,37 @@ class Row(NamedTuple):
     help: str
 
 
-MAX_BODY = Row("http_max_body", "", Int(1024, 1 << 30), 1 << 20, "bytes that the body of a request may have")
+MAX_BODY = LimitOption("http_max_body", "", Int(1024, 1 << 30), 1 << 20, "bytes that the body of a request may have")
 ROWS = (
-    Row("http_max_head", "head", Int(8192, 1 << 20), 32 * 1024, "bytes that a request may have before its body"),
-    Row(
+    LimitOption(
+        "http_max_head", "head", Int(8192, 1 << 20), 32 * 1024, "bytes that a request may have before its body"
+    ),
+    LimitOption(
         "http_max_connections",
         "connections",
         Int(8, 100_000),
         1024,
         "connections that may be open at each address; beyond, the one idle for longest is closed",
     ),
-    Row(
+    LimitOption(
         "http_max_peer_connections",
         "per_peer",
         _ANY,
         512,
         "connections of one client address (IPv6: /64 network; unix socket: user) at each address",
     ),
-    Row("http_max_websockets", "websockets", _ANY, 512, "websockets that may be open"),
-    Row("http_head_timeout", "header", _SECONDS, 10, "seconds that the head of a request may take to arrive"),
-    Row("http_body_timeout", "body", _SECONDS, 30, "seconds that its body may take"),
-    Row(
+    LimitOption("http_max_websockets", "websockets", _ANY, 512, "websockets that may be open"),
+    LimitOption("http_head_timeout", "header", _SECONDS, 10, "seconds that the head of a request may take to arrive"),
+    LimitOption("http_body_timeout", "body", _SECONDS, 30, "seconds that its body may take"),
+    LimitOption(
         "http_idle_timeout",
         "idle",
         _SECONDS,
         75,
         "seconds of nothing between two requests, and of not reading the answer, after which a connection is closed",
     ),
-    Row("http_tls_timeout", "handshake", _SECONDS, 10, "seconds that a TLS handshake may take"),
-    Row(
+    LimitOption("http_tls_timeout", "handshake", _SECONDS, 10, "seconds that a TLS handshake may take"),
+    LimitOption(
         "http_request_timeout",
         "request",
         _SECONDS,
@@ -61,7 +63,7 @@ ROWS = (
         "seconds that a command, or a plugin's handler, may take until its answer begins; feeds and websockets: no end",
     ),
 )
-HSTS = Row(
+HSTS = LimitOption(
     "http_hsts",
     "",
     Int(0, 63_072_000),
@@ -87,7 +89,7 @@ def declare(options: Options) -> None:
     )
 
 
-def read(settings: Settings | None, row: Row) -> int:
+def read(settings: Settings | None, row: LimitOption) -> int:
     """Return one limit."""
     return int(option(settings, row.option, row.default))
 

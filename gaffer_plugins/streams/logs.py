@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from gaffer.api.web import Request
 
 #: Lines that are shown unless it is said how many.
-USUAL = 1000
+DEFAULT_LINES = 1000
 #: Lines that are shown at the most: the others would have to wait while so many are sorted.
-MOST = 10_000
+MAX_LINES = 10_000
 #: A line that is longer is shown in pieces, in bytes.
-MAX_LINE = 65_536
+MAX_LINE_BYTES = 65_536
 TEXT = "text/plain; charset=utf-8"
 #: Bytes of one stream that are cut into lines at a time.
-PIECE = 32_768
+MAX_PIECE_BYTES = 32_768
 _AGO = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd])\Z")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -46,7 +46,7 @@ class Line(NamedTuple):
     lost: int = 0
 
 
-class Lines:
+class LineSplitter:
     """Cuts the bytes of one stream into lines."""
 
     def __init__(self, pid: int, label: str) -> None:
@@ -62,9 +62,9 @@ class Lines:
         for line in lines:
             yield Line(started, self._pid, self._label, line)
             started = now
-        while len(rest) > MAX_LINE:
-            yield Line(started, self._pid, self._label, rest[:MAX_LINE])
-            rest = rest[MAX_LINE:]
+        while len(rest) > MAX_LINE_BYTES:
+            yield Line(started, self._pid, self._label, rest[:MAX_LINE_BYTES])
+            rest = rest[MAX_LINE_BYTES:]
         self._rest, self._since = rest, started
 
     def end(self) -> Iterator[Line]:
@@ -93,7 +93,7 @@ def as_json(line: Line) -> bytes:
     return encode_json(shown)
 
 
-class Wanted(NamedTuple):
+class LogSelection(NamedTuple):
     """Selection of a job's output: one process, one stream, or everything."""
 
     pid: int | None = None
@@ -106,11 +106,11 @@ class Wanted(NamedTuple):
         return [label for label in labels(process) if self.label in (None, label)]
 
 
-class Tap:
+class LogTail:
     """Follower of one stream of one process."""
 
     def __init__(self, process: Process, label: str) -> None:
-        self.lines = Lines(process.pid, label)
+        self.lines = LineSplitter(process.pid, label)
         self.ring: Ring = process.reader(label).ring
         self.cursor: Cursor | None = None
 
@@ -132,7 +132,7 @@ class Tap:
     def take(self, now: float) -> Iterator[Line]:
         """Return the lines that are complete now; what has no end with the last of them."""
         assert self.cursor is not None
-        lost, data = self.cursor.read(PIECE)
+        lost, data = self.cursor.read(MAX_PIECE_BYTES)
         if lost:
             yield from self.lines.gap(lost, now)
         yield from self.lines.feed(data, now)
@@ -154,14 +154,14 @@ class Logs:
     raw = False
 
     def __init__(
-        self, manager: Manager, name: JobName, form: Callable[[Line], bytes], wanted: Wanted | None = None
+        self, manager: Manager, name: JobName, form: Callable[[Line], bytes], wanted: LogSelection | None = None
     ) -> None:
         self.wake: Callable[[], None] | None = None
         self._manager = manager
         self._name = name
         self._form = form
-        self._wanted = wanted or Wanted()
-        self._taps: list[Tap] = []
+        self._wanted = wanted or LogSelection()
+        self._taps: list[LogTail] = []
         self._known: set[int] = set()
         self._ready: list[bytes] = []
         self._follower: Any = None
@@ -190,13 +190,13 @@ class Logs:
         if self.wake is not None:
             self.wake()
 
-    def _new_taps(self) -> Iterator[Tap]:
+    def _new_taps(self) -> Iterator[LogTail]:
         running = [process for process in self._manager.running.values() if process.name == self._name]
         for process in [*self._manager.past.of(self._name), *running]:
             if process.pid not in self._known:
                 self._known.add(process.pid)
                 for label in self._wanted.of(process):
-                    yield Tap(process, label)
+                    yield LogTail(process, label)
 
     def begin(self, lines: list[bytes]) -> None:
         """Give out *lines* first."""
@@ -253,14 +253,14 @@ def labels(process: Process) -> list[str]:
 def show_job(manager: Manager, request: Request, name: str) -> Reply:
     """Answer with the stored output of a job, and with what follows if that is wanted."""
     config, job = manager.get(name), parse_job_name(name)
-    wanted = Wanted(label=wanted_label(request, list(config.redirect_output), f"job {job}"))
+    wanted = LogSelection(label=wanted_label(request, list(config.redirect_output), f"job {job}"))
     return _show(manager, request, job, wanted)
 
 
 def show_process(manager: Manager, request: Request, pid: int) -> Reply:
     """Answer with the stored output of one process, which may have ended a while ago."""
     process = manager.find_process(pid)
-    wanted = Wanted(pid, wanted_label(request, labels(process), f"process {pid} of {process.name}"))
+    wanted = LogSelection(pid, wanted_label(request, labels(process), f"process {pid} of {process.name}"))
     return _show(manager, request, process.name, wanted)
 
 
@@ -277,7 +277,7 @@ def wanted_label(request: Request, there: list[str], what: str) -> str | None:
     return label
 
 
-def _show(manager: Manager, request: Request, job: JobName, wanted: Wanted) -> Reply:
+def _show(manager: Manager, request: Request, job: JobName, wanted: LogSelection) -> Reply:
     from gaffer.api.web import FeedRequest, follow, read_count, read_feed_request
 
     from .routes import flag
@@ -290,7 +290,7 @@ def _show(manager: Manager, request: Request, job: JobName, wanted: Wanted) -> R
     try:
         if going_on:
             logs.follow()
-        lines = logs.stored(since, USUAL if most is None else min(most, MOST))
+        lines = logs.stored(since, DEFAULT_LINES if most is None else min(most, MAX_LINES))
         if not going_on:
             body = b"".join(line + b"\n" for line in lines)
             return Reply(

@@ -11,7 +11,7 @@ MESSAGE, RESPONSE, ERROR = "message", "response", "error"
 _HEAD = re.compile(rb"V1 (message|response|error) ([!-~]{1,64})\Z")
 
 
-class Frame(NamedTuple):
+class ChannelFrame(NamedTuple):
     """Frame of a channel."""
 
     type: str
@@ -19,7 +19,7 @@ class Frame(NamedTuple):
     body: bytes
 
 
-def parse(data: str | bytes) -> Frame:
+def parse(data: str | bytes) -> ChannelFrame:
     """Take a frame apart; everything after the first NUL is its body.
 
     :raises BadRequest: it is none.
@@ -30,7 +30,7 @@ def parse(data: str | bytes) -> Frame:
     found = _HEAD.match(head) if nul else None
     if found is None:
         raise BadRequest("a frame is: V1 message ID, a NUL, and the bytes to write")
-    return Frame(found.group(1).decode(), found.group(2).decode(), body)
+    return ChannelFrame(found.group(1).decode(), found.group(2).decode(), body)
 
 
 def encode(type: str, id: str, body: bytes) -> bytes:

@@ -42,7 +42,7 @@ class ExitSource(FollowerSource):
         return []
 
 
-class ProcessChannel:
+class FramedChannel:
     """Framed channel to one process.
 
     :param source: what is read.

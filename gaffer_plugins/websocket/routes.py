@@ -97,7 +97,7 @@ class Sockets:
 
     def _open(self, request: Request, pid: int, stream: str) -> Callable[[Any], Any]:
         """Return what serves a channel, once it is known who wants it."""
-        from .process_channel import ProcessChannel
+        from .process_channel import FramedChannel
 
         self._manager.access.check_target(request.identity, "read", "process", {"pid": pid})
         process, mode = self._manager.get_process(pid), read_mode(request.query.get("mode"))
@@ -112,7 +112,7 @@ class Sockets:
 
         def serve(websocket: Any) -> None:
             writer = None if refused is not None else process.writer(stream or None)
-            ProcessChannel(self._source(process, label, place), writer, refused, pid, check_write).serve(websocket)
+            FramedChannel(self._source(process, label, place), writer, refused, pid, check_write).serve(websocket)
 
         return serve
 

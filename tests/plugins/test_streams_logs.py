@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import gaffer
 from gaffer.errors import BadRequest
 from gaffer_plugins.streams import StreamsPlugin
-from gaffer_plugins.streams.logs import MAX_LINE, Line, Lines, as_json, as_text, read_since
+from gaffer_plugins.streams.logs import MAX_LINE_BYTES, Line, LineSplitter, as_json, as_text, read_since
 from tests.kit.feed_client import Reader
 from tests.kit.web import wait_until
 
@@ -277,7 +277,7 @@ def test_what_is_no_time(text):
 
 @given(st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\n\n", b"\r\n", b"\xff"]), max_size=20))
 def test_lines_are_those_of_split(parts):
-    lines, found = Lines(7, "out"), []
+    lines, found = LineSplitter(7, "out"), []
     for number, part in enumerate(parts):
         found += lines.feed(part, float(number))
     found += lines.end()
@@ -287,19 +287,21 @@ def test_lines_are_those_of_split(parts):
 
 
 def test_a_line_has_the_time_of_its_first_byte():
-    lines = Lines(7, "out")
+    lines = LineSplitter(7, "out")
     assert list(lines.feed(b"one\ntw", 1.0)) == [Line(1.0, 7, "out", b"one")]
     assert list(lines.feed(b"o\nthree\n", 2.0)) == [Line(1.0, 7, "out", b"two"), Line(2.0, 7, "out", b"three")]
 
 
 def test_a_line_without_end_comes_in_pieces():
-    lines = Lines(7, "out")
-    found = list(lines.feed(b"x" * (2 * MAX_LINE + 1), 1.0))
-    assert [len(line.data) for line in found] == [MAX_LINE, MAX_LINE] and len(list(lines.end())[0].data) == 1
+    lines = LineSplitter(7, "out")
+    found = list(lines.feed(b"x" * (2 * MAX_LINE_BYTES + 1), 1.0))
+    assert [len(line.data) for line in found] == [MAX_LINE_BYTES, MAX_LINE_BYTES] and len(
+        list(lines.end())[0].data
+    ) == 1
 
 
 def test_a_gap_comes_after_what_was_begun():
-    lines = Lines(7, "out")
+    lines = LineSplitter(7, "out")
     list(lines.feed(b"half", 1.0))
     half, gap = lines.gap(5, 2.0)
     assert half.data == b"half"

@@ -14,7 +14,7 @@ import gaffer
 from gaffer.errors import BadRequest
 from gaffer_plugins.streams import StreamsPlugin
 from gaffer_plugins.websocket import WebsocketPlugin, process_channel, raw_stream
-from gaffer_plugins.websocket.channel_frames import Frame, encode, parse
+from gaffer_plugins.websocket.channel_frames import ChannelFrame, encode, parse
 from tests.kit.web import request, wait_until
 from tests.kit.websocket_client import BINARY, CLOSE, TEXT, Client, frame
 
@@ -418,7 +418,7 @@ def test_a_plain_request_is_told_what_it_takes(live, path):
 
 @given(st.sampled_from(["message", "response", "error"]), st.from_regex(r"[!-~]{1,64}", fullmatch=True), st.binary())
 def test_a_frame_is_what_it_was(kind, id, body):
-    assert parse(encode(kind, id, body)) == Frame(kind, id, body)
+    assert parse(encode(kind, id, body)) == ChannelFrame(kind, id, body)
 
 
 @given(st.binary())

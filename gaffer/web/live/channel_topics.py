@@ -24,7 +24,7 @@ MAX_TOPIC_CHARACTERS = 500
 MAX_PIECE_BYTES = 65_536
 
 
-class MessageSource(Protocol):
+class TopicPart(Protocol):
     """Messages of ``/channel`` made from the items of one source."""
 
     @property
@@ -34,9 +34,9 @@ class MessageSource(Protocol):
 
 
 class TopicSubscription:
-    """One topic of one client, made of one or more message sources."""
+    """Subscription of one client to one topic, made of one or more parts."""
 
-    def __init__(self, parts: list[MessageSource]) -> None:
+    def __init__(self, parts: list[TopicPart]) -> None:
         self._parts = parts
 
     def follow(self, wake: Callable[[], None]) -> None:
@@ -159,7 +159,7 @@ def _check(manager: Manager, identity: Identity | None, kind: str, rest: str) ->
         access.check_target(identity, "read", "process", {"pid": _pid(pid)})
 
 
-def _events(manager: Manager, board: Board, topic: str, pattern: str, options: dict[str, Any]) -> list[MessageSource]:
+def _events(manager: Manager, board: Board, topic: str, pattern: str, options: dict[str, Any]) -> list[TopicPart]:
     since, tail = _place(options)
     ids, hub = position_ids(manager), manager.hub
     number = None
@@ -172,15 +172,15 @@ def _events(manager: Manager, board: Board, topic: str, pattern: str, options: d
     return [JsonMessages(events, topic, lambda data: f'{{"topic": {named}, {data[1:]}')]
 
 
-def _job(manager: Manager, board: Board, topic: str, name: str, options: dict[str, Any]) -> list[MessageSource]:
+def _job(manager: Manager, board: Board, topic: str, name: str, options: dict[str, Any]) -> list[TopicPart]:
     return _events(manager, board, topic, f"job.{manager.job(name).name.full}", options)
 
 
-def _process(manager: Manager, board: Board, topic: str, pid: str, options: dict[str, Any]) -> list[MessageSource]:
+def _process(manager: Manager, board: Board, topic: str, pid: str, options: dict[str, Any]) -> list[TopicPart]:
     return _events(manager, board, topic, f"proc.{manager.get_process(_pid(pid)).pid}", options)
 
 
-def _stats(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[MessageSource]:
+def _stats(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[TopicPart]:
     interval = read_interval(options.get("interval"))
     about: dict[str, Any]
     measure: Callable[[], Any]
@@ -203,12 +203,12 @@ def _without_secrets(manager: Manager, measure: Callable[[], Any], name: JobName
     return without_secrets(manager, measure(), name)
 
 
-def _stream(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[MessageSource]:
+def _stream(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[TopicPart]:
     pid, _, label = whose.partition(".")
     process = manager.find_process(_pid(pid))
     since, tail = _place(options)
     ids = position_ids(manager)
-    parts: list[MessageSource] = []
+    parts: list[TopicPart] = []
     for one in process.labels(label):
         ring = process.reader(one).ring
         place = start_position(ring, ids, since, tail)
@@ -229,7 +229,7 @@ def _pid(text: str) -> int:
     return int(text)
 
 
-_KINDS: dict[str, Callable[..., list[MessageSource]]] = {
+_KINDS: dict[str, Callable[..., list[TopicPart]]] = {
     "EVENTS": _events,
     "JOB": _job,
     "PROCESS": _process,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LiveItem(NamedTuple):
-    """One item of a source: bytes of a stream, an event, statistics, or the notice of a gap.
+    """Item of a source: bytes of a stream, an event, statistics, or the notice of a gap.
 
     :param id: the position after this item, for ``?since=`` and Last-Event-ID.
     :param event: its name: a stream's label, an event's name, ``gap``.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
-from ... import errors
 from ...commands.schemas import INTEGER, PLAIN_NAME, STRING, Schema, or_null, returns
 from ...commands.table import Arg, Command
 from ...version import __version__
 from ..live.feed_parameters import EVENT_STREAM, LINES
+from ..requests.error_table import ERROR_CODES, ERRORS
 from ..requests.replies import STATUS_LINES
 from ..requests.routes import INVISIBLE_CHARACTERS, UNDECLARED, Route
 from .examples import example
@@ -20,30 +20,10 @@ JSON in and out, UTF-8; a body has to be declared as `application/json`. An erro
 sentence for people and the status. HEAD works wherever GET does, and OPTIONS everywhere; none of them changes anything.
 A method that does not work gets 405 and the header `Allow`. Jobs are named `job` or `session.job`.
 """
-#: Kinds of errors with what they mean and an example of their sentence.
-_ERRORS: tuple[tuple[type[errors.GafferError], str, str], ...] = (
-    (errors.BadRequest, "the request is malformed", "the key 'scale' is missing"),
-    (errors.Unauthorized, "a key is needed", "a key is needed; send it as X-Api-Key"),
-    (errors.Forbidden, "not for you, or not from that page", "pages of 'https://example.org' may not use this gafferd"),
-    (errors.NotFound, "there is none of that name", "no job 'web'; 'gafferctl processes' lists them"),
-    (errors.MethodNotAllowed, "another method is needed; `Allow` lists them", "PUT is not possible at /ping"),
-    (errors.Conflict, "it does not fit what is there, or a plugin refused", "job web exists already; update it"),
-    (errors.TooLarge, "the body is too long", "the body is longer than 1048576 bytes"),
-    (errors.UnsupportedMediaType, "the body is not declared as JSON", "the body must be application/json"),
-    (errors.Misdirected, "the Host header names another machine", "this gafferd does not answer to that name"),
-    (errors.InvalidConfig, "the job's settings cannot be used", "cmd: required; unknown setting 'numproceses'"),
-    (
-        errors.TooManyRequests,
-        "too many attempts; `Retry-After` says when",
-        "too many wrong passwords; try again in 8 s",
-    ),
-    (errors.Unavailable, "not now", "no plugin collects statistics; load the plugin 'stats'"),
-)
 _KEYS = {
     "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
 }
-_CODES = {kind.status: kind.code for kind, _, _ in _ERRORS}
 #: What a path may hold where nothing else is said.
 _PATH_TEXT: Schema = {"type": "string", "minLength": 1, "pattern": f"^[^{INVISIBLE_CHARACTERS}]+$"}
 _PLACES = {"session": PLAIN_NAME, "job": PLAIN_NAME}
@@ -241,8 +221,8 @@ def _responses(
         success["content"] = {**_media(route), _types(route)[0]: _content(schema, context)}
     found = {str(route.status): success}
     for status in sorted(_statuses(route, command, context.keys and permission is not None)):
-        if status in _CODES:
-            found[str(status)] = {"$ref": f"#/components/responses/{_CODES[status]}"}
+        if status in ERROR_CODES:
+            found[str(status)] = {"$ref": f"#/components/responses/{ERROR_CODES[status]}"}
         else:
             found[str(status)] = {"description": _phrase(status)}
     return found
@@ -282,13 +262,13 @@ _ERROR: Schema = {
         reason={"type": "string", "description": "a sentence for people: what is wrong and what to do"},
         errno={"type": "integer", "minimum": 400, "maximum": 599, "description": "the status"},
     ),
-    "examples": [{"error": "not_found", "reason": _ERRORS[3][2], "errno": 404}],
+    "examples": [{"error": "not_found", "reason": ERRORS[3][2], "errno": 404}],
 }
 
 
 def _error_responses() -> dict[str, Any]:
     found = {}
-    for kind, description, sentence in _ERRORS:
+    for kind, description, sentence in ERRORS:
         schema = {"$ref": "#/components/schemas/Error", "properties": {"errno": {"const": kind.status}}}
         shown = {"error": kind.code, "reason": sentence, "errno": kind.status}
         content = {JSON: {"schema": schema, "example": shown}}

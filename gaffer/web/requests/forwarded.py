@@ -1,4 +1,4 @@
-"""Where requests come from that a trusted proxy forwards: its X-Forwarded-For header, which others may send, too."""
+"""The client address behind a trusted proxy: its X-Forwarded-For header, which others may send, too."""
 
 from __future__ import annotations
 

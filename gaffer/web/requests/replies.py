@@ -6,8 +6,8 @@ import json
 from http import HTTPStatus
 from typing import Any, Iterable, NamedTuple
 
-from ... import errors
 from ...errors import GafferError, MethodNotAllowed
+from .error_table import ERROR_CODES
 
 StartResponse = Any
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -22,24 +22,7 @@ _LONGEST = 4000
 INTERNAL_ERROR = "internal error; the server's log says more"
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-_CODES = {
-    kind.status: kind.code
-    for kind in (
-        errors.GafferError,
-        errors.BadRequest,
-        errors.Unauthorized,
-        errors.Forbidden,
-        errors.NotFound,
-        errors.MethodNotAllowed,
-        errors.Conflict,
-        errors.TooLarge,
-        errors.UnsupportedMediaType,
-        errors.Misdirected,
-        errors.InvalidConfig,
-        errors.TooManyRequests,
-        errors.Unavailable,
-    )
-}
+_CODES = {GafferError.status: GafferError.code, **ERROR_CODES}
 
 
 class Reply(NamedTuple):

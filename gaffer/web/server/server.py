@@ -244,7 +244,7 @@ class HttpServer:
 
     @property
     def miscounted(self) -> int:
-        """How many answers had more or fewer bytes than their Content-Length said."""
+        """Number of answers with more or fewer bytes than their Content-Length."""
         return sum(listener.lengths.wrong for listener in self._listeners)
 
     @property

@@ -172,7 +172,7 @@ class SockJSSession:
 
     @property
     def fresh(self) -> bool:
-        """Whether its client was sent nothing yet."""
+        """True while nothing was sent to its client."""
         return self._fresh
 
     @property

@@ -1,0 +1,27 @@
+"""The errors of the HTTP API: kinds, their meaning and an example of each."""
+
+from __future__ import annotations
+
+from ... import errors
+
+#: Kinds of errors, each with its meaning and an example of its sentence.
+ERRORS: tuple[tuple[type[errors.GafferError], str, str], ...] = (
+    (errors.BadRequest, "the request is malformed", "the key 'scale' is missing"),
+    (errors.Unauthorized, "a key is needed", "a key is needed; send it as X-Api-Key"),
+    (errors.Forbidden, "not for you, or not from that page", "pages of 'https://example.org' may not use this gafferd"),
+    (errors.NotFound, "there is none of that name", "no job 'web'; 'gafferctl processes' lists them"),
+    (errors.MethodNotAllowed, "another method is needed; `Allow` lists them", "PUT is not possible at /ping"),
+    (errors.Conflict, "it does not fit what is there, or a plugin refused", "job web exists already; update it"),
+    (errors.TooLarge, "the body is too long", "the body is longer than 1048576 bytes"),
+    (errors.UnsupportedMediaType, "the body is not declared as JSON", "the body must be application/json"),
+    (errors.Misdirected, "the Host header names another machine", "this gafferd does not answer to that name"),
+    (errors.InvalidConfig, "the job's settings cannot be used", "cmd: required; unknown setting 'numproceses'"),
+    (
+        errors.TooManyRequests,
+        "too many attempts; `Retry-After` says when",
+        "too many wrong passwords; try again in 8 s",
+    ),
+    (errors.Unavailable, "not now", "no plugin collects statistics; load the plugin 'stats'"),
+)
+#: The word for programs by status.
+ERROR_CODES = {kind.status: kind.code for kind, _, _ in ERRORS}
