@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 import click
 
+from ..core.endpoint import DEFAULT_ENDPOINT_HELP, default_endpoint
 from ..core.fanout import lookups_option
 from ..core.program import Program, run, version_option
-from .context import DEFAULT_ENDPOINT_HELP, GafferContext, default_endpoint
+from .context import GafferContext
 
 if TYPE_CHECKING:
     from ...httpclient import Cluster, Node

@@ -8,7 +8,7 @@ import click
 
 from ...httpclient import Server
 from ..accounts.keyfile import access_to
-from ..app.context import DEFAULT_ENDPOINT_HELP, default_endpoint
+from ..core.endpoint import DEFAULT_ENDPOINT_HELP, default_endpoint
 from ..core.fanout import lookups_option
 from ..core.program import Program, run, version_option
 
