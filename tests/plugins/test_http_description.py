@@ -169,7 +169,7 @@ def test_a_job_with_every_setting_is_described(start_api):
 # -- the document -------------------------------------------------------------------------------
 
 
-def test_it_is_openapi_3_1(full):
+def test_description_is_valid_openapi_3_1(full):
     definitions = pytest.importorskip("schemathesis.specs.openapi.definitions", reason="needs Python 3.11 or later")
     answer = full("GET", "/openapi.json")
     assert answer.json["openapi"] == "3.1.0"
@@ -291,7 +291,7 @@ def test_refusals_of_plugins_are_described(start_api):
         assert "plugin Strict" in answer.assert_problem(409, "conflict")
 
 
-def test_what_is_refused_while_it_stops_is_described(start_api, tmp_path):
+def test_errors_during_shutdown_are_described(start_api, tmp_path):
     api = start_api(stats)
     load(
         api,

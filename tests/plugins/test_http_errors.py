@@ -169,7 +169,7 @@ FORM = "Content-Type: application/x-www-form-urlencoded"
 
 
 @pytest.mark.parametrize("route", [one for one in ROUTES if one.method != "GET" and not one.raw], ids=str)
-def test_what_a_form_of_another_page_could_send(node, route):
+def test_form_content_types_get_415(node, route):
     answer = send(node, f"{route.method} {url_of(route)} HTTP/1.1\r\n{FORM}", b'{"a": 1}')
     answer.assert_problem(415, "unsupported_media_type")
 

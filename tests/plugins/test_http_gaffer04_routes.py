@@ -273,7 +273,7 @@ def test_jobs_that_are_not_there(api, method, path, name, status):
 
 
 @pytest.mark.parametrize("path", ["/processes/web/_reload", "/processes/web/start", "/groups/default/_add", "/status"])
-def test_what_never_was(api, path):
+def test_operations_on_unknown_names_get_404(api, path):
     add(api, start=False)
     api("POST", path).assert_problem(404, "not_found")
 

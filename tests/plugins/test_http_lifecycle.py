@@ -207,7 +207,7 @@ def test_connections_wait_until_jobs_are_loaded():
         assert answers == ["OK"]
 
 
-def test_it_answers_until_everything_has_stopped(start_api, tmp_path):
+def test_api_answers_until_jobs_have_stopped(start_api, tmp_path):
     api = start_api()
     command = f"trap '' TERM; touch {tmp_path}/deaf; while true; do sleep 0.05; done"
     api.manager.load(gaffer.JobConfig("stubborn", command, shell=True, graceful_timeout=600))

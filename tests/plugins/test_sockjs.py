@@ -160,7 +160,7 @@ def test_health_counts_sessions(start, tmp_path):
     assert health() == {"ok": True, "sessions": 2, "refused": 1} and clients[0].command("jobs")
 
 
-def test_what_a_client_misses_is_counted(live):
+def test_lost_events_are_counted(live):
     client = Polling(live)
     client.subscribe("EVENTS:spam")
     for _ in range(WAITING + 100):
@@ -258,7 +258,7 @@ def test_nothing_is_done_for_who_has_none(strict, first):
     assert client.send("AUTH:ada") == 404
 
 
-def test_who_has_none_keeps_nobody_out(start, tmp_path):
+def test_unauthenticated_sessions_do_not_block_others(start, tmp_path):
     keys = Keys(ada=Identity("ada", permissions=Permissions.parse({"admin": True})))
     live = start(keys, settings=read(tmp_path, "sockjs_sessions = 2\n"), keys=True)
     ada = Polling(live)
@@ -327,7 +327,7 @@ def websocket(live):
     return ws
 
 
-def test_one_client_s_end_is_nobody_else_s_problem(live):
+def test_disconnect_of_one_client_does_not_affect_others(live):
     good, polling = websocket(live), Polling(live)
     good.say(json.dumps([json.dumps({"event": "SUB", "data": {"topic": "EVENTS:create"}})]))
     assert b"subscription_success" in good.receive().data
@@ -364,7 +364,7 @@ def test_one_client_s_end_is_nobody_else_s_problem(live):
         (b'["\\u0000"]', 204),
     ],
 )
-def test_what_is_sent_may_be_anything(live, body, status):
+def test_malformed_payload_does_not_end_the_session(live, body, status):
     client = Polling(live)
     answer = live.post(f"{client.path}/xhr_send", body)
     assert answer.status == status, answer

@@ -80,7 +80,7 @@ def test_processes_that_ended_are_remembered(live):
     assert found[0]["pid"] == 1 and found[-1]["pid"] == 2
 
 
-def test_one_process_or_one_stream_only(live):
+def test_logs_select_one_process_or_stream(live):
     load(live, "sh -c 'echo out; echo err >&2; exec cat'", restart="always")
     said(live, 1, "err")
     said(live, 1)
@@ -186,7 +186,7 @@ def test_lines_without_end_of_processes_that_ended_are_stored_ones_for_who_follo
             assert reader.until(b"\n\n" if lines else b"\n") == lines + b"\n"
 
 
-def test_what_a_slow_reader_misses_is_told_in_a_line(live):
+def test_gap_of_a_slow_reader_is_a_line(live):
     live.manager.rings.most = 100_000
     load(live, f"sh -c 'read a; yes {'x' * 99} | head -c 30000000; exec cat'")
     with Reader(live.address, f"{LOGS}?follow=true") as reader:
@@ -267,7 +267,7 @@ def test_times(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "1w", "-1h", "10 m", "²s", "soon", "2026-13-01", "1e999", "x" * 999])
-def test_what_is_no_time(text):
+def test_invalid_since_gets_400(text):
     with pytest.raises(BadRequest, match="since must be"):
         read_since(text, 0.0)
 

@@ -84,7 +84,7 @@ def test_an_eventsource_splits_no_character(live):
         assert text == "näïve €uro 𝄞\n\ufffd" and {event.event for event in reader.events(1)} == {"out"}
 
 
-def test_who_comes_back_goes_on_where_it_was(live):
+def test_reader_continues_at_its_position(live):
     pid = load(live, "cat")
     ring = live.manager.get_process(pid).reader("out").ring
     post(live, f"/streams/{pid}/stdin", b"one\n")
@@ -114,7 +114,7 @@ def test_the_last_lines(live):
         assert reader.until(b"new") == b"new"
 
 
-def test_what_was_said_can_be_read_after_the_end(live):
+def test_output_can_be_read_after_the_exit(live):
     pid = load(live, "sh -c 'echo one; exit 3'")
     ended(live)
     pid = pid or 1
@@ -196,7 +196,7 @@ def test_a_body_larger_than_the_limit(live):
     post(live, f"/streams/{pid}/stdin", bytes(2_000_000)).assert_problem(413, "too_large")
 
 
-def test_one_that_closed_its_stdin(live):
+def test_write_to_closed_stdin_is_an_error(live):
     pid = load(live, "sh -c 'exec <&-; echo ready; exec sleep 1000'")
     wait_until(lambda: live.manager.get_process(pid).reader("out").ring.end)
     answers = [post(live, f"/streams/{pid}/stdin", b"x") for _ in range(2)]

@@ -98,7 +98,7 @@ def test_messages_may_be_binary_and_what_is_none_is_answered(live):
     ws.leave()
 
 
-def test_one_client_s_end_is_nobody_else_s_problem(live):
+def test_disconnect_of_one_client_does_not_affect_others(live):
     clients = [Channel(live) for _ in range(6)]
     for ws in clients:
         ws.subscribe("EVENTS:create")
@@ -116,7 +116,7 @@ def test_one_client_s_end_is_nobody_else_s_problem(live):
         ws.close()
 
 
-def test_one_that_does_not_read_what_it_asked_for_holds_up_nobody(live):
+def test_client_that_does_not_read_does_not_block_others(live):
     lazy, other = Channel(live), Channel(live)
     lazy.subscribe("EVENTS")
     ask = frame(b'{"event": "CMD", "data": {"name": "info", "args": ["nothing"]}}', mask=b"\0\0\0\0")

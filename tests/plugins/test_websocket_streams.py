@@ -124,7 +124,7 @@ def test_writing_to_one_that_does_not_read_closes(live, monkeypatch):
     assert "full" in finish(ws, 1013)
 
 
-def test_one_without_output_can_be_written_and_says_when_it_ends(live, tmp_path):
+def test_channel_without_output_is_writable_and_ends_at_exit(live, tmp_path):
     process = load(live, "sh -c 'cat > got'", redirect_output=[], cwd=str(tmp_path))
     ws = Client(live.address, f"/wstreams/{process.pid}")
     ws.say(b"hello")
@@ -194,7 +194,7 @@ def test_stdin_by_its_name(live, stream):
     assert finish(ws) == f"process {process.pid} has exited"
 
 
-def test_who_comes_back_goes_on_where_it_was(live):
+def test_reader_continues_at_its_position(live):
     process = load(live, "sh -c 'echo one; echo two; exec cat'")
     wait_until(lambda: process.reader("out").ring.end == 8)
     for path, expected in (("since=4", b"two\n"), ("tail=1", b"two\n"), ("since=0", b"one\ntwo\n")):
@@ -240,7 +240,7 @@ def test_a_process_that_does_not_read_holds_up_only_who_writes_to_it(live, monke
     friend.leave()
 
 
-def test_one_that_closed_its_stdin(live):
+def test_write_to_closed_stdin_is_an_error(live):
     process = load(live, "sh -c 'exec <&-; echo ready; exec sleep 1000'")
     ws = Client(live.address, f"/{process.pid}/channel?since=0")
     assert output(ws, 6) == b"ready\n"
@@ -253,7 +253,7 @@ def test_one_that_closed_its_stdin(live):
 
 
 @pytest.mark.parametrize("path", ["/1/channel?mode=1", "/1/channel/out", "/1/channel/err?mode=3"])
-def test_what_may_not_be_written(live, path):
+def test_unwritable_streams_are_rejected(live, path):
     load(live, "cat")
     ws = Client(live.address, path)
     ws.say(message(b"7", b"x"))
@@ -289,7 +289,7 @@ def test_stdin_that_is_not_redirected(live):
         b"V1 message " + b"1" * 65 + b"\0x",
     ],
 )
-def test_what_is_no_frame_is_answered_and_written_nowhere(live, data):
+def test_invalid_frame_is_answered_and_not_written(live, data):
     process = load(live, "cat")
     ws = Client(live.address, f"/{process.pid}/channel")
     ws.say(data)
@@ -400,7 +400,7 @@ def test_a_manager_that_stops_closes_every_socket(live):
         ("/wstreams/2", 400, "io_not_redirected"),
     ],
 )
-def test_what_cannot_be_gets_no_101(live, path, status, code):
+def test_invalid_channel_request_gets_no_101(live, path, status, code):
     load(live, "cat")
     load(live, "sleep 1000", "mute", redirect_output=[], redirect_input=False)
     with Client(live.address, path) as ws:

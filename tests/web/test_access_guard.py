@@ -86,7 +86,7 @@ def test_an_endpoint_may_have_rules_of_its_own():
         ("same-site", "no-cors", "script", False),
     ],
 )
-def test_what_pages_of_others_load_without_saying_who_they_are(site, mode, dest, welcome):
+def test_fetch_metadata_of_foreign_pages_is_rejected(site, mode, dest, welcome):
     said = {"HTTP_SEC_FETCH_SITE": site, "HTTP_SEC_FETCH_MODE": mode, "HTTP_SEC_FETCH_DEST": dest}
     if welcome:
         assert get(headers=said).body == b"in"
@@ -101,11 +101,11 @@ def test_a_form_of_somebody_else_is_no_link():
     assert "pages of other sites" in get(method="POST", headers=said).assert_problem(403, "forbidden")
 
 
-def test_nobody_comes_in_when_the_system_does_not_tell():
+def test_peer_of_unknown_account_is_rejected():
     assert "--require-key" in get(uid=None).assert_problem(403, "forbidden")
 
 
-def test_nobody_comes_in_without_a_connection():
+def test_request_without_connection_is_rejected():
     guard = AccessGuard(inner, ask=Asked(ME))
     call(guard, "GET", "/", HTTP_HOST="localhost").assert_problem(403, "forbidden")
 
@@ -145,7 +145,7 @@ def test_the_kernel_is_asked_once_a_connection():
 
 
 @pytest.mark.parametrize("rules", [{}, {"local_users": True}])
-def test_who_it_was_is_known_afterwards(rules):
+def test_account_of_peer_is_kept_for_the_audit(rules):
     via = connection()
     get(uid=OTHER, via=via, **rules)
     assert via.uid == OTHER and origin_of({"gaffer.connection": via}) == f"127.0.0.1:40000 uid={OTHER}"
@@ -205,7 +205,7 @@ def test_other_names_are_misdirected(host):
 
 
 @pytest.mark.parametrize("host", ["", "a b", "a/b", "user@localhost", "a:b:c", "localhost:x", "[::1", "[localhost]"])
-def test_what_is_no_name(host):
+def test_invalid_host_header_gets_400(host):
     get(host=host).assert_problem(400, "bad_request")
 
 

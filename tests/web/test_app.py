@@ -164,7 +164,7 @@ def test_the_unexpected_is_logged_once_and_told_to_nobody(raised, caplog):
     assert len(caplog.records) == 1 and "GET /x failed" in caplog.text
 
 
-def test_what_json_cannot_say_is_an_error(caplog):
+def test_result_that_is_not_json_gets_500(caplog):
     call(answering({"x": float("nan")}), "GET", "/x").assert_problem(500, "error")
     call(answering({"x": object()}), "GET", "/x").assert_problem(500, "error")
     assert len(caplog.records) == 2

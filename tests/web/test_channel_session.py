@@ -279,7 +279,7 @@ def test_statistics_end_with_the_process(manager, session):
         "EVENTS:" + "x" * 1000,
     ],
 )
-def test_what_cannot_be_subscribed_to(session, topic):
+def test_invalid_topics_get_subscription_error(session, topic):
     assert refused(session, topic)
     assert session._subscriptions == {}
 
@@ -307,13 +307,13 @@ def test_options_that_cannot_be(session, topic, options):
     assert refused(session, topic, **options)
 
 
-def test_one_client_follows_only_so_many_topics(session):
+def test_topics_of_one_client_are_bounded(session):
     for number in range(MAX_TOPICS):
         subscribe(session, f"EVENTS:{number}")
     assert str(MAX_TOPICS) in refused(session, "EVENTS:more")
 
 
-def test_nobody_is_served_last_for_ever(manager, session, monkeypatch):
+def test_subscriptions_take_turns(manager, session, monkeypatch):
     monkeypatch.setattr(channel_session, "MAX_BATCH_CHARACTERS", 1000)
     subscribe(session, "STREAM:1.out")
     subscribe(session, "STREAM:1.err")
@@ -428,7 +428,7 @@ def test_a_sign_of_life_has_no_answer(session):
         '{"event": "NOP", "data": {"x": "' + "x" * (1 << 20) + '"}}',
     ],
 )
-def test_what_is_no_message(session, text):
+def test_invalid_messages_get_an_error(session, text):
     session.receive(text)
     (answer,) = taken(session)
     assert answer["event"] == "gaffer:error" and answer["data"]["errno"] == 400 and answer["data"]["reason"]
@@ -477,7 +477,7 @@ def test_the_transport_is_woken(manager, session):
     assert not woken
 
 
-def test_who_does_not_read_the_answers_is_not_heard(session, monkeypatch):
+def test_messages_wait_while_answers_are_unread(session, monkeypatch):
     monkeypatch.setattr(channel_session, "MAX_UNSENT_CHARACTERS", 1000)
 
     def ask():
@@ -494,7 +494,7 @@ def test_who_does_not_read_the_answers_is_not_heard(session, monkeypatch):
     asking.get(timeout=5)
 
 
-def test_one_that_is_closed_while_it_waits_goes_on(session, monkeypatch):
+def test_receive_returns_when_session_is_closed(session, monkeypatch):
     monkeypatch.setattr(channel_session, "MAX_UNSENT_CHARACTERS", 10)
     session.receive("x")
     waiting = gevent.spawn(session.receive, "x")

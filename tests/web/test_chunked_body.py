@@ -29,7 +29,7 @@ def chunked(pieces):
 
 
 @given(st.lists(st.binary(max_size=50), max_size=10))
-def test_what_was_chunked_is_put_together_and_what_follows_is_left_alone(pieces):
+def test_chunked_body_is_joined_and_next_request_is_kept(pieces):
     assert read(chunked(pieces) + b"next") == b"".join(pieces)
 
 
@@ -42,7 +42,7 @@ def test_what_was_chunked_is_put_together_and_what_follows_is_left_alone(pieces)
         b"5\r\nhello\r\n00\r\n\r\n",
     ],
 )
-def test_what_is_allowed(data):
+def test_valid_chunk_syntax_is_read(data):
     assert read(data + b"next") == b"hello"
 
 

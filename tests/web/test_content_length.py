@@ -67,7 +67,7 @@ def test_right_lengths_keep_the_connection(pieces, caplog):
 
 
 @pytest.mark.parametrize("length", ["+5", "x", "", "5, 5", "-1", "\u0665".encode().decode("latin-1"), "9" * 5000])
-def test_what_is_no_length_is_an_error_of_the_server(length, caplog):
+def test_invalid_content_length_of_a_handler_gets_500(length, caplog):
     with served(app(wrong(b"abcde", length=length))) as (address, _):
         (answer,) = answers(talk(address, WRONG + HELLO))
         answer.assert_problem(500, "error")

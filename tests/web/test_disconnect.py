@@ -46,19 +46,19 @@ def at_once(monkeypatch):
     monkeypatch.setattr(disconnect, "RECHECK", 600)
 
 
-def test_one_that_closes_is_noticed_at_once(at_once, watched):
+def test_closed_connection_is_noticed_at_once(at_once, watched):
     departure, left, theirs = watched
     theirs.close()
     assert left.wait(10) and departure.gone
 
 
-def test_so_is_one_that_only_sends_no_more(at_once, watched):
+def test_half_closed_connection_is_noticed_at_once(at_once, watched):
     departure, left, theirs = watched
     theirs.shutdown(socket.SHUT_WR)
     assert left.wait(10) and departure.gone
 
 
-def test_one_that_left_bytes_behind_is_found_soon(watched, monkeypatch):
+def test_closed_connection_with_unread_bytes_is_noticed_soon(watched, monkeypatch):
     monkeypatch.setattr(disconnect, "RECHECK", 0.02)
     departure, left, theirs = watched
     theirs.sendall(b"GET / HTTP/1.1\r\n")
@@ -77,7 +77,7 @@ def test_bytes_do_not_keep_the_loop_busy(watched):
     assert len(calls) == 1
 
 
-def test_it_is_told_once_and_never_after_closing(pair):
+def test_disconnect_is_notified_once_and_not_after_close(pair):
     told = []
     departure = DisconnectWatcher(pair[0], lambda: told.append(1))
     pair[1].close()

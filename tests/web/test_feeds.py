@@ -178,7 +178,7 @@ def test_events_come_as_json_by_any_feed(feeds, address):
     sse.close()
 
 
-def test_who_comes_back_misses_nothing(feeds, address):
+def test_feed_continues_at_last_event_id(feeds, address):
     for number in range(5):
         feeds.hub.publish([f"event{number}"], {})
     with Reader(address, "/events?feed=eventsource&since=1", "Last-Event-ID: ab-3\r\n") as reader:
@@ -187,7 +187,7 @@ def test_who_comes_back_misses_nothing(feeds, address):
         assert [event.event for event in reader.events(1)] == ["event4"]
 
 
-def test_who_comes_back_from_another_life_gets_what_there_is(feeds, address):
+def test_position_of_another_life_begins_at_the_start(feeds, address):
     feeds.ring.append(b"new life")
     with Reader(address, "/bytes?feed=continuous&since=xy-3") as reader:
         feeds.ring.append(b"!")
@@ -344,7 +344,7 @@ def wish(query="", **headers):
     return read_feed_request(Request({"QUERY_STRING": query, **headers}))
 
 
-def test_what_a_request_wants():
+def test_feed_parameters_are_read():
     assert wish() == FeedRequest("longpoll", None, None, None)
     assert wish("feed=eventsource&heartbeat=true&tail=5&since=7") == FeedRequest(
         "eventsource", DEFAULT_HEARTBEAT, "7", 5
@@ -371,7 +371,7 @@ def test_what_a_request_wants():
         ("tail=²", "tail must be a number"),
     ],
 )
-def test_what_it_cannot_want(query, sentence):
+def test_invalid_feed_parameters_get_400(query, sentence):
     with pytest.raises(BadRequest, match=sentence.replace("'", ".")):
         wish(query)
 
@@ -381,7 +381,7 @@ def test_a_large_number_is_a_number():
 
 
 @pytest.mark.parametrize("text", ["", "ab-", "ab-x", "ab", "1-2-x", "-", "9" * 19, "1.5", "ab-é"])
-def test_what_is_no_position(text):
+def test_invalid_position_gets_400(text):
     with pytest.raises(BadRequest, match="is no position"):
         IDS.number(text)
 

@@ -79,7 +79,7 @@ def test_a_handler_describes_itself():
 
 
 @pytest.mark.parametrize("own", [{"maxLength": 9}, {"pattern": "^a$"}, {"enum": ["a"]}])
-def test_what_cannot_be_seen_is_no_part_of_a_path(own):
+def test_description_excludes_invisible_characters_in_paths(own):
     place = Arg("id", {"type": "string", **own}, "its id")
     _, found = operation(Route("GET", "/x/<id>", handler=handler, permission="read", parameters=(place,)))
     (schema,) = [one["schema"] for one in found["parameters"]]

@@ -86,7 +86,7 @@ def test_the_policy_allows_the_page_its_own_style_and_no_more(document):
     assert f"style-src 'sha256-{digest}'" in CONTENT_SECURITY_POLICY and "default-src 'none'" in CONTENT_SECURITY_POLICY
 
 
-def test_what_plugins_say_is_text():
+def test_texts_of_plugins_are_escaped():
     evil = "<script>alert('x')</script>"
     route = Route(
         "POST",

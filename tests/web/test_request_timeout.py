@@ -41,7 +41,7 @@ def test_a_handler_that_is_too_slow_is_ended_and_its_connection_goes_on():
         assert ended == [True] and (server.late, server.stuck) == (1, 0)
 
 
-def test_one_that_begins_again_after_every_error_is_ended(caplog):
+def test_handler_that_retries_after_timeout_is_ended(caplog):
     ends = []
 
     def handler(request):
@@ -67,7 +67,7 @@ def test_one_that_begins_again_after_every_error_is_ended(caplog):
 
 
 @pytest.mark.parametrize("method", [b"GET", b"POST", b"HEAD"])
-def test_one_that_nothing_ends_is_left_alone(method, caplog):
+def test_stuck_handler_gets_503_and_connection_is_closed(method, caplog):
     go_on = Event()
 
     def handler(request):
@@ -118,7 +118,7 @@ def test_an_answer_that_has_begun_is_broken_off(caplog):
         wait_until(lambda: server.connections == 0)
 
 
-def test_what_takes_its_time_has_it():
+def test_feeds_and_websockets_have_no_time_limit():
     def patient(request):
         request.take_time()
         gevent.sleep(0.3)

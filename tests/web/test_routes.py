@@ -23,7 +23,7 @@ def test_methods_of_one_path_are_no_duplicates():
 
 
 @pytest.mark.parametrize("path", ["/jobs/<a>/<b>", "/jobs/<other>/<names>"])
-def test_one_shape_twice_names_both_plugins(path):
+def test_two_routes_of_one_shape_name_both_plugins(path):
     with pytest.raises(PluginError, match="plugins one and two both answer GET /jobs/"):
         check_routes(
             [("one", [Route("GET", "/jobs/<s>/<j>", command="info")]), ("two", [Route("GET", path, command="info")])]
@@ -39,7 +39,7 @@ def test_a_handler_without_permission_is_refused():
         check_routes([("web", [Route("GET", "/x", handler=handler)])])
 
 
-def test_everybody_is_a_permission():
+def test_permission_none_is_valid():
     check_routes([("web", [Route("GET", "/x", handler=handler, permission=None)])])
 
 

@@ -19,7 +19,7 @@ from tests.kit.web_app import HELLO, answers, app, post
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0", "unix"])
-def test_it_serves(bind, tmp_path):
+def test_server_answers_requests(bind, tmp_path):
     bind = f"unix:{tmp_path}/s" if bind == "unix" else bind
     with served(app(), bind) as (address, _):
         answer = request(address, "GET", "/hello")

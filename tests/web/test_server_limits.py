@@ -87,7 +87,7 @@ def test_slow_bodies_are_cut_off():
         sock.close()
 
 
-def test_who_does_not_read_is_left():
+def test_client_that_does_not_read_is_disconnected():
     route = {"method": "GET", "path": "/big", "handler": lambda request: b"x" * 50_000_000}
     with served(app(route), idle=0.1) as (address, server):
         sock = connect(address)
@@ -178,7 +178,7 @@ def test_connections_wait_until_the_server_starts():
     server.stop(timeout=1)
 
 
-def test_it_serves_in_a_patched_process(tmp_path):
+def test_server_works_in_a_monkey_patched_process(tmp_path):
     """gafferd patches before it imports anything; the same sockets are then gevent's."""
     code = f"""
 from gevent import monkey

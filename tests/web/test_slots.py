@@ -44,7 +44,7 @@ def waiting(go_on):
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "unix:{}/s"])
-def test_one_peer_cannot_have_all_connections(bind, tmp_path):
+def test_connections_of_one_peer_are_bounded(bind, tmp_path):
     go_on = Event()
     with served(app(waiting(go_on)), bind.format(tmp_path), per_peer=2) as (address, server):
         busy = [connect(address) for _ in range(2)]

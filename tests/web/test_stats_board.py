@@ -47,7 +47,7 @@ def test_figures_come_at_once_and_then_again_and_again(board):
     assert taken(look) == [b'{"count": 2}']
 
 
-def test_one_measurement_is_for_all_who_look(board):
+def test_looks_of_one_key_share_a_measurement(board):
     meter, other = Meter(), Meter()
     looks = [board.look("a", "stats", meter, 0.1) for _ in range(10)] + [board.look("b", "stats", other, 0.1)]
     wait_until(lambda: all(look._item for look in looks))
@@ -65,7 +65,7 @@ def test_the_slow_do_not_slow_down_the_fast(board):
     assert first == [b'{"count": 1}'] and taken(slow) == []
 
 
-def test_who_does_not_take_gets_the_latest_only(board):
+def test_slow_look_gets_only_the_latest_value(board):
     meter = Meter()
     look = board.look("a", "stats", meter, 0.1)
     wait_until(lambda: meter.count >= 3)
@@ -85,7 +85,7 @@ def test_nothing_is_measured_for_nobody(board):
 
 
 @pytest.mark.parametrize("error", [NotFound("gone"), Unavailable("no plugin")])
-def test_it_ends_when_there_is_nothing_to_measure_any_more(board, error, caplog):
+def test_look_ends_when_its_target_is_gone(board, error, caplog):
     woken = []
     look = board.look("a", "stats", Meter(error, after=1), 0.1)
     look.wake = lambda: woken.append(look.ended)
@@ -118,7 +118,7 @@ def test_intervals():
 
 
 @pytest.mark.parametrize("value", ["", "0", 0.05, "x", "nan", "inf", -1, 1e9, True, [], {}])
-def test_what_is_no_interval(value):
+def test_invalid_interval_is_rejected(value):
     with pytest.raises(BadRequest, match="interval must be"):
         read_interval(value)
 

@@ -37,7 +37,7 @@ def test_busy_greenlets_leave_time_to_timers_and_share_the_rest() -> None:
     assert max(done) < 20 * min(done)
 
 
-def test_one_that_is_killed_while_it_waits_holds_up_nobody() -> None:
+def test_killed_waiter_does_not_block_others() -> None:
     done = [0] * 4
     workers = [gevent.spawn(_work, done, number) for number in range(4)]
     gevent.sleep(0.01)
@@ -50,7 +50,7 @@ def test_one_that_is_killed_while_it_waits_holds_up_nobody() -> None:
     assert done[1] == before[1]
 
 
-def test_what_was_received_is_not_lost_by_who_is_interrupted() -> None:
+def test_interrupted_read_loses_no_bytes() -> None:
     ours, theirs = green.socketpair()
     with ours, theirs:
         theirs.sendall(b"abc")

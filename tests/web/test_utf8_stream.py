@@ -40,6 +40,6 @@ def test_text_in_pieces_is_the_text(parts, cuts):
 
 
 @given(st.text(), st.integers(0, 400))
-def test_what_comes_before_a_split_character_is_whole(text, cut):
+def test_only_whole_characters_are_decoded(text, cut):
     data = text.encode()[:cut]
     assert data[: whole_characters(data)].decode() == text[: len(data[: whole_characters(data)].decode())]

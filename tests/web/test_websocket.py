@@ -113,7 +113,7 @@ def changed(header, value):
         (changed("Sec-WebSocket-Key", "!" * 24), 400, "bad_request", "Key"),
     ],
 )
-def test_what_is_no_handshake_gets_an_answer_of_http(echo, address, headers, status, code, word):
+def test_invalid_handshake_gets_http_error(echo, address, headers, status, code, word):
     data = talk(address, f"GET /ws HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
     answer = parse(data)
     assert word in answer.assert_problem(status, code)
@@ -131,7 +131,7 @@ def test_what_is_no_handshake_gets_an_answer_of_http(echo, address, headers, sta
         ("/ws", HANDSHAKE.replace("Upgrade\r\n", "Upgrade\r\n") + "Origin: null\r\n", 403),
     ],
 )
-def test_who_may_not_gets_no_101(echo, address, path, headers, status):
+def test_rejected_client_gets_no_101(echo, address, path, headers, status):
     with Client(address, path, headers) as ws:
         assert ws.answer.status == status and ws.answer.json["errno"] == status
     assert echo.sockets == []
@@ -238,7 +238,7 @@ def test_unmasking_is_the_xor_of_every_byte(data, mask):
         (frame(b"\x03\xe8\xff", CLOSE), 1007, "UTF-8"),
     ],
 )
-def test_it_is_told_what_it_did(echo, address, data, code, word, caplog):
+def test_protocol_error_gets_its_close_code(echo, address, data, code, word, caplog):
     with Client(address) as bad, Client(address) as other:
         bad.send(data)
         last = bad.receive()
@@ -250,7 +250,7 @@ def test_it_is_told_what_it_did(echo, address, data, code, word, caplog):
     assert caplog.messages == []
 
 
-def test_one_that_goes_on_sending_can_still_read_why(echo, address):
+def test_rejected_client_that_keeps_sending_reads_the_reason(echo, address):
     """Closing while it sends would reset the connection and destroy the reason on its way."""
     with Client(address) as ws:
         sender = gevent.spawn(ws.send, frame(b"x" * 3_000_000, mask=b"\0\0\0\0"))
@@ -290,7 +290,7 @@ def test_the_client_closes_and_gets_its_code_back(echo, address, code):
         assert ws.receive() == Frame(CLOSE, code.to_bytes(2, "big")) and ws.receive() is None
 
 
-def test_who_closed_it_is_known_by_the_code(echo, address):
+def test_peer_code_is_set_only_when_the_peer_closed(echo, address):
     with Client(address) as ws:
         ws.leave(1001)
     wait_until(lambda: echo.ended == 1)
@@ -337,7 +337,7 @@ def test_the_server_closes_and_waits_for_the_answer(echo, address):
         assert ws.receive() is None
 
 
-def test_one_that_does_not_answer_a_close_is_cut_off(echo, address, monkeypatch):
+def test_unanswered_close_cuts_the_connection(echo, address, monkeypatch):
     monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 0.05)
     echo.serve = lambda ws: None
     with Client(address) as ws:
@@ -407,7 +407,7 @@ def flood(ws, size=65_536, count=400):
         ws.send(b"x" * size)
 
 
-def test_one_that_does_not_read_is_not_taken_for_a_silent_one(echo, address, monkeypatch):
+def test_peer_that_does_not_read_is_not_pinged(echo, address, monkeypatch):
     """It cannot answer a ping that it has not read."""
     monkeypatch.setattr(websocket, "PING_INTERVAL", 0.4)
     done = Event()
@@ -432,7 +432,7 @@ def test_one_that_does_not_read_is_not_taken_for_a_silent_one(echo, address, mon
     assert done.wait(10)
 
 
-def test_one_that_never_reads_is_cut_off_in_the_end(echo, address, monkeypatch, caplog):
+def test_peer_that_never_reads_is_cut_off(echo, address, monkeypatch, caplog):
     monkeypatch.setattr(websocket, "SEND_TIMEOUT", 0.1)
     with Client(address):
         wait_until(lambda: echo.sockets)

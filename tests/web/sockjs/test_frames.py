@@ -19,7 +19,7 @@ def test_frames():
     assert frames.closing(*frames.INTERRUPTED) == 'c[1002,"Connection interrupted"]'
 
 
-def test_what_browsers_lose_is_escaped_and_nothing_else():
+def test_only_unsafe_characters_are_escaped():
     lost = [*range(0x20), *range(0x200C, 0x2010), *range(0x2028, 0x2030), *range(0x2060, 0x2070)]
     lost += [*range(0xD800, 0xE000), *range(0xFFF0, 0x10000)]
     assert all(f"\\u{code:04x}" == frames.quote(chr(code))[1:-1] for code in lost if code > 0xFF)

@@ -95,7 +95,7 @@ def test_iframe(at, name):
         "iframea.html",
     ],
 )
-def test_what_is_no_iframe(at, name):
+def test_invalid_iframe_urls_get_404(at, name):
     assert at.get(f"/echo/{name}").status == 404
 
 
@@ -181,7 +181,7 @@ HANDSHAKE = (
 
 
 @pytest.mark.parametrize("name", ["jsonp?c=x", "htmlfile?c=x", "eventsource"])
-def test_what_a_stranger_s_page_loads_without_an_origin_is_refused(at, name):
+def test_cross_site_load_without_origin_is_rejected(at, name):
     """Ours: scripts and frames come without an Origin; browsers say where they are wanted in another header."""
     for where in ("cross-site", "same-site"):
         assert at.get(f"{session()}/{name}", Sec_Fetch_Site=where).status == 403
@@ -551,14 +551,14 @@ _LOST = "".join(
 )
 
 
-def test_what_they_lose_is_sent_escaped(at):
+def test_unsafe_characters_are_sent_escaped(at):
     path = session()
     at.post(f"{path}/xhr")
     assert at.post(f"{path}/xhr_send", json.dumps([_LOST], ensure_ascii=False)).status == 204
     assert at.post(f"{path}/xhr").text == f"a{json.dumps([_LOST])}\n"
 
 
-def test_what_they_send_escaped_is_understood(at):
+def test_escaped_characters_are_received(at):
     path = session()
     at.post(f"{path}/xhr")
     everything_ = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x10000)]))
@@ -662,7 +662,7 @@ def test_http_1_0_streaming(at):
     sock.close()
 
 
-def test_one_connection_for_many_requests(at):
+def test_connection_is_kept_for_many_requests(at):
     path = session()
     with Reader(at.address, f"{path}/xhr", "Content-Length: 0\r\n", "POST") as reader:
         assert reader.answer.status == 200 and reader.answer.headers["content-length"] == "2"

@@ -91,14 +91,14 @@ def made():
     return Made()
 
 
-def test_it_opens_once_and_then_gives_what_there_is(made):
+def test_open_frame_is_sent_once_before_messages(made):
     made.session.attach(made.wake)
     assert made.session.next() == "o" and made.session.next() is None
     made.peer.say("x", "y")
     assert made.woken == 1 and made.session.next() == 'a["x","y"]' and made.session.next() is None
 
 
-def test_what_is_said_between_two_receivers_is_there_for_the_next(made):
+def test_messages_between_two_receivers_are_kept(made):
     assert made.receive() == ["o"]
     made.peer.say("x")
     assert made.woken == 0
@@ -171,7 +171,7 @@ def test_an_end_is_remembered_for_a_while(made):
     assert made.forgotten == 1 and made.peer.closed == 1
 
 
-def test_whoever_receives_is_told_of_the_end(made):
+def test_receiver_gets_the_close_frame(made):
     made.session.attach(made.wake)
     made.session.next()
     made.session.close(1001, "gaffer stops")
@@ -242,7 +242,7 @@ def test_ended_ones_make_room():
     assert not clock.timers
 
 
-def test_who_knows_no_key_makes_room():
+def test_unauthenticated_session_is_ended_to_make_room():
     all_, _ = sessions(sessions=2)
     known, unknown = all_.open("a", Peer), all_.open("b", Peer)
     unknown._peer.unauthenticated = True
@@ -253,7 +253,7 @@ def test_who_knows_no_key_makes_room():
         all_.find("b")
 
 
-def test_what_began_where_no_key_is_needed_is_not_open_to_who_needs_one():
+def test_keyless_session_is_not_open_to_requests_with_a_key():
     """Endpoints differ: who comes in without a key at one must not be spoken for by a stranger at another."""
     all_, _ = sessions()
     local = all_.open("a", Peer, LOCAL)
@@ -265,7 +265,7 @@ def test_what_began_where_no_key_is_needed_is_not_open_to_who_needs_one():
             all_.open("a", Peer, asker)
 
 
-def test_who_is_not_there_cannot_be_spoken_to():
+def test_unknown_session_is_not_found():
     all_, _ = sessions()
     with pytest.raises(NotFound):
         all_.find("a")
