@@ -203,7 +203,7 @@ def test_wanted_and_living_processes(gafferd, gafferctl):
 
 
 @pytest.mark.parametrize("command", [("wait", "web", "--for", "stopped"), ("start", "web"), ("shutdown",)])
-def test_a_timeout_that_is_no_number_is_refused(gafferd, gafferctl, command):
+def test_timeout_that_is_no_number_is_refused(gafferd, gafferctl, command):
     gafferd.load("default.web", start=True)
     ended = gafferctl(*command, "--timeout", "nan")
     assert (ended.code, ended.out) == (2, "")

@@ -173,7 +173,7 @@ def test_what_get_process_prints_can_be_loaded(gafferd, gafferctl, tmp_path):
     assert gafferd.job("shop.web")["config"]["numprocesses"] == 4
 
 
-def test_del_process(gafferd, gafferctl):
+def test_del_process_removes_the_job(gafferd, gafferctl):
     gafferd.load("default.web", start=True)
     assert gafferctl("del_process", "web").out == "web: removed\n"
     assert not gafferd.jobs()

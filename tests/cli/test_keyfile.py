@@ -50,7 +50,7 @@ def test_what_is_kept_is_found_for_its_gafferd_only(home):
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"http://a:1": 5}', '{"http://a:1": {}}', '{"x": {"api_key": 1}}'])
-def test_a_broken_file_is_a_sentence(home, content):
+def test_broken_file_is_a_sentence(home, content):
     KeyFile().put("http://a:1", {"api_key": "one"})
     (home / ".gaffer" / "keys.json").write_text(content)
     with pytest.raises(GafferError, match="is broken; delete it"):

@@ -47,7 +47,7 @@ def test_cells(value, text):
     assert cell(value) == text
 
 
-def test_a_table_is_aligned(capsys):
+def test_table_is_aligned(capsys):
     rows = [["web", "running", 12, "3m 5s", None], ["shop.worker", "stopped", 0, None, "code 1"]]
     show(View([], [], ["NAME", "STATE", "RUNNING", "UPTIME", "LAST"], rows), "table")
     assert capsys.readouterr().out == (
@@ -57,12 +57,12 @@ def test_a_table_is_aligned(capsys):
     )
 
 
-def test_a_table_without_rows_is_its_header(capsys):
+def test_table_without_rows_is_its_header(capsys):
     show(View([], [], ["NAME", "STATE"]), "table")
     assert capsys.readouterr().out == "NAME  STATE\n"
 
 
-def test_the_three_forms(capsys):
+def test_three_forms(capsys):
     view = View([{"name": "web", "é": "ü"}], ["web"], ["NAME"], [["web"]])
     for output, printed in [
         ("name", "web\n"),
@@ -73,7 +73,7 @@ def test_the_three_forms(capsys):
         assert capsys.readouterr().out == printed
 
 
-def test_a_view_without_columns_is_a_plain_list(capsys):
+def test_view_without_columns_is_a_plain_list(capsys):
     show(View([1, 2], [1, 2]), "table")
     assert capsys.readouterr().out == "1\n2\n"
 
@@ -101,7 +101,7 @@ def test_colour_on_terminals(pretend):
 
 
 @pytest.mark.parametrize("name, value", [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_terminals_that_want_none(pretend, monkeypatch, name, value):
+def test_no_colour_with_no_color_or_a_dumb_terminal(pretend, monkeypatch, name, value):
     pretend()
     monkeypatch.setenv(name, value)
     assert not colored()
@@ -122,5 +122,5 @@ def test_states_are_coloured_without_moving_columns(pretend, capsys):
     ]
 
 
-def test_what_stays_when_asked():
+def test_characters_to_keep_are_not_escaped():
     assert printable("a\nb\x00", keep="\n") == "a\nb\\x00"

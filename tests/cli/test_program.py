@@ -82,21 +82,21 @@ program()
         ("gaffer.cli.ctl.gafferctl", "gafferctl", "ping"),
     ],
 )
-def test_an_interrupt_while_modules_are_imported_shows_no_traceback(module, program, command, tmp_path):
+def test_interrupt_while_modules_are_imported_shows_no_traceback(module, program, command, tmp_path):
     env = {name: text for name, text in os.environ.items() if not name.startswith("GAFFER_")}
     words = [sys.executable, "-c", INTERRUPTED, module, program, command]
     ended = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
-def test_an_option_of_the_program_is_told_its_place(call):
+def test_option_of_the_program_is_told_its_place(call):
     ended = call("ping", "--connect", "unix:/x")
     assert ended.code == 2
     assert ended.err.endswith("Error: --connect stands before the command: gafferctl --connect ... ping\n")
     assert "No such option" in call("ping", "--nonsense").err
 
 
-def test_nobody_there(call, tmp_path):
+def test_connection_refused_ends_with_3(call, tmp_path):
     ended = call("--connect", f"unix:{tmp_path}/none", "ping")
     assert ended.code == 3
     assert ended.err == (
@@ -115,25 +115,25 @@ def test_help_everywhere(call, command):
     assert ended.err == ""
 
 
-def test_the_list_of_commands_fits_on_terminals(call):
+def test_list_of_commands_fits_on_terminals(call):
     help = call("--help").out
     assert all(f"  {name}  " in help for name in COMMANDS)
     assert "..." not in help.partition("Jobs:")[2]
     assert max(map(len, help.splitlines())) <= 80
 
 
-def test_the_version(call):
+def test_version_option(call):
     assert call("--version") == (0, f"gafferctl {__version__}\n", "")
 
 
-def test_no_command_at_all(call):
+def test_missing_command_is_wrong_usage(call):
     ended = call()
     assert ended.code == 2
     assert "Usage: gafferctl" in ended.err
 
 
 @pytest.mark.parametrize("word, meant", [("restrat", "; did you mean 'restart'?"), ("zzzzzz", "")])
-def test_an_unknown_command(call, word, meant):
+def test_unknown_command_gets_a_suggestion(call, word, meant):
     ended = call(word)
     assert ended.code == 2
     assert ended.err.endswith(f"Error: No such command '{word}'{meant}\n")
@@ -148,7 +148,7 @@ def test_wrong_usage(call, args):
     assert ended.out == ""
 
 
-def test_a_wrong_address(call):
+def test_wrong_address(call):
     ended = call("--connect", "http://", "ping")
     assert ended.code == 2
     assert ended.err == "gafferctl: 'http://' is no address; write http://host:port, https://host:port or unix:/path\n"
@@ -173,19 +173,19 @@ def test_options_in_the_environment(gafferd, call, monkeypatch):
     assert call("status", "-o", "table").out.startswith("NAME")
 
 
-def test_a_wrong_value_in_the_environment(call, monkeypatch):
+def test_wrong_value_in_the_environment(call, monkeypatch):
     monkeypatch.setenv("GAFFERCTL_TIMEOUT", "soon")
     ended = call("start", "web")
     assert ended.code == 2
     assert "'soon' is not a valid float" in ended.err
 
 
-def test_the_version_is_no_option_of_the_environment(gafferctl, monkeypatch):
+def test_version_is_no_option_of_the_environment(gafferctl, monkeypatch):
     monkeypatch.setenv("GAFFERCTL_VERSION", "1")
     assert gafferctl("ping").out == "OK\n"
 
 
-def test_a_defect_is_one_line(call):
+def test_unexpected_exception_is_one_line(call):
     program = make_program()
 
     @program.command("broken")
@@ -198,7 +198,7 @@ def test_a_defect_is_one_line(call):
     assert ended.err.count("\n") == 1
 
 
-def test_an_interrupt_is_quiet(call):
+def test_interrupt_prints_nothing(call):
     program = make_program()
 
     @program.command("interrupted")
@@ -249,7 +249,7 @@ def test_commands_of_plugins(installed, gafferctl):
     assert "Plugins:\n  greet " in gafferctl("--help").out
 
 
-def test_a_plugin_that_fails_is_named_and_left_out(installed, gafferctl):
+def test_plugin_that_fails_is_named_and_left_out(installed, gafferctl):
     installed(broken="raise OSError('no disk')", greeter=PLUGIN)
     ended = gafferctl("greet")
     assert (ended.code, ended.out) == (0, f"hello {__version__}\n")
@@ -284,7 +284,7 @@ def test_options_of_plugins_in_the_environment(installed, gafferctl, monkeypatch
     assert gafferctl("shout").out == "loud True\n"
 
 
-def test_a_program_of_click():
+def test_program_is_a_click_group():
     assert isinstance(make_program(), click.Group)
 
 
@@ -293,7 +293,7 @@ def run_gafferctl(*args: str, **settings) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *settings.pop("flags", ()), "-c", code, *args], **settings)
 
 
-def test_a_reader_that_leaves_is_no_error(gafferd):
+def test_closed_pipe_ends_with_141(gafferd):
     jobs = [f"default.a-rather-long-name-{number}" for number in range(2000)]
     gafferd.requests.answers["GET", "/jobs"] = (200, {"jobs": jobs})
     reader, writer = os.pipe()

@@ -28,7 +28,7 @@ def pieces(data, cuts):
 
 
 @given(PARTS, st.lists(st.integers(0, 500)))
-def test_a_body_in_chunks(parts, cuts):
+def test_body_in_chunks(parts, cuts):
     parts = [part for part in parts if part]
     sent = b"".join(b"%x;some=thing\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
     body = BodyDecoder(True, None)
@@ -37,12 +37,12 @@ def test_a_body_in_chunks(parts, cuts):
 
 
 @given(st.binary(max_size=50), st.lists(st.integers(0, 500)))
-def test_a_body_with_a_length(data, cuts):
+def test_body_with_a_length(data, cuts):
     body = BodyDecoder(False, len(data))
     assert b"".join(body.feed(piece) for piece in pieces(data, cuts)) == data and body.ended
 
 
-def test_a_body_that_ends_with_its_connection():
+def test_body_that_ends_with_its_connection():
     body = BodyDecoder(False, None)
     assert (body.feed(b"abc"), body.ended, body.feed(b""), body.ended) == (b"abc", False, b"", True)
 
@@ -56,7 +56,7 @@ def test_a_body_that_ends_with_its_connection():
         (BodyDecoder(False, 5), b""),
     ],
 )
-def test_a_body_that_is_cut(body, data):
+def test_body_that_is_cut(body, data):
     with pytest.raises(http.client.HTTPException):
         body.feed(data)
 
@@ -99,7 +99,7 @@ def test_lines_of_logs():
         ("proc.a+b", "/watch/proc/a%2Bb"),
     ],
 )
-def test_the_path_of_a_pattern(pattern, path):
+def test_path_of_a_pattern(pattern, path):
     assert event_path(pattern) == path
 
 
@@ -140,7 +140,7 @@ def silent():
             connection.close()
 
 
-def test_a_feed_without_beats_is_dead(silent):
+def test_feed_without_beats_is_dead(silent):
     with Server(silent) as server, server.events(heartbeat=0.05, patience=0) as events:
         with pytest.raises(NoAnswer):
             next(events)

@@ -51,20 +51,20 @@ def test_requests_share_a_connection(scripted, certificates):
 
 
 @pytest.mark.parametrize("cacert", [None, "stranger.pem"])
-def test_an_authority_that_nobody_knows(scripted, certificates, cacert):
+def test_authority_that_nobody_knows(scripted, certificates, cacert):
     with Server(uri(scripted), cacert=cacert and str(certificates / cacert)) as server:
         with pytest.raises(CannotConnect, match="self-signed certificate; give the certificate of its authority"):
             server.version()
     assert not scripted.requests
 
 
-def test_a_certificate_of_another_host(scripted, certificates):
+def test_certificate_of_another_host(scripted, certificates):
     with Server(uri(scripted, "127.0.0.1"), cacert=str(certificates / "node.pem")) as server:
         with pytest.raises(CannotConnect, match="certificate is not valid for '127.0.0.1'"):
             server.version()
 
 
-def test_a_client_certificate(context, certificates):
+def test_client_certificate(context, certificates):
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(certificates / "stranger.pem")
     with ScriptedServer(tls=context) as scripted:
@@ -76,7 +76,7 @@ def test_a_client_certificate(context, certificates):
                 server.version()
 
 
-def test_a_key_without_its_certificate(certificates):
+def test_key_without_its_certificate(certificates):
     with pytest.raises(BadRequest, match="node.key is of no use without its certificate"):
         Server("https://localhost", keyfile=str(certificates / "node.key"))
 

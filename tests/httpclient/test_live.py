@@ -155,7 +155,7 @@ def test_events_that_were_before(cat):
 
 
 @outside
-def test_a_feed_comes_back_after_a_loss_and_misses_nothing(cat):
+def test_feed_comes_back_after_a_loss_and_misses_nothing(cat):
     with cat.client() as server, server.events("update", timeout=SOON) as events:
         for number in range(3):
             server.update_process("web", f"sleep {number}")
@@ -170,7 +170,7 @@ def test_a_feed_comes_back_after_a_loss_and_misses_nothing(cat):
 
 
 @outside
-def test_a_feed_that_must_not_come_back_says_so(cat):
+def test_feed_that_must_not_come_back_says_so(cat):
     with cat.client() as server, server.events(patience=0) as events:
         hang_up(events)
         with pytest.raises(Disconnected):
@@ -294,7 +294,7 @@ def test_writing(node):
 
 
 @outside
-def test_a_channel_goes_on_where_another_ended(cat):
+def test_channel_goes_on_where_another_ended(cat):
     with cat.client() as server:
         process = server.get_process(1)
         with process.channel(tail=5) as channel:
@@ -360,7 +360,7 @@ def wait_until_written(server, size):
 
 
 @outside
-def test_a_process_that_does_not_read(node, monkeypatch):
+def test_process_that_does_not_read(node, monkeypatch):
     monkeypatch.setattr("gaffer_plugins.websocket.process_channel.WRITE_TIMEOUT", 0.05)
     node.load("sleep 1000")
     with node.client() as server, server.get_process(1).channel(mode=2) as channel:
@@ -373,7 +373,7 @@ def test_a_process_that_does_not_read(node, monkeypatch):
 
 
 @outside
-def test_the_manager_channel(cat):
+def test_manager_channel(cat):
     with cat.client() as server, server.channel(SOON) as channel:
         channel.subscribe("STREAM:1.out", tail=1)
         assert channel.command("send", 1, "hello\n") == {"ok": True}
@@ -397,7 +397,7 @@ def test_the_manager_channel(cat):
 
 
 @outside
-def test_the_end_of_a_topic(cat):
+def test_end_of_a_topic(cat):
     with cat.client() as server, server.channel(SOON) as channel:
         channel.subscribe("STREAM:1.err")
         channel.command("stop_job", "web")
@@ -405,7 +405,7 @@ def test_the_end_of_a_topic(cat):
 
 
 @outside
-def test_an_old_gafferd_has_no_websockets(tmp_path):
+def test_old_gafferd_has_no_websockets(tmp_path):
     from ..kit.scripted_server import ScriptedServer
 
     with ScriptedServer() as scripted, Server(scripted.uri) as server:

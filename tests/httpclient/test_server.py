@@ -15,7 +15,7 @@ def last(gafferd):
     return request.method, request.path, request.json if request.body else None
 
 
-def test_the_example_of_the_documentation(gafferd):
+def test_example_of_the_documentation(gafferd):
     server = Server(gafferd.uri, loop=None)
     process = server.add_process("dummy", "/some/path/to/dummy/script", start=False)
     assert gafferd.job("default.dummy")["state"] == "stopped"
@@ -27,7 +27,7 @@ def test_the_example_of_the_documentation(gafferd):
     server.close()
 
 
-def test_the_node(gafferd, server):
+def test_node_commands(gafferd, server):
     assert server.ping() is True
     assert server.version() == __version__
     assert server.health()["ok"] is True
@@ -37,11 +37,11 @@ def test_the_node(gafferd, server):
     assert last(gafferd) == ("POST", "/shutdown", None)
 
 
-def test_ping_of_nobody(tmp_path):
+def test_ping_without_gafferd_is_false(tmp_path):
     assert Server(f"unix:{tmp_path}/none").ping() is False
 
 
-def test_lists(gafferd, server):
+def test_lists_of_sessions_jobs_and_pids(gafferd, server):
     gafferd.load("default.web", start=True, numprocesses=2)
     gafferd.load("shop.web")
     assert server.sessions() == ["default", "shop"]
@@ -77,13 +77,13 @@ def test_loading_a_checked_configuration(gafferd, server):
 
 
 @pytest.mark.parametrize("config", [{}, {"cmd": "x"}, {"name": "", "cmd": "x"}, {"name": "a b", "cmd": "x"}])
-def test_a_job_needs_a_name(gafferd, server, config):
+def test_job_needs_a_name(gafferd, server, config):
     with pytest.raises(BadRequest):
         server.load(config)
     assert not gafferd.requests.seen
 
 
-def test_gafferd_judges_the_settings(server):
+def test_invalid_settings_are_rejected_by_gafferd(server):
     with pytest.raises(InvalidConfig, match="cmd: required") as caught:
         server.load({"name": "web"})
     assert caught.value.problems == ["cmd: required"]
@@ -111,7 +111,7 @@ def test_unloading(gafferd, server):
         server.unload("web")
 
 
-def test_looking_up(gafferd, server):
+def test_get_job_and_get_process(gafferd, server):
     gafferd.load("shop.web", start=True)
     assert isinstance(server.get_job("shop/web"), Job)
     assert isinstance(server.get_process("shop.web"), Job)
@@ -123,7 +123,7 @@ def test_looking_up(gafferd, server):
             server.get_process(missing)
 
 
-def test_a_job(gafferd, server):
+def test_attributes_and_actions_of_a_job(gafferd, server):
     gafferd.load("default.web", start=True)
     job = server.get_job("web")
     assert (job.state, job.active, job.running, job.pids, job.numprocesses) == ("running", True, 1, [1], 1)
@@ -162,7 +162,7 @@ def test_signals(gafferd, server, given, sent):
     assert last(gafferd) == ("POST", "/1/signal", {"signal": sent})
 
 
-def test_a_process(gafferd, server):
+def test_info_stats_and_stop_of_a_process(gafferd, server):
     gafferd.load("default.web", start=True)
     process = server.get_process(1)
     assert process.info()["os_pid"] == gafferd.process(1).os_pid

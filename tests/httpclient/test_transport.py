@@ -44,7 +44,7 @@ def test_addresses(uri, address):
 @pytest.mark.parametrize(
     "uri", ["", "http://", "ftp://x", "unix:", "unix:/", "http://a:b", "http://[::1", "http://me:pw@x", "http://x/?a=b"]
 )
-def test_what_is_no_address(uri):
+def test_invalid_addresses_are_rejected(uri):
     with pytest.raises(BadRequest):
         parse_uri(uri)
 
@@ -54,7 +54,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def test_nobody_listens():
+def test_connection_refused_has_a_remedy():
     port = free_port()
     with pytest.raises(CannotConnect) as caught:
         Server(f"http://127.0.0.1:{port}").version()
@@ -69,17 +69,17 @@ def test_no_such_socket(tmp_path):
         Server(f"unix:{tmp_path}/none.sock").version()
 
 
-def test_a_socket_path_that_is_too_long():
+def test_socket_path_that_is_too_long():
     with pytest.raises(CannotConnect, match="AF_UNIX path too long"):
         Server("unix:/" + "x" * 200).version()
 
 
-def test_a_host_that_does_not_exist():
+def test_host_that_does_not_exist():
     with pytest.raises(CannotConnect, match="check the host's name"):
         Server("http://no-such-host.invalid:5000").version()
 
 
-def test_a_unix_socket(tmp_path):
+def test_unix_socket(tmp_path):
     with ScriptedServer(str(tmp_path / "g.sock")) as scripted, Server(scripted.uri) as server:
         assert server.version() == "9.9"
         assert server.ping()
@@ -92,7 +92,7 @@ def test_requests_share_a_connection(scripted, client):
     assert scripted.connections == 1
 
 
-def test_a_closed_connection_is_replaced(scripted, client):
+def test_closed_connection_is_replaced(scripted, client):
     client.version()
     for connection in client.transport._idle:
         connection.sock.shutdown(socket.SHUT_RDWR)
@@ -113,7 +113,7 @@ def test_changing_is_never_tried_again(scripted, client):
     assert [request.path for request in scripted.requests].count("/shutdown") == 1
 
 
-def test_a_new_connection_that_dies_is_an_error(scripted, client):
+def test_new_connection_that_dies_is_an_error(scripted, client):
     scripted.hang_up = 1
     with pytest.raises(Disconnected):
         client.version()
@@ -178,7 +178,7 @@ def test_no_answer_in_time(listener):
         (b"", Disconnected),
     ],
 )
-def test_who_answers_is_not_gafferd(listener, data, error):
+def test_answers_of_other_programs_are_not_gafferd(listener, data, error):
     thread = answer_once(listener, data)
     with Server(address(listener)) as server, pytest.raises(error):
         server.version()
@@ -213,14 +213,14 @@ def test_errors_come_back_as_their_classes(scripted, client, status, code, error
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[1]", b'{"error": null}'])
-def test_an_error_without_a_sentence_gets_one(scripted, client, body):
+def test_error_without_a_sentence_gets_one(scripted, client, body):
     scripted.answers["GET", "/version"] = (502, "text/html", body)
     with pytest.raises(GafferError, match=r"answered GET /version with status 502") as caught:
         client.version()
     assert caught.value.status == 502
 
 
-def test_a_body_refused_before_it_was_read(listener):
+def test_body_refused_before_it_was_read(listener):
     """gafferd answers 413 and closes; the answer must win over the broken pipe."""
 
     def serve():
@@ -243,25 +243,25 @@ def test_a_body_refused_before_it_was_read(listener):
     thread.join()
 
 
-def test_the_key_is_sent(scripted):
+def test_key_is_sent_as_header(scripted):
     with Server(scripted.uri, api_key="abc") as server:
         server.version()
     assert scripted.requests[0].headers["X-Api-Key"] == "abc"
 
 
 @pytest.mark.parametrize("key", ["a\r\nX-Evil: 1", "schlüssel"])
-def test_a_key_cannot_smuggle_headers(key):
+def test_key_cannot_smuggle_headers(key):
     with pytest.raises(BadRequest, match="API key"):
         Server("http://localhost:5000", api_key=key)
 
 
-def test_a_prefix_goes_before_every_path(scripted):
+def test_prefix_goes_before_every_path(scripted):
     scripted.answers["GET", "/node1/version"] = (200, "application/json", b'{"version": "1"}')
     with Server(f"{scripted.uri}/node1/") as server:
         assert server.version() == "1"
 
 
-def test_a_certificate_file_that_is_missing():
+def test_certificate_file_that_is_missing():
     with pytest.raises(BadRequest, match="cannot use /no/such.pem for TLS"):
         Server("https://127.0.0.1:1", cacert="/no/such.pem").version()
 
@@ -297,7 +297,7 @@ def test_idle_connections_are_bounded(scripted):
     assert all(connection.sock is None for connection in connections)
 
 
-def test_the_client_needs_no_server_libraries():
+def test_client_needs_no_server_libraries():
     code = (
         "import sys, gaffer.httpclient; "
         "print(*{'gevent', 'bottle', 'requests', 'pluggy', 'psutil'}.intersection(sys.modules))"

@@ -34,7 +34,7 @@ def test_help_names_every_command(gaffer):
     assert code == 0 and all(f"  {name} " in out for section in SECTIONS.values() for name in section)
 
 
-def test_the_table_shows_numbers_ports_and_who_runs_it(gaffer):
+def test_table_shows_numbers_ports_and_who_runs_it(gaffer):
     code, out, err = gaffer("check", "-c", "web=2", Procfile="web: serve $PORT\nworker: work 'a b'\n")
     assert (code, err) == (0, "")
     assert [line.split(maxsplit=4) for line in out.splitlines()] == [
@@ -65,7 +65,7 @@ def test_every_problem_has_its_file_and_line(gaffer):
     ]
 
 
-def test_a_missing_procfile_says_what_to_do(gaffer):
+def test_missing_procfile_says_what_to_do(gaffer):
     assert gaffer("check") == (
         2,
         "",
@@ -73,7 +73,7 @@ def test_a_missing_procfile_says_what_to_do(gaffer):
     )
 
 
-def test_a_number_for_an_unknown_type(gaffer):
+def test_number_for_an_unknown_type(gaffer):
     assert gaffer("check", "-c", "wbe=2", Procfile="web: serve\n") == (
         2,
         "",
@@ -88,7 +88,7 @@ def test_options_come_from_the_environment_too(gaffer, monkeypatch, tmp_path):
     assert gaffer("check")[1].splitlines()[1].split() == ["clock", "1", "6000", "gaffer", "tick"]
 
 
-def test_a_folder_can_be_elsewhere(gaffer, tmp_path):
+def test_folder_can_be_elsewhere(gaffer, tmp_path):
     (tmp_path / "Procfile").write_text("clock: tick\n")
     assert gaffer("-d", str(tmp_path), "check", "-o", "name")[1] == "clock\n"
 

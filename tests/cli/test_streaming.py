@@ -30,7 +30,7 @@ def test_names_of_events(name, shown, text):
     assert (is_shown({"event": name}), spelled(name)) == (shown, text)
 
 
-def test_an_event_as_it_was_always_shown():
+def test_event_as_a_line():
     event = {"event": "proc.dummy.exit", "name": "dummy", "time": 0.0, "pid": 3, "exit_status": 1, "term_signal": 0}
     assert re.fullmatch(r"\d\d:\d\d:\d\d dummy \| proc\(dummy\)\.exit dummy", line(event, PLAIN))
     assert line(event, PLAIN, details=True).endswith("proc(dummy).exit dummy (pid 3, code 1)")
@@ -62,7 +62,7 @@ def test_names_are_aligned_and_coloured():
         ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
     ],
 )
-def test_output_does_not_steer_the_terminal(said, shown):
+def test_control_characters_of_output_are_escaped(said, shown):
     assert tamed(said) == shown
 
 
@@ -83,12 +83,12 @@ def test_colours_of_a_process_end_with_its_line_or_are_left_out():
         ("none", b""),
     ],
 )
-def test_keys(text, key):
+def test_names_of_keys(text, key):
     assert parse_key(text) == key
 
 
 @pytest.mark.parametrize("text", ["F1", "ctrl-", "ctrl-1", "^1", "", "ä"])
-def test_what_is_no_key(text):
+def test_invalid_keys_are_rejected(text):
     with pytest.raises(BadRequest, match="is no key"):
         parse_key(text)
 
@@ -106,14 +106,14 @@ class Items:
             yield item
 
 
-def test_several_feeds_at_once():
+def test_feeds_are_merged():
     found = [pair for pairs in merge([Items("a", "b"), Items(), Items("c")]) for pair in pairs]
     assert sorted(found) == [(0, "a"), (0, "b"), (2, "c")]
     assert [pair for pairs in merge([Items("a", "b")]) for pair in pairs] == [(0, "a"), (0, "b")]
 
 
 @pytest.mark.parametrize("others", [[], [Items("b")]])
-def test_a_feed_that_fails_fails_all(others):
+def test_feed_that_fails_fails_all(others):
     with pytest.raises(BadRequest):
         list(merge([Items("a", BadRequest("no")), *others]))
 

@@ -34,11 +34,11 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "exporter"
         (["other.web=0"], None, [("other.web", "=0")]),
     ],
 )
-def test_what_is_scaled(words, app, found):
+def test_scale_arguments(words, app, found):
     assert parse(words) == (app, [Scaling(*one) for one in found])
 
 
-def test_an_application_called_like_an_operation():
+def test_application_whose_name_looks_like_an_operation():
     assert parse(["shop-2", "web=3"], is_app=True) == ("shop-2", [Scaling("web", "=3")])
 
 
@@ -53,7 +53,7 @@ def test_an_application_called_like_an_operation():
         (["web=-1"], "'web=-1' is no operation"),
     ],
 )
-def test_what_is_no_operation(words, sentence):
+def test_wrong_scale_arguments(words, sentence):
     with pytest.raises(BadRequest, match=sentence):
         parse(words)
 
@@ -70,7 +70,7 @@ def test_what_is_no_operation(words, sentence):
         (90061.5, "1d 1:01:01"),
     ],
 )
-def test_times(seconds, text):
+def test_uptimes(seconds, text):
     assert clock(seconds) == text
 
 
@@ -125,12 +125,12 @@ def test_gaffer_exporters(monkeypatch, capsys):
     assert error == "gaffer: the formats of plugin 'broken' are missing: LookupError: no template\n"
 
 
-def test_our_own_formats_are_found():
+def test_built_in_formats_are_found():
     assert list(export.exporters()) == ["ini", "json", "systemd", "supervisord", "docker-compose", "runit"]
 
 
 @pytest.mark.parametrize("mode, kept", [(0o644, 0o600), (0o755, 0o700)])
-def test_files_are_for_their_owner(tmp_path, mode, kept):
+def test_exported_files_are_readable_by_their_owner_only(tmp_path, mode, kept):
     path = tmp_path / "deep" / "file"
     export.write_file(str(path), File("file", "old", mode))
     export.write_file(str(path), File("file", "text\r\n", mode))

@@ -41,21 +41,21 @@ def ending(code=0, signal=0):
 
 
 @pytest.mark.parametrize("state", ["starting", "stopping"])
-def test_a_start_takes_its_time(state):
+def test_start_that_is_not_complete(state):
     assert has_started()(info(state)) is None
 
 
-def test_a_start_that_went_well():
+def test_start_that_went_well():
     assert has_started()(info()) == Outcome(True, "running, 1 process (pid 1)")
 
 
 @pytest.mark.parametrize("state", ["backoff", "flapping", "failed"])
-def test_a_start_in_trouble(state):
+def test_start_in_trouble_is_a_failure(state):
     outcome = has_started()(info(state, (), reason="cannot execute /no/such"))
     assert outcome == Outcome(False, f"{state}: cannot execute /no/such")
 
 
-def test_a_start_of_a_job_that_is_gone():
+def test_start_of_a_job_that_is_gone():
     assert has_started()(None).good is False
 
 
@@ -63,27 +63,27 @@ def test_a_start_of_a_job_that_is_gone():
     "last_exit, good",
     [(ending(0), True), (ending(7), True), (ending(1), False), (ending(137, 9), False), (None, False)],
 )
-def test_a_job_that_ran_to_its_end(last_exit, good):
+def test_job_that_ran_to_its_end(last_exit, good):
     assert has_started()(info("stopped", (), last_exit=last_exit)).good is good
 
 
-def test_a_start_of_no_processes():
+def test_start_of_no_processes():
     assert has_started()(info("stopped", (), max_processes=0)).good
 
 
-def test_a_restart_waits_until_the_old_processes_are_gone():
+def test_restart_waits_until_the_old_processes_are_gone():
     judge = has_started(old=[1, 2])
     assert judge(info(pids=[1, 3])) is None
     assert judge(info(pids=[3, 4])).good
 
 
-def test_a_restart_does_not_wait_for_committed_processes():
+def test_restart_does_not_wait_for_committed_processes():
     judge = has_started(old=[1, 2])
     assert judge(info(pids=[3, 2], running_out=1)).good
     assert judge(info(pids=[1, 2], running_out=1)) is None
 
 
-def test_a_stop():
+def test_stop():
     assert has_stopped(info("stopping")) is None
     assert has_stopped(info("stopped", (1,))) is None
     assert has_stopped(info("stopped", ())).good
@@ -182,7 +182,7 @@ def test_looks_become_rarer():
     assert clock.slept == sorted(clock.slept)
 
 
-def test_the_wait_ends_in_time():
+def test_wait_ends_in_time():
     clock = Clock()
     told = list(watch(Script(web=[info("stopping")]), {WEB: lambda info: has_stopped(info)}, 1.5, clock, clock.sleep))
     assert told == [(WEB, Outcome(False, "still stopping after 1.5 s, 1 process (pid 1)"))]
@@ -196,7 +196,7 @@ def test_no_time_at_all_is_one_look():
     assert clock.slept == []
 
 
-def test_a_job_that_disappears():
+def test_job_that_disappears():
     clock = Clock()
     told = list(
         watch(Script(web=[info("stopping"), None]), {WEB: lambda info: has_stopped(info)}, 9, clock, clock.sleep)
