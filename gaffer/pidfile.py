@@ -17,7 +17,7 @@ from .errors import Conflict, GafferError
 from .security.trusted_files import LockHeld, close_lock, is_at, lock_path, open_file, open_lock, place
 
 _NUMBER = re.compile(rb"\s*(\d{0,10})\s*\Z")
-_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_OPEN_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NOT_OURS = "cannot use pidfile {}: {}; remove it, or give another name"
 
 
@@ -129,7 +129,7 @@ class Pidfile:
         if self._descriptor >= 0:
             return self.pid
         try:
-            descriptor = open_file(self.fname, os.O_RDONLY | _FLAGS)
+            descriptor = open_file(self.fname, os.O_RDONLY | _OPEN_FLAGS)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -143,7 +143,7 @@ class Pidfile:
 
 def _open(path: str) -> int:
     try:
-        return open_file(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o644)
+        return open_file(path, os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o644)
     except OSError as error:
         if os.path.islink(path):
             raise PidfileError(_NOT_OURS.format(path, "it is a symbolic link")) from error

@@ -84,7 +84,7 @@ SCALE = Arg(
     },
     "2, '+1', '-1' or '=3'",
 )
-PATIENCE = Arg("graceful_timeout", Seconds.schema, "seconds between the stop signal and KILL", required=False)
+GRACEFUL_TIMEOUT = Arg("graceful_timeout", Seconds.schema, "seconds between the stop signal and KILL", required=False)
 MORE_ENV = Arg("env", Environment.schema, "more environment variables", required=False)
 RUNNING = Arg("running", BOOLEAN, "the pids of live processes instead", required=False)
 
@@ -310,7 +310,7 @@ _JOBS: tuple[Command, ...] = (
         "start one extra process, not counted and not replaced",
         "manage",
         "job",
-        (JOB, PATIENCE, MORE_ENV),
+        (JOB, GRACEFUL_TIMEOUT, MORE_ENV),
         operations.commit,
         returns(pid=PID),
         (409, 503),

@@ -16,7 +16,7 @@ from ..errors import BadRequest, nearest
 LEVELS = ("read", "write", "manage")
 #: The target that means everything.
 EVERYTHING = "*"
-_FLAGS = ("admin", "create_key", "create_user")
+_GLOBAL_PERMISSIONS = ("admin", "create_key", "create_user")
 _RANK = {level: rank for rank, level in enumerate(LEVELS, 1)}
 #: Targets that one key may name at each level.
 MOST_TARGETS = 100
@@ -99,15 +99,17 @@ class Permissions:
         if not isinstance(data, Mapping):
             raise BadRequest(f"permissions must be an object, not {data!r}")
         for name in data:
-            if name not in (*_FLAGS, *LEVELS):
-                raise BadRequest(f"there is no permission {name!r}{nearest(str(name), (*_FLAGS, *LEVELS))}")
-        given: dict[str, Any] = {name: _flag(name, data.get(name, False)) for name in _FLAGS}
+            if name not in (*_GLOBAL_PERMISSIONS, *LEVELS):
+                raise BadRequest(
+                    f"there is no permission {name!r}{nearest(str(name), (*_GLOBAL_PERMISSIONS, *LEVELS))}"
+                )
+        given: dict[str, Any] = {name: _flag(name, data.get(name, False)) for name in _GLOBAL_PERMISSIONS}
         given |= {level: _targets(level, data.get(level, ())) for level in LEVELS}
         return cls(**given)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as docs/security.rst shows it."""
-        shown: dict[str, Any] = {name: getattr(self, name) for name in _FLAGS}
+        shown: dict[str, Any] = {name: getattr(self, name) for name in _GLOBAL_PERMISSIONS}
         return {**shown, **{level: sorted(getattr(self, level)) for level in reversed(LEVELS)}}
 
     def allows(self, permission: str, resource: Resource) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..manager.manager import Manager
 
 #: How long a writer waits for a process that does not read, in seconds.
-PATIENCE = 10.0
+STDIN_TIMEOUT = 10.0
 _LINES: Schema = {"type": ["string", "array"], "items": STRING, "examples": ["hello\n"]}
 
 
@@ -30,7 +30,7 @@ def send(
     writer = manager.get_process(pid).writer(stream)
     data = "".join(parts).encode("utf-8", "replace")
     if data:
-        writer.deliver(data, PATIENCE, check or (lambda: None))
+        writer.deliver(data, STDIN_TIMEOUT, check or (lambda: None))
     if eof:
         writer.finish()
     return {"ok": True}

@@ -20,7 +20,7 @@ from ..security.trusted_files import close_lock, lock_path, open_lock, place
 #: The prefix of the address of a unix socket.
 UNIX = "unix:"
 #: Seconds to wait for another gafferd that binds the same unix socket at this moment.
-_PATIENCE = 2.0
+_BIND_LOCK_TIMEOUT = 2.0
 #: Where a socket's path has to fit, its final NUL included.
 _MAX_PATH = 108
 
@@ -236,7 +236,7 @@ def _bind_unix(path: str, backlog: int, access: SocketAccess) -> socket.socket:
     shown = UNIX + path
     try:
         # Two starting at once cannot both replace the same dead socket.
-        lock = open_lock(lock_path(path), _PATIENCE)
+        lock = open_lock(lock_path(path), _BIND_LOCK_TIMEOUT)
         try:
             with place(path) as at:
                 _make_way(at, shown)

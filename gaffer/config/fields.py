@@ -24,10 +24,10 @@ MOST_TEXT = 131_071
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 #: Longer ones are out of any range, and Python refuses very long ones in words of its own.
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}\Z")
-_LONGEST = 31_536_000  # seconds: a year
+_LONGEST_SECONDS = 31_536_000  # seconds: a year
 #: For JSON Schema. No process can be given a NUL.
 _NO_NUL: dict[str, Any] = {"type": "string", "pattern": r"^[^\u0000]*$"}
-_SECONDS: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": _LONGEST}
+_SECONDS: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": _LONGEST_SECONDS}
 _MOST_ATTEMPTS, _MOST_RETRIES = 10_000, 1_000_000
 
 
@@ -150,7 +150,7 @@ class Seconds(Kind):
     def check(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"expected a number of seconds, not {value!r}")
-        if not self.low <= value <= _LONGEST:  # so written, it refuses what is not a number too
+        if not self.low <= value <= _LONGEST_SECONDS:  # so written, it refuses what is not a number too
             raise ValueError(f"expected a number of seconds from {self.low:g} to one year, not {value!r}")
         return float(value)
 

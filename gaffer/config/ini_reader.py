@@ -25,7 +25,7 @@ from ..security.trusted_files import SharedFile, check_read
 
 #: Bounds; a configuration that exceeds one is a mistake or an attack.
 MAX_FILE = 4 * 1024 * 1024
-MAX_LINE = 64 * 1024
+MAX_LINE_CHARACTERS = 64 * 1024
 MAX_FILES = 1000
 
 _SUFFIX = "*.ini"
@@ -184,8 +184,8 @@ def parse_text(text: str, file: str = "") -> Ini:
     ini = Ini()
     lines = [line.rstrip("\r") for line in text.split("\n")]
     for number, line in enumerate(lines, 1):
-        if len(line) > MAX_LINE:
-            ini.problems.append(Problem(file, number, f"line is longer than {MAX_LINE} characters"))
+        if len(line) > MAX_LINE_CHARACTERS:
+            ini.problems.append(Problem(file, number, f"line is longer than {MAX_LINE_CHARACTERS} characters"))
     if ini.problems:
         return ini
     parser = _Parser(lines)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gaffer.manager")
 
 #: How long a process that even KILL does not end may hold up the stop, in seconds.
-PATIENCE = 15.0
+UNKILLABLE_TIMEOUT = 15.0
 #: Seconds between TERM and KILL for strays, and between two looks at them.
 STRAY_GRACE = 2.0
 STRAY_TICK = 0.05
@@ -88,7 +88,7 @@ class Shutdown:
         engine.submit(None, lambda: None)
         if self._hurried.is_set():
             engine.submit(None, self._kill)
-        while not engine.wait_idle(lambda: any(True for job in jobs for _ in job.live()), PATIENCE):
+        while not engine.wait_idle(lambda: any(True for job in jobs for _ in job.live()), UNKILLABLE_TIMEOUT):
             if engine.termination.all_killed():
                 left = [copy.process for job in jobs for copy in job.live()]
                 log.error("the kernel does not end %s; gaffer leaves it", ", ".join(map(repr, left)))
@@ -102,7 +102,11 @@ class Shutdown:
             found = find_node_survivors(self._manager.node_id)
             doubts += found.unclear
             left = [one for pid, some in found.items() if pid not in detached for one in some]
-            if not left and (not found.unclear or doubts > MAX_UNCLEAR_WALKS) or time.monotonic() > deadline + PATIENCE:
+            if (
+                not left
+                and (not found.unclear or doubts > MAX_UNCLEAR_WALKS)
+                or time.monotonic() > deadline + UNKILLABLE_TIMEOUT
+            ):
                 return
             late = self._hurried.is_set() or time.monotonic() >= deadline
             if left and not told:

@@ -14,7 +14,7 @@ from .secret_names import is_secret
 __all__ = ["HIDDEN", "SHORTEST", "redact", "redact_sentence", "redact_text"]
 
 #: A longer text, list or object is cut.
-_LONGEST, _MOST, _DEEPEST = 1000, 100, 8
+_MAX_TEXT, _MOST, _DEEPEST = 1000, 100, 8
 #: Secrets shorter than this are not searched for in sentences: they would be found everywhere.
 SHORTEST = 4
 
@@ -32,7 +32,7 @@ def redact(value: Any, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         if depth >= _DEEPEST:
             return HIDDEN
-        found = {str(key)[:_LONGEST]: _of_key(str(key), one, depth) for key, one in list(value.items())[:_MOST]}
+        found = {str(key)[:_MAX_TEXT]: _of_key(str(key), one, depth) for key, one in list(value.items())[:_MOST]}
         if isinstance(found.get("cmd"), str) and isinstance(found.get("args"), list):
             _words(found["args"], found["cmd"])
         return found
@@ -76,9 +76,9 @@ def _words(words: list[Any], program: str = "") -> list[Any]:
 
 def redact_text(text: str) -> str:
     """Return a text or a command line without what could be a secret."""
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_TEXT:
         # A password that is cut in the middle has no @ after it.
-        text = _CUT_URL.sub("…", text[:_LONGEST]) + "…"
+        text = _CUT_URL.sub("…", text[:_MAX_TEXT]) + "…"
     if "://" in text:
         text = _URL.sub(rf"\1{HIDDEN}@", text)
     return hide_pairs(hide_flags(text))

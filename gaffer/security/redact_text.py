@@ -41,7 +41,7 @@ _IN_QUERY = re.compile(r"""[^\s'"&#]+""")
 _QUOTE = re.compile(r"""\\.|(?<![A-Za-z0-9])'|\"""", re.DOTALL)
 _PROGRAM = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, FLAGS))})(?=\s)")
 _COMMAND = re.compile(r"[^;|&\n]+")
-_FLAGS = {name: re.compile(rf"(?<=\s)({flag})(?!\s)") for name, flag in FLAGS.items()}
+_FLAG_PATTERNS = {name: re.compile(rf"(?<=\s)({flag})(?!\s)") for name, flag in FLAGS.items()}
 
 
 def hide_pairs(text: str) -> str:
@@ -60,10 +60,10 @@ def hide_arguments(program: str, words: list[Any]) -> None:
         for at, word in enumerate(words):
             if not isinstance(word, str) or not word.startswith("-"):
                 continue
-            glued = _FLAGS[name].match(f" {word}", 1)
+            glued = _FLAG_PATTERNS[name].match(f" {word}", 1)
             if glued is not None and glued.end() <= len(word):
                 words[at] = word[: glued.end() - 1] + HIDDEN
-            elif at + 1 < len(words) and _FLAGS[name].match(f" {word} x:x", 1):
+            elif at + 1 < len(words) and _FLAG_PATTERNS[name].match(f" {word} x:x", 1):
                 words[at + 1] = HIDDEN
             else:
                 continue
@@ -83,7 +83,7 @@ def _flagged(text: str) -> Iterator[tuple[int, int]]:
     """Yield where secrets are: for each program of a command, what follows its first such option."""
     for line in _COMMAND.finditer(text):
         programs = {found[0]: found.end() for found in reversed([*_PROGRAM.finditer(line[0] + " ")])}
-        flags = [_FLAGS[name].search(text, line.start() + end, line.end()) for name, end in programs.items()]
+        flags = [_FLAG_PATTERNS[name].search(text, line.start() + end, line.end()) for name, end in programs.items()]
         last = line.start()
         for at in sorted(found.end() for found in flags if found is not None):
             word = _WORD.match(text, at) if at >= last else None

@@ -12,7 +12,7 @@ from ..errors import GafferError
 
 ROOT_SOCKET = "/run/gaffer/gafferd.sock"
 #: How long a gafferd may take to let somebody connect, in seconds; its backlog may be full.
-_PATIENCE = 2.0
+_CONNECT_TIMEOUT = 2.0
 
 
 def make_folder() -> None:
@@ -47,7 +47,7 @@ def answers() -> bool:
         if not _is_roots(os.lstat(ROOT_SOCKET), stat.S_IFSOCK):
             return False
         with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(_PATIENCE)
+            probe.settimeout(_CONNECT_TIMEOUT)
             probe.connect(ROOT_SOCKET)
             return unix_uid(probe) == 0
     except OSError:

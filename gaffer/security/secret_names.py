@@ -49,7 +49,7 @@ _OWN_SECRETS = "GAFFER_"
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATOR = re.compile(r"[^A-Za-z]+")
 #: So much of a longer name is looked at, its end.
-_LONGEST = 200
+_MAX_NAME_CHARACTERS = 200
 
 _withheld: set[str] = set()
 
@@ -57,7 +57,7 @@ _withheld: set[str] = set()
 @lru_cache(1024)
 def is_secret(name: str) -> bool:
     """Tell whether the value that has this name is a secret."""
-    name = name[-_LONGEST:]
+    name = name[-_MAX_NAME_CHARACTERS:]
     words = [word for word in _SEPARATOR.split(_CAMEL.sub("_", name).lower()) if word]
     if not words or words[-1] in ABOUT:
         return False

@@ -21,7 +21,7 @@ from typing import Iterator
 
 from ..errors import GafferError
 
-_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 #: Links that one path may have, as for the kernel (path_resolution(7)).
 _MOST_LINKS = 40
@@ -67,7 +67,7 @@ class Walk:
         self._makers: set[int] = set()
         #: Whether nobody else could have put anything else in the way.
         self.safe = True
-        self.fd = os.open("/", _FLAGS)
+        self.fd = os.open("/", _FOLDER_FLAGS)
         try:
             self._go(path)
             self._check()
@@ -109,7 +109,7 @@ class Walk:
                 ahead[:0] = self._link(name)
 
     def _enter(self, name: str) -> None:
-        inner = os.open(name, _FLAGS | os.O_NOFOLLOW, dir_fd=self.fd)
+        inner = os.open(name, _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=self.fd)
         os.close(self.fd)
         self.fd = inner
 
@@ -130,7 +130,7 @@ class Walk:
             self._makers.add(maker)
         if target.startswith("/"):
             os.close(self.fd)
-            self.fd = os.open("/", _FLAGS)
+            self.fd = os.open("/", _FOLDER_FLAGS)
         return _parts(target)
 
     def _check(self) -> None:

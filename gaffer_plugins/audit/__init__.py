@@ -24,7 +24,7 @@ __all__ = ["AuditPlugin"]
 log = logging.getLogger("gaffer.audit")
 
 #: Seconds between two complaints of one trouble.
-_PATIENCE = 60.0
+_COMPLAINT_INTERVAL = 60.0
 
 
 class AuditPlugin(Plugin):
@@ -85,7 +85,7 @@ class AuditPlugin(Plugin):
         if writer is None:
             return
         writer.write(json.dumps(line, ensure_ascii=True).encode() + b"\n")
-        if writer.trouble and time.monotonic() - self._complained > _PATIENCE:
+        if writer.trouble and time.monotonic() - self._complained > _COMPLAINT_INTERVAL:
             self._complained = time.monotonic()
             log.error("the audit log %s cannot be written: %s; %d records lost", *writer.state)
 

@@ -1,4 +1,4 @@
-"""What nobody in particular was refused: the first of a kind in full, then a line a minute that says how many more.
+"""Summary of refusals without an identity: the first of a kind in full, then a line a minute with a count.
 
 Else a client without a key could fill the disk, which costs it nothing.
 """
@@ -24,7 +24,7 @@ Line = dict[str, Any]
 
 
 class _Kind:
-    """What was refused of one kind since its last line.
+    """Refusals of one kind since its last line.
 
     :param line: of the first one.
     :param until: when the next line is due.

@@ -15,8 +15,8 @@ from gaffer.api import open_file
 #: Bytes that may wait for the disk; lines beyond are dropped and counted.
 LIMIT = 4 << 20
 #: How long a stopping manager waits for the disk, in seconds.
-PATIENCE = 2.0
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+STOP_TIMEOUT = 2.0
+_APPEND_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class AuditWriter:
@@ -54,7 +54,7 @@ class AuditWriter:
 
         :raises OSError: that is not possible, or it is no file.
         """
-        descriptor = open_file(self.path, _FLAGS)
+        descriptor = open_file(self.path, _APPEND_FLAGS)
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             os.close(descriptor)
@@ -132,7 +132,7 @@ class AuditWriter:
         watcher = gevent.get_hub().loop.async_(ref=False)
         watcher.start(written.set)
         self._queue.put(watcher)
-        if written.wait(PATIENCE):
+        if written.wait(STOP_TIMEOUT):
             watcher.close()  # else the thread may still use it
 
 

@@ -14,7 +14,7 @@ from .turns import Turns, in_turn
 #: Each takes 64 MiB and a third of a second, so only so many are worked out at a time …
 _AT_ONCE = 2
 #: … and others wait no longer than this, in seconds.
-_PATIENCE = 10.0
+_TURN_TIMEOUT = 10.0
 SHORTEST, LONGEST = 8, 1024
 
 
@@ -46,7 +46,7 @@ class Passwords:
         return str(self._hasher.hash("\0 nobody has this one"))
 
     def _work(self, first: bool, function: Callable[..., Any], *args: Any) -> Any:
-        if not self._turn.acquire(_PATIENCE, first):
+        if not self._turn.acquire(_TURN_TIMEOUT, first):
             raise Unavailable("too many passwords are being checked; try again")
         return in_turn(self._turn, function, *args)
 

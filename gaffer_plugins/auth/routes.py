@@ -46,11 +46,11 @@ _TARGETS: Schema = {
     "examples": [["default", "shop.web"]],
     "description": "`*`, `session` or `session.job`",
 }
-_FLAGS = {"admin": BOOLEAN, "create_key": BOOLEAN, "create_user": BOOLEAN}
-_ALLOWED: Schema = returns(**_FLAGS, manage=listed(STRING), write=listed(STRING), read=listed(STRING))
+_FLAG_SCHEMAS = {"admin": BOOLEAN, "create_key": BOOLEAN, "create_user": BOOLEAN}
+_ALLOWED: Schema = returns(**_FLAG_SCHEMAS, manage=listed(STRING), write=listed(STRING), read=listed(STRING))
 PERMISSIONS: Schema = {
     "type": "object",
-    "properties": {**_FLAGS, "manage": _TARGETS, "write": _TARGETS, "read": _TARGETS},
+    "properties": {**_FLAG_SCHEMAS, "manage": _TARGETS, "write": _TARGETS, "read": _TARGETS},
     "additionalProperties": False,
     "examples": [{"manage": ["shop"], "read": ["*"]}],
 }

@@ -21,7 +21,7 @@ class Turns:
 
     @property
     def busy(self) -> bool:
-        """Whether the next one has to wait."""
+        """True if the next one has to wait."""
         return self._free == 0
 
     def acquire(self, timeout: float, first: bool = False) -> bool:

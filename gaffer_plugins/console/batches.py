@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gaffer.api import ExitStatus, Job, Process
 
 #: A longer line without its end is printed in pieces, in bytes.
-MAX_LINE = 262_144
+MAX_BATCHED_LINE = 262_144
 #: Bytes that only :func:`~gaffer_plugins.console.printer.clean` may judge: controls except tab and line feed.
 _SUSPECT = bytes(byte for byte in range(32) if byte not in b"\t\n") + b"\x7f"
 #: The controls that UTF-8 writes as two bytes.
@@ -141,8 +141,8 @@ class BatchSink:
         self._rest = data[end:]
         if end:
             self._console.lines(self._name, data[:end], self._source)
-        while len(self._rest) > MAX_LINE:
-            cut = character_start(self._rest, MAX_LINE)
+        while len(self._rest) > MAX_BATCHED_LINE:
+            cut = character_start(self._rest, MAX_BATCHED_LINE)
             piece, self._rest = self._rest[:cut], self._rest[cut:]
             self._console.lines(self._name, piece + b"\n", self._source)
 

@@ -11,7 +11,7 @@ from typing import IO, Any, Callable, Iterable
 from .writer import ConsoleWriter
 
 #: A longer line without its end is printed in pieces, in bytes.
-MAX_LINE = 8192
+MAX_PRINTED_LINE = 8192
 #: Names are aligned up to this width.
 MAX_WIDTH = 32
 _PLAIN = ("cyan", "yellow", "green", "magenta", "red", "blue")
@@ -157,8 +157,8 @@ class OutputLines:
     def write(self, data: bytes) -> None:
         """Take bytes as they were read; a line or a character may be split anywhere."""
         *lines, rest = (self._rest + data).split(b"\n")
-        while len(rest) > MAX_LINE:
-            cut = character_start(rest, MAX_LINE)
+        while len(rest) > MAX_PRINTED_LINE:
+            cut = character_start(rest, MAX_PRINTED_LINE)
             lines.append(rest[:cut])
             rest = rest[cut:]
         self._rest = rest

@@ -18,7 +18,7 @@ LIMIT = 1_048_576
 #: What one call writes, in bytes: whoever waits sees from time to time that it goes on.
 PIECE = 131_072
 #: How long a stopping manager waits for the terminal, in seconds.
-PATIENCE = 1.0
+TERMINAL_TIMEOUT = 1.0
 
 
 class ConsoleWriter:
@@ -129,7 +129,7 @@ class ConsoleWriter:
             watcher.close()  # else the thread may still use it
 
     def _wait(self, written: Event) -> bool:
-        return bool(written.wait(PATIENCE))
+        return bool(written.wait(TERMINAL_TIMEOUT))
 
 
 class PausableSource(Protocol):
@@ -147,7 +147,7 @@ class PatientWriter(ConsoleWriter):
     """
 
     #: How long nothing may go out at the end before the rest is given up, in seconds.
-    PATIENCE = 3.0
+    TERMINAL_TIMEOUT = 3.0
 
     def __init__(self, stream: IO[str], gone: Callable[[], object] = lambda: None, limit: int = LIMIT) -> None:
         super().__init__(stream, limit)
@@ -190,7 +190,7 @@ class PatientWriter(ConsoleWriter):
 
     def _wait(self, written: Event) -> bool:
         before = self._pieces
-        while not written.wait(self.PATIENCE):
+        while not written.wait(self.TERMINAL_TIMEOUT):
             if self._pieces == before:
                 return False
             before = self._pieces

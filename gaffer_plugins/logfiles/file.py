@@ -24,7 +24,7 @@ _PIECES = 256
 #: Seconds until a rotation that failed is tried again.
 _PAUSE = 1.0
 #: How long a pipe or a terminal that is full is waited for, in seconds.
-_PATIENCE = 1.0
+_PIPE_TIMEOUT = 1.0
 #: For whoever may read what the owner of gafferd's files reads; the umask takes more away.
 _MODE = 0o640
 
@@ -114,7 +114,7 @@ class DiskFile:
             except BlockingIOError:
                 poll = get_original("select", "poll")()
                 poll.register(self._fd, select.POLLOUT)
-                if not poll.poll(_PATIENCE * 1000):
+                if not poll.poll(_PIPE_TIMEOUT * 1000):
                     raise
 
     def _cut(self, data: bytes, limit: int) -> int:

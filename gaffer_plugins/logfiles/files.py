@@ -35,7 +35,7 @@ RETRY = 1.0
 #: Seconds for which that is done when its processes are gone.
 GIVE_UP = 60.0
 #: How long the end of gafferd waits for disks, in seconds.
-PATIENCE = 3.0
+DISK_TIMEOUT = 3.0
 #: What a thread takes at a time, in bytes.
 BATCH = 1 << 20
 _FAILED = "log file %s cannot be written: %s; it is tried again every second, and what exceeds %d bytes is lost"
@@ -328,7 +328,7 @@ class LogFiles:
 
     def finish(self) -> None:
         """Wait a moment until all is written that can be, and end the threads."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + DISK_TIMEOUT
         while any(one.problem is None for one in self._open.values()) and time.monotonic() < deadline:
             self.changed.clear()
             self.changed.wait(max(0.0, deadline - time.monotonic()))

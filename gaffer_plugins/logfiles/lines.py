@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 #: A line that is longer is not held back until it ends, in bytes.
-MAX_LINE = 65_536
+MAX_STAMPED_LINE = 65_536
 
 
 class LineStamper:
@@ -36,7 +36,7 @@ class LineStamper:
         self._rest = b""
         if hold:
             cut = data.rfind(b"\n") + 1
-            if len(data) - cut <= MAX_LINE:
+            if len(data) - cut <= MAX_STAMPED_LINE:
                 data, self._rest = data[:cut], data[cut:]
         return self._out(data, when, stamp)
 

@@ -35,7 +35,7 @@ FIRST, LONGEST = 0.5, 30.0
 #: A link that lived this long, in seconds, begins with the shortest pause again.
 GOOD = 10.0
 #: Seconds within which an answer has to come.
-PATIENCE = 10.0
+ANSWER_TIMEOUT = 10.0
 #: Messages that may wait for their answer.
 WINDOW = 200
 #: Seconds that saying good-bye may take.
@@ -172,7 +172,7 @@ class Link:
 
     def _talk(self) -> None:
         """Register, and tell what changes, until the connection is lost."""
-        connection = LookupConnection(self.place, self._links.config, PATIENCE)
+        connection = LookupConnection(self.place, self._links.config, ANSWER_TIMEOUT)
         try:
             answer = connection.ask({"type": "IDENTIFY", "state": 0, **self._links.identity()})
             ping = _interval(answer)
@@ -199,7 +199,7 @@ class Link:
                     _send(connection, waiting, self._told.ping())
                     due = now + ping
                 self._check(reader, waiting, now)
-                self._bell.wait(max(0.0, min(due - now, PATIENCE if waiting else due - now)))
+                self._bell.wait(max(0.0, min(due - now, ANSWER_TIMEOUT if waiting else due - now)))
         finally:
             reader.kill(block=False)
 
@@ -211,17 +211,17 @@ class Link:
 
     def _drain(self, waiting: deque[dict[str, Any]]) -> None:
         """Wait until half of the answers have come; who never sends them is found out by their age."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + ANSWER_TIMEOUT
         while len(waiting) > WINDOW // 2:
             self._bell.clear()
             if not self._bell.wait(max(0.0, deadline - time.monotonic())):
-                raise LinkError(f"no answer within {PATIENCE:g} s")
+                raise LinkError(f"no answer within {ANSWER_TIMEOUT:g} s")
 
     def _check(self, reader: gevent.Greenlet, waiting: deque[dict[str, Any]], now: float) -> None:
         if reader.dead:
             raise reader.value if isinstance(reader.value, GafferError) else LinkError("the connection was closed")
-        if waiting and now - waiting[0]["sent"] > PATIENCE:
-            raise LinkError(f"no answer within {PATIENCE:g} s")
+        if waiting and now - waiting[0]["sent"] > ANSWER_TIMEOUT:
+            raise LinkError(f"no answer within {ANSWER_TIMEOUT:g} s")
 
     def _read(self, connection: LookupConnection, waiting: deque[dict[str, Any]]) -> GafferError:
         """Take answers, which come in order; returns why there are no more."""

@@ -14,7 +14,7 @@ from gaffer.api import BadRequest, Bounded, TooLarge
 from gaffer.api.lookup import Backend, NodeKey, Record, Refuse, Registry, load_record
 from gaffer.api.web import TimeSlice
 
-from .client import PATIENCE, Etcd, EtcdEntry
+from .client import ANSWER_TIMEOUT, Etcd, EtcdEntry
 from .key_layout import ClusterAddress, make_spot, parse_key
 from .problems import Compacted, EtcdError
 from .writer import EtcdWriter
@@ -164,7 +164,7 @@ class EtcdBackend(Backend):
                 gevent.sleep(LOOK)
                 latest = self._etcd.latest(member, self._place.prefix)
                 if latest > self._seen:
-                    gevent.sleep(PATIENCE)
+                    gevent.sleep(ANSWER_TIMEOUT)
                 if latest > self._seen:
                     raise EtcdError(f"etcd at {member.base_url}: its watch tells nothing any more")
         except Exception as error:

@@ -19,7 +19,7 @@ from gaffer.api.web import TimeSlice
 #: Bytes of an answer; the whole registry is one.
 MAX_ANSWER = 64 << 20
 #: Bytes of the head of a watch, and of what comes until a line of it is complete: twice what a line may have.
-MAX_LINE = 32 << 20
+MAX_UNFINISHED_LINE = 32 << 20
 #: Seconds that an answer may take, and bytes for which it gets one more.
 SECONDS, RATE = 3.0, 1 << 20
 

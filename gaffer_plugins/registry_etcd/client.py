@@ -16,9 +16,9 @@ from .key_layout import ClusterAddress, Spot, read_password
 from .problems import Compacted, EtcdError, LeaseGone, LoginNeeded, explain
 
 #: Seconds that a member has for an answer.
-PATIENCE = 1.5
+ANSWER_TIMEOUT = 1.5
 #: A line of a watch may have this many bytes; etcd's own limit for a value is below it.
-_LONGEST = 16 << 20
+_MAX_WATCH_LINE = 16 << 20
 #: Bytes of a watch that are read at once; a shorter chunk is not waited for.
 _PIECE = 65_536
 #: The header that says who we are.
@@ -60,7 +60,7 @@ class Etcd:
                 place.cacert,
                 place.keyfile,
                 place.certfile,
-                timeout=PATIENCE,
+                timeout=ANSWER_TIMEOUT,
             )
             # A proxy of the environment is for the web, and has no business between machines.
             member.session.trust_env = False
@@ -203,7 +203,7 @@ class Etcd:
         meter.begin(self._bounds.MAX_LINE)
         session = self._bounds.metered_copy(member.session, meter)
         try:
-            response = session.post(member.get_url("/watch"), json=request, stream=True, timeout=(PATIENCE, None))
+            response = session.post(member.get_url("/watch"), json=request, stream=True, timeout=(ANSWER_TIMEOUT, None))
             if response.status_code != 200:
                 raise EtcdError(f"etcd at {member.base_url} answered a watch with status {response.status_code}")
             for line in _lines(response.iter_content(_PIECE)):
@@ -234,7 +234,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
                 yield bytes(rest)
             rest.clear()
         rest += last
-        if len(rest) > _LONGEST:
+        if len(rest) > _MAX_WATCH_LINE:
             raise ValueError("a line of the watch is too long")
 
 

@@ -29,7 +29,7 @@ DECISION = 3.0
 _NO_LEASE = 0
 
 
-class Slot:
+class NodeSlot:
     """Slot of one node: what is to be written, and what has been."""
 
     __slots__ = ("record", "dirty", "lease", "life", "kept", "alive", "claims", "gone", "missing")
@@ -61,7 +61,7 @@ class EtcdWriter:
 
     def __init__(self, etcd: Etcd, place: Callable[[NodeInfo], Spot], ttl: float, refuse: Refuse) -> None:
         self._etcd, self._place, self._ttl, self._refuse = etcd, place, ttl, refuse
-        self._slots: dict[NodeKey, Slot] = {}
+        self._slots: dict[NodeKey, NodeSlot] = {}
         #: Nodes with something to do, the one that waits for longest first.
         self._tasks: dict[NodeKey, None] = {}
         self._busy: set[NodeKey] = set()
@@ -99,7 +99,7 @@ class EtcdWriter:
 
     def changed(self, record: Record) -> None:
         """A node says something new."""
-        slot = self._slots.setdefault(record.info.key, Slot())
+        slot = self._slots.setdefault(record.info.key, NodeSlot())
         slot.record, slot.dirty = record, True
         if slot.gone is not None and slot.gone.life == record.info.life:
             slot.gone = None  # its manager has started again in the same process
@@ -177,7 +177,7 @@ class EtcdWriter:
             self._log.write(logging.INFO, "etcd takes what is written again")
         self.reason = reason
 
-    def _lose(self, key: NodeKey, slot: Slot, record: Record) -> None:
+    def _lose(self, key: NodeKey, slot: NodeSlot, record: Record) -> None:
         """Another life of the node is there, so it is not this one."""
         if slot.record is None or slot.record.info.life != record.info.life:
             return  # it has left meanwhile, and there is something to do already
@@ -188,7 +188,7 @@ class EtcdWriter:
         if not claimed:
             self._refuse(key, str(error))
 
-    def _decide(self, slot: Slot, error: Conflict | None) -> None:
+    def _decide(self, slot: NodeSlot, error: Conflict | None) -> None:
         claims, slot.claims = slot.claims, []
         for claim in claims:
             if error is None:
@@ -196,7 +196,7 @@ class EtcdWriter:
             else:
                 claim.set_exception(error)
 
-    def _write(self, key: NodeKey, slot: Slot) -> None:
+    def _write(self, key: NodeKey, slot: NodeSlot) -> None:
         dirty, slot.dirty, slot.alive, slot.missing = slot.dirty, False, False, False
         try:
             if slot.record is None:
@@ -210,7 +210,7 @@ class EtcdWriter:
             slot.dirty = slot.dirty or dirty
             raise
 
-    def _store(self, key: NodeKey, slot: Slot, record: Record) -> None:
+    def _store(self, key: NodeKey, slot: NodeSlot, record: Record) -> None:
         if slot.life != record.info.life:
             self._end_lease(slot)  # of a life that was connected here before
         if slot.lease == _NO_LEASE:
@@ -221,7 +221,7 @@ class EtcdWriter:
         elif slot.record is not None and slot.record.info.life == record.info.life:
             self._decide(slot, None)
 
-    def _end_lease(self, slot: Slot) -> None:
+    def _end_lease(self, slot: NodeSlot) -> None:
         if slot.lease != _NO_LEASE:
             self._etcd.revoke(slot.lease)
             slot.lease = _NO_LEASE
@@ -229,7 +229,7 @@ class EtcdWriter:
             self._etcd.delete(self._place(slot.gone))
             slot.gone = None
 
-    def _remove(self, key: NodeKey, slot: Slot) -> None:
+    def _remove(self, key: NodeKey, slot: NodeSlot) -> None:
         self._end_lease(slot)
         if slot.record is None:  # it may have come back meanwhile
             self._slots.pop(key, None)

@@ -66,7 +66,7 @@ FIELDS: tuple[Field, ...] = (
 )
 _BY_NAME = {field.name: field for field in FIELDS}
 #: Bytes that are read of a secret or of certificates.
-_LONGEST = 4 * 1024 * 1024
+_MAX_FILE = 4 * 1024 * 1024
 _SECRETS = ("secret", "secret_env", "secret_file")
 
 
@@ -209,7 +209,7 @@ def _read(path: str) -> bytes:
     try:
         check_read(os.path.expanduser(path))
         with open(os.path.expanduser(path), "rb") as file:
-            return file.read(_LONGEST)
+            return file.read(_MAX_FILE)
     except SharedFile as error:
         raise ValueError(str(error)) from None
     except OSError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gaffer.config.ini_reader import MAX_LINE, Ini, Value, parse_text, read_ini
+from gaffer.config.ini_reader import MAX_LINE_CHARACTERS, Ini, Value, parse_text, read_ini
 
 #: The example of the first documentation, byte for byte.
 SEED_001 = """\
@@ -212,10 +212,16 @@ def test_a_pipe_is_refused_because_it_is_read_only_once(tmp_path: Path) -> None:
 
 
 def test_lines_are_bounded_and_reading_one_is_quick() -> None:
-    ini = parse_text("[a]\nx = " + "y" * MAX_LINE, "f")
-    assert complaints(ini) == [f"f:2: line is longer than {MAX_LINE} characters"]
+    ini = parse_text("[a]\nx = " + "y" * MAX_LINE_CHARACTERS, "f")
+    assert complaints(ini) == [f"f:2: line is longer than {MAX_LINE_CHARACTERS} characters"]
     started = time.process_time()
-    for hostile in ("[" * MAX_LINE, " " * MAX_LINE, "x" + " " * (MAX_LINE - 1), "[a" * (MAX_LINE // 2), '"' * MAX_LINE):
+    for hostile in (
+        "[" * MAX_LINE_CHARACTERS,
+        " " * MAX_LINE_CHARACTERS,
+        "x" + " " * (MAX_LINE_CHARACTERS - 1),
+        "[a" * (MAX_LINE_CHARACTERS // 2),
+        '"' * MAX_LINE_CHARACTERS,
+    ):
         parse_text(hostile)
     assert time.process_time() - started < 2.0
 

@@ -15,7 +15,7 @@ from gaffer.plugins.registry import PluginSet
 from gaffer_plugins.console import ConsolePlugin
 from gaffer_plugins.console.printer import (
     COLORS,
-    MAX_LINE,
+    MAX_PRINTED_LINE,
     ConsolePainter,
     ConsolePrinter,
     OutputLines,
@@ -187,16 +187,16 @@ class TestOutputLines:
         assert shown == ["a\ufffd\ufffdb", "\ufffd"]
 
     def test_a_line_without_end_is_bounded(self, sink, shown):
-        sink.write(b"x" + "ü".encode() * MAX_LINE)
-        assert all(len(line.encode()) <= MAX_LINE for line in shown)
-        assert len(sink._rest) <= MAX_LINE
+        sink.write(b"x" + "ü".encode() * MAX_PRINTED_LINE)
+        assert all(len(line.encode()) <= MAX_PRINTED_LINE for line in shown)
+        assert len(sink._rest) <= MAX_PRINTED_LINE
         sink.close()
-        assert "".join(shown) == "x" + "ü" * MAX_LINE
+        assert "".join(shown) == "x" + "ü" * MAX_PRINTED_LINE
 
     def test_binary_without_end_is_bounded(self, sink, shown):
         for _ in range(10):
             sink.write(b"\x80" * 65_536)
-        assert len(sink._rest) <= MAX_LINE
+        assert len(sink._rest) <= MAX_PRINTED_LINE
 
     def test_closing_twice_prints_once(self, sink, shown):
         sink.write(b"end")
@@ -305,7 +305,7 @@ class TestWriter:
         assert stream.getvalue() == "grüße\n"
 
     def test_close_gives_up_on_a_stuck_terminal(self, pipe, monkeypatch):
-        monkeypatch.setattr("gaffer_plugins.console.writer.PATIENCE", 0.01)
+        monkeypatch.setattr("gaffer_plugins.console.writer.TERMINAL_TIMEOUT", 0.01)
         reader, stream = pipe
         writer = ConsoleWriter(stream)
         writer.write("x" * 9000 + "\n")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer_plugins.console.batches import MAX_LINE, BatchSink, RunConsole, is_plain
+from gaffer_plugins.console.batches import MAX_BATCHED_LINE, BatchSink, RunConsole, is_plain
 from gaffer_plugins.console.printer import clean
 from gaffer_plugins.console.writer import PatientWriter
 
@@ -61,7 +61,7 @@ def test_whatever_was_written_is_shown_in_lines(chunks):
 def test_a_line_without_end_is_shown_in_pieces_of_whole_characters():
     kept = Kept()
     sink = BatchSink(kept, "web")
-    text = "é" * MAX_LINE
+    text = "é" * MAX_BATCHED_LINE
     sink.write(b"x" + text.encode())
     sink.close()
     assert len(kept.batches) > 1
@@ -159,7 +159,7 @@ def test_a_reader_that_goes_is_told_once_and_lets_everybody_go_on(pipe):
 
 
 def test_what_nobody_takes_at_the_end_is_counted(pipe, monkeypatch):
-    monkeypatch.setattr(PatientWriter, "PATIENCE", 0.05)
+    monkeypatch.setattr(PatientWriter, "TERMINAL_TIMEOUT", 0.05)
     _, stream = pipe
     writer = PatientWriter(stream)
     writer.put(b"x" * 50_000)

@@ -15,7 +15,7 @@ from gaffer.config.fields import Field
 from gaffer_plugins.logfiles import rotation
 from gaffer_plugins.logfiles.file import SLACK, DiskFile, RotationPolicy, open_log
 from gaffer_plugins.logfiles.kinds import FileName, OptionalSize, Size
-from gaffer_plugins.logfiles.lines import MAX_LINE, LineStamper
+from gaffer_plugins.logfiles.lines import MAX_STAMPED_LINE, LineStamper
 
 NOON = 1_700_000_000.0
 
@@ -290,8 +290,8 @@ def test_lines_among_others_are_held_until_they_are_whole():
     lines = LineStamper("out")
     assert lines.text(b"one\ntw", NOON, False, True) == b"one\n"
     assert lines.text(b"o\n", NOON, False, True) == b"two\n"
-    assert lines.text(b"x" * MAX_LINE, NOON, False, True) == b""
-    assert lines.text(b"x", NOON, False, True) == b"x" * (MAX_LINE + 1)
+    assert lines.text(b"x" * MAX_STAMPED_LINE, NOON, False, True) == b""
+    assert lines.text(b"x", NOON, False, True) == b"x" * (MAX_STAMPED_LINE + 1)
 
 
 def test_a_notice_stands_on_a_line_of_its_own():

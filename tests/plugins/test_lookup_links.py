@@ -106,7 +106,7 @@ def test_an_answer_that_cannot_be_ends_the_connection_and_all_is_told_anew(looku
 
 @pytest.mark.parametrize("silent", ["IDENTIFY", "REGISTER_JOB"])
 def test_a_lookupd_that_does_not_answer_is_given_up(lookupd, link, monkeypatch, silent):
-    monkeypatch.setattr(links, "PATIENCE", 0.5)
+    monkeypatch.setattr(links, "ANSWER_TIMEOUT", 0.5)
     lookupd.answer = lambda said: None if said["type"] == silent else {"ok": True, "msgid": said["msgid"]}
     link.start()
     wait_until(lambda: link.state().get("reason") == "no answer within 0.5 s")

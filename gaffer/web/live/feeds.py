@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FEEDS = ("longpoll", "continuous", "eventsource")
 #: What ``heartbeat=true`` means, in seconds.
 DEFAULT_HEARTBEAT = 60.0
-_LONGEST = 86_400.0
+_MAX_HEARTBEAT = 86_400.0
 _MOST_TAIL = 1_000_000_000
 
 
@@ -69,8 +69,8 @@ def _heartbeat(text: str | None) -> float | None:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0.1 <= seconds <= _LONGEST:
-        raise BadRequest(f"heartbeat must be true or a number of seconds from 0.1 to {_LONGEST:g}, not {text!r}")
+    if not 0.1 <= seconds <= _MAX_HEARTBEAT:
+        raise BadRequest(f"heartbeat must be true or a number of seconds from 0.1 to {_MAX_HEARTBEAT:g}, not {text!r}")
     return seconds
 
 

@@ -18,7 +18,7 @@ COMMON_HEADERS = (
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
 #: Sentences repeat what was sent, and that may be a megabyte.
-_LONGEST = 4000
+_MAX_REASON_CHARACTERS = 4000
 INTERNAL_ERROR = "internal error; the server's log says more"
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
@@ -84,8 +84,8 @@ def json_reply(data: Any, status: str = "200 OK", extra: Iterable[tuple[str, str
 
 def problem(status: int, reason: str, code: str = "", extra: Iterable[tuple[str, str]] = ()) -> Reply:
     """Return the JSON of an error: ``{"error", "reason", "errno"}``."""
-    if len(reason) > _LONGEST:
-        reason = f"{reason[:_LONGEST]}…"
+    if len(reason) > _MAX_REASON_CHARACTERS:
+        reason = f"{reason[:_MAX_REASON_CHARACTERS]}…"
     code = code or _CODES.get(status) or STATUS_LINES.get(status, "error ").split(" ", 1)[1].lower().replace(" ", "_")
     return json_reply({"error": code, "reason": reason, "errno": status}, status_line(status), extra)
 

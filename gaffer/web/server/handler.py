@@ -19,7 +19,7 @@ from ..requests.replies import INTERNAL_ERROR, Reply, error_reply, problem
 from .chunked_body import ChunkedBody
 from .connection import ClientConnection
 from .content_length import announced
-from .request_head import MAX_LINE, Head, HeadError, parse_head
+from .request_head import MAX_HEAD_LINE, Head, HeadError, parse_head
 from .request_timeout import RequestTimeout
 from .time_slice import SocketReader, TimeSlice
 
@@ -175,13 +175,13 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         head, empty = b"", 0
         with gevent.Timeout(self.server.limits.header, False):
             while True:
-                line = self.rfile.readline(MAX_LINE + 2)
+                line = self.rfile.readline(MAX_HEAD_LINE + 2)
                 if not line:
                     return b""
                 if not head:
                     self._note_head(line)
-                if not line.endswith(b"\n") and len(line) > MAX_LINE:
-                    raise HeadError(f"the URL or a header is longer than {MAX_LINE} bytes")
+                if not line.endswith(b"\n") and len(line) > MAX_HEAD_LINE:
+                    raise HeadError(f"the URL or a header is longer than {MAX_HEAD_LINE} bytes")
                 if len(head) + len(line) > self.server.limits.head:
                     raise HeadError(f"the headers are longer than {self.server.limits.head} bytes")
                 if line in (b"\r\n", b"\n") and head:

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
-MAX_LINE = 8190
+MAX_HEAD_LINE = 8190
 MAX_HEAD = 32 * 1024
 MAX_HEADERS = 100
 
