@@ -33,12 +33,12 @@ from gevent import monkey
 monkey.patch_all(subprocess=False, os=False, signal=False)
 import sys
 import gevent
-from gaffer_plugins.lookup.config import Config, parse_place
-from gaffer_plugins.lookup.connection import Connection
-from gaffer_plugins.lookup.desk import Desk, Told
+from gaffer_plugins.lookup.config import LookupConfig, parse_place
+from gaffer_plugins.lookup.connection import LookupConnection
+from gaffer_plugins.lookup.state import Desk, Told
 
 url, nodes, jobs, changes = sys.argv[1], *map(int, sys.argv[2:])
-config = Config([], None, {}, None, None, None, None, None, [])
+config = LookupConfig([], None, {}, None, None, None, None, None, [])
 refused = []
 
 def register(number):
@@ -50,7 +50,7 @@ def register(number):
         desk.add_process(name, job + 1)
     told = Told(desk)
     desk.tell(told.mark)
-    connection = Connection(parse_place(url), config, 60.0)
+    connection = LookupConnection(parse_place(url), config, 60.0)
     origin = f"http://10.0.0.1:{number}"
     connection.ask({"type": "IDENTIFY", "name": f"node-{number}", "origin": origin, "version": "1"})
     return desk, told, connection

@@ -57,7 +57,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/pidfile.py Pidfile.create fchmod",
         "gaffer/plugins/folders.py _open_staging fchmod",
         "gaffer/plugins/folders.py _open_staging fchown",
-        "gaffer_plugins/audit/writer.py Writer.open fchmod",
+        "gaffer_plugins/audit/writer.py AuditWriter.open fchmod",
         "gaffer_plugins/auth/store.py make_private fchmod",
     ),
     "the null device": (
@@ -68,12 +68,13 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/util.py daemonize os.open",
     ),
     "standard output, no file": (
-        "gaffer/cli/app/talking.py recv write_bytes",
-        "gaffer/cli/ctl/attaching.py Attached._take write_bytes",
-        "gaffer/cli/ctl/logs.py _show_raw write_bytes",
+        "gaffer/cli/app/streams.py recv write_bytes",
+        "gaffer/cli/operations/attach.py Attached._handle_frame write_bytes",
+        "gaffer/cli/operations/logs.py _show_raw write_bytes",
+        "gaffer/cli/core/output.py write_bytes write_bytes",
     ),
     "a command that a person runs, on the file that they name": (
-        "gaffer/cli/core/completing.py types read_text",
+        "gaffer/cli/core/shell_completion.py types read_text",
         "gaffer/cli/app/export.py write_file makedirs",
         "gaffer/cli/app/export.py write_file mkstemp",
         "gaffer/cli/app/export.py write_file open",
@@ -96,8 +97,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer_plugins/stats/proc.py _read os.open",
     ),
     "the method of a pidfile": (
-        "gaffer/daemon/service.py Service.run unlink",
-        "gaffer/lookupd/service.py Service.run unlink",
+        "gaffer/daemon/service.py GafferdService.run unlink",
+        "gaffer/lookupd/service.py LookupdService.run unlink",
     ),
     "check_read() in the same function, or in the one that calls it": (
         "gaffer/config/dotenv.py _read open",
