@@ -567,7 +567,7 @@ class Manager(Processes):
         return self._configured.reload(settings)
 
     def option(self, name: str, default: Any = None) -> Any:
-        """Return an option of gafferd; see :func:`gaffer.api.option`."""
+        """Return an option of gafferd, or *default*, as ``gaffer.api.option`` does."""
         return option(self.settings, name, default)
 
     # -- helpers ----------------------------------------------------------------

@@ -41,7 +41,7 @@ class Route:
     :param path: ``/jobs/<session>/<job>``, ``/<pid:int>``, ``/files/<path:path>`` for a rest with slashes.
     :param command: the name of a command of the manager's table that answers.
     :param handler: a function ``handler(request, **parameters)`` that answers instead of a command. It returns
-        JSON data, ``str`` for text, ``bytes``, ``None`` for nothing, a :class:`gaffer.web.requests.replies.Reply` or a
+        JSON data, ``str`` for text, ``bytes``, ``None`` for nothing, a ``gaffer.api.web.Reply`` or a
         ``bottle.HTTPResponse``; it raises :class:`gaffer.errors.GafferError`. ``request`` is a
         :class:`gaffer.web.requests.request.Request`, not bottle's global.
     :param permission: one of :data:`PERMISSIONS`. A handler's must be declared; a command has its own.
@@ -49,7 +49,7 @@ class Route:
         ``visible`` for what shows everybody the part that they may read, which is the handler's work then. By default
         it is what the path's parameters ``session`` and ``job``, or ``pid``, name, and without those the node.
     :param first_message: a websocket whose first message may be ``AUTH:<key>``. While ``request.identity`` is None,
-        the handler has to wait for it (:mod:`gaffer.web.websocket.late_auth`).
+        the handler has to wait for it (``gaffer.web.websocket.late_auth``).
     :param status: the HTTP status of success.
     :param arguments: ``arguments(request, parameters)`` makes the command's arguments; by default they are
         the path's parameters, where a session with a job becomes ``name``.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Peer(Protocol):
     """The service's side of a session: it receives the client's messages and produces those for the client.
 
-    :class:`gaffer.web.live.channel_session.ChannelSession` is one. It has to bound what waits in it. It may have a
+    ``gaffer.web.live.channel_session.ChannelSession`` is one. It has to bound what waits in it. It may have a
     ``farewell``, the code and reason with which its session ends; without one it is 3000 "Go away!". While its client
     has still to show a key it may be ``unauthenticated``, so that it can be ended to make room; ``identity`` is then
     the identity of the key that came as a message. A session whose peer may have
