@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from ..kit.commands import command_line
 from ..kit.gafferd import PATIENCE, Gafferd, environment
 from .test_auth import PASSWORD, gafferd
 from .test_endpoints import make_certificate
@@ -30,9 +30,8 @@ class Person:
 
     def __call__(self, program: str, *args: str, said: str = "", status: int = 0, **env: str) -> str:
         """Run a program; returns what it says."""
-        module = f"from gaffer.cli.{program} import main; main()"
         done = subprocess.run(
-            [sys.executable, "-c", module, COMMANDS[program], self.url, *self.more, *args],
+            [*command_line(program), COMMANDS[program], self.url, *self.more, *args],
             cwd=self.home,
             env=environment(self.home, **env),
             input=said,

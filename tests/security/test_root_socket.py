@@ -12,6 +12,7 @@ from typing import Iterator
 
 import pytest
 
+from tests.kit.commands import command_line
 from tests.kit.gafferd import COMMAND, PATIENCE, environment, eventually
 from tests.security import attack
 
@@ -61,7 +62,7 @@ class Machine:
         return done.stdout
 
     def cli(self, program: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-c", f"from gaffer.cli.{program} import main; main()", *args, **env)
+        return self.run(*command_line(program), *args, **env)
 
     def gafferd(self, *args: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:

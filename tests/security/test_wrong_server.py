@@ -15,6 +15,7 @@ from typing import Any, Iterator
 
 import pytest
 
+from tests.kit.commands import command_line
 from tests.kit.gafferd import PATIENCE, environment
 from tests.security import attack
 
@@ -106,7 +107,7 @@ def keep(home: Path, url: str, **more: Any) -> None:
 
 
 def run(home: Path, program: str, *args: str, said: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", f"from gaffer.cli.{program} import main; main()", *args]
+    command = [*command_line(program), *args]
     return subprocess.run(
         command, cwd=home, env=environment(home, **env), input=said, capture_output=True, text=True, timeout=PATIENCE
     )
