@@ -200,14 +200,14 @@ class Etcd:
         request = {"create_request": _below(prefix) | {"start_revision": revision}}
         response: Any = None
         meter = Meter(TimeSlice().give_way)
-        meter.begin(self._bounds.MAX_LINE)
+        meter.begin(self._bounds.MAX_UNFINISHED_LINE)
         session = self._bounds.metered_copy(member.session, meter)
         try:
             response = session.post(member.get_url("/watch"), json=request, stream=True, timeout=(ANSWER_TIMEOUT, None))
             if response.status_code != 200:
                 raise EtcdError(f"etcd at {member.base_url} answered a watch with status {response.status_code}")
             for line in _lines(response.iter_content(_PIECE)):
-                meter.begin(self._bounds.MAX_LINE)
+                meter.begin(self._bounds.MAX_UNFINISHED_LINE)
                 yield _changes(json.loads(line), member.base_url)
         except self._errors as error:
             raise explain(member.base_url, error, self._answered) from None
