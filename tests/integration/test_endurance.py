@@ -39,11 +39,12 @@ def test_two_thousand_restarts_leave_no_memory_and_no_descriptors(make_manager):
     load(manager, "true", numprocesses=4, min_uptime=0.0)
     load(manager, "true", "piped", numprocesses=2, min_uptime=0.0, redirect_output=["a", "b"], redirect_input=True)
     eventually(lambda: restarts() >= 300)
-    before, objects = resident(), count(Process, Copy)
+    # Other tests of this program may have left some open.
+    before, objects, opened = resident(), count(Process, Copy), descriptors()
     eventually(lambda: restarts() >= 2300, timeout=80.0)
     assert resident() - before < 8.0
     assert count(Process, Copy) <= objects + 12
-    assert descriptors() < 80 and len(manager.engine.deadlines) < 50 and len(manager.running) <= 6
+    assert descriptors() < opened + 40 and len(manager.engine.deadlines) < 50 and len(manager.running) <= 6
     manager.stop_job("web")
     manager.stop_job("piped")
     eventually(lambda: not manager.running and not zombies())

@@ -73,8 +73,9 @@ class Site:
         self.services = services
 
     def sessions(self, prefix: str = "/echo") -> Any:
-        """Return the sessions of a service."""
-        return self.services[prefix].made.sessions
+        """Return the sessions of a service; none before its first request."""
+        made = self.services[prefix].made
+        return () if made is None else made.sessions
 
     def __call__(self, method: str, path: str, body: bytes | str | None = None, **headers: str) -> Answer:
         """Make one request on a connection of its own."""

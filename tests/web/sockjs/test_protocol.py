@@ -622,9 +622,9 @@ def test_heartbeats(at):
 
 
 def test_a_session_is_forgotten(at):
-    path, all_ = session("/impatient_echo"), at.sessions("/impatient_echo")
+    path = session("/impatient_echo")
     assert at.post(f"{path}/xhr").body == b"o\n"
-    wait_until(lambda: not len(all_))
+    wait_until(lambda: not len(at.sessions("/impatient_echo")))
     assert at.post(f"{path}/xhr_send", '["a"]').status == 404
     assert at.post(f"{path}/xhr").body == b"o\n"
 
