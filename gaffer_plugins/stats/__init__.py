@@ -10,7 +10,7 @@ from typing import Any
 
 from gaffer import Plugin, hookimpl
 
-from .sampler import Sampler
+from .meter import ProcessMeter
 
 __all__ = ["StatsPlugin"]
 
@@ -22,10 +22,10 @@ class StatsPlugin(Plugin):
     description = "CPU, memory and children of processes"
 
     def __init__(self) -> None:
-        self._sampler: Sampler | None = None
+        self._meter: ProcessMeter | None = None
 
     @hookimpl
     def gaffer_sample(self, processes: list[Any]) -> dict[int, dict[str, Any]]:
-        if self._sampler is None:
-            self._sampler = Sampler()
-        return self._sampler.sample(processes)
+        if self._meter is None:
+            self._meter = ProcessMeter()
+        return self._meter.sample(processes)

@@ -7,11 +7,11 @@ the engine waits for.
 from __future__ import annotations
 
 import time
-from typing import Iterable
+from typing import Iterable, Iterator
 
 import psutil
 
-from .sampler import ProcessRow
+from .meter import ProcessRow
 
 _WANTED = ["ppid", "create_time", "cpu_times", "memory_info", "nice", "status"]
 
@@ -19,16 +19,13 @@ _WANTED = ["ppid", "create_time", "cpu_times", "memory_info", "nice", "status"]
 class Portable:
     """Asks psutil."""
 
-    def table(self, roots: Iterable[int]) -> dict[int, ProcessRow]:
-        """Return every living process: only *roots* and those below them would need as long."""
-        # psutil knows starts by the wall clock only.
-        now = time.time()
-        table = {}
+    def table(self, roots: Iterable[int]) -> Iterator[tuple[int, ProcessRow]]:
+        """Yield every living process: only *roots* and those below them would need as long."""
         for process in psutil.process_iter(_WANTED):
-            row = self._row(process.info, now)
+            # psutil knows starts by the wall clock only.
+            row = self._row(process.info, time.time())
             if row is not None:
-                table[process.pid] = row
-        return table
+                yield process.pid, row
 
     @staticmethod
     def _row(info: dict, now: float) -> ProcessRow | None:  # type: ignore[type-arg]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from typing import Iterable
+from typing import Iterable, Iterator
 
-from .sampler import ProcessRow
+from .meter import ProcessRow
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -28,32 +29,38 @@ class Proc:
         # Kernels without CONFIG_PROC_CHILDREN do not have it.
         self._lists_children = os.path.exists(f"{root}/{own}/task/{own}/children")
 
-    def table(self, roots: Iterable[int]) -> dict[int, ProcessRow]:
-        """Return the processes *roots* and all below them; zombies are dead.
+    def table(self, roots: Iterable[int]) -> Iterator[tuple[int, ProcessRow]]:
+        """Yield the processes *roots* and all below them; zombies are dead.
 
         Children are listed by thread: where that is more to read than every
         process of the machine, all of these are returned.
         """
-        since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-        table: dict[int, ProcessRow] = {}
-        threads = 0
+        seen: set[int] = set()
+        threads, most = 0, 0.0 if not self._lists_children else math.inf
         left = list(roots)
         while left:
             os_pid = left.pop()
-            row, count = self._row(os_pid, since_boot)
-            if row is None or os_pid in table:
+            row, count = (None, 0) if os_pid in seen else self._row(os_pid)
+            if row is None:
                 continue
-            table[os_pid] = row
+            seen.add(os_pid)
+            yield os_pid, row
             threads += count
-            if not self._lists_children or (threads > _MANY_THREADS and threads > len(os.listdir(self._root))):
-                return self._whole_table(since_boot)
+            if threads > _MANY_THREADS and most == math.inf:
+                most = len(self._all())  # once: to list them costs as much as to read some of them
+            if threads > most:
+                yield from self._others(seen)
+                return
             left += self._children(os_pid, count)
-        return table
 
-    def _whole_table(self, since_boot: float) -> dict[int, ProcessRow]:
-        names = [int(name) for name in os.listdir(self._root) if name.isdigit()]
-        rows = ((os_pid, self._row(os_pid, since_boot)[0]) for os_pid in names)
-        return {os_pid: row for os_pid, row in rows if row is not None}
+    def _all(self) -> list[int]:
+        return [int(name) for name in os.listdir(self._root) if name.isdigit()]
+
+    def _others(self, seen: set[int]) -> Iterator[tuple[int, ProcessRow]]:
+        for os_pid in self._all():
+            row = None if os_pid in seen else self._row(os_pid)[0]
+            if row is not None:
+                yield os_pid, row
 
     def _children(self, os_pid: int, threads: int) -> list[int]:
         folder = f"{self._root}/{os_pid}/task"
@@ -63,7 +70,7 @@ class Proc:
         except OSError:  # gone meanwhile
             return []
 
-    def _row(self, os_pid: int, since_boot: float) -> tuple[ProcessRow | None, int]:
+    def _row(self, os_pid: int) -> tuple[ProcessRow | None, int]:
         """Return a process and the number of its threads."""
         try:
             line = _read(f"{self._root}/{os_pid}/stat", 1024)
@@ -81,7 +88,7 @@ class Proc:
             rss=int(fields[19]) * _PAGE,
             vms=int(fields[18]),
             nice=int(fields[14]),
-            age=since_boot - start,
+            age=time.clock_gettime(time.CLOCK_BOOTTIME) - start,
         )
         return row, int(fields[15])
 

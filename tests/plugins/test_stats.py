@@ -1,4 +1,4 @@
-"""The sampler: figures, deltas, reused ids, one look for all, and agreement with psutil."""
+"""The meter of processes: figures, deltas, reused ids, one look for all, and agreement with psutil."""
 
 import os
 import pwd
@@ -15,9 +15,9 @@ from gaffer import JobConfig, Manager
 from gaffer.plugins.calling import Hooks
 from gaffer.plugins.registry import PluginSet
 from gaffer_plugins.stats import StatsPlugin
+from gaffer_plugins.stats.meter import ProcessMeter, ProcessRow
 from gaffer_plugins.stats.portable import Portable
 from gaffer_plugins.stats.proc import Proc
-from gaffer_plugins.stats.sampler import ProcessRow, Sampler
 
 from ..hooks.test_registry import write
 from ..kit.web import wait_until
@@ -50,7 +50,7 @@ class FakeSystem:
 
     def table(self, roots):
         self.looks += 1
-        return dict(self.rows)
+        return self.rows.items()
 
     def details(self, os_pid):
         if os_pid in self.gone:
@@ -78,14 +78,14 @@ def clock():
     return Clock()
 
 
-def sampler(clock, **rows):
+def meter(clock, **rows):
     system = FakeSystem(**rows)
-    return system, Sampler(system, clock)
+    return system, ProcessMeter(system, clock)
 
 
 class TestFigures:
     def test_all_fields(self, clock):
-        _, stats = sampler(clock, p7=IDLE)
+        _, stats = meter(clock, p7=IDLE)
         assert stats.sample([process(1, 7)]) == {
             1: {
                 "pid": 1,
@@ -103,7 +103,7 @@ class TestFigures:
         }
 
     def test_first_cpu_is_since_the_start_then_since_the_last_look(self, clock):
-        system, stats = sampler(clock, p7=IDLE)
+        system, stats = meter(clock, p7=IDLE)
         asked = [process(1, 7)]
         assert stats.sample(asked)[1]["cpu"] == 1.0
         clock.now += 2
@@ -113,18 +113,18 @@ class TestFigures:
         assert stats.sample(asked)[1]["cpu"] == 0.0
 
     def test_process_without_age(self, clock):
-        _, stats = sampler(clock, p7=IDLE._replace(age=0.0))
+        _, stats = meter(clock, p7=IDLE._replace(age=0.0))
         assert stats.sample([process(1, 7)])[1]["cpu"] == 0.0
 
     def test_id_that_is_used_again_is_another_process(self, clock):
-        system, stats = sampler(clock, p7=IDLE)
+        system, stats = meter(clock, p7=IDLE)
         stats.sample([process(1, 7)])
         clock.now += 2
         system.rows[7] = ProcessRow(1, start=101.0, cpu=0.5, rss=1, vms=1, nice=0, age=1.0)
         assert stats.sample([process(2, 7)])[2]["cpu"] == 50.0
 
     def test_deltas_are_forgotten_in_time(self, clock):
-        system, stats = sampler(clock, p7=IDLE, p8=IDLE)
+        system, stats = meter(clock, p7=IDLE, p8=IDLE)
         stats.sample([process(1, 7), process(2, 8)])
         del system.rows[7]
         for _ in range(7):
@@ -133,17 +133,17 @@ class TestFigures:
         assert list(stats._seen) == [8]
 
     def test_vanished_between_table_and_details(self, clock):
-        system, stats = sampler(clock, p7=IDLE, p8=IDLE)
+        system, stats = meter(clock, p7=IDLE, p8=IDLE)
         system.gone = {7}
         assert list(stats.sample([process(1, 7), process(2, 8)])) == [2]
 
     def test_collected_process_is_not_looked_for(self, clock):
-        system, stats = sampler(clock, p7=IDLE)
+        system, stats = meter(clock, p7=IDLE)
         assert stats.sample([process(1, 7, status="exited")]) == {}
         assert system.asked == []
 
     def test_children_of_children(self, clock):
-        _, stats = sampler(clock, p7=IDLE, p8=IDLE._replace(parent=7), p9=IDLE._replace(parent=8), p5=IDLE)
+        _, stats = meter(clock, p7=IDLE, p8=IDLE._replace(parent=7), p9=IDLE._replace(parent=8), p5=IDLE)
         [child] = stats.sample([process(1, 7)])[1]["children"]
         assert (child["os_pid"], child["pid"]) == (8, None)
         assert [grandchild["os_pid"] for grandchild in child["children"]] == [9]
@@ -151,14 +151,14 @@ class TestFigures:
 
     def test_very_deep_trees_are_cut(self, clock):
         rows = {f"p{number}": IDLE._replace(parent=number - 1) for number in range(1000, 4000)}
-        _, stats = sampler(clock, **rows)
+        _, stats = meter(clock, **rows)
         depth, shown = 0, stats.sample([process(1, 1000)])[1]
         while shown["children"]:
             depth, [shown] = depth + 1, shown["children"]
         assert depth == 20
 
     def test_user_without_a_name(self, clock, monkeypatch):
-        system, stats = sampler(clock, p7=IDLE)
+        system, stats = meter(clock, p7=IDLE)
         monkeypatch.setattr(system, "details", lambda os_pid: ("", 4_000_000))
         assert stats.sample([process(1, 7)])[1]["username"] == "4000000"
 
@@ -166,21 +166,21 @@ class TestFigures:
         asked = []
         real = pwd.getpwuid
         monkeypatch.setattr(pwd, "getpwuid", lambda uid: asked.append(uid) or real(uid))
-        _, stats = sampler(clock, p7=IDLE, p8=IDLE)
+        _, stats = meter(clock, p7=IDLE, p8=IDLE)
         stats.sample([process(1, 7), process(2, 8)])
         assert asked == [0]
 
 
 class TestCost:
     def test_one_look_for_all(self, clock):
-        system, stats = sampler(clock, **{f"p{number}": IDLE for number in range(100, 600)})
+        system, stats = meter(clock, **{f"p{number}": IDLE for number in range(100, 600)})
         asked = [process(number, number) for number in range(100, 600)]
         assert len(stats.sample(asked)) == 500
         assert system.looks == 1
         assert len(system.asked) == 500
 
     def test_an_answer_serves_a_tenth_of_a_second(self, clock):
-        system, stats = sampler(clock, p7=IDLE, p8=IDLE)
+        system, stats = meter(clock, p7=IDLE, p8=IDLE)
         for _ in range(5):
             stats.sample([process(1, 7)])
             clock.now += 0.015
@@ -191,28 +191,22 @@ class TestCost:
         assert system.looks == 2
 
     def test_process_that_started_since_is_found(self, clock):
-        system, stats = sampler(clock, p7=IDLE)
+        system, stats = meter(clock, p7=IDLE)
         stats.sample([process(1, 7)])
         system.rows[8] = IDLE
         assert list(stats.sample([process(2, 8)])) == [2]
         assert system.looks == 2
 
-    def test_long_work_gives_way(self):
-        class Impatient(Clock):
-            def __call__(self):
-                self.now += 0.001
-                return self.now
-
-        _, stats = sampler(Impatient(), **{f"p{number}": IDLE for number in range(100, 200)})
+    def test_others_may_have_their_turn_after_each_process_that_is_read_and_each_that_is_shown(self, clock):
         turns = []
-        other = gevent.spawn(lambda: [turns.append(gevent.sleep(0)) for _ in range(5)])
+        system = FakeSystem(**{f"p{number}": IDLE for number in range(100, 200)})
+        stats = ProcessMeter(system, clock, lambda: turns.append(len(system.asked)))
         stats.sample([process(number, number) for number in range(100, 200)])
-        assert turns
-        other.join()
+        assert turns == [*[0] * 100, *range(100)]
 
     def test_in_a_callback_of_the_hub(self):
         answers = []
-        stats = Sampler()
+        stats = ProcessMeter()
         ask = lambda: answers.append(stats.sample([process(1, os.getpid())]))  # noqa: E731
         gevent.get_hub().loop.run_callback(ask)
         gevent.sleep(0)
@@ -237,7 +231,7 @@ class TestCost:
         plugin = StatsPlugin()
         plugins = PluginSet()
         plugins.add(plugin)
-        assert plugin._sampler is None
+        assert plugin._meter is None
         answer = Hooks(plugins.pm).ask_first("gaffer_sample", manager=None, processes=[process(1, os.getpid())])
         assert set(answer[1]) == FIELDS
 
@@ -256,6 +250,11 @@ def child():
         one.communicate()
 
 
+def write_stat(root, os_pid, parent, threads):
+    numbers = f"S {parent} 1 1 0 -1 0 0 0 0 0 5 6 0 0 20 0 {threads} 0 100 4096 2"
+    write(root, {f"{os_pid}/stat": f"{os_pid} (x) {numbers}"})
+
+
 class TestSystem:
     """Real processes."""
 
@@ -265,7 +264,7 @@ class TestSystem:
         one.stdout.readline()
         truth = psutil.Process(one.pid)
         wait_until(lambda: truth.status() == psutil.STATUS_SLEEPING)  # nothing changes while it waits for us
-        row = system.table([one.pid])[one.pid]
+        row = dict(system.table([one.pid]))[one.pid]
         assert row.parent == os.getpid()
         assert row.rss == pytest.approx(truth.memory_info().rss, rel=0.05)
         assert row.vms == truth.memory_info().vms
@@ -281,7 +280,7 @@ class TestSystem:
     def test_zombies_are_gone(self, system):
         one = subprocess.Popen(["true"])
         os.waitid(os.P_PID, one.pid, os.WEXITED | os.WNOWAIT)
-        assert one.pid not in system.table([one.pid])
+        assert one.pid not in dict(system.table([one.pid]))
         assert one.wait() == 0, "the status is still there for whoever waits"
         with pytest.raises(ProcessLookupError):
             system.details(one.pid)
@@ -298,13 +297,13 @@ class TestSystem:
         os.symlink(sys.executable, tmp_path / "x) S 1 (y")
         one = child([str(tmp_path / "x) S 1 (y"), "-c", "print(flush=True); input()"])
         one.stdout.readline()
-        assert Proc().table([one.pid])[one.pid].parent == os.getpid()
+        assert dict(Proc().table([one.pid]))[one.pid].parent == os.getpid()
 
     def test_a_grandchild(self, child):
         one = child(["sh", "-c", "sleep 60 & echo; wait"], start_new_session=True)
         one.stdout.readline()
         try:
-            [below] = Sampler().sample([process(3, one.pid)])[3]["children"]
+            [below] = ProcessMeter().sample([process(3, one.pid)])[3]["children"]
             assert below["cmdline"].endswith("sleep 60") or "sh" in below["cmdline"]
         finally:
             os.killpg(one.pid, 9)
@@ -319,7 +318,7 @@ thread.join()
 """
         one = child([sys.executable, "-c", code])
         one.stdout.readline()
-        table = Proc().table([one.pid])
+        table = dict(Proc().table([one.pid]))
         assert [row.parent for os_pid, row in table.items() if os_pid != one.pid] == [one.pid]
 
     @pytest.mark.parametrize(
@@ -335,15 +334,29 @@ thread.join()
     def test_only_what_is_below(self, tmp_path, lists, threads, seen):
         own = os.getpid()
         for os_pid, parent in {10: 1, 11: 10, 12: 11, 99: 1}.items():
-            numbers = f"S {parent} 1 1 0 -1 0 0 0 0 0 5 6 0 0 20 0 {threads} 0 100 4096 2"
-            write(tmp_path, {f"{os_pid}/stat": f"{os_pid} (x) {numbers}"})
+            write_stat(tmp_path, os_pid, parent, threads)
         for os_pid, tasks in {**lists, **({own: {own: ""}} if lists else {})}.items():
             write(tmp_path, {f"{os_pid}/task/{thread}/children": text for thread, text in tasks.items()})
-        assert set(Proc(str(tmp_path)).table([10])) == seen
+        assert set(dict(Proc(str(tmp_path)).table([10]))) == seen
+
+    def test_processes_of_the_machine_are_listed_once_however_many_are_measured(self, tmp_path, monkeypatch):
+        own, root, real, listed = os.getpid(), str(tmp_path), os.listdir, []
+        write(tmp_path, {f"{own}/task/{own}/children": ""})
+        for os_pid in range(100, 120):
+            write_stat(tmp_path, os_pid, own, threads=200)
+            write(tmp_path, {f"{os_pid}/task/{os_pid}/children": ""})
+
+        def listdir(path):
+            listed.append(path)
+            return list(map(str, range(100, 10_000))) if path == root else real(path)
+
+        monkeypatch.setattr(os, "listdir", listdir)
+        assert set(dict(Proc(root).table(range(100, 120)))) == set(range(100, 120))
+        assert listed.count(root) == 1
 
     def test_broken_tables_are_survived(self, tmp_path):
         for name, text in {"1": "", "2": "2 (x) S", "3": "3 no brackets"}.items():
             (tmp_path / name).mkdir()
             (tmp_path / name / "stat").write_text(text)
         (tmp_path / "4").mkdir()
-        assert Proc(str(tmp_path)).table([1, 2, 3, 4, 5]) == {}
+        assert dict(Proc(str(tmp_path)).table([1, 2, 3, 4, 5])) == {}

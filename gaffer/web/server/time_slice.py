@@ -51,10 +51,12 @@ class LoopRounds:
         return bool(self._fresh or self._busy)
 
     def wait(self, fresh: bool) -> None:
-        """Wait for a place in one of the next rounds.
+        """Wait for a place in one of the next rounds; in a callback of the hub nobody can.
 
         :param fresh: the caller has done nothing in this round.
         """
+        if gevent.getcurrent() is gevent.get_hub():
+            return
         if not self.crowded:
             self._timer.start(self._go_on)
         waiter = Waiter()

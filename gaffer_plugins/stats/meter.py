@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import pwd
 import sys
 import time
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, Protocol
+from typing import Any, Callable, Iterable, NamedTuple, Protocol
 
-import gevent
+from gaffer.api.web import TimeSlice
 
 #: Answers may be this old, in seconds; two looks closer together would say little of CPU use anyway.
 FRESH = 0.1
-#: Seconds of work after which other greenlets have their turn.
-TURN = 0.005
 #: Generations of children that are shown; deeper ones are left out.
 DEPTH = 20
 #: User names that are remembered.
@@ -43,8 +40,11 @@ class ProcessRow(NamedTuple):
 class System(Protocol):
     """Source of the figures."""
 
-    def table(self, roots: Iterable[int]) -> Mapping[int, ProcessRow]:
-        """Return at least the processes *roots*, as far as they live, and all below them."""
+    def table(self, roots: Iterable[int]) -> Iterable[tuple[int, ProcessRow]]:
+        """Yield at least the processes *roots*, as far as they live, and all below them; some twice, perhaps.
+
+        Each is read when it is asked for, so that others can have their turn in between.
+        """
 
     def details(self, os_pid: int) -> tuple[str, int]:
         """Return command line and effective user id.
@@ -73,41 +73,43 @@ def this_system() -> System:
 class _Look:
     """Snapshot of the process table, and the answers made from it."""
 
-    def __init__(self) -> None:
-        self.when = -math.inf
+    def __init__(self, when: float) -> None:
+        self.when = when
         self.rows: dict[int, tuple[ProcessRow, float]] = {}
         self.children: dict[int, list[int]] = {}
         self.answers: dict[int, dict[str, Any] | None] = {}
 
-    def add(self, table: Mapping[int, ProcessRow], when: float) -> None:
+    def add(self, os_pid: int, row: ProcessRow, when: float) -> None:
         """Add what was read at *when*; what is there already stays."""
-        if not self.rows:
-            self.when = when
-        for os_pid, row in table.items():
-            if os_pid not in self.rows:
-                self.rows[os_pid] = row, when
-                self.children.setdefault(row.parent, []).append(os_pid)
+        if os_pid not in self.rows:
+            self.rows[os_pid] = row, when
+            self.children.setdefault(row.parent, []).append(os_pid)
 
 
-class Sampler:
+class ProcessMeter:
     """Measures processes; remembers what it saw of them to tell CPU use in between.
 
     :param system: where the figures come from.
     :param clock: monotonic seconds.
+    :param give_way: lets others work if it is their turn; called after each process.
     """
 
-    def __init__(self, system: System | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        system: System | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        give_way: Callable[[], object] | None = None,
+    ) -> None:
         self._system = system or this_system()
         self._clock = clock
         self._memory = self._system.memory() or 1
         self._look: _Look | None = None
         self._seen: dict[int, tuple[float, float, float, float]] = {}
         self._names: dict[int, str] = {}
-        self._turn = 0.0
+        self._give_way = give_way or TimeSlice().give_way
 
     def sample(self, processes: Iterable[Any]) -> dict[int, dict[str, Any]]:
         """Return ``{pid: statistics}`` of gaffer's *processes*; those that are gone are left out."""
-        self._turn = self._clock()
         # The id of a process that was collected may be somebody else's by now.
         living = {process.pid: process.os_pid for process in processes if getattr(process, "status", None) is None}
         look = self._see(living.values())
@@ -118,12 +120,13 @@ class Sampler:
         """Return a fresh look that has *os_pids*, as far as they live."""
         look = self._look
         if look is None or self._clock() - look.when >= FRESH:
-            look = self._look = _Look()
-            forget = self._clock() - MEMORY
+            look = self._look = _Look(self._clock())
+            forget = look.when - MEMORY
             self._seen = {os_pid: seen for os_pid, seen in self._seen.items() if seen[1] > forget}
         missing = [os_pid for os_pid in os_pids if os_pid not in look.rows]
-        if missing:
-            look.add(self._system.table(missing), self._clock())
+        for os_pid, row in self._system.table(missing) if missing else ():
+            look.add(os_pid, row, self._clock())
+            self._give_way()
         return look
 
     def _answer(self, look: _Look, os_pid: int, depth: int = DEPTH) -> dict[str, Any] | None:
@@ -181,9 +184,3 @@ class Sampler:
                 name = str(uid)
             self._names[uid] = name
         return name
-
-    def _give_way(self) -> None:
-        """Let other greenlets run now and then; in a callback of the hub nobody else can."""
-        if self._clock() - self._turn > TURN and gevent.getcurrent() is not gevent.get_hub():
-            gevent.sleep(0)
-            self._turn = self._clock()
