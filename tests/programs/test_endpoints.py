@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
 import socket
 import ssl
 import stat
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ..kit.gafferd import PATIENCE, Gafferd, eventually, run
-
-#: An account that is neither ours nor root's.
-STRANGER = 65534
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+from ..kit.stranger import STRANGER, as_root, as_stranger
 
 
 def make_certificate(folder: Path, name: str) -> None:
@@ -88,25 +85,13 @@ def test_certificates_are_renewed_by_hup(tmp_path: Path) -> None:
 
 
 def stranger_asks(where: int | Path, path: str, method: str = "GET") -> str:
-    """Make one request as another user: in a child of ours, since that user may not be able to run this Python."""
-    end, other = os.pipe()
-    child = os.fork()
-    if not child:
+    """Make one request as another user."""
+    connection = Connection(where) if isinstance(where, Path) else http.client.HTTPConnection("127.0.0.1", where)
+    with as_stranger(), closing(connection):
         try:
-            os.setgroups([])
-            os.setresgid(STRANGER, STRANGER, STRANGER)
-            os.setresuid(STRANGER, STRANGER, STRANGER)
-            made = Connection(where) if isinstance(where, Path) else http.client.HTTPConnection("127.0.0.1", where)
-            answer = "{} {}".format(*ask(made, path, method))
-        except Exception as error:
-            answer = repr(error)
-        os.write(other, answer.encode()[:4096])
-        os._exit(0)
-    os.close(other)
-    with open(end) as answers:
-        answer = answers.read()
-    os.waitpid(child, 0)
-    return answer
+            return "{} {}".format(*ask(connection, path, method))
+        except OSError as error:
+            return repr(error)
 
 
 @as_root

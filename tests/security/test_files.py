@@ -20,10 +20,10 @@ from gaffer.pidfile import Pidfile
 from gaffer.security import trusted_files
 from gaffer.security.trusted_files import SharedFile, check_read
 from tests.kit.gafferd import PATIENCE, run
+from tests.kit.stranger import STRANGER, as_root, as_stranger
 from tests.security import attack
 
-STRANGER = 65534
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to act as another account")
+pytestmark = as_root
 
 _LOCK = f"""
 import fcntl, os, sys
@@ -50,21 +50,6 @@ def theirs(folder: Path) -> Path:
     home.mkdir()
     os.chown(home, STRANGER, STRANGER)
     return home
-
-
-def as_stranger(action: Callable[[], object]) -> None:
-    """Do something as another account."""
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setgid(STRANGER)
-            os.setuid(STRANGER)
-            action()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.fixture
@@ -100,7 +85,8 @@ def test_writable_configuration_is_refused(folder: Path, name: str) -> None:
     (folder / "more.ini").touch()
     (folder / "d" / "a.ini").touch()
     (folder / name).chmod(0o666)
-    as_stranger(lambda: (folder / name).open("a").write("\n[process:x]\ncmd = id\n"))
+    with as_stranger(), (folder / name).open("a") as file:
+        file.write("\n[process:x]\ncmd = id\n")
     done = check(folder, "g.ini")
     assert done.returncode == 2 and f"chmod go-w {folder / name}" in done.stderr
     assert check(folder, "--allow-shared-files", "g.ini").returncode == 0
@@ -117,10 +103,12 @@ def test_configuration_in_a_folder_of_others_is_refused(folder: Path, theirs: Pa
     shared.mkdir()
     shared.chmod(0o777)
     (folder / "g.ini").write_text("[gaffer]\ninclude_dir = d\n")
-    as_stranger(lambda: (shared / "a.ini").write_text("[process:x]\ncmd = id\n"))
+    with as_stranger():
+        (shared / "a.ini").write_text("[process:x]\ncmd = id\n")
     done = check(folder, "g.ini")
     assert done.returncode == 2 and f"chmod go-w {shared}" in done.stderr
-    as_stranger(lambda: (theirs / "g.ini").write_text("[process:x]\ncmd = id\n"))
+    with as_stranger():
+        (theirs / "g.ini").write_text("[process:x]\ncmd = id\n")
     done = check(folder, str(theirs / "g.ini"))
     assert done.returncode == 2 and f"{theirs} belongs to user {STRANGER}" in done.stderr
 
@@ -147,7 +135,8 @@ def test_writable_env_file_is_refused(folder: Path) -> None:
     (folder / "x.env").write_text("A=1\n")
     assert check(folder, "g.ini").returncode == 0
     (folder / "x.env").chmod(0o666)
-    as_stranger(lambda: (folder / "x.env").open("a").write("LD_PRELOAD=/tmp/x.so\n"))
+    with as_stranger(), (folder / "x.env").open("a") as file:
+        file.write("LD_PRELOAD=/tmp/x.so\n")
     done = check(folder, "g.ini")
     assert done.returncode == 2 and f"chmod go-w {folder}/x.env" in done.stderr
 
@@ -203,7 +192,7 @@ def test_planted_bytecode_does_not_run(folder: Path) -> None:
     plugin.chmod(0o777)
     real = source.read_text()
 
-    def plant() -> None:
+    with as_stranger():
         cache = plugin / "__pycache__"
         cache.mkdir()
         evil = cache / "evil.py"
@@ -212,7 +201,6 @@ def test_planted_bytecode_does_not_run(folder: Path) -> None:
         os.utime(evil, (info.st_mtime, info.st_mtime))
         py_compile.compile(str(evil), cfile=str(cache / f"__init__.{sys.implementation.cache_tag}.pyc"))
 
-    as_stranger(plant)
     plugin.chmod(0o755)  # as the advice says
     done = check(folder, "-p", "plugins")
     assert done.returncode == 2 and f"belongs to user {STRANGER}" in done.stderr
@@ -248,12 +236,9 @@ def test_swapped_socket_gives_nothing_away(folder: Path, theirs: Path, monkeypat
     class Swapped(addresses.UnixListener):
         def bind(self, address: str) -> None:  # type: ignore[override]
             super().bind(address)
-
-            def swap() -> None:
+            with as_stranger():
                 path.unlink()
                 path.symlink_to(victim)
-
-            as_stranger(swap)
 
     monkeypatch.setattr(addresses, "UnixListener", Swapped)
     with pytest.raises(BindError):
@@ -313,7 +298,8 @@ def test_lock_that_is_held_is_told_in_time(folder: Path) -> None:
 def test_foreign_link_on_the_way_is_not_followed(folder: Path, theirs: Path, option: str) -> None:
     victim = folder / "cron.d"
     victim.mkdir()
-    as_stranger(lambda: (theirs / "logs").symlink_to(victim))
+    with as_stranger():
+        (theirs / "logs").symlink_to(victim)
     (folder / "g.ini").write_text(f"[gaffer]\nbind = 127.0.0.1:0\n{option} = {theirs}/logs/x\n")
     # The database is opened as soon as it is needed.
     more = ["--create-admin-user", "--username", "u", "--password", "correct horse"] if "auth" in option else []
@@ -328,19 +314,12 @@ def test_an_ordinary_account_may_share_with_its_group(folder: Path, theirs: Path
     ini.touch()
     theirs.chmod(0o775)
     ini.chmod(0o664)
-    as_stranger(lambda: check_read(str(ini)))
+    with as_stranger():
+        check_read(str(ini))
     ini.chmod(0o666)
-
-    def refuses() -> None:
-        with pytest.raises(SharedFile, match="run programs as you through gafferd"):
-            check_read(str(ini))
-
-    as_stranger(refuses)
+    with as_stranger(), pytest.raises(SharedFile, match="run programs as you through gafferd"):
+        check_read(str(ini))
     ini.chmod(0o664)
     theirs.chmod(0o777)
-
-    def refuses_folder() -> None:
-        with pytest.raises(SharedFile, match=f"{theirs} can be written"):
-            check_read(str(ini))
-
-    as_stranger(refuses_folder)
+    with as_stranger(), pytest.raises(SharedFile, match=f"{theirs} can be written"):
+        check_read(str(ini))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
 import socket
 import struct
@@ -15,14 +14,14 @@ import pytest
 
 from gaffer.security import peer_credentials
 from tests.kit.gafferd import PATIENCE, Gafferd, eventually
+from tests.kit.stranger import as_root, as_stranger
 from tests.security import attack
 
 pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a second account"),
+    as_root,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sock_diag is Linux's"),
 ]
 
-NOBODY = 65534
 PLUGINS = Path(__file__).parents[2] / "contrib" / "plugins"
 JOB = json.dumps({"name": "evil", "cmd": "sleep 600"}).encode()
 REQUEST = (
@@ -42,25 +41,10 @@ def connect_from(port: int, to: int) -> socket.socket:
 
 def send_and_reset(to: int, data: bytes) -> int:
     """Connect as another account, send *data* and reset the connection; returns its source port."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if not pid:
-        try:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-            client = connect_from(0, to)
-            os.write(writer, str(client.getsockname()[1]).encode())
-            client.sendall(data)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.close()
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as told:
-        port = int(told.read())
-    os.waitpid(pid, 0)
-    return port
+    with as_stranger(), connect_from(0, to) as client:
+        client.sendall(data)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return int(client.getsockname()[1])
 
 
 def attacked(gafferd: Gafferd, then: bytes) -> None:

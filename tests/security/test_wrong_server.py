@@ -3,100 +3,47 @@
 from __future__ import annotations
 
 import json
-import os
 import pwd
-import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, NamedTuple
 
 import pytest
 
 from tests.kit.commands import command_line
 from tests.kit.gafferd import PATIENCE, environment
+from tests.kit.stranger import STRANGER, as_root
 from tests.security import attack
 
 pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a second account"),
+    as_root,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sock_diag is Linux's"),
 ]
 
-NOBODY = 65534
 KEY = "k" * 64
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
-FOUND = json.dumps({"jobs": [], "id": "k1", "api_key": "n" * 64, "expires": None, "user": "me", "permissions": {}})
+ROOT = Path(__file__).parents[2]
 
 
-class Listener:
-    """A program of another account that answers every request as gafferd would, and writes down what it gets."""
+class Listener(NamedTuple):
+    """The wrong server: where it listens, and a file of what it gets."""
 
-    def __init__(self, address: Any, heard: Path) -> None:
-        self.sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
-        self.sock.bind(address)
-        if isinstance(address, str):
-            os.chmod(address, 0o666)
-        self.address = self.sock.getsockname()
-        self.heard = heard
-        heard.touch()
-        writer = os.open(heard, os.O_WRONLY | os.O_APPEND)
-        self.pid = os.fork()
-        if not self.pid:
-            try:
-                self._serve(writer)
-            finally:
-                os._exit(0)
-        os.close(writer)
-        self.sock.close()
-
-    def _serve(self, writer: int) -> None:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-        # The kernel calls its owner whoever made the socket, so this one does.
-        sock = self.sock
-        if isinstance(self.address, tuple):
-            sock.close()
-            sock = socket.socket()
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(self.address)
-        sock.listen()
-        while True:
-            with sock.accept()[0] as connection:
-                data = connection.recv(65536)
-                if data:
-                    os.write(writer, data)
-                    connection.sendall(ANSWER % (len(FOUND), FOUND.encode()))
-
-    def ready(self) -> Listener:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            probe = socket.socket(socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET)
-            with probe:
-                if not probe.connect_ex(self.address):
-                    return self
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
-    @property
-    def url(self) -> str:
-        return f"unix:{self.address}" if isinstance(self.address, str) else f"http://127.0.0.1:{self.address[1]}"
-
-    def close(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+    url: str
+    heard: Path
 
 
 @pytest.fixture(params=["tcp", "unix"])
 def listener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Listener]:
-    address = ("127.0.0.1", 0) if request.param == "tcp" else str(tmp_path / "s")
-    one = Listener(address, tmp_path / "heard")
-    try:
-        yield one.ready()
-    finally:
-        one.close()
+    heard = tmp_path / "heard"
+    command = [sys.executable, "-m", "tests.security.wrong_server", str(heard)]
+    if request.param == "unix":
+        command.append(str(tmp_path / "s"))
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield Listener(server.stdout.readline().strip(), heard)
+        finally:
+            server.kill()
 
 
 def keep(home: Path, url: str, **more: Any) -> None:
@@ -133,7 +80,7 @@ def test_kept_key_is_not_sent_to_a_program_of_another_account(
     keep(tmp_path, listener.url)
     done = run(tmp_path, program, option, listener.url, *command, said="password\n")
     assert done.returncode == 3, done
-    assert f"that of account {pwd.getpwuid(NOBODY).pw_name}" in done.stderr and "--server-user" in done.stderr
+    assert f"that of account {pwd.getpwuid(STRANGER).pw_name}" in done.stderr and "--server-user" in done.stderr
     assert done.stderr.count("\n") == 1
     assert listener.heard.read_bytes() == b""
 
@@ -153,15 +100,15 @@ def test_password_is_not_sent_to_a_program_of_another_account(
 
 
 def test_gafferd_of_an_account_of_its_own_is_named_once(tmp_path: Path, listener: Listener) -> None:
-    name = pwd.getpwuid(NOBODY).pw_name
+    name = pwd.getpwuid(STRANGER).pw_name
     done = run(tmp_path, "gaffer", "-g", listener.url, "login", "--server-user", name, "me", said="password\n")
     assert done.returncode == 0, done
     kept = json.loads((tmp_path / ".gaffer" / "keys.json").read_text())
-    assert [entry["server_uid"] for entry in kept.values()] == [NOBODY]
+    assert [entry["server_uid"] for entry in kept.values()] == [STRANGER]
     assert run(tmp_path, "gaffer", "-g", listener.url, "key", "list").returncode != 3
     # It may log in again without saying so; another account's word is another account's.
     assert run(tmp_path, "gaffer", "-g", listener.url, "login", "me", said="password\n").returncode == 0
-    keep(tmp_path, listener.url, server_uid=NOBODY - 1)
+    keep(tmp_path, listener.url, server_uid=STRANGER - 1)
     assert run(tmp_path, "gaffer", "-g", listener.url, "key", "list").returncode == 3
     wrong = run(tmp_path, "gaffer", "-g", listener.url, "login", "--server-user", "no such one", "me", said="p\n")
     assert wrong.returncode == 2 and "--server-user: " in wrong.stderr
