@@ -7,7 +7,7 @@ routes ask here, whatever transport they came by. Whatever goes wrong means no.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from ..config.names import JobName, check_name, parse_job_name
 from ..errors import BadRequest, Forbidden, GafferError, Unauthorized
@@ -15,36 +15,42 @@ from ..security.redact import redact, redact_sentence
 from .identity import LOCAL, NODE, Credentials, Identity, Resource, of_job
 
 if TYPE_CHECKING:
-    from ..manager.manager import Manager
+    from ..plugins.calling import Hooks
 
 log = logging.getLogger("gaffer.access")
 
 #: What a permission may be asked about. ``visible`` is what is about all jobs and shows those that one may read.
 TARGETS = (None, "job", "session", "process", "visible")
 _NO_KEY = "a key is needed; send it in the header X-Api-Key"
-_WRONG_KEY = "nobody knows this {}, or it is no longer valid; 'gaffer login' gets a new key"
+_WRONG_KEY = "unknown or expired {}; 'gaffer login' gets a new key"
+_NOT_IDENTIFIED = "your identity cannot be determined; the server's log says why"
 
 
-class Access:
-    """Authentication and authorization for one manager."""
+class Authorization:
+    """Decides who makes a request and what they may do.
 
-    def __init__(self, manager: Manager) -> None:
-        self._manager = manager
-        #: Whether whoever does not say who they are is nobody. Without it, they may do everything.
+    :param hooks: calls the plugins that know keys and permissions.
+    :param job_of: returns the job of a process by its pid, None if there is no such process.
+    """
+
+    def __init__(self, hooks: Hooks, job_of: Callable[[int], JobName | None] = lambda pid: None) -> None:
+        self._hooks = hooks
+        self._job_of = job_of
+        #: If true, requests without credentials are rejected; if false, they have full access.
         self.strict = False
 
     # -- who ------------------------------------------------------------------------------------
 
     def identify(self, credentials: Credentials, required: bool | None = None) -> Identity:
-        """Return who shows *credentials*.
+        """Return the identity that *credentials* belong to.
 
-        :param required: whether nobody in particular is refused; by default what :attr:`strict` says.
-        :raises Unauthorized: it is nobody, but has to be somebody; or what it shows is wrong.
+        :param required: reject a request without credentials; by default :attr:`strict`.
+        :raises Unauthorized: the credentials are wrong, or missing where they are required.
         """
         identity = self._ask(credentials)
         if identity is not None and not identity.ended:
             return identity
-        if credentials.shown and self._manager.hooks.implemented("gaffer_identify"):
+        if credentials.shown and self._hooks.implemented("gaffer_identify"):
             raise Unauthorized(_WRONG_KEY.format("key" if credentials.key is not None else "ticket"))
         if self.strict if required is None else required:
             raise Unauthorized(_NO_KEY)
@@ -52,35 +58,37 @@ class Access:
 
     def _ask(self, credentials: Credentials) -> Identity | None:
         try:
-            answer = self._manager.hooks.ask_first("gaffer_identify", credentials=credentials)
+            answer = self._hooks.ask_first("gaffer_identify", credentials=credentials)
         except Unauthorized:
             raise
         except GafferError as error:
             if error.status in (429, 503):
                 raise
-            log.error("nobody is let in by it: %s", error)
-            raise Unauthorized("who you are cannot be found out; the server's log says why") from error
+            log.error("the request is rejected: %s", error)
+            raise Unauthorized(_NOT_IDENTIFIED) from error
         if answer is not None and not isinstance(answer, Identity):
             log.error("gaffer_identify must return a gaffer.Identity, not %r", answer)
-            raise Unauthorized("who you are cannot be found out; the server's log says why")
+            raise Unauthorized(_NOT_IDENTIFIED)
         return answer
 
     # -- what -----------------------------------------------------------------------------------
 
+    def _unrestricted(self, identity: Identity | None) -> bool:
+        """Tell whether *identity* may do everything, so that no plugin is asked."""
+        return not self.strict if identity is None else identity.trusted and not identity.ended
+
     def permits(self, identity: Identity | None, permission: str | None, resource: Resource = NODE) -> bool:
         """Tell whether *identity* may do what needs *permission* to *resource*.
 
-        :param identity: None is a program of our own that did not say who it asks for: nobody, if keys are needed.
+        :param identity: None is code of our own that names no caller: like a request without credentials.
         :param permission: None is open to everybody.
         """
-        if permission is None:
+        if permission is None or self._unrestricted(identity):
             return True
-        if identity is None:
-            return not self.strict
-        if identity.trusted or identity.ended:
-            return not identity.ended
-        found = False
-        for plugin, answer in self._manager.hooks.attempts(
+        if identity is None or identity.ended:
+            return False
+        permitted = False
+        for plugin, answer in self._hooks.attempts(
             "gaffer_permit", identity=identity, permission=permission, resource=resource
         ):
             if isinstance(answer, BaseException):
@@ -88,13 +96,13 @@ class Access:
                 return False
             if answer is not None and answer is not True:
                 return False
-            found = found or answer is True
-        return found
+            permitted = permitted or answer is True
+        return permitted
 
     def check(self, identity: Identity | None, permission: str | None, resource: Resource = NODE) -> None:
-        """Refuse what :meth:`permits` does not.
+        """Reject what :meth:`permits` does not allow.
 
-        :raises Unauthorized: nobody has said who they are. :raises Forbidden: they may not.
+        :raises Unauthorized: there is no identity, or it has ended. :raises Forbidden: it has no permission.
         """
         if self.permits(identity, permission, resource):
             return
@@ -105,27 +113,22 @@ class Access:
     def check_target(
         self, identity: Identity | None, permission: str | None, target: str | None, args: Mapping[str, Any]
     ) -> None:
-        """Refuse what needs *permission* on what *args* name; see :meth:`check`.
+        """Reject what needs *permission* on what *args* name; see :meth:`check`.
 
         :param target: one of :data:`TARGETS`.
         """
-        if permission is None or identity is not None and identity.trusted and not identity.ended:
-            return
-        if identity is None and not self.strict:
-            return
-        if target == "visible" and identity is not None and not identity.ended:
+        if permission is None or self._unrestricted(identity):
             return
         if target == "process":
             self._check_process(identity, permission, args.get("pid"))
-        else:
+        elif target != "visible" or identity is None or identity.ended:
             self.check(identity, permission, _RESOURCES.get(target, _node)(args))
 
     def _check_process(self, identity: Identity | None, permission: str, pid: Any) -> None:
-        # One that is not there looks like one that somebody may not touch: pids tell nothing.
-        process = self._manager.any_process(pid)
-        resource = NODE if process is None else of_job(process.name)
+        # A missing process looks like one that may not be touched: pids tell nothing.
+        job = self._job_of(pid)
         try:
-            self.check(identity, permission, resource)
+            self.check(identity, permission, NODE if job is None else of_job(job))
         except Forbidden:
             raise Forbidden(f"{identity} has no permission '{permission}' for process {pid}") from None
 
@@ -138,13 +141,12 @@ class Access:
         origin: str,
         error: Exception | None = None,
     ) -> None:
-        """Tell plugins what somebody asked for and what came of it (``gaffer_command_run``); see there."""
-        hooks = self._manager.hooks
-        if not hooks.implemented("gaffer_command_run"):
+        """Notify plugins of a command and its outcome (``gaffer_command_run``), without secrets."""
+        if not self._hooks.implemented("gaffer_command_run"):
             return
         if error is not None:
             error = _cleaned(error, args)
-        hooks.tell(
+        self._hooks.tell(
             "gaffer_command_run",
             command=command,
             permission=permission,
@@ -155,17 +157,19 @@ class Access:
         )
 
     def view(self, identity: Identity | None) -> VisibleJobs | None:
-        """Return what *identity* sees; None if that is everything."""
-        if identity is None:
-            identity = None if self.strict else LOCAL
-        sees_all = identity is not None and identity.trusted and not identity.ended
-        return None if sees_all else VisibleJobs(self, identity)
+        """Return the filter of what *identity* may see; None if that is everything."""
+        return None if self._unrestricted(identity) else VisibleJobs(self, identity)
+
+    def reads_pid(self, identity: Identity | None, pid: int) -> bool:
+        """Tell whether the job of a process may be read; a missing process may not."""
+        job = self._job_of(pid)
+        return job is not None and self.permits(identity, "read", of_job(job))
 
 
 class VisibleJobs:
     """Filter of what an identity may see of the jobs."""
 
-    def __init__(self, access: Access, identity: Identity | None) -> None:
+    def __init__(self, access: Authorization, identity: Identity | None) -> None:
         self._access = access
         self._identity = identity
 
@@ -179,8 +183,7 @@ class VisibleJobs:
 
     def reads_pid(self, pid: int) -> bool:
         """Tell whether the job of a process may be read."""
-        process = self._access._manager.any_process(pid)
-        return process is not None and self.reads(process.name)
+        return self._access.reads_pid(self._identity, pid)
 
     def reads_event(self, message: Mapping[str, Any]) -> bool:
         """Tell whether what an event is about may be read."""
@@ -213,8 +216,8 @@ def _job(args: Mapping[str, Any]) -> Resource:
     try:
         name = parse_job_name(config.get("name", ""))
     except BadRequest:
-        return NODE  # what is wrong is told to those who may know
-    # As loading does it: a session that is said counts more than that in the name.
+        return NODE  # only those who may manage everything read what is wrong
+    # As when a job is loaded: the session of the argument wins over that in the name.
     return of_job(name) if session is None else Resource(check_name(session, "session name"), name.job)
 
 

@@ -62,7 +62,7 @@ class CommandTable:
         """Run a command; returns what can be shown as JSON.
 
         :param args: arguments by name.
-        :param identity: of the caller, from :meth:`~gaffer.commands.authorization.Access.identify`; None is nobody.
+        :param identity: of the caller, from ``access.identify``; None is nobody.
         :param origin: where from, for those who write it down; see ``gaffer_command_run``.
         :raises GafferError: with the code that every transport shows.
         """

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from typing import Any, Callable, Mapping, cast
+from typing import Any, Callable, Mapping
 
 import gevent
 from gevent.event import Event
 
-from ..commands.authorization import Access
+from ..commands.authorization import Authorization
 from ..config.settings import Settings, read_settings
 from ..errors import ConfigError, PluginError, Problem
 from ..pidfile import Pidfile
@@ -57,8 +57,7 @@ class LookupdService:
         self.plugins = load_plugins(settings)
         self.hooks = Hooks(self.plugins.pm)
         self.settings = settings = self._read_again(overrides or {})
-        # It asks its manager for plugins and, which no route of ours needs, for processes.
-        self.access = Access(cast(Any, self))
+        self.access = Authorization(self.hooks)
         self.access.strict = settings.get("require_key") or any(one.require_key for one in settings.endpoints)
         self.backend = self._find_backend()
         self.registry = Registry(self.backend.id)

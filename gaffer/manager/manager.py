@@ -40,7 +40,7 @@ from .reconcile import Configured, prepare
 from .shutdown import Shutdown
 
 if TYPE_CHECKING:
-    from ..commands.authorization import Access
+    from ..commands.authorization import Authorization
     from ..commands.table import CommandTable
 
 log = logging.getLogger("gaffer.manager")
@@ -95,7 +95,7 @@ class Manager(Processes):
         self.running: dict[int, Process] = {}
         self.state = "new"
         #: Who may do what.
-        self._access: Access | None = None
+        self._access: Authorization | None = None
         self._commands: CommandTable | None = None
         self.engine = Engine(
             self.loop,
@@ -132,12 +132,12 @@ class Manager(Processes):
         return self.state == "running"
 
     @property
-    def access(self) -> Access:
+    def access(self) -> Authorization:
         """Authentication and authorization; imported when first used."""
         if self._access is None:
-            from ..commands.authorization import Access
+            from ..commands.authorization import Authorization
 
-            self._access = Access(self)
+            self._access = Authorization(self.hooks, self.job_name_of)
         return self._access
 
     @property

@@ -14,6 +14,7 @@ from .ended_processes import Past
 from .subscriptions import Watching
 
 if TYPE_CHECKING:
+    from ..config.names import JobName
     from ..supervisor.job import Job
 
 
@@ -66,6 +67,11 @@ class Processes(Watching):
         """
         past = self.past.get(pid) if pid not in self.running else None
         return past or self.get_process(pid)
+
+    def job_name_of(self, pid: int) -> JobName | None:
+        """Return the name of the job of a process, None if there is no such process."""
+        process = self.any_process(pid)
+        return None if process is None else process.name
 
     def process_info(self, pid: int) -> dict[str, Any]:
         """Return what ``GET /PID`` shows (docs/http-api.rst)."""

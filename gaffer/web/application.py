@@ -30,7 +30,7 @@ from .requests.request import MAX_BODY, Request, check_content_type, limit_body
 from .requests.routes import INVISIBLE_CHARACTERS, METHODS, Route
 
 if TYPE_CHECKING:
-    from ..commands.authorization import Access
+    from ..commands.authorization import Authorization
     from .live.stats_board import Board
 
 log = logging.getLogger("gaffer.web")
@@ -56,7 +56,7 @@ class App:
         routes: Iterable[Route],
         run: Run | None = None,
         max_body: int = MAX_BODY,
-        access: Access | None = None,
+        access: Authorization | None = None,
     ) -> None:
         self.max_body = max_body
         self._access = access
@@ -168,7 +168,7 @@ class App:
             said = {**parameters, **environ.get(NOTED, {}), **body}
             self._access.note(command, route.permission, said, who, origin, error)
 
-    def _admit(self, access: Access, environ: dict[str, Any], route: Route, parameters: dict[str, Any]) -> None:
+    def _admit(self, access: Authorization, environ: dict[str, Any], route: Route, parameters: dict[str, Any]) -> None:
         """Refuse whoever may not use *route*; a command's own permission is checked where it is run."""
         environ[ACCESS] = access
         if admit(environ, route) and route.handler is not None:

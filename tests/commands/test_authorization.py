@@ -1,12 +1,22 @@
-"""Who somebody is and what they may do: whatever goes wrong means no."""
+"""Authentication and authorization: whatever goes wrong means no."""
 
 from __future__ import annotations
 
 import pytest
 
 import gaffer
+from gaffer.commands.authorization import Authorization
 from gaffer.commands.identity import LOCAL, NODE, Credentials, Identity, Permissions, Resource
-from gaffer.errors import Forbidden, NotFound, Unauthorized
+from gaffer.config.names import JobName
+from gaffer.errors import (
+    BadRequest,
+    Forbidden,
+    NotFound,
+    PluginError,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
 from gaffer.testing import settle
 
 WEB = Resource("default", "web")
@@ -41,83 +51,109 @@ class Keys:
         return identity.permissions.allows(permission, resource) or None
 
 
-class Says:
-    """Answers every question about permissions with the same."""
-
-    def __init__(self, answer):
-        self.answer = answer
-
-    @gaffer.hookimpl
-    def gaffer_permit(self):
-        if isinstance(self.answer, BaseException):
-            raise self.answer
-        return self.answer
-
-
 @pytest.fixture
-def make(gaffer_manager):
-    """Return a function that starts a manager with two jobs where keys are needed."""
-
-    def make(*plugins):
-        made = gaffer_manager(*plugins)
-        made.start()
-        made.load({"name": "web", "cmd": "serve", "env": {"PASSWORD": "x"}})
-        made.load({"name": "back.db", "cmd": "serve"})
-        settle(made)
-        made.access.strict = True
-        return made
-
-    return make
+def manager(gaffer_manager):
+    """A manager with two jobs where keys are required."""
+    made = gaffer_manager(Keys())
+    made.start()
+    made.load({"name": "web", "cmd": "serve", "env": {"PASSWORD": "x"}})
+    made.load({"name": "back.db", "cmd": "serve"})
+    settle(made)
+    made.access.strict = True
+    return made
 
 
-@pytest.fixture
-def manager(make):
-    return make(Keys())
+# -- identities and permissions, on plugins that are none -------------------------------------------
 
 
-# -- who ------------------------------------------------------------------------------------------
+class FakeHooks:
+    """Answers for plugins.
+
+    :param known: identities, or errors, by key or ticket; None if no plugin identifies anybody.
+    :param permits: an answer of each plugin to ``gaffer_permit``.
+    """
+
+    def __init__(self, known=None, permits=()):
+        self.known, self.permits = known, permits
+        self.asked, self.notified = [], []
+        self.audited = True
+
+    def implemented(self, name):
+        return self.audited if name == "gaffer_command_run" else self.known is not None
+
+    def ask_first(self, name, credentials):
+        answer = (self.known or {}).get(credentials.key or credentials.ticket)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def attempts(self, name, **arguments):
+        self.asked.append(arguments)
+        return (("plugin", answer) for answer in self.permits)
+
+    def tell(self, name, **arguments):
+        self.notified.append((name, arguments))
 
 
-def test_gaffer_identify(make):
-    access = make(Keys(good=READER, ended=Identity("old", ended=True))).access
+def make_access(strict=True, known=None, permits=()):
+    jobs = {1: JobName("default", "web"), 2: JobName("back", "db")}
+    access = Authorization(FakeHooks(known, permits), jobs.get)
+    access.strict = strict
+    return access
+
+
+def test_gaffer_identify():
+    access = make_access(known={"good": READER, "old": Identity("old", ended=True)})
     assert access.identify(Credentials("good")) is READER
     assert access.identify(Credentials(ticket="good")) is READER
-    for wrong in (Credentials("bad"), Credentials(ticket="bad"), Credentials("ended"), Credentials()):
+    for wrong in (Credentials("bad"), Credentials(ticket="bad"), Credentials("old"), Credentials()):
         with pytest.raises(Unauthorized):
             access.identify(wrong)
 
 
-def test_without_need_for_keys_nobody_in_particular_may_do_everything_but_a_wrong_key_is_refused(make):
-    access = make(Keys(good=READER)).access
-    access.strict = False
+def test_request_without_credentials_has_full_access_where_no_key_is_required():
+    access = make_access(strict=False, known={"good": READER})
     assert access.identify(Credentials()) is LOCAL and access.permits(LOCAL, "admin")
     assert access.identify(Credentials("good")) is READER
-    with pytest.raises(Unauthorized, match="nobody knows this key"):
+    with pytest.raises(Unauthorized, match="unknown or expired key"):
         access.identify(Credentials("bad"))
+    with pytest.raises(Unauthorized, match="unknown or expired ticket"):
+        access.identify(Credentials(ticket="bad"))
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_route_decides_before_the_default_whether_a_key_is_required(strict):
+    access = make_access(strict)
     with pytest.raises(Unauthorized, match="a key is needed"):
         access.identify(Credentials(), required=True)
-    access.strict = True
     assert access.identify(Credentials(), required=False) is LOCAL
 
 
-def test_a_plugin_that_fails_lets_nobody_in(make, caplog):
-    access = make(Keys(x=RuntimeError("broken"), y=Unauthorized("expired"), z="a string")).access
-    access.strict = False
-    for key, says in (("x", "the server's log"), ("y", "expired"), ("z", "the server's log")):
-        with pytest.raises(Unauthorized, match=says):
-            access.identify(Credentials(key))
-    assert "plugin keys failed in gaffer_identify: RuntimeError: broken" in caplog.text
+def test_without_a_plugin_that_knows_keys_a_key_means_nothing():
+    with pytest.raises(Unauthorized, match="a key is needed"):
+        make_access().identify(Credentials("any"))
+    assert make_access(strict=False).identify(Credentials("any")) is LOCAL
 
 
-def test_without_any_plugin_keys_mean_nothing_and_where_they_are_needed_nobody_comes_in(make):
-    access = make().access
-    with pytest.raises(Unauthorized):
-        access.identify(Credentials("any"))
-    access.strict = False
-    assert access.identify(Credentials("any")) is LOCAL
-
-
-# -- what -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (PluginError("plugin keys failed in gaffer_identify: RuntimeError: broken"), Unauthorized),
+        ("a string", Unauthorized),
+        (Unauthorized("expired"), Unauthorized),
+        (TooManyRequests("try later"), TooManyRequests),
+        (Unavailable("no database"), Unavailable),
+    ],
+    ids=str,
+)
+def test_plugin_that_fails_identifies_nobody(caplog, answer, error):
+    access = make_access(strict=False, known={"key": answer})
+    with pytest.raises(error) as raised:
+        access.identify(Credentials("key"))
+    if answer in ("a string",) or isinstance(answer, PluginError):
+        assert "the server's log says why" in str(raised.value) and str(answer) in caplog.text
+    else:
+        assert raised.value is answer and not caplog.text
 
 
 @pytest.mark.parametrize(
@@ -137,9 +173,10 @@ def test_without_any_plugin_keys_mean_nothing_and_where_they_are_needed_nobody_c
     ],
     ids=str,
 )
-def test_gaffer_permit(make, answers, allowed):
-    access = make(*map(Says, answers)).access
+def test_gaffer_permit(answers, allowed):
+    access = make_access(permits=answers)
     assert access.permits(NOBODY, "read", WEB) is allowed
+    assert access._hooks.asked == [{"identity": NOBODY, "permission": "read", "resource": WEB}]
     if allowed:
         access.check(NOBODY, "read", WEB)
     else:
@@ -147,18 +184,97 @@ def test_gaffer_permit(make, answers, allowed):
             access.check(NOBODY, "read", WEB)
 
 
-def test_who_has_ended_may_nothing_at_once(make):
-    access, identity, heard = make(Says(True)).access, who(), []
+def test_ended_identity_loses_every_permission_at_once():
+    access, identity, calls = make_access(permits=[True]), who(), []
     assert access.permits(identity, "admin")
-    identity.endings.add(lambda: heard.append(1))
+    identity.endings.add(lambda: calls.append(1))
     identity.end()
-    assert heard == [1] and not access.permits(identity, "read", WEB)
+    assert calls == [1] and not access.permits(identity, "read", WEB)
     with pytest.raises(Unauthorized):
         access.check(identity, "read", WEB)
     assert access.permits(identity, None)
 
 
-def test_who_does_not_say_who_they_are_is_nobody_where_keys_are_needed(manager):
+def test_trusted_identity_is_allowed_everything_without_a_question():
+    access, chief = make_access(permits=[False]), Identity("chief", trusted=True)
+    for target, args in (("job", {"name": "web"}), ("process", {"pid": 9}), ("visible", {}), (None, {})):
+        access.check_target(chief, "admin", target, args)
+    assert access._hooks.asked == [] and access.view(chief) is None
+    chief.end()
+    with pytest.raises(Unauthorized):
+        access.check_target(chief, "read", "visible", {})
+    assert not access.view(chief).reads("web")
+
+
+def test_caller_without_an_identity_is_rejected_where_keys_are_required():
+    access = make_access()
+    with pytest.raises(Unauthorized):
+        access.check_target(None, "read", "visible", {})
+    access.check_target(None, None, "job", {})
+    assert access.view(None) is not None
+    access.strict = False
+    access.check_target(None, "admin", None, {})
+    assert access.view(None) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "args", "resource"),
+    [
+        (None, {}, NODE),
+        ("job", {"name": "web"}, WEB),
+        ("job", {"name": "back/db"}, Resource("back", "db")),
+        ("job", {"config": {"name": "back.db"}}, Resource("back", "db")),
+        ("job", {"config": {"name": "default.db"}, "sessionid": "back"}, Resource("back", "db")),
+        ("job", {"config": {"name": ["x"]}}, NODE),
+        ("job", {"config": {}}, NODE),
+        ("session", {"sessionid": "back"}, Resource("back")),
+        ("session", {"config": {"name": "back.db"}}, Resource("back")),
+        ("process", {"pid": 2}, Resource("back", "db")),
+        ("process", {"pid": 3}, NODE),
+    ],
+)
+def test_resource_is_what_the_arguments_name(target, args, resource):
+    access = make_access(permits=[True])
+    access.check_target(NOBODY, "manage", target, args)
+    assert [asked["resource"] for asked in access._hooks.asked] == [resource]
+
+
+def test_missing_process_is_forbidden_in_the_words_of_one_that_may_not_be_touched():
+    access = make_access(permits=[None])
+    sentences = []
+    for pid in (2, 3):
+        with pytest.raises(Forbidden) as raised:
+            access.check_target(NOBODY, "read", "process", {"pid": pid})
+        sentences.append(str(raised.value).replace(str(pid), "N"))
+    assert sentences[0] == sentences[1]
+
+
+def test_process_is_seen_by_those_who_may_read_its_job():
+    view = make_access(permits=[True]).view(NOBODY)
+    assert view.reads_pid(1) and not view.reads_pid(3)
+
+
+def test_gaffer_command_run_gets_neither_secrets_nor_foreign_errors():
+    access = make_access()
+    access.note("load", "manage", {"config": {"env": {"TOKEN": "abcdef"}}}, NOBODY, "unix", BadRequest("not abcdef"))
+    access.note("load", "manage", {}, None, "", KeyError("abcdef"))
+    (_, first), (_, second) = access._hooks.notified
+    assert (first["command"], first["permission"], first["identity"], first["origin"]) == (
+        "load",
+        "manage",
+        NOBODY,
+        "unix",
+    )
+    assert "abcdef" not in f"{first} {second}" and (first["error"].status, second["error"].status) == (400, 500)
+    access._hooks.audited = False
+    access.note("load", "manage", {}, None, "")
+    assert len(access._hooks.notified) == 2
+
+
+# -- through the commands of a manager ---------------------------------------------------------------
+
+
+def test_commands_without_an_identity_are_rejected_where_keys_are_required(manager):
     with pytest.raises(Unauthorized):
         manager.commands.run("jobs")
     with pytest.raises(Unauthorized):
@@ -247,12 +363,10 @@ def test_events_are_seen_by_those_who_may_read_their_job(manager):
     assert manager.access.permits(ADMIN, "admin", NODE)
 
 
-def test_trusted_identity_that_ended_may_nothing(make):
-    manager = make()
+def test_trusted_identity_that_ended_may_nothing(manager):
     chief = Identity("chief", trusted=True)
     assert manager.commands.run("jobs", {}, chief)["jobs"]
     chief.end()
     for command, args in (("jobs", {}), ("stop_job", {"name": "web"}), ("shutdown", {})):
         with pytest.raises(Unauthorized):
             manager.commands.run(command, args, chief)
-    assert not manager.access.view(chief).reads("web")

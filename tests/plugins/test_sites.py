@@ -10,7 +10,7 @@ import pytest
 from gevent import socket as green
 
 import gaffer
-from gaffer.commands.authorization import Access
+from gaffer.commands.authorization import Authorization
 from gaffer.commands.identity import Identity, Permissions
 from gaffer.plugins.calling import Hooks
 from gaffer.plugins.registry import PluginSet, Site
@@ -49,7 +49,7 @@ def plugins(folder):
 @pytest.fixture
 def manager(plugins):
     made = types.SimpleNamespace(plugins=plugins, hooks=Hooks(plugins.pm))
-    made.access = Access(made)
+    made.access = Authorization(made.hooks)
     return made
 
 

@@ -67,10 +67,10 @@ def test_a_login_is_kept_and_found_by_both_programs_and_ends(ann):
     assert "laptop" in ann("gaffer", "key", "list")
     key = json.loads(ann.keys.read_text())[ann.url]["api_key"]
     # One that is given counts before the one that is kept.
-    assert "nobody knows this key" in ann("gafferctl", "processes", status=4, GAFFER_API_KEY="wrong")
+    assert "unknown or expired key" in ann("gafferctl", "processes", status=4, GAFFER_API_KEY="wrong")
     assert "logged out" in ann("gaffer", "logout")
     assert "a key is needed" in ann("gafferctl", "processes", status=4)
-    assert "nobody knows this key" in ann("gafferctl", "processes", status=4, GAFFERCTL_API_KEY=key)
+    assert "unknown or expired key" in ann("gafferctl", "processes", status=4, GAFFERCTL_API_KEY=key)
     assert "nobody is logged in" in ann("gaffer", "logout", status=2)
 
 
@@ -97,7 +97,7 @@ def test_a_key_for_somebody_else(ann, node, tmp_path):
     assert ci("gafferctl", "processes") == "web\n"
     assert ann("gaffer", "login", "ann", said=f"{PASSWORD}\n")
     assert ann("gaffer", "key", "delete", id) == f"{id}: deleted\n"
-    assert "nobody knows this key" in ci("gafferctl", "processes", status=4)
+    assert "unknown or expired key" in ci("gafferctl", "processes", status=4)
 
 
 def test_users(ann, node, tmp_path):
@@ -110,7 +110,7 @@ def test_users(ann, node, tmp_path):
     assert bob("gaffer", "user", "password", "bob", said="bobs old password\nbobs new password\n")
     assert bob("gafferctl", "processes") == "back.db\nweb\n"
     assert ann("gaffer", "user", "permit", "bob", "--read", "back") == "bob: changed\n"
-    assert "nobody knows this key" in bob("gafferctl", "processes", status=4)
+    assert "unknown or expired key" in bob("gafferctl", "processes", status=4)
     bob("gaffer", "login", "bob", said="bobs new password\n")
     assert bob("gafferctl", "processes") == "back.db\n"
     assert ann("gaffer", "user", "delete", "bob") == "bob: deleted\n"
@@ -129,4 +129,4 @@ def test_every_command_knows_the_authority_of_a_certificate(tmp_path):
         assert "it allows: read=default" in ci("gaffer", "key", "save", said=f"{made}\n")
         assert ci("gafferctl", "processes") == "web\n"
         assert ann("gaffer", "logout", "--all-keys") == f"logged out of {ann.url}\n"
-        assert "nobody knows this key" in ci("gafferctl", "processes", status=4)
+        assert "unknown or expired key" in ci("gafferctl", "processes", status=4)

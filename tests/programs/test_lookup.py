@@ -389,7 +389,7 @@ def test_a_key_may_be_the_first_message(tmp_path):
         answer, reason = first_said(lookupd, "/ws", "AUTH:reader")
         assert answer is None and "reader has no permission 'write'" in reason
         assert first_said(lookupd, "/lookup", "AUTH:reader", state)[0] == '{"event": "ready"}'
-        for said, words in (("AUTH:wrong", "nobody knows this key"), (state, "a key is needed")):
+        for said, words in (("AUTH:wrong", "unknown or expired key"), (state, "a key is needed")):
             answer, reason = first_said(lookupd, "/lookup", said)
             assert answer is None and words in reason
             error, end = polled(lookupd, f"{words.split()[0]}", said)

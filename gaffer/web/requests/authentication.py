@@ -12,7 +12,7 @@ from ...errors import BadRequest, Forbidden, Misdirected, Unauthorized
 from ...security.peer_credentials import unix_uid
 
 if TYPE_CHECKING:
-    from ...commands.authorization import Access
+    from ...commands.authorization import Authorization
     from .routes import Route
 
 #: Where in a WSGI environment is who asks, whether it has to be somebody, and who decides.
@@ -112,7 +112,7 @@ def identify(environ: dict[str, Any]) -> Identity | None:
     :raises Unauthorized: it has no credentials but needs them, or they are wrong.
     :raises Misdirected, Forbidden: it has no credentials, and a foreign page may have made the browser send it.
     """
-    access: Access | None = environ.get(ACCESS)
+    access: Authorization | None = environ.get(ACCESS)
     if access is None:
         return None
     if IDENTITY not in environ:
@@ -139,7 +139,7 @@ def check_still(environ: dict[str, Any], waited: float = 0.0) -> None:
         return
     if identity.ended:
         raise Unauthorized(ENDED)
-    access: Access | None = environ.get(ACCESS)
+    access: Authorization | None = environ.get(ACCESS)
     if waited < ASK_AGAIN or access is None:
         return
     credentials = credentials_of(environ)
@@ -172,7 +172,7 @@ def late_key(environ: dict[str, Any], key: str) -> Identity | None:
 
     :raises Unauthorized: the key is unknown or expired.
     """
-    access: Access | None = environ.get(ACCESS)
+    access: Authorization | None = environ.get(ACCESS)
     if access is None:
         return None
     if len(key) > MAX_KEY_CHARACTERS:
