@@ -94,12 +94,16 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.sockjs.routes import lazy_service as lazy_service
     from gaffer.web.sockjs.routes import sockjs_routes as sockjs_routes
     from gaffer.web.websocket.duplex import run_duplex as run_duplex
-    from gaffer.web.websocket.frames import POLICY_VIOLATION as POLICY_VIOLATION
-    from gaffer.web.websocket.frames import TRY_AGAIN_LATER as TRY_AGAIN_LATER
     from gaffer.web.websocket.handshake import accept_websocket as accept_websocket
     from gaffer.web.websocket.handshake import check_upgrade as check_upgrade
     from gaffer.web.websocket.late_auth import accept_with_late_auth as accept_with_late_auth
     from gaffer.web.websocket.websocket import WebSocket as WebSocket
+    from gaffer.websocket.client import ClientWebSocket as ClientWebSocket
+    from gaffer.websocket.frames import CLOSE as CLOSE
+    from gaffer.websocket.frames import GOING_AWAY as GOING_AWAY
+    from gaffer.websocket.frames import POLICY_VIOLATION as POLICY_VIOLATION
+    from gaffer.websocket.frames import TRY_AGAIN_LATER as TRY_AGAIN_LATER
+    from gaffer.websocket.frames import FrameError as FrameError
 
 _MODULES = {
     "commands.catalogue": ("JOB",),
@@ -209,16 +213,14 @@ _MODULES = {
         "sockjs_routes",
     ),
     "web.websocket.duplex": ("run_duplex",),
-    "web.websocket.frames": (
-        "POLICY_VIOLATION",
-        "TRY_AGAIN_LATER",
-    ),
     "web.websocket.handshake": (
         "accept_websocket",
         "check_upgrade",
     ),
     "web.websocket.late_auth": ("accept_with_late_auth",),
     "web.websocket.websocket": ("WebSocket",),
+    "websocket.client": ("ClientWebSocket",),
+    "websocket.frames": ("CLOSE", "FrameError", "GOING_AWAY", "POLICY_VIOLATION", "TRY_AGAIN_LATER"),
 }
 _NAMES = {name: module for module, names in _MODULES.items() for name in names}
 

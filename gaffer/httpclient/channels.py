@@ -8,8 +8,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Iterator, NamedTuple
 
 from ..errors import BadRequest
+from ..websocket.frames import NORMAL, TRY_AGAIN_LATER
 from .errors import Disconnected, Missing, NotGafferd, Quiet, error_from_answer
-from .sockets import CLOSE_NORMAL, Socket
+from .sockets import Socket
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 READ, WRITE, BOTH = 1, 2, 3
 #: Output that is kept while an answer to a write is waited for, in bytes; beyond, the oldest is lost, and told.
 MAX_KEPT_BYTES = 16 << 20
-#: The socket was closed because its reader was too slow.
-_CLOSE_TRY_AGAIN_LATER = 1013
 
 
 class Frame(NamedTuple):
@@ -74,9 +73,9 @@ class Conversation:
     def _end(self) -> bytes:
         """Return what the end of the websocket means."""
         socket = self.socket
-        if socket.code == _CLOSE_TRY_AGAIN_LATER:
+        if socket.code == TRY_AGAIN_LATER:  # it was closed because its reader was too slow
             raise Missing(f"{socket.path}: {socket.reason}", 0)
-        if socket.code != CLOSE_NORMAL:
+        if socket.code != NORMAL:
             raise Disconnected(f"gafferd at {socket.uri} closed {socket.path}: {socket.reason or socket.code}")
         return b""
 

@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..security.metered_socket import TooMuch
+from ..websocket.client import ClientWebSocket
+from ..websocket.frames import BINARY, CLOSE, NORMAL, TEXT, TOO_BIG, FrameError
 from .errors import Disconnected, NoAnswer, NotGafferd, Quiet, error_from_answer
 from .feeds import with_query
 from .streaming import ARRIVED_GRACE
@@ -14,8 +16,6 @@ from .streaming import ARRIVED_GRACE
 if TYPE_CHECKING:
     from .transport import Transport
 
-#: The close code without an error (RFC 6455 §7.4).
-CLOSE_NORMAL = 1000
 #: Seconds to wait for the other half of a closing handshake.
 CLOSE_TIMEOUT = 1.0
 #: Bytes that a message may have, with all its fragments and the pings between them.
@@ -39,8 +39,9 @@ class Socket:
         self.uri, self.path, self._peer = transport.uri, path, transport.peer
         #: Why it was closed: a code of RFC 6455 and gafferd's words.
         self.code, self.reason = 0, ""
-        self._socket = _connect(transport, with_query(path, query or {}))
-        self._meter = self._socket.sock.meter
+        self._websocket = _connect(transport, with_query(path, query or {}))
+        self._socket = self._websocket.sock
+        self._meter = self._socket.meter
         self._meter.begin(MAX_MESSAGE_BYTES)
 
     def receive(self, timeout: float | None = None) -> str | bytes | None:
@@ -51,48 +52,46 @@ class Socket:
         """
         if self.code:
             return None
-        import websocket
-
         if timeout is not None and timeout < -ARRIVED_GRACE:
             raise self._quiet(0.0)  # who has a time of their own is not kept by messages that are not for them
         self._socket.settimeout(None if timeout is None else max(timeout, _MIN_TIMEOUT))
         # What was read of a message counts on: who waits again and again does not let it grow for ever.
         self._meter.until(None if timeout is None else time.monotonic() + max(timeout, ARRIVED_GRACE))
         try:
-            kind, frame = self._socket.recv_data_frame()
-        except websocket.WebSocketTimeoutException:
+            frame = self._websocket.receive()
+        except (FrameError, TooMuch) as error:
+            raise self._unusable(error) from None
+        except TimeoutError:
             raise self._quiet(timeout) from None
-        except (websocket.WebSocketProtocolException, websocket.WebSocketPayloadException) as error:
-            self._socket.shutdown()
-            raise NotGafferd(
-                f"what answers {self.path} at {self.uri} is no websocket of {self._peer}: {error}"
-            ) from None
-        except TooMuch:
-            self.code = self.code or 1009
-            self._socket.shutdown()
-            raise NotGafferd(
-                f"a message of {self.path} at {self.uri} is longer than {MAX_MESSAGE_BYTES} bytes, or has no end"
-            ) from None
-        except (websocket.WebSocketException, OSError) as error:
+        except OSError as error:
             raise self._lost(error) from None
         self._meter.begin(MAX_MESSAGE_BYTES)
-        if kind == websocket.ABNF.OPCODE_CLOSE:
-            self._closed(frame.data)
+        if frame.opcode == CLOSE:
+            self._closed(frame.payload)
             return None
-        return str(frame.data, "utf-8", "replace") if kind == websocket.ABNF.OPCODE_TEXT else bytes(frame.data)
+        return str(frame.payload, "utf-8", "replace") if frame.opcode == TEXT else frame.payload
+
+    def _unusable(self, error: FrameError | TooMuch) -> NotGafferd:
+        self._socket.close()
+        if isinstance(error, FrameError) and error.code != TOO_BIG:
+            return NotGafferd(f"what answers {self.path} at {self.uri} is no websocket of {self._peer}: {error}")
+        self.code = self.code or TOO_BIG
+        return NotGafferd(
+            f"a message of {self.path} at {self.uri} is longer than {MAX_MESSAGE_BYTES} bytes, or has no end"
+        )
 
     def _quiet(self, timeout: float | None) -> Quiet:
         within = max(timeout or 0.0, 0.0)
         return Quiet(f"nothing came from {self.path} of {self._peer} at {self.uri} within {within:.3g} s")
 
     def _closed(self, data: bytes) -> None:
-        self.code = int.from_bytes(data[:2], "big") if len(data) >= 2 else CLOSE_NORMAL
+        self.code = int.from_bytes(data[:2], "big") if len(data) >= 2 else NORMAL
         self.reason = data[2:].decode("utf-8", "replace")
-        self._socket.shutdown()
+        self._socket.close()
 
     def _lost(self, error: object) -> Disconnected:
         self.code = self.code or 1006
-        self._socket.shutdown()
+        self._socket.close()
         return Disconnected(f"{self._peer} at {self.uri} closed {self.path} without a word ({error}); see its log")
 
     def send(self, message: str | bytes) -> None:
@@ -100,37 +99,44 @@ class Socket:
 
         :raises Disconnected: the websocket is closed.
         """
-        import websocket
-
         if self.code:
             raise Disconnected(
                 f"{self.path} of {self._peer} at {self.uri} is closed{self.reason and f': {self.reason}'}"
             )
-        opcode = websocket.ABNF.OPCODE_TEXT if isinstance(message, str) else websocket.ABNF.OPCODE_BINARY
         try:
             self._socket.settimeout(None)
-            self._socket.send(message, opcode)
-        except (websocket.WebSocketException, OSError) as error:
+            if isinstance(message, str):
+                self._websocket.send(message.encode(), TEXT)
+            else:
+                self._websocket.send(message, BINARY)
+        except OSError as error:
             raise self._lost(error) from None
 
     def waiting(self) -> bool:
         """Return whether bytes have come that the descriptor does not show: under TLS they may have."""
-        return bool(getattr(self._socket.sock, "pending", int)())
+        return bool(getattr(self._socket, "pending", int)())
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when something comes; -1 once it is closed."""
-        return int(self._socket.sock.fileno()) if self._socket.sock is not None else -1
+        return int(self._socket.fileno())
 
     def close(self) -> None:
         """Close, with the closing handshake."""
         if not self.code:
-            self.code = CLOSE_NORMAL
-            self._socket.close(timeout=CLOSE_TIMEOUT)
-        self._socket.shutdown()
+            self.code = NORMAL
+            try:
+                self._socket.settimeout(CLOSE_TIMEOUT)
+                self._meter.until(time.monotonic() + CLOSE_TIMEOUT)
+                self._websocket.send_close()
+                while self._websocket.receive().opcode != CLOSE:
+                    pass
+            except (FrameError, TooMuch, OSError):
+                pass  # it has no more to say
+        self._socket.close()
 
 
-def _connect(transport: Transport, path: str) -> Any:
-    """Return a socket of :mod:`websocket` after its handshake, on a connection of *transport*."""
+def _connect(transport: Transport, path: str) -> ClientWebSocket:
+    """Return a websocket after its handshake, on a connection of *transport*."""
     import websocket
 
     from .transport import meter_of
@@ -140,18 +146,11 @@ def _connect(transport: Transport, path: str) -> Any:
     headers.pop("Accept")
     host = "localhost" if address.scheme == "unix" else f"[{address.host}]" if ":" in address.host else address.host
     port = address.port or 80
-    made: Any = websocket.WebSocket(skip_utf8_validation=True)
+    url = f"ws://{host}:{port}{address.prefix}{path}"
     try:
-        made.settimeout(transport.timeout)
         connection.sock.settimeout(transport.timeout)
         meter_of(connection).begin(MAX_HANDSHAKE_BYTES, transport.timeout)
-        made.connect(
-            f"ws://{host}:{port}{address.prefix}{path}",
-            socket=connection.sock,
-            header=headers,
-            suppress_origin=True,
-            redirect_limit=0,
-        )
+        return ClientWebSocket(connection.sock, url, headers, MAX_MESSAGE_BYTES)
     except websocket.WebSocketBadStatusException as error:
         connection.close()
         raise _refusal(transport, path, error) from None
@@ -169,7 +168,6 @@ def _connect(transport: Transport, path: str) -> Any:
     except (websocket.WebSocketException, OSError, ValueError) as error:
         connection.close()
         raise Disconnected(f"no websocket at {path} of {transport.peer} at {transport.uri}: {error}") from None
-    return made
 
 
 def _refusal(transport: Transport, path: str, error: Any) -> Exception:

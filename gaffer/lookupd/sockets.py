@@ -16,9 +16,9 @@ from ..web.live.sources import FollowerSource
 from ..web.requests.authentication import ACCESS, REQUIRED
 from ..web.requests.replies import encode_json
 from ..web.websocket.duplex import run_duplex
-from ..web.websocket.frames import GOING_AWAY, POLICY_VIOLATION
 from ..web.websocket.late_auth import LateAuth
 from ..web.websocket.websocket import WebSocket
+from ..websocket.frames import GOING_AWAY, POLICY_VIOLATION
 from .node_protocol import NodeSession, NodeSessions
 from .registry import Registry
 

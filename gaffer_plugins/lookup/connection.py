@@ -10,14 +10,10 @@ from gevent import socket
 from gevent.lock import BoundedSemaphore
 
 from gaffer.api import GafferError, Meter, Metered, TooMuch
-from gaffer.api.web import TimeSlice
+from gaffer.api.web import CLOSE, GOING_AWAY, POLICY_VIOLATION, ClientWebSocket, FrameError, TimeSlice
 
 from .config import LookupConfig, LookupdAddress
 
-#: The code of a close that says that this end stops (RFC 6455 §7.4), and does not only connect anew.
-GOING_AWAY = 1001
-#: What a lookupd closes a connection with that it does not let in.
-POLICY = 1008
 #: Bytes that may come until a handshake or an answer is complete, pings and fragments included.
 MAX_ANSWER = 65_536
 #: Characters of what a lookupd says that are shown.
@@ -39,25 +35,21 @@ class LookupConnection:
     """
 
     def __init__(self, place: LookupdAddress, config: LookupConfig, patience: float) -> None:
-        from websocket import WebSocket, WebSocketException
+        from websocket import WebSocketException
 
-        self._errors: tuple[type[BaseException], ...] = (WebSocketException, OSError, TooMuch)
+        self._errors: tuple[type[BaseException], ...] = (WebSocketException, OSError, TooMuch, FrameError)
         self._patience = patience
         self._last_id = 0
         self._key = config.key
         self._place = place
-        # The library reads for as long as there is something, and asks for as much as was announced.
         self._meter = Meter(TimeSlice().give_way)
         self._meter.begin(MAX_ANSWER)
         sock: Any = None
         try:
             with gevent.Timeout(patience, LinkError(f"no connection within {patience:g} s")):
                 sock = Metered(_connect(place, config, patience), self._meter)
-                self._websocket = WebSocket()
-                # The library's own locks are those of threads, and would stop the whole hub.
-                self._websocket.lock = BoundedSemaphore(1)
                 header = {"X-Api-Key": config.key} if config.key else {}
-                self._websocket.connect(_url(place), socket=sock, header=header, suppress_origin=True, redirect_limit=0)
+                self._websocket = ClientWebSocket(sock, _url(place), header, MAX_ANSWER, BoundedSemaphore(1))
         except BaseException as error:
             if sock is not None:
                 sock.close()
@@ -79,7 +71,7 @@ class LookupConnection:
         """
         try:
             with gevent.Timeout(self._patience, LinkError(f"it does not read for {self._patience:g} s")):
-                self._websocket.send(json.dumps(message))
+                self._websocket.send(json.dumps(message).encode())
         except self._errors as error:
             raise LinkError(_words(error)) from None
 
@@ -89,13 +81,13 @@ class LookupConnection:
         :raises LinkError: there will be none.
         """
         try:
-            opcode, data = self._websocket.recv_data()
+            opcode, data, _ = self._websocket.receive()
         except self._errors as error:
             raise LinkError(_words(error)) from None
         self._meter.begin(MAX_ANSWER)
-        if opcode == 8:
+        if opcode == CLOSE:
             reason = shown(data[2:].decode("utf-8", "replace"))
-            if int.from_bytes(data[:2], "big") == POLICY and not self._key and "key" in reason:
+            if int.from_bytes(data[:2], "big") == POLICY_VIOLATION and not self._key and "key" in reason:
                 raise LinkError(_NO_KEY)  # it waited for one to be the first message
             raise LinkError(f"it closed the connection{f': {reason}' if reason else ''}")
         try:
@@ -121,14 +113,14 @@ class LookupConnection:
     def leave(self) -> None:
         """Say that this is the end; all lookupds that share a registry then forget this node at once."""
         try:
-            self._websocket.send_close(GOING_AWAY, b"gafferd stops")
+            self._websocket.send_close(GOING_AWAY, "gafferd stops")
         except self._errors:
             pass  # it has noticed already
         self.close()
 
     def close(self) -> None:
         """End the connection."""
-        self._websocket.shutdown()
+        self._websocket.sock.close()
 
 
 def shown(said: object) -> str:

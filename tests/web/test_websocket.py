@@ -13,14 +13,11 @@ import gevent
 import pytest
 import websocket as client
 from gevent.event import Event
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gaffer.errors import Forbidden
 from gaffer.web.requests.access_guard import AccessGuard
 from gaffer.web.requests.access_rules import AccessRules
 from gaffer.web.websocket import websocket
-from gaffer.web.websocket.frames import unmask
 from gaffer.web.websocket.handshake import accept_websocket
 from gaffer.web.websocket.websocket import Closed
 from tests.kit.web import connect, parse, request, served, talk, wait_until
@@ -203,11 +200,6 @@ def test_frames_may_come_byte_by_byte_or_all_at_once(echo, address):
         ws.send(frame(b"one") + frame(b"two") + frame(b"three"))
         assert [ws.receive().data for _ in range(4)] == [b"slow", b"one", b"two", b"three"]
         ws.leave()
-
-
-@given(st.binary(max_size=300), st.binary(min_size=4, max_size=4))
-def test_unmasking_is_the_xor_of_every_byte(data, mask):
-    assert unmask(data, mask) == bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))
 
 
 # -- what no client may do ----------------------------------------------------------------------

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs
 import gevent
 
 from ...errors import BadRequest, Forbidden, GafferError, NotFound
+from ...websocket.frames import POLICY_VIOLATION
 from ..requests.replies import Reply
 from ..requests.request import Request
 from ..websocket.duplex import run_duplex
-from ..websocket.frames import POLICY_VIOLATION
 from ..websocket.handshake import UpgradeRequired, accept_websocket, check_upgrade
 from ..websocket.websocket import WebSocket
 from . import SockJSLimits, frames, http_transports, pages

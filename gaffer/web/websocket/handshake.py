@@ -13,9 +13,9 @@ from geventwebsocket.handler import WebSocketHandler
 from greenlet import GreenletExit
 
 from ...errors import BadRequest, GafferError
+from ...websocket.frames import FAILED, GOING_AWAY, NORMAL
 from ..requests.replies import INTERNAL_ERROR, Reply
 from ..requests.request import MAX_BODY
-from .frames import FAILED, GOING_AWAY, NORMAL
 from .websocket import Closed, WebSocket
 
 if TYPE_CHECKING:

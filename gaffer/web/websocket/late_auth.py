@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Callable
 import gevent
 
 from ...errors import GafferError, Unauthorized
+from ...websocket.frames import POLICY_VIOLATION
 from ..requests.authentication import ACCESS, late_key
-from .frames import POLICY_VIOLATION
 from .handshake import accept_websocket
 from .websocket import WebSocket
 

@@ -1,9 +1,6 @@
-"""Websockets (RFC 6455): gevent-websocket's, made fit for strangers.
+"""The server's end of a websocket (RFC 6455), fit for strangers.
 
-Its frame headers and codes are used. Replaced is what let a client stop the
-program, or reserve its memory: messages have a size limit and every frame is
-masked, unmasking and UTF-8 are done by C code once a message, senders take
-turns, every end has its close code, and a silent peer gets a ping.
+Messages have a size limit, senders take turns, every end has its close code, and a silent peer gets a ping.
 """
 
 from __future__ import annotations
@@ -15,25 +12,26 @@ from typing import TYPE_CHECKING, Any, Iterable, Iterator
 
 import gevent
 from gevent.lock import BoundedSemaphore
-from geventwebsocket.exceptions import ProtocolError, WebSocketError
-from geventwebsocket.websocket import Header
-from geventwebsocket.websocket import WebSocket as Base
+from geventwebsocket.exceptions import WebSocketError
 
-from ..requests.request import MAX_UNAUTHENTICATED_BYTES
-from ..server.time_slice import TimeSlice
-from .frames import (
+from ...websocket.frames import (
+    BINARY,
+    CLOSE,
     NORMAL,
     NOT_TEXT,
-    PROTOCOL,
-    TOO_BIG,
+    PING,
+    PONG,
     TRY_AGAIN_LATER,
+    Frame,
+    FrameDecoder,
     FrameError,
+    decode_close,
+    encode_close,
     encode_frame,
     encode_message,
-    read_header,
-    shorten_reason,
-    unmask,
 )
+from ..requests.request import MAX_UNAUTHENTICATED_BYTES
+from ..server.time_slice import TimeSlice
 
 if TYPE_CHECKING:
     from ..server.slots import Slot
@@ -49,15 +47,13 @@ CLOSE_TIMEOUT = 2.0
 #: How much is still read from a peer that is being refused, so that it can read why.
 _LINGER_BYTES = 16 << 20
 _RECEIVE_BYTES = 65_536
-#: Frames that a message may come in: many tiny ones would cost more than what they hold.
-_MAX_FRAMES = 16_384
 
 
 class Closed(WebSocketError):  # type: ignore[misc]
     """The websocket is closed; nothing can be sent."""
 
 
-class WebSocket(Base):  # type: ignore[misc]
+class WebSocket:
     """A websocket after its handshake.
 
     :param environ: the request's WSGI environment.
@@ -67,15 +63,12 @@ class WebSocket(Base):  # type: ignore[misc]
     """
 
     def __init__(self, environ: dict[str, Any], sock: Any, early: bytes, limit: int) -> None:
-        # The base would make a validator and bind methods of a stream; none of it is needed.
         self.environ = environ
         self.closed = False
         #: The code with which the peer closed it; 0 if it did not, and also if it only answered our close.
         self.peer_code = 0
-        self.stream = self
         self._sock = sock
-        self._buffer = bytearray(early)
-        self._limit = limit
+        self._decoder = FrameDecoder(limit, masked=True, data=early)
         self._turn = BoundedSemaphore(1)
         self._asked = False
         self._closing = False
@@ -83,9 +76,6 @@ class WebSocket(Base):  # type: ignore[misc]
         self._pace = TimeSlice()
         #: Its slot among all websockets, where those are counted.
         self.slot: Slot | None = None
-
-    def __del__(self) -> None:
-        """Do nothing, where the base would write to the connection at any odd moment."""
 
     # -- receiving ------------------------------------------------------------------------------
 
@@ -95,58 +85,32 @@ class WebSocket(Base):  # type: ignore[misc]
             return None if self.closed else self.read_message()
         except FrameError as error:
             self._refuse(error.code, str(error))
-        except ProtocolError as error:
-            self._refuse(PROTOCOL, str(error) or "not a frame")
         except (OSError, WebSocketError):
             self._gone()
         return None
 
     def read_message(self) -> str | bytes | None:
         """Return the next message; None after a close frame."""
-        kind, parts, size, frames = None, [], 0, 0
         while True:
-            header, payload = self.read_frame(self._limit - size)
-            if header.opcode >= self.OPCODE_CLOSE:
-                if not self._control(header, payload):
-                    return None
-                continue
-            if (header.opcode == self.OPCODE_CONTINUATION) == (kind is None):
-                raise FrameError(PROTOCOL, "fragments are mixed up")
-            kind = header.opcode if kind is None else kind
-            size += len(payload)
-            frames += 1
-            if frames > _MAX_FRAMES:
-                raise FrameError(TOO_BIG, f"a message may come in {_MAX_FRAMES} frames")
-            if payload:
-                parts.append(payload)
-            if header.fin:
+            self._pace.give_way()
+            frame = self._decoder.take()
+            if frame is None:
+                if self._decoder.missing:
+                    self._fill()
+            elif frame.opcode < CLOSE:
                 self._pace.give_way()  # before anybody works on it
-                return self._message(kind, b"".join(parts))
+                return self._message(frame)
+            elif not self._control(frame):
+                return None
 
-    def _message(self, kind: int, data: bytes) -> str | bytes:
-        if kind == self.OPCODE_BINARY:
-            return data
+    @staticmethod
+    def _message(frame: Frame) -> str | bytes:
+        if frame.opcode == BINARY:
+            return frame.payload
         try:
-            return data.decode()
+            return frame.payload.decode()
         except UnicodeDecodeError:
             raise FrameError(NOT_TEXT, "a text message must be UTF-8") from None
-
-    def read_frame(self, limit: int | None = None) -> tuple[Header, bytes]:
-        """Return the next frame; its payload is unmasked.
-
-        :param limit: bytes that its payload may have.
-        """
-        self._pace.give_way()
-        header = read_header(self, limit, self._limit)
-        return header, unmask(self.read(header.length), header.mask)
-
-    def read(self, size: int) -> bytes:
-        """Return exactly *size* bytes of the connection; the base reads headers through it."""
-        while len(self._buffer) < size:
-            self._fill()
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return data
 
     def _fill(self) -> None:
         """Wait for more; a silent peer is asked once, then given up.
@@ -164,7 +128,7 @@ class WebSocket(Base):  # type: ignore[misc]
             if not data:
                 raise Closed("the peer has left")
             self._asked = False
-            self._buffer += data
+            self._decoder.feed(data)
             return
 
     def _ask(self) -> None:
@@ -173,28 +137,19 @@ class WebSocket(Base):  # type: ignore[misc]
         if self._asked:
             raise Closed("the peer is silent")
         self._asked = True
-        self.send_frame(b"", self.OPCODE_PING)
+        self.send_frame(b"", PING)
 
-    def _control(self, header: Header, payload: bytes) -> bool:
+    def _control(self, frame: Frame) -> bool:
         """Act on a control frame; returns whether the websocket goes on."""
-        if header.opcode == self.OPCODE_PING and not self._closing:
-            self.send_frame(payload, self.OPCODE_PONG)
-        elif header.opcode == self.OPCODE_CLOSE:
-            self._answer_close(payload)
+        if frame.opcode == PING and not self._closing:
+            self.send_frame(frame.payload, PONG)
+        elif frame.opcode == CLOSE:
+            code, _ = decode_close(frame.payload)
+            self.peer_code = 0 if self._closing else code
+            self._say_close(code, "")
+            self._gone()
             return False
         return True
-
-    def _answer_close(self, payload: bytes) -> None:
-        code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else NORMAL
-        if len(payload) == 1 or not self._is_valid_close_code(code) or code > 4999:
-            raise FrameError(PROTOCOL, "that is no close code")
-        try:
-            payload[2:].decode()
-        except UnicodeDecodeError:
-            raise FrameError(NOT_TEXT, "the reason of a close must be UTF-8") from None
-        self.peer_code = 0 if self._closing else code
-        self._say_close(code, "")
-        self._gone()
 
     # -- sending --------------------------------------------------------------------------------
 
@@ -211,7 +166,7 @@ class WebSocket(Base):  # type: ignore[misc]
 
     def send_frame(self, message: bytes, opcode: int) -> None:
         """Send one whole frame; see :meth:`send`."""
-        self._write(encode_frame(message, opcode), opcode == self.OPCODE_CLOSE)
+        self._write(encode_frame(message, opcode), opcode == CLOSE)
 
     def _write(self, data: bytes, last: bool = False) -> None:
         """Send whole frames; others that send wait for their turn."""
@@ -242,7 +197,8 @@ class WebSocket(Base):  # type: ignore[misc]
     @contextmanager
     def as_unauthenticated(self) -> Iterator[None]:
         """Accept short messages only, and let others take the slot, until the peer is authenticated."""
-        limit, self._limit = self._limit, min(self._limit, MAX_UNAUTHENTICATED_BYTES)
+        limit = self._decoder.limit
+        self._decoder.limit = min(limit, MAX_UNAUTHENTICATED_BYTES)
         if self.slot is not None:
             self.slot.make_evictable(
                 lambda: gevent.spawn(self.close, TRY_AGAIN_LATER, "others need the place; send the key at once")
@@ -250,16 +206,15 @@ class WebSocket(Base):  # type: ignore[misc]
         try:
             yield
         finally:
-            self._limit = limit
+            self._decoder.limit = limit
             if self.slot is not None:
                 self.slot.keep()
 
     def _say_close(self, code: int, message: str | bytes) -> None:
-        reason = message.encode("utf-8", "replace") if isinstance(message, str) else message
         try:
             # One that is stuck with something unread would not read this, either.
             with gevent.Timeout(CLOSE_TIMEOUT, Closed("the peer does not read")):
-                self.send_frame(code.to_bytes(2, "big") + shorten_reason(reason), self.OPCODE_CLOSE)
+                self.send_frame(encode_close(code, message), CLOSE)
         except Closed:
             log.debug("a websocket was closed without a word")
 
