@@ -37,19 +37,22 @@ class Lengths:
         lines.write(logging.ERROR, sentence, route, "more" if many else "fewer")
 
 
-def announced(headers: Iterable[tuple[str, str]]) -> int | None:
-    """Return what the headers of an answer say how long its body is; None if they say nothing.
+def announced(headers: Iterable[tuple[str, str]]) -> tuple[int | None, bool]:
+    """Return the length that the headers of an answer give its body, or None, and whether it is a page of HTML.
 
     :raises ValueError: it is no number, is said twice, or they say that the body comes in chunks, which is not for them
         to decide.
     """
     found: str | None = None
+    page = False
     for name, value in headers:
         size = len(name)  # nothing else is as long, nearly
         if size == 14 and name.lower() == "content-length":
             if found is not None or not (value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS):
                 raise ValueError(f"Content-Length of an answer must be one number, not {value[:50]!r}")
             found = value
+        elif size == 12 and name.lower() == "content-type":
+            page = page or value.lstrip()[:9].lower() == "text/html"
         elif size == 17 and name.lower() == "transfer-encoding":
             raise ValueError("an answer must not have a Transfer-Encoding: the server decides about chunks")
-    return None if found is None else int(found)
+    return None if found is None else int(found), page

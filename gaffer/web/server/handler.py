@@ -7,10 +7,11 @@ import io
 import logging
 import socket
 import time
+from functools import lru_cache
 from typing import Any, Hashable
 
 import gevent
-from gevent.pywsgi import Input, WSGIHandler
+from gevent.pywsgi import Input, WSGIHandler, format_date_time
 from greenlet import GreenletExit
 
 from ...errors import GafferError
@@ -100,11 +101,14 @@ class Handler(WSGIHandler):  # type: ignore[misc]
     server: Any
     socket: Any
     rfile: Any
+    provided_date: Any
     wsgi_input: RequestBody
     fresh = True
     #: Bytes of the answer's body that are still to come; None if it did not say. Whether there were more.
     left: int | None = None
     excess = False
+    #: True if the answer is a page of HTML.
+    page = False
     #: What all connections of one peer have in common.
     key: Hashable = None
 
@@ -133,14 +137,14 @@ class Handler(WSGIHandler):  # type: ignore[misc]
 
     def handle_one_request(self) -> Any:
         """Read and answer one request; returns True to go on with the next."""
-        self.command = ""
+        self.command, raw = "", b""
         try:
             raw = self._read_head()
             if not raw:
                 return None
-            self._note_head(raw)
             head = parse_head(raw)
         except HeadError as error:
+            self._note_head(raw)
             return self._refuse(str(error))
         except OSError:  # gone, or idle for too long
             return None
@@ -275,7 +279,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         """WSGI's start_response."""
         if self.headers_sent and not exc_info:
             raise ConnectionAbortedError("an answer that has begun cannot become another one")
-        self.left, self.excess = announced(headers), False
+        (self.left, self.page), self.excess = announced(headers), False
         if self.left is None and self.request_version == "HTTP/1.0":
             # Without chunks and without a length, the end of the connection is the end of the answer.
             self.close_connection = True
@@ -286,11 +290,15 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         if self.code == 101:
             self.close_connection = True  # nothing of HTTP comes after it
             return
+        if self.provided_date is None:
+            self.provided_date = _date(int(time.time()))  # pywsgi would format one for each answer
+            self.response_headers.append((b"Date", self.provided_date))
         super().finalize_headers()
         if self.connection.policy.hsts and self.connection.secure:
             told = b"max-age=%d" % self.connection.policy.hsts
             self.response_headers.append((b"Strict-Transport-Security", told))
-        self._isolate()
+        if self.page:
+            self._isolate()
         if self.server.closing or self.wsgi_input.unread > _SKIP:
             self.close_connection = True
         if self.command == "HEAD":
@@ -305,9 +313,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
 
     def _isolate(self) -> None:
         """Keep pages of other origins, such as those of another port, from a page of ours, unless it says otherwise."""
-        names = {name.lower(): value for name, value in self.response_headers}
-        if names.get(b"content-type", b"").lower().startswith(b"text/html"):
-            self.response_headers += [(name, value) for name, value in ISOLATION if name.lower() not in names]
+        names = {name.lower() for name, _ in self.response_headers}
+        self.response_headers += [(name, value) for name, value in ISOLATION if name.lower() not in names]
 
     def write(self, data: bytes) -> None:
         """Send a part of the body: never more than its length, and nothing to HEAD, whoever answers."""
@@ -404,6 +411,9 @@ class Handler(WSGIHandler):  # type: ignore[misc]
 
     def log_request(self) -> None:
         """There is no access log: a plugin that wants one wraps the application."""
+
+
+_date = lru_cache(maxsize=2)(format_date_time)
 
 
 def linger(sock: Any, rfile: Any) -> None:

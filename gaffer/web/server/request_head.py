@@ -7,6 +7,7 @@ traceback on stderr. This one is a pure function, and it is also what makes the 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -36,6 +37,8 @@ class Head(NamedTuple):
     @property
     def keep_alive(self) -> bool:
         """True if the connection stays open for more requests."""
+        if "HTTP_CONNECTION" not in self.environ:
+            return self.version != "HTTP/1.0"
         options = self._connection
         return "close" not in options and (self.version != "HTTP/1.0" or "keep-alive" in options)
 
@@ -94,14 +97,18 @@ def _headers(lines: list[str]) -> dict[str, str]:
         if "_" in name:
             # X_Api_Key and X-Api-Key would become one variable.
             continue
-        key = name.upper().replace("-", "_")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = "HTTP_" + key
+        key = _variable(name)
         value = value.rstrip(" \t")
         if key in environ:
             value = _join(key, environ[key], value)
         environ[key] = value
     return environ
+
+
+@lru_cache(maxsize=256)  # clients send the same few names again and again
+def _variable(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
 
 
 def _join(key: str, first: str, second: str) -> str:

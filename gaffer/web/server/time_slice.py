@@ -32,18 +32,14 @@ class LoopRounds:
     """
 
     def __init__(self, loop: Any) -> None:
-        #: When what this round has to do began.
-        self.began = time.monotonic()
+        self.loop = loop
+        #: The loop's number of the round that somebody works in, and when the first of them began.
+        self.number = -1
+        self.began = 0.0
         #: Those who have not worked yet when the round was over, and those who have; they take turns.
         self._fresh: deque[Any] = deque()
         self._busy: deque[Any] = deque()
         self._timer = loop.timer(_YIELD)
-        # After each look at the descriptors and before anything that comes of it; it keeps no loop from ending.
-        self._check = loop.check(ref=False, priority=loop.MAXPRI)
-        self._check.start(self._begin)
-
-    def _begin(self) -> None:
-        self.began = time.monotonic()
 
     @property
     def crowded(self) -> bool:
@@ -97,17 +93,20 @@ class TimeSlice:
 
     def __init__(self) -> None:
         self._rounds = _rounds_here()
-        self._round = self._since = 0.0
+        self._round, self._since = -1, 0.0
 
     def give_way(self) -> None:
         """Let others work if it is their turn; call it before, or after, each small piece of work."""
         rounds, now = self._rounds, time.monotonic()
-        if self._round != rounds.began:  # a round has passed: it has waited for something, and begins to work now
-            self._round, self._since = rounds.began, now
+        number = rounds.loop.iteration
+        if rounds.number != number:
+            rounds.number, rounds.began = number, now
+        if self._round != number:  # a round has passed: it has waited for something, and begins to work now
+            self._round, self._since = number, now
         worked = now - self._since
         if now - rounds.began > SLICE or worked > QUANTUM and rounds.crowded:
             rounds.wait(worked == 0.0)
-            self._round, self._since = rounds.began, time.monotonic()
+            self._round, self._since = rounds.loop.iteration, time.monotonic()
 
 
 class SocketReader(io.RawIOBase):
