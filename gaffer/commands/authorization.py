@@ -7,10 +7,11 @@ routes ask here, whatever transport they came by. Whatever goes wrong means no.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from ..config.names import JobName, check_name, parse_job_name
-from ..errors import BadRequest, Forbidden, GafferError, Unauthorized
+from ..errors import BadRequest, ConfigError, Forbidden, GafferError, InvalidConfig, Unauthorized
 from ..security.redact import redact, redact_sentence
 from .identity import LOCAL, NODE, Credentials, Identity, Resource, of_job
 
@@ -139,13 +140,11 @@ class Authorization:
         args: Mapping[str, Any],
         identity: Identity | None,
         origin: str,
-        error: Exception | None = None,
+        error: BaseException | None = None,
     ) -> None:
         """Notify plugins of a command and its outcome (``gaffer_command_run``), without secrets."""
         if not self._hooks.implemented("gaffer_command_run"):
             return
-        if error is not None:
-            error = _cleaned(error, args)
         self._hooks.tell(
             "gaffer_command_run",
             command=command,
@@ -153,7 +152,7 @@ class Authorization:
             args=redact(args),
             identity=identity,
             origin=origin,
-            error=error,
+            error=None if error is None else _cleaned(error, args),
         )
 
     def view(self, identity: Identity | None) -> VisibleJobs | None:
@@ -193,12 +192,17 @@ class VisibleJobs:
         return self._access.permits(self._identity, "read", NODE)
 
 
-def _cleaned(error: Exception, args: Mapping[str, Any]) -> Exception:
-    """Return an error of the same kind whose sentence holds nothing of the secrets in *args*."""
+def _cleaned(error: BaseException, args: Mapping[str, Any]) -> GafferError:
+    """Return an error of the same class whose sentences hold nothing of the secrets in *args*."""
     if not isinstance(error, GafferError):
         return GafferError(f"{type(error).__name__}; the server's log says more")
-    cleaned = GafferError(redact_sentence(str(error), args))
-    cleaned.code, cleaned.status = error.code, error.status
+    # Not by the constructor: each class has one of its own.
+    cleaned = type(error).__new__(type(error), redact_sentence(str(error), args))
+    vars(cleaned).update(vars(error))
+    if isinstance(cleaned, InvalidConfig):
+        cleaned.problems = [redact_sentence(problem, args) for problem in cleaned.problems]
+    elif isinstance(cleaned, ConfigError):
+        cleaned.problems = [replace(one, message=redact_sentence(one.message, args)) for one in cleaned.problems]
     return cleaned
 
 
@@ -229,3 +233,9 @@ def _session(args: Mapping[str, Any]) -> Resource:
 
 
 _RESOURCES = {None: _node, "visible": _node, "job": _job, "session": _session}
+_NAMED_BY = {"job": "name", "session": "sessionid", "process": "pid"}
+
+
+def is_named(target: str | None, args: Mapping[str, Any]) -> bool:
+    """Tell whether *args*, of which some may be missing yet, say already what a permission on *target* is about."""
+    return target not in _NAMED_BY or _NAMED_BY[target] in args

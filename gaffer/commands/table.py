@@ -6,7 +6,7 @@ is decided and errors get their code in one place. Nothing in here imports geven
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
 from ..errors import BadRequest, NotFound, nearest
 from .catalogue import COMMANDS as _ROWS
@@ -57,27 +57,36 @@ class CommandTable:
         return command
 
     def run(
-        self, name: str, args: Mapping[str, Any] | None = None, identity: Identity | None = None, origin: str = ""
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        identity: Identity | None = None,
+        origin: str = "",
+        parse: Callable[[Command], Mapping[str, Any]] | None = None,
     ) -> Any:
-        """Run a command; returns what can be shown as JSON.
+        """Run a command and tell plugins of it (``gaffer_command_run``); returns what can be shown as JSON.
 
         :param args: arguments by name.
         :param identity: of the caller, from ``access.identify``; None is nobody.
-        :param origin: where from, for those who write it down; see ``gaffer_command_run``.
+        :param origin: where from, for those who write it down.
+        :param parse: returns the arguments instead; what it raises is told like any error of the command.
         :raises GafferError: with the code that every transport shows.
         """
         command, args = self.get(name), args or {}
         note = self._manager.access.note
         try:
-            result = self._run(command, args, identity)
-        except Exception as error:
+            if parse is not None:
+                args = parse(command)
+            result = self.perform(name, args, identity)
+        except BaseException as error:
             note(name, command.permission, args, identity, origin, error)
             raise
         note(name, command.permission, args, identity, origin)
         return result
 
-    def _run(self, command: Command, args: Mapping[str, Any], identity: Identity | None) -> Any:
-        access = self._manager.access
+    def perform(self, name: str, args: Mapping[str, Any], identity: Identity | None) -> Any:
+        """Run a command for a transport that tells plugins of its requests itself; see :meth:`run`."""
+        command, access = self.get(name), self._manager.access
         if command.permission is not None and identity is None and access.strict:
             access.check(None, command.permission)  # before anything is said about the arguments
         given = check_args(command, args)

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 import bottle
 from greenlet import GreenletExit
 
+from ..commands.authorization import is_named
 from ..errors import BadRequest, GafferError, MethodNotAllowed, NotFound
-from .requests.authentication import ACCESS, IDENTITY, JSON, NOTED, admit, origin_of
+from .requests.authentication import ACCESS, ARGUMENTS, IDENTITY, JSON, NOTED, admit, origin_of
 from .requests.replies import (
     INTERNAL_ERROR,
     Reply,
     StartResponse,
     empty,
+    error_of,
     error_reply,
     json_reply,
     problem,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gaffer.web")
 
 MAX_PATH = 4096
-Run = Callable[[str, dict[str, Any], Any, str], Any]
+Run = Callable[[str, dict[str, Any], Any], Any]
 Answer = Callable[[Request, dict[str, Any]], Any]
 _INVISIBLE = re.compile(f"[{INVISIBLE_CHARACTERS}]")
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -46,7 +48,8 @@ class App:
     """The routes as one WSGI application.
 
     :param routes: checked ones, see :func:`gaffer.web.requests.routes.check_routes`.
-    :param run: ``run(command, arguments, identity, origin)`` carries out the routes that name a command.
+    :param run: ``run(command, arguments, identity)`` carries out the routes that name a command; the application
+        itself tells plugins of it.
     :param max_body: how many bytes a request's body may have.
     :param access: decides who may use which route; without it everybody may use all of them.
     """
@@ -138,41 +141,45 @@ class App:
         return as_reply(result, status)
 
     def _answered(self, environ: dict[str, Any], route: Route, answer: Answer, parameters: dict[str, Any]) -> Any:
-        """Return what *answer* does, and tell who asked for it; a command that is run tells that itself."""
-        given = dict(parameters)
-        running = False
+        """Authorize a request, parse it, carry it out, and tell plugins once what was asked for and what came of it."""
         try:
             if self._access is not None:
-                self._admit(self._access, environ, route, parameters)
-                if environ.get(IDENTITY) is None and environ["REQUEST_METHOD"] not in _SAFE:
-                    limit_body(environ)
+                self._authorize(self._access, environ, route, parameters)
             if not route.raw and environ["REQUEST_METHOD"] not in _SAFE:
                 check_content_type(environ)
-            running = route.command is not None
             result = answer(Request(environ), parameters)
-        except Exception as error:
-            if not running:
-                self._note(environ, route, given, error)
+        except BaseException as error:
+            self._note(environ, route, parameters, error)
             raise
-        if not running and not route.carries and (route.permission is not None or route.method not in _SAFE):
-            self._note(environ, route, given)
+        self._note(environ, route, parameters, None if route.command is not None else _failure(result))
         return result
 
-    def _note(
-        self, environ: dict[str, Any], route: Route, parameters: dict[str, Any], error: Exception | None = None
+    def _authorize(
+        self, access: Authorization, environ: dict[str, Any], route: Route, parameters: dict[str, Any]
     ) -> None:
-        if self._access is not None and not isinstance(error, (NotFound, bottle.HTTPResponse)):
-            command = str(route) if route.command is None else route.command
-            who, origin = environ.get(IDENTITY), origin_of(environ)
-            body = {"body": environ[JSON]} if JSON in environ else {}
-            said = {**parameters, **environ.get(NOTED, {}), **body}
-            self._access.note(command, route.permission, said, who, origin, error)
-
-    def _admit(self, access: Authorization, environ: dict[str, Any], route: Route, parameters: dict[str, Any]) -> None:
-        """Refuse whoever may not use *route*; a command's own permission is checked where it is run."""
+        """Reject those who may not use *route*. A command checks that itself, but only once its body was parsed."""
         environ[ACCESS] = access
-        if admit(environ, route) and route.handler is not None:
-            access.check_target(environ[IDENTITY], route.permission, route.target, named_target(parameters))
+        if admit(environ, route) and (route.handler is not None or route.arguments is not None):
+            named = path_arguments(parameters)
+            if route.handler is not None or is_named(route.target, named):
+                access.check_target(environ[IDENTITY], route.permission, route.target, named)
+        if environ.get(IDENTITY) is None and environ["REQUEST_METHOD"] not in _SAFE:
+            limit_body(environ)
+
+    def _note(
+        self, environ: dict[str, Any], route: Route, parameters: dict[str, Any], error: BaseException | None
+    ) -> None:
+        """Tell plugins of a request (``gaffer_command_run``)."""
+        if isinstance(error, bottle.HTTPResponse):
+            error = _failure(error)
+        if self._access is None or not _is_told(route, error):
+            return
+        args = environ.get(ARGUMENTS)
+        if args is None:
+            args = parameters if route.command is None else path_arguments(parameters)
+            args = {**args, **environ.get(NOTED, {}), **({"body": environ[JSON]} if JSON in environ else {})}
+        command = route.command or str(route)
+        self._access.note(command, route.permission, args, environ.get(IDENTITY), origin_of(environ), error)
 
     def _unmatched(self, error: bottle.HTTPError, method: str, path: str) -> GafferError:
         if error.status_code == 405:
@@ -214,19 +221,35 @@ def decode_path(path: str) -> str:
     return path or "/"
 
 
-def path_arguments(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the path's parameters as a command's arguments: session and job together are its ``name``."""
-    if "job" not in parameters:
+def path_arguments(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the path's parameters as arguments: a session with a job is the ``name``, one alone the ``sessionid``."""
+    if "session" not in parameters:
         return parameters
-    session, job = parameters.pop("session"), parameters.pop("job")
-    return {"name": f"{session}.{job}", **parameters}
+    others = {name: value for name, value in parameters.items() if name not in ("session", "job")}
+    if "job" in parameters:
+        return {"name": f"{parameters['session']}.{parameters['job']}", **others}
+    return {"sessionid": parameters["session"], **others}
 
 
-def named_target(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the path's parameters as the arguments that say what a permission is asked about."""
-    if "job" in parameters and "session" in parameters:
-        return {"name": f"{parameters['session']}.{parameters['job']}"}
-    return {**parameters, "sessionid": parameters.get("session")}
+def _is_told(route: Route, error: BaseException | None) -> bool:
+    """Tell whether plugins are told of a request: of a handler's not if it only looked, or carried messages."""
+    if route.command is not None:
+        return True
+    if error is not None:
+        return not (isinstance(error, NotFound) and route.method in _SAFE)
+    return not route.carries and (route.permission is not None or route.method not in _SAFE)
+
+
+def _failure(result: Any) -> GafferError | None:
+    """Return the error that the answer of a handler is, None for others."""
+    if isinstance(result, Reply):
+        status, sentence = int(result.status[:3]), result.status
+    elif isinstance(result, bottle.HTTPResponse):
+        status = result.status_code
+        sentence = str(result.body if isinstance(result, bottle.HTTPError) and result.body else result.status_line)
+    else:
+        return None
+    return error_of(status, sentence) if status >= 400 else None
 
 
 def _answer(route: Route, run: Run | None) -> Answer:
@@ -235,11 +258,12 @@ def _answer(route: Route, run: Run | None) -> Answer:
         handler = route.handler
         return lambda request, parameters: handler(request, **parameters)
     assert run is not None and route.command is not None, f"{route} needs a table of commands"
-    command, arguments, shape = route.command, route.arguments or path_arguments, route.reply
+    command, arguments, shape = route.command, route.arguments, route.reply
 
     def answer(request: Request, parameters: dict[str, Any]) -> Any:
-        given = arguments(request, parameters)
-        result = run(command, given, request.identity, origin_of(request.environ))
+        args = path_arguments(parameters) if arguments is None else arguments(request, parameters)
+        request.environ[ARGUMENTS] = args
+        result = run(command, args, request.identity)
         return result if shape is None else shape(result)
 
     return answer

@@ -107,7 +107,7 @@ class HttpPlugin(Plugin):
 
         settings = manager.settings
         limit = limits.read(settings, limits.MAX_BODY)
-        self._front.app = App(self._routes, manager.commands.run, limit, manager.access)
+        self._front.app = App(self._routes, manager.commands.perform, limit, manager.access)
 
         def refused(environ: dict[str, Any], error: GafferError) -> None:
             command = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
@@ -217,8 +217,9 @@ def collect_routes(manager: Manager) -> list[Route]:
         for call in manager.hooks.implementations("gaffer_routes")
     ]
     checked = check_routes(offers, commands.__contains__)
-    # What a command needs is asked for wherever it is run; the route has to know whether that is anything at all.
     return [
-        replace(route, permission=commands[route.command].permission) if route.command is not None else route
+        route
+        if route.command is None
+        else replace(route, permission=commands[route.command].permission, target=commands[route.command].target)
         for route in checked
     ]

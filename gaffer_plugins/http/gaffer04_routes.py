@@ -8,7 +8,7 @@ from gaffer.api import BadRequest, Bool, parse_job_name
 from gaffer.api.web import BOOLEAN, COUNT, LIVE, PIDS, SHORT_NAME, STRING, Arg, Route, listed, refer, returns
 from gaffer.api.web import JOB as NAME
 
-from .job_routes import in_session, job_settings, started
+from .job_routes import job_settings, started
 
 if TYPE_CHECKING:
     from gaffer.api.web import Request
@@ -152,11 +152,11 @@ ROUTES = (
     _post(f"{JOB}/_signal/<signal>", "killall"),
     _route("GET", "/status/<name>", "status"),
     _route("GET", "/groups", "sessions", reply=lambda found: found["sessions"], result=listed(STRING)),
-    _route("GET", GROUP, "session_jobs", arguments=in_session, reply=names, result=_NAMES),
-    _route("DELETE", GROUP, "unload_session", arguments=in_session),
-    _post(f"{GROUP}/_start", "start_session", arguments=in_session),
-    _post(f"{GROUP}/_stop", "stop_session", arguments=in_session),
-    _post(f"{GROUP}/_restart", "restart_session", arguments=in_session),
+    _route("GET", GROUP, "session_jobs", reply=names, result=_NAMES),
+    _route("DELETE", GROUP, "unload_session"),
+    _post(f"{GROUP}/_start", "start_session"),
+    _post(f"{GROUP}/_stop", "stop_session"),
+    _post(f"{GROUP}/_restart", "restart_session"),
     _route(
         "GET", "/stats", "all_stats", reply=all_stats, result=listed(refer("JobStats")), live="stats", parameters=LIVE
     ),

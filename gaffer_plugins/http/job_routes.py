@@ -25,11 +25,6 @@ def named(parameters: dict[str, Any]) -> dict[str, Any]:
     return {"name": f"{parameters['session']}.{parameters['job']}"}
 
 
-def in_session(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The path names a session."""
-    return {"sessionid": parameters["session"]}
-
-
 def new_job(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
     """The body is a job of the path's session."""
     config = job_settings(request)
@@ -105,7 +100,7 @@ ROUTES = (
     Route("GET", "/sessions", command="sessions", tag=TAG),
     Route("GET", "/jobs", command="jobs", tag=TAG),
     Route("GET", "/pids", command="pids", tag=TAG),
-    Route("GET", "/jobs/<session>", command="session_jobs", arguments=in_session, tag=TAG),
+    Route("GET", "/jobs/<session>", command="session_jobs", tag=TAG),
     Route("POST", "/jobs/<session>", command="load", arguments=new_job, body="config", tag=TAG),
     Route("GET", JOB, command="info", tag=TAG),
     Route("PUT", JOB, command="update", arguments=changed_job, status=201, body="config", tag=TAG),

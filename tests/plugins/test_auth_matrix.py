@@ -78,7 +78,7 @@ class World:
             replace(route, handler=self._stub(str(route))) if route.handler is not None else route
             for route in self.routes
         ]
-        self.app = App(stubbed, table.run, access=self.node.manager.access)
+        self.app = App(stubbed, table.perform, access=self.node.manager.access)
 
     def _key(self, role: Role) -> str | None:
         if role.level is None:

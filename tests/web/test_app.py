@@ -99,7 +99,7 @@ def test_parameters_reach_the_handler():
 def test_commands_get_the_arguments_of_the_path():
     calls = []
 
-    def run(name, arguments, identity, origin):
+    def run(name, arguments, identity):
         calls.append((name, arguments))
         return {"ok": True}
 
@@ -116,7 +116,7 @@ def test_commands_get_the_arguments_of_the_path():
     call(served, "POST", "/x", b"3")
     assert calls == [
         ("info", {"name": "a.b"}),
-        ("session_jobs", {"session": "a"}),
+        ("session_jobs", {"sessionid": "a"}),
         ("stop_process", {"pid": 7}),
         ("scale", {"n": 3}),
     ]

@@ -243,9 +243,11 @@ class ChannelSession:
     def _run(self, name: Any, args: Any, kwargs: Any) -> Any:
         if not isinstance(name, str) or name not in COMMANDS:
             raise NotFound(f"no command {str(name)[:100]!r}{nearest(str(name), COMMANDS)}")
-        commands = self._manager.commands
-        command = commands.get(COMMANDS[name])
-        return commands.run(command.name, _arguments(command, args, kwargs), self._identity, origin_of(self._environ))
+
+        def parse(command: Command) -> dict[str, Any]:
+            return _arguments(command, args, kwargs)
+
+        return self._manager.commands.run(COMMANDS[name], {}, self._identity, origin_of(self._environ), parse)
 
     def close(self) -> None:
         """Release everything; the client has left."""

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 IDENTITY, REQUIRED, ACCESS = "gaffer.identity", "gaffer.key_required", "gaffer.access"
 #: Where the guard leaves what refuses requests of strangers' pages, if it lets them through because a key is needed.
 PAGE_CHECK = "gaffer.page_check"
-#: Where handlers leave what is to be known of a request afterwards, and where its JSON is once it was read.
-NOTED, JSON = "gaffer.said", "gaffer.json"
+#: Where a command's arguments are once they were parsed, where handlers leave what is to be known of a request
+#: afterwards, and where its JSON is once it was read.
+ARGUMENTS, NOTED, JSON = "gaffer.arguments", "gaffer.said", "gaffer.json"
 #: Where a session that outlives its first request keeps where that came from.
 ORIGIN = "gaffer.origin"
 #: Longer ones are no keys.

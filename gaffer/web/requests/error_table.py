@@ -23,5 +23,6 @@ ERRORS: tuple[tuple[type[errors.GafferError], str, str], ...] = (
     ),
     (errors.Unavailable, "not now", "no plugin collects statistics; load the plugin 'stats'"),
 )
+ERROR_KINDS = {kind.status: kind for kind, _, _ in ERRORS}
 #: The word for programs by status.
-ERROR_CODES = {kind.status: kind.code for kind, _, _ in ERRORS}
+ERROR_CODES = {status: kind.code for status, kind in ERROR_KINDS.items()}

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Iterable, NamedTuple
 
 from ...errors import GafferError, MethodNotAllowed
-from .error_table import ERROR_CODES
+from .error_table import ERROR_CODES, ERROR_KINDS
 
 StartResponse = Any
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -86,8 +86,19 @@ def problem(status: int, reason: str, code: str = "", extra: Iterable[tuple[str,
     """Return the JSON of an error: ``{"error", "reason", "errno"}``."""
     if len(reason) > _MAX_REASON_CHARACTERS:
         reason = f"{reason[:_MAX_REASON_CHARACTERS]}…"
-    code = code or _CODES.get(status) or STATUS_LINES.get(status, "error ").split(" ", 1)[1].lower().replace(" ", "_")
-    return json_reply({"error": code, "reason": reason, "errno": status}, status_line(status), extra)
+    return json_reply({"error": code or code_of(status), "reason": reason, "errno": status}, status_line(status), extra)
+
+
+def code_of(status: int) -> str:
+    """Return the word for programs that an error of *status* has."""
+    return _CODES.get(status) or STATUS_LINES.get(status, "error ").split(" ", 1)[1].lower().replace(" ", "_")
+
+
+def error_of(status: int, reason: str) -> GafferError:
+    """Return the error that an answer says, of the class that has its status."""
+    error = ERROR_KINDS.get(status, GafferError)(reason)
+    error.status, error.code = status, code_of(status)
+    return error
 
 
 def error_reply(error: GafferError) -> Reply:

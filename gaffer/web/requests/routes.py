@@ -52,7 +52,7 @@ class Route:
         the handler has to wait for it (``gaffer.web.websocket.late_auth``).
     :param status: the HTTP status of success.
     :param arguments: ``arguments(request, parameters)`` makes the command's arguments; by default they are
-        the path's parameters, where a session with a job becomes ``name``.
+        the path's parameters, where a session with a job becomes ``name``, and one alone ``sessionid``.
     :param reply: ``reply(result)`` makes the answer from the command's result; by default it is the result.
     :param raw: the body may be anything, not only JSON.
     :param carries: its requests only carry messages, whose commands are told one by one (``gaffer_command_run``), so
