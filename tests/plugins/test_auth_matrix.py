@@ -133,13 +133,12 @@ def test_tables_that_the_matrix_is_made_from_are_complete(world):
 @every_role
 def test_commands_asked_for_by_a_program(world, role):
     """Below all transports; a key is looked at by them, so here those without one are nobody."""
-    access = world.node.manager.access
     identity = None
     if role.level not in (None, "wrong"):
         identity = world.node.service.find(world.keys[role])
     for command in world.commands:
         try:
-            access._manager.commands.run(command.name, world.args(command), identity)
+            world.node.manager.commands.run(command.name, world.args(command), identity)
         except Exception as error:
             status = error.status
         world.judge(role, command.permission, command.target, status, command.name)
