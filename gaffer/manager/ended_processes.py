@@ -15,7 +15,7 @@ PROCESSES = 200
 SIZE = 16_777_216
 
 
-class Past:
+class EndedProcesses:
     """The processes that ended last, with what their rings hold.
 
     :param most: how many.

@@ -7,18 +7,20 @@ other threads where it says so, and from hooks; never from a callback of the hub
 
 from __future__ import annotations
 
+import builtins
 import logging
 import os
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 
 import gevent
-from gevent.event import AsyncResult, Event
+from gevent.event import AsyncResult
 
-from ..config.fields import Environment, Kind, Seconds
+from ..config.fields import Environment, Kind, Seconds, parse_signal
 from ..config.jobconfig import JobConfig, JobFields
-from ..config.names import JobName, check_name, parse_job_name
+from ..config.names import JobName
 from ..config.settings import option
 from ..errors import BadRequest, Conflict, GafferError, NotFound, PluginError, Unavailable, described
 from ..events.emitter import EventEmitter, thread_id
@@ -28,16 +30,18 @@ from ..plugins.calling import Hooks
 from ..plugins.registry import PluginSet
 from ..process.process import Process
 from ..process.ring_buffer import RingLimits
-from ..process.stats_monitor import Monitor
+from ..process.stats_monitor import MIN_STATS_INTERVAL, Monitor
 from ..supervisor import messages
 from ..supervisor.engine import Engine
 from ..supervisor.job import Job
-from . import reports
-from .ended_processes import Past
-from .notifier import Announcer
-from .process_table import Processes
-from .reconcile import Configured, prepare
+from .compat import OldSpellings, listener_first
+from .job_table import JobTable
+from .notifier import Notifier
+from .process_table import ProcessTable
+from .reconcile import Reconciler, parse, prepare
+from .reports import Reports
 from .shutdown import Shutdown
+from .subscriptions import Channel, Subscriptions
 
 if TYPE_CHECKING:
     from ..commands.authorization import Authorization
@@ -49,7 +53,7 @@ log = logging.getLogger("gaffer.manager")
 MAX_PROCESSES = 100_000
 
 
-class Manager(Processes):
+class Manager(OldSpellings):
     """Keeps the processes of jobs alive.
 
     :param loop: gevent's hub loop; accepted as in gaffer 0.5.
@@ -82,37 +86,34 @@ class Manager(Processes):
         self.plugins = plugin_set or PluginSet(hookspecs)
         self.hooks = Hooks(self.plugins.pm)
         self.job_fields = JobFields()
+        self.job_table = JobTable()
+        self.process_table = ProcessTable()
+        self.reports = Reports(self)
         self.events = EventEmitter(self.loop)
         #: Measures processes while somebody is subscribed.
-        self.statistics = Monitor(partial(reports.sample, self))
+        self.statistics = Monitor(self.reports.measure)
         #: The same events for readers that take when they can: feeds and sockets.
         self.hub = Hub()
+        self.subscriptions = Subscriptions(self.events, self.hub, self.statistics, self.job_table, self.process_table)
         #: How much output of processes is kept.
         self.rings = RingLimits()
         #: Processes that ended a while ago, for their output.
-        self.past = Past()
+        self.past = self.process_table.ended
         #: Processes that live, and those just ending, by pid.
-        self.running: dict[int, Process] = {}
+        self.running: dict[int, Process] = self.process_table.live
         self.state = "new"
-        #: Who may do what.
         self._access: Authorization | None = None
         self._commands: CommandTable | None = None
         self.engine = Engine(
             self.loop,
             self.hooks,
-            Announcer(self),
+            Notifier(self),
             self.node_id,
             launch=partial(Process.launch, reaper=reaper, rings=self.rings),
         )
-        self._jobs: dict[JobName, Job] = {}
-        #: Jobs that were unloaded and still have processes.
-        self._leaving: set[Job] = set()
-        self._channels = []
-        self._configured = Configured(self)
-        self._order = 0
+        self.reconciler = Reconciler(self)
+        self.shutdown = Shutdown(self)
         self._thread = thread_id()
-        self._stopped = Event()
-        self._shutdown: Shutdown | None = None
         self.apps: list[tuple[str, Any]] = []
         #: How gafferd reads its configuration again; None when embedded, where :meth:`reload_config` does.
         self.reader: Callable[[], dict[str, Any]] | None = None
@@ -137,7 +138,7 @@ class Manager(Processes):
         if self._access is None:
             from ..commands.authorization import Authorization
 
-            self._access = Authorization(self.hooks, self.job_name_of)
+            self._access = Authorization(self.hooks, self.process_table.job_of)
         return self._access
 
     @property
@@ -169,7 +170,7 @@ class Manager(Processes):
             self.hooks.ask_in_order("gaffer_manager_start", manager=self)
             for name, app in self.apps:
                 _call_app(name, app, "start", self.loop, self)
-            self._configured.load()
+            self.reconciler.load()
         except BaseException:
             self.stop()
             raise
@@ -201,16 +202,15 @@ class Manager(Processes):
         if thread_id() != self._thread:
             self._from_thread(self.stop, callback)
             return
-        if self._shutdown is None:
+        if self.state != "stopping":
             self.state = "stopping"
-            self._shutdown = Shutdown(self)
-            self._shutdown.start()
+            self.shutdown.start()
         if callback is not None:
-            self._shutdown.callbacks.append(callback)
+            self.shutdown.callbacks.append(callback)
         elif gevent.getcurrent() is not gevent.get_hub():
             self.hooks.excuse(gevent.getcurrent())
             self.events.excuse(gevent.getcurrent())
-            self._stopped.wait()
+            self.shutdown.done.wait()
 
     def halt(self) -> None:
         """Stop at once: KILL for every process and all it started, and no waiting for applications that do not stop.
@@ -221,8 +221,7 @@ class Manager(Processes):
             self.later(self.halt)
             return
         self.stop(lambda manager: None)
-        assert self._shutdown is not None
-        self._shutdown.hurry()
+        self.shutdown.hurry()
 
     def restart(self, callback: Callable[[Manager], Any] | None = None) -> None:
         """Replace the processes of every active job and call every app's ``restart``. From any thread.
@@ -232,7 +231,7 @@ class Manager(Processes):
         if thread_id() != self._thread:
             self._from_thread(self.restart, callback)
             return
-        for job in self._in_order():
+        for job in self.job_table.in_order():
             if job.active:
                 self.engine.submit(job, messages.Restart())
         errors: list[GafferError] = []
@@ -252,7 +251,7 @@ class Manager(Processes):
         awake = gevent.get_hub().loop.async_()
         awake.start(lambda: None)
         try:
-            return bool(self._stopped.wait(timeout))
+            return bool(self.shutdown.done.wait(timeout))
         finally:
             awake.stop()
             awake.close()
@@ -270,10 +269,6 @@ class Manager(Processes):
             self.loop.run_callback_threadsafe(gevent.spawn, function, *args)
         else:
             gevent.spawn(function, *args)
-
-    def wakeup(self) -> None:
-        """Make the loop look around, from any thread; kept as in gaffer 0.5."""
-        self.later(lambda: None)
 
     def _from_thread(self, call: Callable[..., Any], callback: Callable[[Manager], Any] | None) -> None:
         """Run *call* with *callback* in the manager's thread; without one, wait until it is done."""
@@ -319,13 +314,9 @@ class Manager(Processes):
         :raises InvalidConfig: lists what is wrong.
         """
         self.engine.check_may_wait()
-        config = prepare(self, config, sessionid, env, origin)
+        config = prepare(self, parse(self.job_fields, config, sessionid, env), origin)
         self._refuse_if_stopping("loaded")
-        if config.job_name in self._jobs:
-            raise Conflict(f"job {config.job_name} exists already; update it, or unload it first")
-        self._order += 1
-        job = self._jobs[config.job_name] = Job(config, self._order)
-        job.blocked = self._is_leaving(job.name)
+        job = self.job_table.add(config)
         self.engine.observer.notify(job, messages.Notify("create"), time.time())
         if config.start if start is None else start:
             self.engine.submit(job, messages.Start())
@@ -334,18 +325,6 @@ class Manager(Processes):
     def _refuse_if_stopping(self, what: str) -> None:
         if self.state in ("stopping", "stopped"):
             raise Unavailable(f"gaffer is stopping; no job can be {what}")
-
-    def _is_leaving(self, name: JobName) -> bool:
-        """Tell whether an unloaded job of that name still has processes: nothing starts beside them."""
-        return any(job.name == name for job in self._leaving)
-
-    def add_process(self, name: str, cmd: str, **settings: Any) -> Job:
-        """Load a job, under gaffer 0.5's name: ``add_process("web", "serve", numprocesses=2, start=False)``.
-
-        :param settings: any other setting of a job.
-        :raises Conflict: it is loaded already, or a plugin refused. :raises InvalidConfig: lists what is wrong.
-        """
-        return self.load({"name": name, "cmd": cmd, **settings})
 
     def update(
         self,
@@ -363,16 +342,14 @@ class Manager(Processes):
         :raises NotFound: no such job. :raises InvalidConfig: lists what is wrong.
         """
         self.engine.check_may_wait()
-        given = config
-        if not isinstance(config, JobConfig):
-            config = JobConfig.from_dict(config, self.job_fields)
-        job = self.job(config, sessionid)
-        if not isinstance(given, JobConfig) and "start" not in given:
-            config = config.replace(start=job.config.start)
-        config = prepare(self, config, sessionid, env, origin, previous=job.config)
+        new = parse(self.job_fields, config, sessionid, env)
+        job = self.job(new)
+        if not isinstance(config, JobConfig) and "start" not in config:
+            new = new.replace(start=job.config.start)
+        new = prepare(self, new, origin, previous=job.config)
         if start:
             self._refuse_if_stopping("started")
-        self.engine.submit(self.job(job.name), messages.Update(config.replace(name=job.name.full), start))
+        self.engine.submit(self.job(job.name), messages.Update(new.replace(name=job.name.full), start))
 
     def unload(self, name_or_process: Any, sessionid: str | None = None) -> None:
         """Remove a job; its processes are stopped.
@@ -383,17 +360,8 @@ class Manager(Processes):
         self.engine.check_may_wait()
         job = self.job(name_or_process, sessionid)
         self.hooks.ask("gaffer_before_unload", job=job)
-        if self._jobs.get(job.name) is job:
-            del self._jobs[job.name]
-            self._leaving.add(job)
+        if self.job_table.unload(job):
             self.engine.submit(job, messages.Unload())
-
-    def removed(self, job: Job) -> None:
-        """Called by the engine when nothing of an unloaded job is left."""
-        self._leaving.discard(job)
-        successor = self._jobs.get(job.name)
-        if successor is not None and successor.blocked and not self._is_leaving(job.name):
-            self.engine.unblock(successor)
 
     def reload(self, name: Any, sessionid: str | None = None) -> None:
         """Reset a job's number to the configured one and replace all its processes."""
@@ -404,14 +372,6 @@ class Manager(Processes):
         job = self.job(name)
         self._refuse_if_stopping("started")
         self.engine.submit(job, messages.Start())
-
-    def manage(self, name: Any) -> None:
-        """Bring a job that is wanted up to its number of processes now: copies that wait to be tried again are tried.
-
-        There is nothing else to do: a manager keeps every job at its number by itself.
-        """
-        if self.job(name).active:
-            self.start_job(name)
 
     def stop_job(self, name: Any) -> None:
         """Stop a job: all its processes, none comes back. Does not wait for their end."""
@@ -491,42 +451,104 @@ class Manager(Processes):
 
         :raises NotFound: no such session.
         """
-        if sessionid is not None and check_name(sessionid, "session name") not in self.sessions:
-            raise NotFound(f"no session '{sessionid}'; 'gafferctl sessions' lists them")
-        return [name.full for name in sorted(self._jobs) if sessionid in (None, name.session)]
+        return [name.full for name in self.job_table.names(sessionid)]
 
     @property
     def sessions(self) -> list[str]:
         """The sessions that have jobs."""
-        return sorted({name.session for name in self._jobs})
-
-    def jobs_walk(self, callback: Callable[[Manager, str], Any], sessionid: str | None = None) -> None:
-        """Call ``callback(manager, full name)`` for every job."""
-        for name in self.jobs(sessionid):
-            callback(self, name)
+        return self.job_table.sessions
 
     def job(self, name: Any, sessionid: str | None = None) -> Job:
         """Return a job by any spelling of its name, or by its configuration.
 
         :raises NotFound: no such job.
         """
-        if isinstance(name, JobConfig):
-            name = name.job_name
-        parsed = parse_job_name(name)
-        if sessionid is not None:
-            parsed = JobName(check_name(sessionid, "session name"), parsed.job)
-        job = self._jobs.get(parsed)
-        if job is None:
-            raise NotFound(f"no job '{parsed}'; 'gafferctl processes' lists them")
-        return job
+        return self.job_table.get(name, sessionid)
 
     def has_job(self, name: JobName) -> bool:
         """Tell whether a job is loaded."""
-        return name in self._jobs
+        return name in self.job_table
 
     def info(self, name: Any) -> dict[str, Any]:
         """Return a job with its state, as ``GET /jobs/S/J`` shows it."""
-        return reports.job_info(self.job(name), self.engine.clock())
+        return self.reports.job(self.job(name))
+
+    def all_jobs(self) -> list[Job]:
+        """Return every job in start order, those that are leaving last."""
+        return self.job_table.all()
+
+    # -- processes ----------------------------------------------------------------
+    def pids(self, name: Any = None) -> builtins.list[int]:
+        """Return the pids of all processes, or of one job's."""
+        if name is None:
+            return sorted(self.running)
+        return [copy.process.pid for copy in self.job(name).live()]
+
+    def list(self, name: Any = None) -> builtins.list[Process]:
+        """Return the processes, all or one job's."""
+        return [self.running[pid] for pid in self.pids(name) if pid in self.running]
+
+    def get_process_id(self) -> int:
+        """Return a new pid, never used before or after: for a process of your own beside the manager's."""
+        return self.engine.next_pid()
+
+    def get_process(self, pid: int) -> Process:
+        """Return a live process.
+
+        :raises NotFound: no such process, or it is gone.
+        """
+        return self.process_table.get(pid)
+
+    def any_process(self, pid: int) -> Process | None:
+        """Return a process that lives, or ended a short while ago; None if there is none."""
+        return self.process_table.find(pid)
+
+    def find_process(self, pid: int) -> Process:
+        """Return a process that lives, or ended a short while ago.
+
+        :raises NotFound: there is none, or it ended too long ago.
+        """
+        return self.any_process(pid) or self.get_process(pid)
+
+    def process_info(self, pid: int) -> dict[str, Any]:
+        """Return what ``GET /PID`` shows (docs/http-api.rst)."""
+        return self.get_process(pid).info
+
+    def kill(self, pid: int, sig: int | str) -> None:
+        """Send a signal to a process and its group.
+
+        :raises BadRequest: no such signal. :raises NotFound: no such process.
+        """
+        self.get_process(pid).kill(_parse_signal(sig))
+
+    def killall(self, name: Any, sig: int | str) -> int:
+        """Send a signal to every process of a job; returns how many got it."""
+        signum, sent = _parse_signal(sig), 0
+        for copy in self.job(name).live():
+            with suppress(NotFound):
+                copy.process.kill(signum)
+                sent += 1
+        return sent
+
+    def signalled(self, process: Process, signum: int) -> None:
+        """Called by a process that was sent a signal."""
+        owned = self.engine.termination.owned(process.pid)
+        if owned is not None:
+            self.engine.observer.signalled(owned.job, process, signum)
+
+    def stop_process(self, pid: int) -> None:
+        """Stop one process; its job replaces it. Does not wait for its end."""
+        self.get_process(pid)
+        owned = self.engine.termination.owned(pid)
+        if owned is not None:
+            self.engine.submit(owned.job, messages.StopPid(pid))
+
+    def send(self, pid: int, lines: Any, stream: str | None = None) -> None:
+        """Write to a process' stdin, or to one of its custom streams.
+
+        :param lines: bytes, text, or a list of them.
+        """
+        self.get_process(pid).writelines([lines] if isinstance(lines, (bytes, str)) else lines, stream)
 
     # -- statistics, events, health ----------------------------------------------
     def stats(self, name: Any) -> dict[str, Any]:
@@ -534,28 +556,28 @@ class Manager(Processes):
 
         :raises Unavailable: no plugin collects statistics.
         """
-        return reports.job_stats(self, self.job(name))
+        return self.reports.stats([self.job(name)])[0]
 
-    def all_stats(self) -> list[dict[str, Any]]:
+    def all_stats(self) -> builtins.list[dict[str, Any]]:
         """Return the statistics of every job, all measured at once.
 
         :raises Unavailable: no plugin collects statistics.
         """
-        return reports.all_stats(self, [self._jobs[name] for name in sorted(self._jobs)])
+        return self.reports.stats([self.job(name) for name in self.job_table.names()])
 
     def process_stats(self, pid: int) -> dict[str, Any]:
         """Return the statistics of one process."""
-        return reports.process_stats(self, self.get_process(pid))
+        return self.reports.process_stats(self.get_process(pid))
 
     def health(self) -> dict[str, Any]:
         """Return whether all is well, with the counters of every plugin."""
-        return reports.health(self)
+        return self.reports.health()
 
     def uptime(self) -> float:
         """Return the seconds since the manager was made."""
         return time.monotonic() - self._made_at
 
-    def reload_config(self, settings: Any = None) -> dict[str, list[str]]:
+    def reload_config(self, settings: Any = None) -> dict[str, builtins.list[str]]:
         """Take a new configuration and touch only the jobs that it changes.
 
         Jobs that did not come from the configuration stay as they are.
@@ -564,29 +586,40 @@ class Manager(Processes):
         :returns: full names of jobs under ``loaded``, ``unloaded``, ``updated``, ``unchanged``.
         :raises GafferError: a job cannot be loaded; everything stays as it was.
         """
-        return self._configured.reload(settings)
+        return self.reconciler.reload(settings)
 
     def option(self, name: str, default: Any = None) -> Any:
         """Return an option of gafferd, or *default*, as ``gaffer.api.option`` does."""
         return option(self.settings, name, default)
 
-    # -- helpers ----------------------------------------------------------------
-    def _in_order(self) -> list[Job]:
-        """Return all jobs in start order."""
-        key = lambda job: (job.config.priority is None, job.config.priority or 0, job.order)  # noqa: E731
-        return sorted(self._jobs.values(), key=key)
+    def subscribe(self, topic: str, listener: Callable[..., Any] | None = None) -> Channel | None:
+        """Call ``listener(event, message)`` for the events that *topic* selects (docs/events.rst).
 
-    def all_jobs(self) -> list[Job]:
-        """Return every job in start order, those that are leaving last."""
-        return [*self._in_order(), *self._leaving]
+        :returns: without a listener, a :class:`~gaffer.manager.subscriptions.Channel` to take them from.
+        """
+        return self.subscriptions.subscribe(topic, listener)
 
-    def finished(self) -> None:
-        """Called by the shutdown when everything is gone."""
-        self.state = "stopped"
-        self.events.close()
-        self.statistics.close()
-        self.close_channels()
-        self._stopped.set()
+    def unsubscribe(self, topic: str, channel: Channel | Callable[..., Any]) -> None:
+        """Take a subscription back; nothing happens if there is none.
+
+        :param channel: the listener, or what :meth:`subscribe` returned.
+        """
+        self.subscriptions.unsubscribe(topic, channel)
+
+    def monitor(self, listener: Any, name: Any, interval: float = MIN_STATS_INTERVAL) -> None:
+        """Call ``listener("STATS", statistics)`` for each process of a job, every *interval* seconds.
+
+        Both orders of the first two arguments will do: the listener is the one that can be called.
+
+        :param name: a job, also one that is unloaded and loaded again meanwhile; or the pid of a process.
+        :param interval: seconds, at least 0.1.
+        :raises NotFound: no such job or process. :raises Unavailable: no plugin collects statistics.
+        """
+        self.subscriptions.monitor(*listener_first(listener, name), interval)
+
+    def unmonitor(self, listener: Any, name: Any) -> None:
+        """Take back what :meth:`monitor` did, with its arguments in either order; nothing happens if it did nothing."""
+        self.subscriptions.unmonitor(*listener_first(listener, name))
 
 
 def _call_app(name: str, app: Any, method: str, *args: Any) -> None:
@@ -601,6 +634,13 @@ def _call_app(name: str, app: Any, method: str, *args: Any) -> None:
     except (Exception, SystemExit) as error:
         log.error("application %s failed to %s: %r", name, method, error, exc_info=error)
         raise PluginError(f"application {name} failed to {method}: {described(error)}") from error
+
+
+def _parse_signal(value: Any) -> int:
+    try:
+        return parse_signal(value)
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
 
 
 def _scaled(current: int, n: Any) -> int:

@@ -33,7 +33,7 @@ _HOOKS = {
 }
 
 
-class Announcer:
+class Notifier:
     """The engine's observer: tells plugins and subscribers, keeps the manager's table of processes."""
 
     def __init__(self, manager: Manager) -> None:
@@ -71,15 +71,16 @@ class Announcer:
         self._manager.hooks.tell("gaffer_signalled", job=job, process=process, signum=named)
 
     def removed(self, job: Job) -> None:
-        self._manager.removed(job)
+        successor = self._manager.job_table.remove(job)
+        if successor is not None:
+            self._manager.engine.unblock(successor)
 
     def process_started(self, process: Process) -> None:
         process.owner = self._manager
-        self._manager.running[process.pid] = process
+        self._manager.process_table.add(process)
 
     def process_gone(self, process: Process) -> None:
-        self._manager.running.pop(process.pid, None)
-        self._manager.past.add(process)
+        self._manager.process_table.end(process)
 
 
 def event_names(job: Job, what: Notify) -> list[str]:

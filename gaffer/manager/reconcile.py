@@ -13,32 +13,36 @@ from ..errors import Conflict, GafferError, InvalidConfig
 from ..process.environment import OWN_VARIABLES, job_environment
 
 if TYPE_CHECKING:
+    from ..config.jobconfig import JobFields
     from .manager import Manager
 
 
-def prepare(
-    manager: Manager,
-    config: JobConfig | Mapping[str, Any],
-    sessionid: str | None = None,
-    env: Mapping[str, str] | None = None,
-    origin: str = "api",
-    previous: JobConfig | None = None,
+def parse(
+    fields: JobFields, config: JobConfig | Mapping[str, Any], sessionid: str | None, env: Mapping[str, str] | None
 ) -> JobConfig:
-    """Check a configuration, put it into its session and let plugins look at it.
+    """Return the configuration that the arguments of a load or an update mean.
 
-    :param previous: what it replaces.
-    :raises InvalidConfig: lists what is wrong. :raises Conflict: a plugin refused.
+    :param sessionid: a session that wins over that in the name.
+    :param env: variables that win over those of the configuration.
+    :raises InvalidConfig: lists what is wrong.
     """
     if not isinstance(config, JobConfig):
-        config = JobConfig.from_dict(config, manager.job_fields)
-    config = config.resolve(manager.job_fields)
+        config = JobConfig.from_dict(config, fields)
     changes: dict[str, Any] = {}
     if sessionid is not None:
         changes["name"] = JobName(check_name(sessionid, "session name"), config.job_name.job).full
     if env:
         changes["env"] = {**config.env, **env}
-    if changes:
-        config = config.replace(**changes)
+    return config.replace(**changes) if changes else config
+
+
+def prepare(manager: Manager, config: JobConfig, origin: str, previous: JobConfig | None = None) -> JobConfig:
+    """Check a configuration and let plugins look at it, and change it.
+
+    :param previous: the configuration that it replaces.
+    :raises InvalidConfig: lists what is wrong. :raises Conflict: a plugin refused.
+    """
+    config = config.resolve(manager.job_fields)
     if manager.hooks.implemented("gaffer_before_load"):
         draft = config.to_dict()
         manager.hooks.ask("gaffer_before_load", draft=draft, previous=previous, origin=origin)
@@ -67,7 +71,7 @@ def check_variables(config: JobConfig) -> None:
         raise InvalidConfig(f"cmd: unknown variable ${name}; set it in env, or write $$ for a dollar")
 
 
-class Configured:
+class Reconciler:
     """The jobs that came from the configuration, to see what a reload changes."""
 
     def __init__(self, manager: Manager) -> None:
@@ -132,7 +136,7 @@ class Configured:
         for name, config in wanted.items():
             if self._configs.get(name) != config:
                 previous = manager.get(name) if manager.has_job(name) else None
-                prepare(manager, config, origin="reload", previous=previous)
+                prepare(manager, config, "reload", previous)
         for name in self._configs:
             if name not in wanted and manager.has_job(name):
                 manager.hooks.ask("gaffer_before_unload", job=manager.job(name))

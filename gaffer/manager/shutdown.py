@@ -39,12 +39,15 @@ class Shutdown:
     """
 
     def __init__(self, manager: Manager) -> None:
+        #: Called with the manager when everything is gone.
         self.callbacks: list[Callable[[Manager], Any]] = []
+        #: Set when everything is gone.
+        self.done = Event()
         self._manager = manager
         self._hurried = Event()
-        self._groups: list[list[Job]] = []
 
     def start(self) -> None:
+        """Begin; does not wait."""
         gevent.spawn(self._run)
 
     def hurry(self) -> None:
@@ -55,7 +58,7 @@ class Shutdown:
 
     def _kill(self) -> None:
         engine = self._manager.engine
-        for job in self._manager.all_jobs():
+        for job in self._manager.job_table.all():
             engine.submit(job, messages.Stop(keep_detached=True))
         engine.termination.kill_all()
 
@@ -68,7 +71,7 @@ class Shutdown:
             for group in self._in_reverse():
                 self._stop(group)
             # A plugin or a late request may have loaded something meanwhile.
-            self._stop(manager.all_jobs())
+            self._stop(manager.job_table.all())
             self._sweep_strays()
         finally:
             self._finish()
@@ -76,7 +79,7 @@ class Shutdown:
     def _in_reverse(self) -> list[list[Job]]:
         """Return jobs grouped by priority, the last to start first."""
         groups: dict[Any, list[Job]] = {}
-        for job in self._manager.all_jobs():
+        for job in self._manager.job_table.all():
             groups.setdefault(job.config.priority, []).append(job)
         order = sorted(groups, key=lambda priority: (priority is None, priority or 0), reverse=True)
         return [groups[priority][::-1] for priority in order]
@@ -129,7 +132,11 @@ class Shutdown:
             log.warning("%s did not finish in time", ", ".join(slow))
         manager.hooks.close()
         manager.engine.close()
-        manager.finished()
+        manager.state = "stopped"
+        manager.events.close()
+        manager.statistics.close()
+        manager.subscriptions.close()
+        self.done.set()
         for callback in self.callbacks:
             self._guard("stop callback", callback, manager)
 

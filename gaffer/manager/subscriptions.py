@@ -1,4 +1,4 @@
-"""The part of a manager that others watch by: events and statistics as they come."""
+"""Events and statistics of a manager for those who subscribe to them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Callable, Hashable, Iterator
 from gevent.event import Event
 
 from ..config.names import parse_job_name
-from ..errors import BadRequest
 from ..events.emitter import EventEmitter
 from ..events.event_log import Hub, HubEvent
 from ..process.process import Process
-from ..process.stats_monitor import MIN_STATS_INTERVAL, Find, Monitor
+from ..process.stats_monitor import Find, Monitor
 
 if TYPE_CHECKING:
-    from ..supervisor.job import Job
+    from .job_table import JobTable
+    from .process_table import ProcessTable
 
 #: The name of what listeners of a manager get; those of a process get ``stat``.
 STATS = "STATS"
@@ -67,72 +67,59 @@ class Channel:
         self._more.set()
 
 
-class Watching:
-    """Base of the manager."""
+class Subscriptions:
+    """Subscriptions to the events of a manager and to the statistics of its processes."""
 
-    events: EventEmitter
-    hub: Hub
-    statistics: Monitor
-    _channels: list[Channel]
-    job: Callable[..., Job]
-    has_job: Callable[..., bool]
-    get_process: Callable[[int], Process]
+    def __init__(
+        self, events: EventEmitter, hub: Hub, statistics: Monitor, jobs: JobTable, processes: ProcessTable
+    ) -> None:
+        self._events = events
+        self._hub = hub
+        self._statistics = statistics
+        self._jobs = jobs
+        self._processes = processes
+        self._channels: list[Channel] = []
 
-    def subscribe(self, topic: str, listener: Callable[..., Any] | None = None) -> Channel | None:
-        """Call ``listener(event, message)`` for the events that *topic* selects (docs/events.rst).
-
-        :returns: without a listener, a :class:`~gaffer.manager.subscriptions.Channel` to take them from.
-        """
+    def subscribe(self, topic: str, listener: Callable[..., Any] | None) -> Channel | None:
+        """See :meth:`Manager.subscribe`."""
         if listener is not None:
-            self.events.subscribe(topic, listener)
+            self._events.subscribe(topic, listener)
             return None
-        channel = Channel(self.hub, topic)
+        channel = Channel(self._hub, topic)
         self._channels.append(channel)
         return channel
 
     def unsubscribe(self, topic: str, channel: Channel | Callable[..., Any]) -> None:
-        """Take a subscription back; nothing happens if there is none.
-
-        :param channel: the listener, or what :meth:`subscribe` returned.
-        """
+        """See :meth:`Manager.unsubscribe`."""
         if not isinstance(channel, Channel):
-            self.events.unsubscribe(topic, channel)
+            self._events.unsubscribe(topic, channel)
         elif channel in self._channels:
             self._channels.remove(channel)
             channel.close()
 
-    def close_channels(self) -> None:
-        """Called at the end of the manager."""
+    def close(self) -> None:
+        """End every channel."""
         for channel in self._channels:
             channel.close()
         self._channels.clear()
 
-    def monitor(self, listener: Any, name: Any, interval: float = MIN_STATS_INTERVAL) -> None:
-        """Call ``listener("STATS", statistics)`` for each process of a job, every *interval* seconds.
-
-        Both orders of the first two arguments will do: the listener is the one that can be called.
-
-        :param name: a job, also one that is unloaded and loaded again meanwhile; or the pid of a process.
-        :param interval: seconds, at least 0.1.
-        :raises NotFound: no such job or process. :raises Unavailable: no plugin collects statistics.
-        """
-        listener, name = _listener_first(listener, name)
+    def monitor(self, listener: Callable[..., Any], name: Any, interval: float) -> None:
+        """See :meth:`Manager.monitor`."""
         whose, find = self._target(name)
-        self.statistics.subscribe(STATS, whose, listener, find, interval)
+        self._statistics.subscribe(STATS, whose, listener, find, interval)
 
-    def unmonitor(self, listener: Any, name: Any) -> None:
-        """Take back what :meth:`monitor` did, with its arguments in either order; nothing happens if it did nothing."""
-        listener, name = _listener_first(listener, name)
+    def unmonitor(self, listener: Callable[..., Any], name: Any) -> None:
+        """See :meth:`Manager.unmonitor`."""
         pid = _pid(name)
-        self.statistics.unsubscribe(STATS, parse_job_name(name) if pid is None else pid, listener)
+        self._statistics.unsubscribe(STATS, parse_job_name(name) if pid is None else pid, listener)
 
     def _target(self, name: Any) -> tuple[Hashable, Find]:
         """Return what a subscription is known by, and the way to its processes."""
         pid = _pid(name)
         if pid is not None:
-            return pid, self.get_process(pid).measurable
-        job_name = self.job(name).name
-        return job_name, lambda: [copy.process for copy in self.job(job_name).live()] if self.has_job(job_name) else []
+            return pid, self._processes.get(pid).measurable
+        jobs, job_name = self._jobs, self._jobs.get(name).name
+        return job_name, lambda: [copy.process for copy in jobs.get(job_name).live()] if job_name in jobs else []
 
 
 def _pid(name: Any) -> int | None:
@@ -142,11 +129,3 @@ def _pid(name: Any) -> int | None:
     if isinstance(name, int):
         return name
     return int(name) if isinstance(name, str) and name.isdecimal() else None
-
-
-def _listener_first(listener: Any, name: Any) -> tuple[Callable[..., Any], Any]:
-    if not callable(listener):
-        listener, name = name, listener
-    if not callable(listener):
-        raise BadRequest(f"a listener must be callable, not {listener!r}")
-    return listener, name

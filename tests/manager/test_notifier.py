@@ -10,8 +10,9 @@ import pytest
 from gaffer import hookspecs
 from gaffer.config.jobconfig import JobConfig
 from gaffer.events.event_log import Hub
-from gaffer.manager.ended_processes import Past
-from gaffer.manager.notifier import Announcer, event_names, exit_info
+from gaffer.manager.job_table import JobTable
+from gaffer.manager.notifier import Notifier, event_names, exit_info
+from gaffer.manager.process_table import ProcessTable
 from gaffer.process.process import ExitStatus
 from gaffer.supervisor.job import Copy, Job
 from gaffer.supervisor.messages import Notify
@@ -53,12 +54,16 @@ class Events:
 
 @pytest.fixture
 def manager():
-    return SimpleNamespace(hooks=Hooks(), events=Events(), hub=Hub(), past=[], running={})
+    engine = SimpleNamespace(unblocked=[])
+    engine.unblock = engine.unblocked.append
+    return SimpleNamespace(
+        hooks=Hooks(), events=Events(), hub=Hub(), engine=engine, job_table=JobTable(), process_table=ProcessTable()
+    )
 
 
 @pytest.fixture
-def announcer(manager):
-    return Announcer(manager)
+def notifier(manager):
+    return Notifier(manager)
 
 
 def job(name="web"):
@@ -128,26 +133,26 @@ def test_no_name_is_published_twice(what):
 
 
 @every_event
-def test_messages_are_json_and_bear_their_own_name(announcer, manager, what):
-    announcer.notify(job(), what, 17.5)
+def test_messages_are_json_and_bear_their_own_name(notifier, manager, what):
+    notifier.notify(job(), what, 17.5)
     for name, published in manager.events.published:
         assert published["event"] == name and json.loads(json.dumps(published)) == published
 
 
-def test_a_message_names_the_job(announcer, manager):
-    announcer.notify(job("shop.web"), Notify("start"), 17.5)
+def test_a_message_names_the_job(notifier, manager):
+    notifier.notify(job("shop.web"), Notify("start"), 17.5)
     assert message(manager) == {"name": "shop.web", "session": "shop", "job": "web"}
 
 
-def test_the_default_session_is_left_out_of_the_name(announcer, manager):
-    announcer.notify(job(), Notify("start"), 17.5)
+def test_the_default_session_is_left_out_of_the_name(notifier, manager):
+    notifier.notify(job(), Notify("start"), 17.5)
     assert message(manager) == {"name": "web", "session": "default", "job": "web"}
 
 
 @pytest.mark.parametrize("committed", [False, True])
 @pytest.mark.parametrize("detach", [False, True])
-def test_a_message_about_a_process_says_which_and_of_what_sort(announcer, manager, committed, detach):
-    announcer.notify(job(), Notify("spawn", process(committed, detach)), 17.5)
+def test_a_message_about_a_process_says_which_and_of_what_sort(notifier, manager, committed, detach):
+    notifier.notify(job(), Notify("spawn", process(committed, detach)), 17.5)
     found = message(manager)
     assert (found["pid"], found["os_pid"], found["once"], found["detach"]) == (7, 4711, committed, detach)
 
@@ -161,39 +166,39 @@ def test_a_message_about_a_process_says_which_and_of_what_sort(announcer, manage
         (ExitStatus(None, None), 255, 0),
     ],
 )
-def test_an_exit_tells_how(announcer, manager, status, code, term_signal):
-    announcer.notify(job(), Notify("exit", process(), status), 17.5)
+def test_an_exit_tells_how(notifier, manager, status, code, term_signal):
+    notifier.notify(job(), Notify("exit", process(), status), 17.5)
     found = message(manager)
     assert (found["exit_status"], found["exit_code"], found["term_signal"]) == (code, code, term_signal)
 
 
-def test_what_was_cleaned_up_tells_why(announcer, manager):
-    announcer.notify(job(), TOLD["reap"], 17.5)
+def test_what_was_cleaned_up_tells_why(notifier, manager):
+    notifier.notify(job(), TOLD["reap"], 17.5)
     assert message(manager)["reason"] == "scale"
 
 
-def test_a_failed_start_tells_why(announcer, manager):
-    announcer.notify(job(), TOLD["spawn_failed"], 17.5)
+def test_a_failed_start_tells_why(notifier, manager):
+    notifier.notify(job(), TOLD["spawn_failed"], 17.5)
     assert message(manager)["reason"] == "no such program"
 
 
-def test_a_flapping_job_tells_when_it_is_tried_again(announcer, manager):
-    announcer.notify(job(), TOLD["flap"], 17.5)
+def test_a_flapping_job_tells_when_it_is_tried_again(notifier, manager):
+    notifier.notify(job(), TOLD["flap"], 17.5)
     assert message(manager)["retry_in"] == 7.0
 
 
-def test_the_last_exit_is_remembered_though_nobody_listens(announcer, manager):
+def test_the_last_exit_is_remembered_though_nobody_listens(notifier, manager):
     manager.hooks.all = manager.events.subscribed = False
     one = job()
-    announcer.notify(one, TOLD["exit"], 17.5)
+    notifier.notify(one, TOLD["exit"], 17.5)
     assert one.last_exit_info == exit_info(process(), STATUS, 17.5)
 
 
 @every_event
-def test_nothing_is_built_while_nobody_listens(announcer, manager, what, monkeypatch):
+def test_nothing_is_built_while_nobody_listens(notifier, manager, what, monkeypatch):
     manager.hooks.all = manager.events.subscribed = False
     monkeypatch.setattr("gaffer.manager.notifier._message", lambda *args: pytest.fail("it was built"))
-    announcer.notify(job(), what, 17.5)
+    notifier.notify(job(), what, 17.5)
     assert manager.hooks.told == manager.events.published == []
 
 
@@ -201,15 +206,15 @@ def test_nothing_is_built_while_nobody_listens(announcer, manager, what, monkeyp
 
 
 @every_event
-def test_plugins_get_every_argument_that_the_hook_has(announcer, manager, what):
-    announcer.notify(job(), what, 17.5)
+def test_plugins_get_every_argument_that_the_hook_has(notifier, manager, what):
+    notifier.notify(job(), what, 17.5)
     for name, kwargs in manager.hooks.told:
         assert kwargs.keys() == inspect.signature(SPECS[name]).parameters.keys()
 
 
 @every_event
-def test_a_plugin_hears_every_event_that_is_published(announcer, manager, what):
-    announcer.notify(job(), what, 17.5)
+def test_a_plugin_hears_every_event_that_is_published(notifier, manager, what):
+    notifier.notify(job(), what, 17.5)
     heard = [kwargs["event"] for name, kwargs in manager.hooks.told if name == "gaffer_event"]
     assert heard == [published for _, published in manager.events.published]
 
@@ -229,43 +234,51 @@ def test_a_plugin_hears_every_event_that_is_published(announcer, manager, what):
         ("reap", "gaffer_reaped", {"process": TOLD["reap"].process, "reason": "scale"}),
     ],
 )
-def test_the_hook_of_each_event(announcer, manager, event, hook, arguments):
+def test_the_hook_of_each_event(notifier, manager, event, hook, arguments):
     one = job()
-    announcer.notify(one, TOLD[event], 17.5)
+    notifier.notify(one, TOLD[event], 17.5)
     assert manager.hooks.told[0] == (hook, {"job": one, **arguments})
 
 
-def test_the_hook_of_flapping_gets_the_history(announcer, manager):
-    announcer.notify(job(), TOLD["flap"], 17.5)
+def test_the_hook_of_flapping_gets_the_history(notifier, manager):
+    notifier.notify(job(), TOLD["flap"], 17.5)
     name, kwargs = manager.hooks.told[0]
     assert (name, kwargs["decision"]) == ("gaffer_flapping", After(7.0, flapping=True))
     assert isinstance(kwargs["history"], History)
 
 
-def test_scaling_is_no_event(announcer, manager):
-    announcer.notify(job(), TOLD["scale"], 17.5)
+def test_scaling_is_no_event(notifier, manager):
+    notifier.notify(job(), TOLD["scale"], 17.5)
     assert manager.events.published == []
 
 
-def test_a_signal_is_told_by_name(announcer, manager):
-    announcer.signalled(job(), process(), 15)
+def test_a_signal_is_told_by_name(notifier, manager):
+    notifier.signalled(job(), process(), 15)
     name, kwargs = manager.hooks.told[0]
     assert name == "gaffer_signalled" and kwargs["signum"] is signal.SIGTERM
 
 
-def test_a_signal_without_a_name_does_not_break_the_stop_that_sent_it(announcer, manager):
-    announcer.signalled(job(), process(), signal.SIGRTMIN + 1)
+def test_a_signal_without_a_name_does_not_break_the_stop_that_sent_it(notifier, manager):
+    notifier.signalled(job(), process(), signal.SIGRTMIN + 1)
     assert manager.hooks.told[0][1]["signum"] == signal.SIGRTMIN + 1
 
 
-# -- the manager's table
+# -- the tables of the manager
 
 
-def test_processes_are_in_the_table_while_they_live(announcer, manager):
+def test_processes_are_in_the_table_while_they_live(notifier, manager):
     one = process()
-    announcer.process_started(one)
-    assert manager.running == {7: one}
-    manager.past = Past()
-    announcer.process_gone(one)
-    announcer.process_gone(one)
-    assert manager.running == {} and manager.past.get(7) is one
+    notifier.process_started(one)
+    assert manager.process_table.live == {7: one} and one.owner is manager
+    notifier.process_gone(one)
+    notifier.process_gone(one)
+    assert manager.process_table.live == {} and manager.process_table.ended.get(7) is one
+
+
+def test_job_may_start_when_its_unloaded_namesake_is_gone(notifier, manager):
+    first = manager.job_table.add(JobConfig("web", "serve"))
+    manager.job_table.unload(first)
+    second = manager.job_table.add(JobConfig("web", "serve"))
+    assert second.blocked
+    notifier.removed(first)
+    assert manager.engine.unblocked == [second] and manager.job_table.all() == [second]
