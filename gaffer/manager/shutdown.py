@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import time
 from typing import TYPE_CHECKING, Any, Callable
 
 import gevent
@@ -43,6 +42,9 @@ class Shutdown:
         self.callbacks: list[Callable[[Manager], Any]] = []
         #: Set when everything is gone.
         self.done = Event()
+        #: Finds all that descends from the manager's processes; a fake in tests.
+        self.find = find_node_survivors
+        self.pause: Callable[[float], Any] = gevent.sleep
         self._manager = manager
         self._hurried = Event()
 
@@ -99,25 +101,26 @@ class Shutdown:
 
     def _sweep_strays(self) -> None:
         """End what escaped from processes that crashed earlier: TERM, a little time, then KILL."""
-        detached = self._manager.engine.termination.detached
-        told, doubts, deadline = False, 0, time.monotonic() + STRAY_GRACE
+        engine = self._manager.engine
+        clock, detached = engine.clock, engine.termination.detached
+        told, doubts, deadline = False, 0, clock() + STRAY_GRACE
         while True:
-            found = find_node_survivors(self._manager.node_id)
+            found = self.find(self._manager.node_id)
             doubts += found.unclear
             left = [one for pid, some in found.items() if pid not in detached for one in some]
             if (
                 not left
                 and (not found.unclear or doubts > MAX_UNCLEAR_WALKS)
-                or time.monotonic() > deadline + UNKILLABLE_TIMEOUT
+                or clock() > deadline + UNKILLABLE_TIMEOUT
             ):
                 return
-            late = self._hurried.is_set() or time.monotonic() >= deadline
+            late = self._hurried.is_set() or clock() >= deadline
             if left and not told:
                 log.warning("processes that crashed left %d others behind; they are stopped too", len(left))
             if left and (late or not told):
                 _signal_all(left, signal.SIGKILL if late else signal.SIGTERM)
                 told = True
-            gevent.sleep(STRAY_TICK)
+            self.pause(STRAY_TICK)
 
     def _finish(self) -> None:
         manager = self._manager

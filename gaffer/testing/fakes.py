@@ -281,7 +281,9 @@ class FakeSpawner:
         """Give *manager* these processes and this clock; before it is started."""
         engine = manager.engine
         engine.launch, engine.clock = self, self.clock
-        engine.termination.find = lambda ids, groups=None: Survivors()  # what never lived leaves nobody behind
+        # What never lived leaves nobody behind.
+        engine.termination.find = lambda ids, groups=None: Survivors()
+        manager.shutdown.find = lambda node_id: Survivors()
         self.clock.on_advance(lambda: engine.post(None, lambda: None))  # look at what is due
 
 
