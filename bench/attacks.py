@@ -74,7 +74,7 @@ def servers(manner: str) -> Iterator[Row]:
         return gafferd(folder, f"lookupd_address = {_urls(lookupds)}")
 
     def serving(sockets: list[socket.socket], floods: Iterable[Flood]) -> Attack:
-        return lambda _port: serve(zip(sockets, floods), manner)
+        return partial(serve, list(zip(sockets, floods)), manner)
 
     yield Row(
         f"{len(receivers)} webhook receivers: {manner}", with_receivers, serving(receivers, ANSWERS.values()), True

@@ -6,6 +6,7 @@ import itertools
 import json
 import socket
 import threading
+from functools import partial
 from typing import NamedTuple
 
 from .under_attack import Attack, connect, drip, flood, masked, upgrade
@@ -38,11 +39,11 @@ class Flood(NamedTuple):
 
     def endless(self) -> Attack:
         """Return the attack that sends it as fast as it is taken."""
-        return lambda port: flood(port, self.data, self.first, self.reads)
+        return partial(flood, data=self.data, first=self.first, reads=self.reads)
 
     def dripping(self) -> Attack:
         """Return the attack that sends it byte by byte."""
-        return lambda port: drip(port, self.data, self.first)
+        return partial(drip, data=self.data, first=self.first)
 
 
 FLOODS = {
@@ -116,15 +117,15 @@ def many(attack: Attack, connections: int) -> Attack:
 
 def together(attacks: list[Attack]) -> Attack:
     """Return all of them, at once."""
+    return partial(_attack_all, attacks)
 
-    def attack_all(port: int) -> None:
-        threads = [threading.Thread(target=_quietly, args=(one, port), daemon=True) for one in attacks]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
 
-    return attack_all
+def _attack_all(attacks: list[Attack], port: int) -> None:
+    threads = [threading.Thread(target=_quietly, args=(one, port), daemon=True) for one in attacks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _quietly(attack: Attack, port: int) -> None:

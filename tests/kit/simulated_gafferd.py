@@ -113,6 +113,7 @@ class SimulatedGafferd:
         self.uri = http.urls[0]
         self._ready.set()
         self.manager.run()
+        gevent.get_hub().destroy(destroy_loop=True)
 
     def call(self, function: Callable[[], Any]) -> Any:
         """Call *function* in the manager's thread; return what it returned."""

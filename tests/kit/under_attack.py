@@ -3,13 +3,14 @@
 How to use it::
 
     def test_something(tmp_path: Path) -> None:
-        figures = under_attack(gafferd(tmp_path), lambda port: flood(port, b"\\r\\n"))
+        figures = under_attack(gafferd(tmp_path), partial(flood, data=b"\\r\\n"))
         figures.check()
 
-* The attack is any callable that is given the program's port. It runs in a process of its own, made by fork, so it
-  never competes with the measuring for the interpreter; it needs no end, for it is killed. ``attackers=20`` makes it
-  run in as many threads. A server that floods its clients (a webhook receiver, a lookupd, an etcd) is an attack, too:
-  ``under_attack(gafferd(tmp_path, "webhooks...", port=...), lambda _port: serve_forever(...))``; it may ignore its
+* The attack is any callable that can be pickled and is given the program's port. It runs in a process of its own,
+  forked from a server that has neither threads nor gevent, so it never competes with the measuring for the
+  interpreter; it needs no end, for it is killed. ``attackers=20`` makes it run in as many threads. A server that
+  floods its clients (a webhook receiver, a lookupd, an etcd) is an attack, too:
+  ``under_attack(gafferd(tmp_path, "webhooks...", port=...), partial(serve_forever, ...))``; it may ignore its
   argument, and :func:`listening` gives it a bound socket whose port the configuration can name beforehand. Such an
   attacker is to begin before gafferd starts: ``early=True``.
 * :func:`gafferd` takes the options of section ``[gaffer]`` and further sections as ini text. It runs one child, the
@@ -40,6 +41,9 @@ from gaffer.process.proc_scan import children
 from tests.kit.gafferd import Gafferd, environment
 
 Attack = Callable[[int], object]
+#: Where attackers are forked: pytest itself has threads and an event loop.
+forkserver = multiprocessing.get_context("forkserver")
+forkserver.set_forkserver_preload(["tests.security.flooding"])
 
 #: What is slower than this has not happened at all, in seconds.
 LOST = 8.0
@@ -163,9 +167,7 @@ class _attacking:
     """The attacker's process, from :meth:`begin` to the end of the block."""
 
     def __init__(self, port: int, attack: Attack, attackers: int) -> None:
-        self._make = lambda: multiprocessing.get_context("fork").Process(
-            target=_attack, args=(port, attack, attackers), daemon=True
-        )
+        self._make = lambda: forkserver.Process(target=_attack, args=(port, attack, attackers), daemon=True)
         self._process: Any = None
 
     def _begin(self) -> None:

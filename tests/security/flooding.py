@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import multiprocessing
 import re
 import socket
 import threading
 import time
 from typing import Any, Iterable, Iterator, NamedTuple
 
-from tests.kit.under_attack import listening
+from tests.kit.under_attack import forkserver, listening
 
 #: Whether a server sends as fast as it can, or a byte at a time.
 ENDLESS, DRIPPING = "endless", "dripping"
@@ -100,8 +99,8 @@ FEEDS = {
 }
 
 
-def serve(floods: Iterable[tuple[socket.socket, Flood]], manner: str) -> None:
-    """Serve each at its listening socket, for ever."""
+def serve(floods: Iterable[tuple[socket.socket, Flood]], manner: str, _port: int = 0) -> None:
+    """Serve each at its listening socket, for ever; *_port* is the attacked program's, which comes by itself."""
     threads = [threading.Thread(target=_accept, args=(*one, manner, _Sent(None)), daemon=True) for one in floods]
     for thread in threads:
         thread.start()
@@ -114,8 +113,8 @@ class Server:
 
     def __init__(self, flood: Flood, manner: str = ENDLESS) -> None:
         self._socket = listening()
-        self._sent: Any = multiprocessing.get_context("fork").Value("Q", 0)
-        self._process = multiprocessing.get_context("fork").Process(
+        self._sent: Any = forkserver.Value("Q", 0)
+        self._process = forkserver.Process(
             target=_accept, args=(self._socket, flood, manner, _Sent(self._sent)), daemon=True
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from functools import partial
 from pathlib import Path
 from typing import Callable, Mapping
 
@@ -37,7 +38,7 @@ def attacked(make: Callable[[list[int]], Gafferd], floods: Mapping[str, Flood], 
     try:
         program = make([sock.getsockname()[1] for sock in sockets])
         pairs = list(zip(sockets, floods.values()))
-        return under_attack(program, lambda _port: flooding.serve(pairs, manner), seconds=1.0, early=True)
+        return under_attack(program, partial(flooding.serve, pairs, manner), seconds=1.0, early=True)
     finally:
         for sock in sockets:
             sock.close()
