@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, NamedTuple
 
+from tests.kit.certificates import make_certificates
 from tests.kit.gafferd import PATIENCE, Gafferd, eventually, free_port
 from tests.kit.needed_programs import needs
 
@@ -39,7 +40,7 @@ class Proxy(NamedTuple):
 def nginx(folder: Path, jobs: str = JOBS, options: str = "") -> Iterator[Proxy]:
     """Run nginx."""
     program = shutil.which("nginx", path=_PLACES) or needs("nginx")
-    make_certificate(folder)
+    make_certificates(folder, "GAFFER")
     port = free_port()
     text = NGINX.read_text().replace("/run/gaffer/http.sock", f"{folder}/http.sock")
     text = text.replace("/etc/ssl/certs", str(folder)).replace("/etc/ssl/private", str(folder))
@@ -59,7 +60,7 @@ def nginx(folder: Path, jobs: str = JOBS, options: str = "") -> Iterator[Proxy]:
 def haproxy(folder: Path, jobs: str = JOBS, options: str = "") -> Iterator[Proxy]:
     """Run haproxy."""
     program = shutil.which("haproxy", path=_PLACES) or needs("haproxy")
-    make_certificate(folder)
+    make_certificates(folder, "GAFFER")
     both = (folder / "GAFFER.pem").read_text() + (folder / "GAFFER.key").read_text()
     (folder / "BOTH.pem").write_text(both)
     port = free_port()
@@ -73,13 +74,6 @@ def haproxy(folder: Path, jobs: str = JOBS, options: str = "") -> Iterator[Proxy
 
 
 PROXIES = {"nginx": nginx, "haproxy": haproxy}
-
-
-def make_certificate(folder: Path) -> None:
-    """Make what nginx wants, in two files."""
-    command = [needs("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-keyout", "GAFFER.key", "-out", "GAFFER.pem", "-days", "2", "-subj", "/CN=localhost"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
 @contextmanager

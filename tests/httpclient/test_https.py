@@ -1,13 +1,13 @@
 """The client over TLS, with real certificates."""
 
 import ssl
-import subprocess
 
 import pytest
 
 from gaffer.errors import BadRequest
 from gaffer.httpclient import CannotConnect, Server
 
+from ..kit.certificates import make_certificates
 from ..kit.scripted_server import ScriptedServer
 
 
@@ -15,14 +15,7 @@ from ..kit.scripted_server import ScriptedServer
 def certificates(tmp_path_factory):
     """Two certificates for localhost, each its own authority."""
     folder = tmp_path_factory.mktemp("https")
-    for name in ("node", "stranger"):
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        command += ["-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}"]
-        command += ["-addext", "subjectAltName=DNS:localhost"]
-        try:
-            subprocess.run(command, cwd=folder, check=True, capture_output=True)
-        except FileNotFoundError:
-            pytest.skip("openssl is needed to make certificates")
+    make_certificates(folder, "node", "stranger")
     return folder
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import socket
-import subprocess
 import threading
 import time
 
@@ -15,6 +14,7 @@ import gaffer
 from gaffer.errors import BadRequest, Forbidden, GafferError, IONotRedirected, NotFound, Unavailable
 from gaffer.http_handler import HttpEndpoint, HttpHandler
 from gaffer.httpclient import Disconnected, Missing, NotGafferd, Quiet, Server
+from tests.kit.certificates import make_certificates
 from tests.kit.web import in_thread, wait_until
 
 EVERY = bytes(range(256))
@@ -34,18 +34,6 @@ def outside(test):
     return run
 
 
-def certificate(folder):
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout k.pem -out c.pem -days 2"
-    )
-    words = [*command.split(), "-subj", "/CN=node", "-addext", "subjectAltName=DNS:localhost"]
-    try:
-        subprocess.run(words, cwd=folder, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("openssl is needed to make certificates")
-    return str(folder / "c.pem"), str(folder / "k.pem")
-
-
 class Node:
     """A manager that serves, and how a client reaches it."""
 
@@ -55,8 +43,9 @@ class Node:
         if kind == "unix":
             bind = f"unix:{folder}/s"
         if kind == "https":
-            self.options["cacert"], key = certificate(folder)
-            tls = {"certfile": self.options["cacert"], "keyfile": key}
+            make_certificates(folder, "node")
+            self.options["cacert"] = str(folder / "node.pem")
+            tls = {"certfile": self.options["cacert"], "keyfile": str(folder / "node.key")}
         self.http = HttpHandler([HttpEndpoint(bind, ssl_options=tls)])
         self.manager = gaffer.Manager(apps=[self.http], builtin=("streams", "websocket", "stats"))
         self.manager.start()

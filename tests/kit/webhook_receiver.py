@@ -6,11 +6,9 @@ import json
 import re
 import socket
 import ssl as native_ssl
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
 from gevent import ssl
 from gevent.event import Event
 from gevent.server import StreamServer
@@ -134,18 +132,6 @@ def complaints(stderr: str) -> str:
 def settings(text: str) -> Settings:
     """Return the settings that an ini file of that text makes."""
     return Settings(Options(), parse_text(text, "g.ini"))
-
-
-def make_certificates(folder: Path, *names: str) -> None:
-    """Make a certificate for localhost under each name; each is its own authority."""
-    for name in names:
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        command += ["-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}"]
-        command += ["-addext", "subjectAltName=DNS:localhost"]
-        try:
-            subprocess.run(command, cwd=folder, check=True, capture_output=True)
-        except FileNotFoundError:
-            pytest.skip("openssl is needed to make certificates")
 
 
 def server_tls(folder: Path, name: str) -> Any:

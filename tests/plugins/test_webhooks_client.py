@@ -16,7 +16,8 @@ from gaffer_plugins.webhooks.trust import Trust
 from gaffer_plugins.webhooks.urls import PORTS, parse_url
 from tests.kit.web import wait_until
 
-from ..kit.webhook_receiver import CLOSE, HANG, closed_port, make_certificates, server_tls
+from ..kit.certificates import make_certificates
+from ..kit.webhook_receiver import CLOSE, HANG, closed_port, server_tls
 
 BODY = b'{"event": "create"}'
 

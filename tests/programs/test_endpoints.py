@@ -8,24 +8,12 @@ import signal
 import socket
 import ssl
 import stat
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
+from ..kit.certificates import make_certificates
 from ..kit.gafferd import PATIENCE, Gafferd, eventually, run
 from ..kit.stranger import STRANGER, as_root, as_stranger
-
-
-def make_certificate(folder: Path, name: str) -> None:
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-keyout", "tls.key", "-out", "tls.pem", "-days", "2", "-subj", f"/CN={name}"]
-    command += ["-addext", "subjectAltName=DNS:localhost"]
-    try:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("openssl is needed to make certificates")
 
 
 def client() -> ssl.SSLContext:
@@ -58,7 +46,7 @@ def ask(connection: http.client.HTTPConnection, path: str = "/ping", method: str
 
 
 def test_certificates_are_renewed_by_hup(tmp_path: Path) -> None:
-    make_certificate(tmp_path, "first")
+    make_certificates(tmp_path, "tls")
     options = "http_endpoints = safe\n[endpoint:safe]\nbind = 127.0.0.1:{}\ncertfile = tls.pem\nkeyfile = tls.key\n"
     with Gafferd(tmp_path) as gafferd:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -69,7 +57,7 @@ def test_certificates_are_renewed_by_hup(tmp_path: Path) -> None:
         first = certificate(port)
         open_one = http.client.HTTPSConnection("127.0.0.1", port, context=client(), timeout=PATIENCE)
         assert ask(open_one) == (200, "OK")
-        make_certificate(tmp_path, "second")
+        make_certificates(tmp_path, "tls")
         gafferd.signal(signal.SIGHUP)
         second = eventually(lambda: found if (found := certificate(port)) != first else None)
         assert ask(open_one) == (200, "OK")

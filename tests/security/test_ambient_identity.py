@@ -6,13 +6,13 @@ import json
 import os
 import socket
 import ssl
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.kit.certificates import make_certificates
 from tests.kit.gafferd import PATIENCE, Gafferd, free_port
 from tests.kit.web import parse
 from tests.security import attack
@@ -122,13 +122,7 @@ def test_socket_whose_page_is_refused_may_still_show_a_key(knowing: Gafferd) -> 
 @pytest.fixture
 def certified(tmp_path: Path) -> Any:
     """A gafferd whose clients need a certificate and no key, and what connects to it with one."""
-    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    make += ["-keyout", "tls.key", "-out", "tls.pem", "-days", "2", "-subj", "/CN=us"]
-    make += ["-addext", "subjectAltName=DNS:localhost"]
-    try:
-        subprocess.run(make, cwd=tmp_path, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("openssl is needed to make certificates")
+    make_certificates(tmp_path, "tls")
     port = free_port()
     section = "certfile = tls.pem\nkeyfile = tls.key\ncacert = tls.pem\nallow_anonymous = true\n"
     options = f"http_hsts = 3600\nhttp_endpoints = safe\n[endpoint:safe]\nbind = 127.0.0.1:{port}\n{section}"

@@ -13,6 +13,7 @@ import pytest
 from gaffer.web.application import App
 from gaffer.web.requests.routes import Route
 from gaffer.web.server.tls import TlsError, tls_context
+from tests.kit.certificates import make_certificates
 from tests.kit.web import connect, everything, in_thread, served, talk, wait_until
 
 
@@ -24,14 +25,7 @@ def app():
 def certificates(tmp_path_factory):
     """A certificate for localhost that is its own authority, and another one that it did not sign."""
     folder = tmp_path_factory.mktemp("tls")
-    for name in ("server", "stranger"):
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        command += ["-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}"]
-        command += ["-addext", "subjectAltName=DNS:localhost"]
-        try:
-            subprocess.run(command, cwd=folder, check=True, capture_output=True)
-        except FileNotFoundError:
-            pytest.skip("openssl is needed to make certificates")
+    make_certificates(folder, "server", "stranger")
     return folder
 
 
