@@ -1,7 +1,9 @@
 """What all tests share."""
 
 import logging
+import os
 import signal
+import sys
 
 from hypothesis import settings
 
@@ -12,3 +14,6 @@ settings.load_profile("gaffer")
 logging.getLogger("gaffer.hooks.slow").setLevel(logging.ERROR)
 # A shell makes what it runs in the background ignore it, and the programs that are tested would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Tests start thousands of Pythons, which shall not compile gaffer each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
