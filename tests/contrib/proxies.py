@@ -100,14 +100,17 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+#: Without the system's certificates, which take longer to read than a connection takes.
+_CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_CONTEXT.check_hostname, _CONTEXT.verify_mode = False, ssl.CERT_NONE
+
+
 class Client:
     """Somebody with a TLS connection of their own to a proxy, which is made again when it has ended."""
 
     def __init__(self, port: int) -> None:
         self.port, self.patience = port, PATIENCE
         self.sock: ssl.SSLSocket | None = None
-        self.context = ssl.create_default_context()
-        self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
 
     def ask(self, data: bytes, method: str = "") -> tuple[int, bytes, bool]:
         """Send *data*; return the status and the body of the first answer, and whether the connection goes on.
@@ -116,7 +119,7 @@ class Client:
         """
         if self.sock is None:
             raw = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
-            self.sock = self.context.wrap_socket(raw)
+            self.sock = _CONTEXT.wrap_socket(raw)
         self.sock.settimeout(self.patience)
         goes_on = False
         try:

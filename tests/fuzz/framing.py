@@ -230,7 +230,7 @@ def fuzz_through(proxy: Proxy, seconds: float, seed: int) -> tuple[int, int, lis
             with Client(proxy.port) as attacker:
                 try:
                     attacker.ask(sentinel(count, close=False))
-                    attacker.patience = 0.2
+                    attacker.patience = 0.05
                     attacker.ask(data)
                 except (OSError, http.client.HTTPException):
                     pass  # it is refused, or waits for more
