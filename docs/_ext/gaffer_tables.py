@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 import gaffer
 from gaffer import hookspecs
-from gaffer.commands.catalogue import Arg
+from gaffer.commands.command import Arg
 from gaffer.config.fields import Field
 from gaffer.config.jobconfig import JobFields
 from gaffer.config.options import ENDPOINT_FIELDS, Option, Options

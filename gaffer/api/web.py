@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from gaffer import lazy_names
 
 if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
-    from gaffer.commands.catalogue import JOB as JOB
+    from gaffer.commands.command import JOB as JOB
+    from gaffer.commands.command import Arg as Arg
     from gaffer.commands.schemas import BOOLEAN as BOOLEAN
     from gaffer.commands.schemas import COUNT as COUNT
     from gaffer.commands.schemas import LABEL as LABEL
@@ -28,7 +29,6 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.commands.schemas import or_null as or_null
     from gaffer.commands.schemas import refer as refer
     from gaffer.commands.schemas import returns as returns
-    from gaffer.commands.table import Arg as Arg
     from gaffer.web.application import App as App
     from gaffer.web.live.channel_session import ChannelSession as ChannelSession
     from gaffer.web.live.feed_parameters import EVENT_STREAM as EVENT_STREAM
@@ -106,7 +106,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.websocket.frames import FrameError as FrameError
 
 _MODULES = {
-    "commands.catalogue": ("JOB",),
+    "commands.command": ("Arg", "JOB"),
     "commands.schemas": (
         "BOOLEAN",
         "COUNT",
@@ -126,7 +126,6 @@ _MODULES = {
         "refer",
         "returns",
     ),
-    "commands.table": ("Arg",),
     "web.application": ("App",),
     "web.live.channel_session": ("ChannelSession",),
     "web.live.feed_parameters": (

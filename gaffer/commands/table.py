@@ -9,18 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
 from ..errors import BadRequest, NotFound, nearest
-from .catalogue import COMMANDS as _ROWS
-from .catalogue import Arg, Command
-from .live import LIVE
-from .schemas import OK, STRING, Schema, returns
+from . import jobs, node, processes, sessions, statistics
+from .command import Arg, Command
 
 if TYPE_CHECKING:
     from ..manager.manager import Manager
     from .identity import Identity
 
-__all__ = ["COMMANDS", "OK", "STRING", "Arg", "Command", "CommandTable", "Schema", "check_args", "returns"]
-
-COMMANDS: tuple[Command, ...] = (*_ROWS, *LIVE)
+_TOPICS = (node, sessions, jobs, processes, statistics)
+#: The commands of all topics, in the order of their definition.
+COMMANDS = tuple(one for topic in _TOPICS for one in vars(topic).values() if isinstance(one, Command))
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -95,6 +93,8 @@ class CommandTable:
             named = dict(given)
             given["check"] = lambda: access.check_target(identity, command.permission, command.target, named)
         result = command.run(self._manager, **given)
+        if result is None:
+            return {"ok": True}
         if command.show is None:
             return result
         view = access.view(identity)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Iterable
 
+from ..commands.command import Arg
 from ..commands.schemas import STRING
-from ..commands.table import Arg
 from ..config.names import check_name, parse_job_name
 from ..errors import BadRequest, NotFound
 from ..version import __version__

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.commands.schemas import definitions
-from gaffer.commands.table import COMMANDS, STRING, Arg, Command, check_args
+from gaffer.commands.command import Arg, Command
+from gaffer.commands.schemas import STRING, definitions
+from gaffer.commands.table import COMMANDS, check_args
 from gaffer.errors import BadRequest, InvalidConfig, NotFound
 from gaffer.events.outbox import MUTE_AFTER
 from gaffer.testing import HookRecorder, settle

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.commands.live import LIVE
+from gaffer.commands.table import COMMANDS
 from gaffer.security.redact import HIDDEN, redact, redact_sentence, redact_text
 from gaffer.security.redact_text import hide_flags, hide_pairs
 from gaffer.security.secret_names import is_secret
@@ -62,7 +62,7 @@ def test_everything_else_stays(data):
 
 def test_what_is_written_to_a_process_is_hidden():
     """Somebody may have typed a password; the argument's name comes from the table of commands."""
-    (command,) = [command for command in LIVE if command.name == "send"]
+    (command,) = [command for command in COMMANDS if command.name == "send"]
     said = {arg.name: PLANTED for arg in command.args if arg.required and arg.name != "pid"}
     assert said and PLANTED not in repr(redact(said))
 

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from gaffer.commands.catalogue import COMMANDS, Arg
+from gaffer.commands.command import Arg
 from gaffer.commands.schemas import definitions
+from gaffer.commands.table import COMMANDS
 from gaffer.config.jobconfig import CORE
 from gaffer.web.openapi.openapi import DescriptionContext, describe
 from gaffer.web.requests.routes import Route

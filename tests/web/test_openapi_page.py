@@ -9,8 +9,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from gaffer.commands.catalogue import COMMANDS, Arg
+from gaffer.commands.command import Arg
 from gaffer.commands.schemas import definitions
+from gaffer.commands.table import COMMANDS
 from gaffer.config.jobconfig import CORE
 from gaffer.web.openapi.openapi import DescriptionContext, describe
 from gaffer.web.openapi.page import CONTENT_SECURITY_POLICY, render

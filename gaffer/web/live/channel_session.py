@@ -22,8 +22,8 @@ from ..websocket.late_auth import KEY_ENDED, KEY_NEEDED, LateAuth, key_in
 from .channel_topics import TopicSubscription, subscribe
 
 if TYPE_CHECKING:
+    from ...commands.command import Command
     from ...commands.identity import Identity
-    from ...commands.table import Command
     from ...manager.manager import Manager
     from .stats_board import Board
 

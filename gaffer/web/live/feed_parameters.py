@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ...commands.command import Arg
 from ...commands.schemas import COUNT, Schema
-from ...commands.table import Arg
 
 #: The types of answers that go on.
 LINES = "application/x-ndjson"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
+from ...commands.command import Arg, Command
 from ...commands.schemas import INTEGER, PLAIN_NAME, STRING, Schema, or_null, returns
-from ...commands.table import Arg, Command
 from ...version import __version__
 from ..live.feed_parameters import EVENT_STREAM, LINES
 from ..requests.error_table import ERROR_CODES, ERRORS

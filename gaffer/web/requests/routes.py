@@ -13,7 +13,8 @@ from ...commands.authorization import TARGETS
 from ...errors import PluginError
 
 if TYPE_CHECKING:
-    from ...commands.table import Arg, Schema
+    from ...commands.command import Arg
+    from ...commands.schemas import Schema
     from .request import Request
 
 #: Who may use a route. ``None`` is everybody; the others are permissions of a key, each containing the ones before.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable
 
+from ...commands.command import Arg
 from ...commands.schemas import BOOLEAN, COUNT, STRING, Schema, listed, returns
-from ...commands.table import Arg
 from ..requests.request import Request
 from ..requests.routes import Route
 from . import SockJSLimits
