@@ -56,7 +56,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.errors import Unauthorized as Unauthorized
     from gaffer.errors import Unavailable as Unavailable
     from gaffer.errors import nearest as nearest
-    from gaffer.events.event_log import Hub as Hub
+    from gaffer.events.event_log import EventLog as EventLog
     from gaffer.events.patterns import ALL as ALL
     from gaffer.events.patterns import EVENTS as EVENTS
     from gaffer.events.patterns import ancestors as ancestors
@@ -132,7 +132,7 @@ _MODULES = {
         "Unavailable",
         "nearest",
     ),
-    "events.event_log": ("Hub",),
+    "events.event_log": ("EventLog",),
     "events.patterns": ("ALL", "EVENTS", "ancestors", "normalise"),
     "events.unpatched": ("native",),
     "manager.reconcile": ("check_variables",),

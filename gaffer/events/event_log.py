@@ -1,14 +1,14 @@
-"""Events as they happen, and the latest of them again (docs/events.rst).
+"""Publishing: events go to the followers whose patterns select them, and the latest are kept (docs/events.rst).
 
-The hub numbers events, keeps the last ones for those who come back after a
-break, and hands them to followers: readers that take when they can. Who is too
-slow loses the oldest events, and learns how many.
+A follower is anything with a pattern that events can be put into. The one in here
+is read when its reader has time; who is too slow loses the oldest events and learns
+how many. :mod:`gaffer.events.emitter` has the one that calls a function.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, Protocol
 
 from .patterns import ancestors, matches, normalise
 
@@ -16,8 +16,8 @@ from .patterns import ancestors, matches, normalise
 WAITING = 1_000
 
 
-class HubEvent:
-    """Event that was emitted.
+class PublishedEvent:
+    """Event that was published.
 
     :param number: one more than that of the event before.
     :param name: its dotted name.
@@ -35,48 +35,25 @@ class HubEvent:
 
     @property
     def message(self) -> dict[str, Any]:
-        """The message of docs/events.rst."""
+        """The message of docs/events.rst; everybody who asks gets one of their own."""
         return {"event": self.name, **self.rest}
 
 
-class Follower:
-    """Takes the events that a pattern selects; each once, in order.
+class Receiver(Protocol):
+    """Protocol of a follower of a log."""
 
-    :param wake: called when there is more; may be called in the hub of gevent, so it must only set something.
+    @property
+    def pattern(self) -> str:
+        """The pattern of its events, in canonical form."""
 
-    Close it when it is not needed any more.
-    """
-
-    __slots__ = ("pattern", "wake", "_hub", "_events", "_lost")
-
-    def __init__(self, hub: Hub, pattern: str, wake: Callable[[], None] | None = None) -> None:
-        self.pattern = pattern
-        self.wake = wake
-        self._hub = hub
-        self._events: deque[HubEvent] = deque()
-        self._lost = 0
-
-    def take(self) -> tuple[int, list[HubEvent]]:
-        """Return ``(lost, events)``: how many were dropped before these, and those that wait."""
-        lost, self._lost = self._lost, 0
-        events = list(self._events)
-        self._events.clear()
-        return lost, events
-
-    def _put(self, event: HubEvent) -> None:
-        if len(self._events) >= WAITING:
-            self._events.popleft()
-            self._lost += 1
-        self._events.append(event)
-        if self.wake is not None:
-            self.wake()
+    def put(self, event: PublishedEvent) -> None:
+        """Take an event; never waits, never raises."""
 
     def close(self) -> None:
         """Follow no longer."""
-        self._hub._remove(self)
 
 
-class Hub:
+class EventLog:
     """Hands events to followers and keeps the last ones.
 
     :param history: how many events are kept for those who come back; 0 keeps none.
@@ -85,58 +62,109 @@ class Hub:
     def __init__(self, history: int = 0) -> None:
         #: The number of the last event.
         self.last = 0
-        self._history: deque[HubEvent] = deque(maxlen=history)
-        self._followers: dict[str, list[Follower]] = {}
+        self._history: deque[PublishedEvent] = deque(maxlen=history)
+        self._followers: dict[str, list[Any]] = {}
 
     def __bool__(self) -> bool:
-        """Tell whether an event would reach anybody, now or later."""
+        """Tell whether an event would reach anybody, now or later; publishing is worth nothing otherwise."""
         return bool(self._followers) or bool(self._history.maxlen)
 
     def remember(self, history: int) -> None:
         """Keep the last *history* events from now on."""
         self._history = deque(self._history, maxlen=history)
 
-    def publish(self, names: Iterable[str], message: dict[str, Any]) -> None:
-        """Something happened.
+    def record(self, names: Iterable[str], message: dict[str, Any]) -> list[PublishedEvent]:
+        """Publish one occurrence under each of its *names*; returns the events.
 
-        :param names: every name of it; each is an event of its own.
         :param message: what all of them say.
         """
+        events = []
         for name in names:
             self.last += 1
-            event = HubEvent(self.last, name, message)
+            event = PublishedEvent(self.last, name, message)
+            events.append(event)
             self._history.append(event)
             if self._followers:
                 for pattern in ancestors(name):
                     for follower in self._followers.get(pattern, ()):
-                        follower._put(event)
+                        follower.put(event)
+        return events
 
     def follow(
         self, pattern: str, since: int | None = None, tail: int = 0, wake: Callable[[], None] | None = None
     ) -> Follower:
-        """Return a follower of the events that *pattern* selects (:mod:`gaffer.events.patterns`).
+        """Return a new follower of the events that *pattern* selects; see :class:`Follower`."""
+        return Follower(self, pattern, since, tail, wake)
 
-        :param since: the number of an event: it begins with those after it, as far as they are kept. A number
-            that has not been given yet is from an earlier life of the program, so all that is kept is new.
-        :param tail: without *since*: it begins with the last *tail* kept ones.
-        """
-        pattern = normalise(pattern)
-        follower = Follower(self, pattern, wake)
+    def kept(self, pattern: str, since: int | None, tail: int) -> tuple[int, list[PublishedEvent]]:
+        """Return ``(lost, events)``: how many after *since* are not kept any more, and those that are."""
         kept = [event for event in self._history if matches(pattern, event.name)]
         if since is None:
-            kept = kept[-tail:] if tail > 0 else []
-        elif since <= self.last:
-            kept = [event for event in kept if event.number > since]
-            oldest = self._history[0].number if self._history else self.last + 1
-            follower._lost = max(0, oldest - since - 1)
-        follower._events.extend(kept[-WAITING:])
-        follower._lost += max(0, len(kept) - WAITING)
-        self._followers.setdefault(pattern, []).append(follower)
-        return follower
+            return 0, kept[-tail:] if tail > 0 else []
+        if since > self.last:
+            return 0, kept
+        oldest = self._history[0].number if self._history else self.last + 1
+        return max(0, oldest - since - 1), [event for event in kept if event.number > since]
 
-    def _remove(self, follower: Follower) -> None:
+    def add(self, follower: Receiver) -> None:
+        """Put events into *follower* from now on."""
+        self._followers.setdefault(follower.pattern, []).append(follower)
+
+    def remove(self, follower: Receiver) -> None:
+        """Put no more events into *follower*; nothing happens if none were."""
         others = [one for one in self._followers.get(follower.pattern, ()) if one is not follower]
         if others:
             self._followers[follower.pattern] = others
         else:
             self._followers.pop(follower.pattern, None)
+
+
+class Follower:
+    """Takes the events that a pattern selects (:mod:`gaffer.events.patterns`); each once, in order.
+
+    :param since: the number of an event: it begins with those after it, as far as they are kept. A number
+        that has not been given yet is from an earlier life of the program, so all that is kept is new.
+    :param tail: without *since*: it begins with the last *tail* kept ones.
+    :param wake: called when there is more; may be called in the hub of gevent, so it must only set something.
+
+    Close it when it is not needed any more.
+    """
+
+    __slots__ = ("pattern", "wake", "lost", "_log", "_events")
+
+    def __init__(
+        self,
+        log: EventLog,
+        pattern: str,
+        since: int | None = None,
+        tail: int = 0,
+        wake: Callable[[], None] | None = None,
+    ) -> None:
+        self.pattern = normalise(pattern)
+        self.wake = wake
+        #: How many events were dropped; :meth:`take` begins to count again.
+        self.lost, kept = log.kept(self.pattern, since, tail)
+        self.lost += max(0, len(kept) - WAITING)
+        self._events = deque(kept[-WAITING:])
+        self._log = log
+        log.add(self)
+
+    def take(self) -> tuple[int, list[PublishedEvent]]:
+        """Return ``(lost, events)``: how many were dropped before these, and those that wait."""
+        lost, self.lost = self.lost, 0
+        events = list(self._events)
+        self._events.clear()
+        return lost, events
+
+    def put(self, event: PublishedEvent) -> None:
+        """Let *event* wait; if too many do, the oldest is dropped."""
+        if len(self._events) >= WAITING:
+            self._events.popleft()
+            self.lost += 1
+        self._events.append(event)
+        if self.wake is not None:
+            self.wake()
+
+    def close(self) -> None:
+        """Follow no longer."""
+        self._log.remove(self)

@@ -8,15 +8,15 @@ from typing import Any, Mapping
 import gevent
 from gevent.event import Event
 
-from ..events.event_log import Hub
+from ..events.event_log import EventLog
 
 
 class EventPrinter:
-    """Prints the events of a hub on standard output until it is closed."""
+    """Prints the events of a log on standard output until it is closed."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, log: EventLog) -> None:
         self._bell = Event()
-        self._follower = hub.follow(".", wake=self._bell.set)
+        self._follower = log.follow(".", wake=self._bell.set)
         self._greenlet = gevent.spawn(self._run)
 
     def _run(self) -> None:

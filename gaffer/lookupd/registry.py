@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Iterable, Iterator
 
 from ..errors import NotFound, TooLarge
-from ..events.event_log import Hub
+from ..events.event_log import EventLog
 from .records import NodeInfo, NodeKey, Record
 
 #: Nodes that are known at most.
@@ -26,7 +26,7 @@ class Registry:
     """
 
     def __init__(self, here: str = "") -> None:
-        self.hub = Hub()
+        self.events = EventLog()
         self.here = here
         #: The records that count.
         self.nodes: dict[NodeKey, Record] = {}
@@ -102,8 +102,8 @@ class Registry:
             del self._by_job[name]
 
     def _tell(self, event: str, info: NodeInfo, name: str | None = None, pid: int | None = None) -> None:
-        if self.hub:
-            self.hub.publish([event], message(info, name, pid))
+        if self.events:
+            self.events.record([event], message(info, name, pid))
 
     # -- what a node that is connected here changes ------------------------------------------------
     def advance(self, record: Record, state: int) -> None:

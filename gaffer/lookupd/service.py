@@ -133,7 +133,7 @@ class LookupdService:
         self._call_keepers("gaffer_manager_start", manager=self)
         self.backend.start(self.registry, self.sessions.patience, self.sessions.refuse)
         server.start()
-        printer = EventPrinter(self.registry.hub) if self.settings.get("verbose") else None
+        printer = EventPrinter(self.registry.events) if self.settings.get("verbose") else None
         try:
             self._ready(bound)
             self._stop.wait()

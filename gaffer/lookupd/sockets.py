@@ -85,7 +85,7 @@ class WatchTap(FollowerSource):
     def __init__(self, registry: Registry, state: bool = False) -> None:
         self._registry = registry
         self._identity: Identity | None = None
-        super().__init__(registry.hub.follow("."))
+        super().__init__(registry.events.follow("."))
         self._first: Iterator[dict[str, Any]] | None = self._state() if state else None
 
     def _state(self) -> Iterator[dict[str, Any]]:

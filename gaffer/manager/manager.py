@@ -24,7 +24,6 @@ from ..config.names import JobName
 from ..config.settings import option
 from ..errors import BadRequest, Conflict, GafferError, NotFound, PluginError, Unavailable, described
 from ..events.emitter import EventEmitter, thread_id
-from ..events.event_log import Hub
 from ..events.unpatched import native
 from ..plugins.calling import Hooks
 from ..plugins.registry import PluginSet
@@ -92,9 +91,7 @@ class Manager(OldSpellings):
         self.events = EventEmitter(self.loop)
         #: Measures processes while somebody is subscribed.
         self.statistics = Monitor(self.reports.measure)
-        #: The same events for readers that take when they can: feeds and sockets.
-        self.hub = Hub()
-        self.subscriptions = Subscriptions(self.events, self.hub, self.statistics, self.job_table, self.process_table)
+        self.subscriptions = Subscriptions(self.events, self.statistics, self.job_table, self.process_table)
         #: How much output of processes is kept.
         self.rings = RingLimits()
         #: Processes that ended a while ago, for their output.

@@ -51,19 +51,14 @@ class Notifier:
             self._publish(job, what, at)
 
     def _publish(self, job: Job, what: Notify, at: float) -> None:
-        manager = self._manager
-        heard = manager.hooks.implemented("gaffer_event")
-        if not heard and not manager.events and not manager.hub:
+        hooks, events = self._manager.hooks, self._manager.events
+        heard = hooks.implemented("gaffer_event")
+        if not heard and not events:
             return
-        message, names = _message(job, what, at), event_names(job, what)
-        manager.hub.publish(names, message)
-        if not heard and not manager.events:
-            return
-        for name in names:
-            event = {"event": name, **message}
-            if heard:
-                manager.hooks.tell("gaffer_event", event=event)
-            manager.events.publish(name, event)
+        published = events.record(event_names(job, what), _message(job, what, at))
+        if heard:
+            for event in published:
+                hooks.tell("gaffer_event", event=event.message)
 
     def signalled(self, job: Job, process: Process, signum: int) -> None:
         # Real-time signals have no names in Python, and a stop may use one.

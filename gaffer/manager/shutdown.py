@@ -138,7 +138,6 @@ class Shutdown:
         manager.state = "stopped"
         manager.events.close()
         manager.statistics.close()
-        manager.subscriptions.close()
         self.done.set()
         for callback in self.callbacks:
             self._guard("stop callback", callback, manager)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, Hashable, Iterator
 
 from gevent.event import Event
 
 from ..config.names import parse_job_name
 from ..events.emitter import EventEmitter
-from ..events.event_log import Hub, HubEvent
+from ..events.event_log import Follower
 from ..process.process import Process
 from ..process.stats_monitor import Find, Monitor
 
@@ -21,35 +20,29 @@ if TYPE_CHECKING:
 STATS = "STATS"
 
 
-class Channel:
+class Channel(Follower):
     """Events to be taken one by one: ``for name, message in manager.subscribe("proc.web")``.
 
     A thousand wait; whoever takes them too slowly loses the oldest, which ``lost`` counts. The end of the manager,
     or of the subscription, ends the loop.
     """
 
-    def __init__(self, hub: Hub, topic: str) -> None:
-        #: How many events were dropped.
-        self.lost = 0
+    def __init__(self, events: EventEmitter, topic: str) -> None:
         self.closed = False
-        self._waiting: deque[HubEvent] = deque()
         self._more = Event()
-        self._follower = hub.follow(topic, wake=self._more.set)
+        super().__init__(events, topic, wake=self._more.set)
 
     def get(self, timeout: float | None = None) -> tuple[str, dict[str, Any]] | None:
         """Return the next event as ``(name, message)``, waiting for it; None if the channel ended first.
 
         :param timeout: seconds to wait at the most; then it is None too.
         """
-        if not self._waiting and not self._more.is_set() and not self.closed:
+        if not self._events and not self.closed:
+            self._more.clear()
             self._more.wait(timeout)
-        self._more.clear()
-        lost, events = self._follower.take()
-        self.lost += lost
-        self._waiting.extend(events)
-        if not self._waiting:
+        if not self._events:
             return None
-        event = self._waiting.popleft()
+        event = self._events.popleft()
         return event.name, event.message
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -63,45 +56,32 @@ class Channel:
     def close(self) -> None:
         """Take no more events; those that wait can still be taken."""
         self.closed = True
-        self._follower.close()
+        super().close()
         self._more.set()
 
 
 class Subscriptions:
     """Subscriptions to the events of a manager and to the statistics of its processes."""
 
-    def __init__(
-        self, events: EventEmitter, hub: Hub, statistics: Monitor, jobs: JobTable, processes: ProcessTable
-    ) -> None:
+    def __init__(self, events: EventEmitter, statistics: Monitor, jobs: JobTable, processes: ProcessTable) -> None:
         self._events = events
-        self._hub = hub
         self._statistics = statistics
         self._jobs = jobs
         self._processes = processes
-        self._channels: list[Channel] = []
 
     def subscribe(self, topic: str, listener: Callable[..., Any] | None) -> Channel | None:
         """See :meth:`Manager.subscribe`."""
-        if listener is not None:
-            self._events.subscribe(topic, listener)
-            return None
-        channel = Channel(self._hub, topic)
-        self._channels.append(channel)
-        return channel
+        if listener is None:
+            return Channel(self._events, topic)
+        self._events.subscribe(topic, listener)
+        return None
 
     def unsubscribe(self, topic: str, channel: Channel | Callable[..., Any]) -> None:
         """See :meth:`Manager.unsubscribe`."""
-        if not isinstance(channel, Channel):
+        if isinstance(channel, Channel):
+            channel.close()
+        else:
             self._events.unsubscribe(topic, channel)
-        elif channel in self._channels:
-            self._channels.remove(channel)
-            channel.close()
-
-    def close(self) -> None:
-        """End every channel."""
-        for channel in self._channels:
-            channel.close()
-        self._channels.clear()
 
     def monitor(self, listener: Callable[..., Any], name: Any, interval: float) -> None:
         """See :meth:`Manager.monitor`."""

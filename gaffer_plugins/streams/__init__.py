@@ -1,6 +1,6 @@
 """Everything a process says and everything that happens, over HTTP: ``/streams``, ``/watch`` and stored output.
 
-The bytes are in the rings of the processes and the events in the hub of the manager; this plugin says how much of
+The bytes are in the rings of the processes and the events in the log of the manager; this plugin says how much of
 both is kept, and answers.
 """
 
@@ -83,7 +83,7 @@ class StreamsPlugin(Plugin):
         manager.rings.most = max(option("output_kept_reading", GROWN_SIZE), manager.rings.size)
         manager.rings.total = option("output_kept_total", GROWN_TOTAL)
         manager.past.most = option("ended_kept", ENDED)
-        manager.hub.remember(option("events_kept", EVENTS))
+        manager.events.remember(option("events_kept", EVENTS))
 
     @hookimpl
     def gaffer_routes(self, manager: Manager) -> list[Route]:

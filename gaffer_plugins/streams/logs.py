@@ -184,7 +184,7 @@ class Logs:
 
     def follow(self) -> None:
         """Go on with what comes after what is stored."""
-        self._follower = self._manager.hub.follow(f"job.{self._name.full}", wake=self._woken)
+        self._follower = self._manager.events.follow(f"job.{self._name.full}", wake=self._woken)
 
     def _woken(self) -> None:
         if self.wake is not None:

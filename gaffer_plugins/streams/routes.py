@@ -141,13 +141,13 @@ class Live:
         """Follow the events that the path selects."""
         from gaffer.api.web import EventsSource, follow, position_ids, read_feed_request
 
-        wish, ids, hub = read_feed_request(request), position_ids(self._manager), self._manager.hub
+        wish, ids, log = read_feed_request(request), position_ids(self._manager), self._manager.events
         since = None
         if wish.since is not None:
             number = ids.number(wish.since)
-            since = hub.last + 1 if number is None else number
+            since = log.last + 1 if number is None else number
         view = self._manager.access.view(request.identity)
-        events = EventsSource(hub, ".".join(parts[name] for name in sorted(parts)), ids, since, wish.tail or 0, view)
+        events = EventsSource(log, ".".join(parts[name] for name in sorted(parts)), ids, since, wish.tail or 0, view)
         return follow(request, events, wish, LINES if wish.feed == "continuous" else JSON)
 
     def logs(self, request: Request, session: str, job: str) -> Reply:

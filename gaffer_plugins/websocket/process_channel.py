@@ -11,7 +11,7 @@ from gaffer.api.web import FollowerSource, WebSocket, run_duplex
 from .channel_frames import ERROR, MESSAGE, RESPONSE, encode, parse
 
 if TYPE_CHECKING:
-    from gaffer.api import Hub, Process, Writer
+    from gaffer.api import EventLog, Process, Writer
 
 #: Seconds that a writer waits for a process that does not read.
 WRITE_TIMEOUT = 10.0
@@ -32,8 +32,8 @@ class ExitSource(FollowerSource):
 
     raw = True
 
-    def __init__(self, hub: Hub, process: Process) -> None:
-        super().__init__(hub.follow(f"proc.{process.pid}.exit"))
+    def __init__(self, events: EventLog, process: Process) -> None:
+        super().__init__(events.follow(f"proc.{process.pid}.exit"))
         self.ended = process.status is not None
 
     def take(self) -> list[Any]:

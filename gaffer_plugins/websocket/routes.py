@@ -143,7 +143,7 @@ class Sockets:
         from .process_channel import ExitSource
 
         if label is None:
-            return ExitSource(self._manager.hub, process)
+            return ExitSource(self._manager.events, process)
         return OutputSource(process.reader(label).ring, label, position_ids(self._manager), place)
 
 

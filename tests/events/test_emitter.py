@@ -43,8 +43,7 @@ def deliver(emitter):
     """Wait until everybody has heard everything that was published before."""
     last = Outbox("subscribed last")
     last.put("end", dict)
-    for subscription in [one for subscriptions in emitter._patterns.values() for one in subscriptions]:
-        assert subscription.outbox.flush(10)
+    assert emitter.flush(10) == []
     assert last.flush(10)
 
 
@@ -216,6 +215,45 @@ def test_it_is_known_whether_anybody_listens(emitter, listener):
     assert emitter
 
 
+# -- followers of the same events
+
+
+def test_listeners_and_followers_get_the_same_events(emitter, listener):
+    follower = emitter.follow("a")
+    emitter.subscribe("a", listener)
+    emitter.record(["a.b", "c"], {"pid": 1})
+    deliver(emitter)
+    (event,) = follower.take()[1]
+    assert listener.heard == ["a.b"] and event.message == {"event": "a.b", "pid": 1}
+
+
+def test_event_with_arguments_of_its_own_is_for_listeners(emitter, listener):
+    follower = emitter.follow("a")
+    emitter.subscribe("a", listener)
+    emitter.publish("a", 1, 2)
+    deliver(emitter)
+    assert listener.heard == ["a"] and follower.take() == (0, [])
+
+
+def test_taking_back_all_listeners_leaves_followers_until_the_end(emitter, listener):
+    follower = emitter.follow("a")
+    emitter.subscribe("a", listener)
+    emitter.unsubscribe_all()
+    emitter.record(["a"], {})
+    assert len(follower.take()[1]) == 1 and emitter
+    emitter.close()
+    assert not emitter
+
+
+def test_listener_that_changes_a_message_changes_it_for_nobody_else(emitter):
+    heard = []
+    emitter.subscribe("a", lambda event, message: message.clear())
+    emitter.subscribe("a", lambda event, message: heard.append(message))
+    emitter.record(["a"], {"pid": 1})
+    deliver(emitter)
+    assert heard == [{"event": "a", "pid": 1}]
+
+
 # -- troubles
 
 
@@ -301,13 +339,13 @@ def test_any_thread_may_subscribe_publish_and_take_back(emitter, listener):
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    while "d" not in emitter._patterns:
+    while "d" not in emitter._followers:
         gevent.idle()
     emitter.publish("d")
     while "d" not in listener.heard:
         gevent.idle()
     # What was on its way when all was taken back is not delivered; nothing after it was meant for anybody.
-    assert set(listener.heard) <= {"a", "b", "d"} and list(emitter._patterns) == ["d"]
+    assert set(listener.heard) <= {"a", "b", "d"} and list(emitter._followers) == ["d"]
 
 
 def test_listeners_are_called_in_the_thread_of_the_hub(emitter):

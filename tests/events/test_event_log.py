@@ -1,10 +1,10 @@
-"""The hub: each event once and in order, history for those who come back, counts for those who are too slow."""
+"""The log of events: each once and in order, history for those who come back, counts for those who are too slow."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.events.event_log import WAITING, Hub
+from gaffer.events.event_log import WAITING, EventLog
 
 
 def names(taken):
@@ -14,10 +14,10 @@ def names(taken):
 
 
 def test_a_follower_takes_what_its_pattern_selects_in_order():
-    hub = Hub()
-    every, jobs, one = hub.follow("."), hub.follow("job"), hub.follow("proc(web).spawn")
-    hub.publish(["spawn", "job.default.web.spawn", "proc.web.spawn", "proc.1.spawn"], {"pid": 1})
-    hub.publish(["exit", "job.default.web.exit"], {"pid": 1})
+    log = EventLog()
+    every, jobs, one = log.follow("."), log.follow("job"), log.follow("proc(web).spawn")
+    log.record(["spawn", "job.default.web.spawn", "proc.web.spawn", "proc.1.spawn"], {"pid": 1})
+    log.record(["exit", "job.default.web.exit"], {"pid": 1})
     assert names(every.take()) == [
         "spawn",
         "job.default.web.spawn",
@@ -32,51 +32,51 @@ def test_a_follower_takes_what_its_pattern_selects_in_order():
 
 
 def test_a_message_is_its_name_and_what_all_of_them_say():
-    hub = Hub()
-    follower = hub.follow("job")
-    hub.publish(["spawn", "job.default.web.spawn"], {"pid": 1})
+    log = EventLog()
+    follower = log.follow("job")
+    log.record(["spawn", "job.default.web.spawn"], {"pid": 1})
     (event,) = follower.take()[1]
     assert event.message == {"event": "job.default.web.spawn", "pid": 1} and event.number == 2
 
 
 def test_the_names_of_old_select_what_they_were_renamed_to():
-    hub = Hub()
-    follower = hub.follow("load")
-    hub.publish(["create"], {})
+    log = EventLog()
+    follower = log.follow("load")
+    log.record(["create"], {})
     assert names(follower.take()) == ["create"]
 
 
 def test_followers_are_woken():
-    hub, woken = Hub(), []
-    follower = hub.follow("spawn", wake=lambda: woken.append(1))
-    hub.publish(["exit"], {})
+    log, woken = EventLog(), []
+    follower = log.follow("spawn", wake=lambda: woken.append(1))
+    log.record(["exit"], {})
     assert woken == []
-    hub.publish(["spawn"], {})
+    log.record(["spawn"], {})
     assert woken == [1]
     follower.close()
-    hub.publish(["spawn"], {})
+    log.record(["spawn"], {})
     assert woken == [1]
 
 
 def test_nothing_is_worth_telling_while_nobody_follows_and_nothing_is_kept():
-    hub = Hub()
-    assert not hub
-    first, second = hub.follow("a"), hub.follow("a")
-    assert hub
+    log = EventLog()
+    assert not log
+    first, second = log.follow("a"), log.follow("a")
+    assert log
     first.close()
-    assert hub
+    assert log
     second.close()
     second.close()
-    assert not hub
-    hub.remember(5)
-    assert hub
+    assert not log
+    log.remember(5)
+    assert log
 
 
 def filled(history, events):
-    hub = Hub(history)
+    log = EventLog(history)
     for number in range(1, events + 1):
-        hub.publish(["even" if number % 2 == 0 else "odd"], {"number": number})
-    return hub
+        log.record(["even" if number % 2 == 0 else "odd"], {"number": number})
+    return log
 
 
 @pytest.mark.parametrize(
@@ -95,24 +95,24 @@ def test_only_what_the_pattern_selects_comes_again():
 
 
 def test_the_last_ones():
-    hub = filled(9, 20)
-    assert [event.number for event in hub.follow("odd", tail=2).take()[1]] == [17, 19]
-    assert [event.number for event in hub.follow("odd", tail=99).take()[1]] == [13, 15, 17, 19]
+    log = filled(9, 20)
+    assert [event.number for event in log.follow("odd", tail=2).take()[1]] == [17, 19]
+    assert [event.number for event in log.follow("odd", tail=99).take()[1]] == [13, 15, 17, 19]
 
 
 def test_what_comes_again_comes_before_what_is_new():
-    hub = filled(5, 5)
-    follower = hub.follow(".", since=3)
-    hub.publish(["new"], {})
+    log = filled(5, 5)
+    follower = log.follow(".", since=3)
+    log.record(["new"], {})
     assert [event.number for event in follower.take()[1]] == [4, 5, 6]
 
 
 def test_a_slow_follower_loses_the_oldest_and_learns_how_many():
-    hub = Hub()
-    slow, other = hub.follow("a"), hub.follow("b")
+    log = EventLog()
+    slow, other = log.follow("a"), log.follow("b")
     for _ in range(WAITING + 7):
-        hub.publish(["a"], {})
-    hub.publish(["b"], {})
+        log.record(["a"], {})
+    log.record(["b"], {})
     lost, events = slow.take()
     assert lost == 7 and [events[0].number, events[-1].number, len(events)] == [8, WAITING + 7, WAITING]
     assert slow.take() == (0, [])
@@ -121,12 +121,12 @@ def test_a_slow_follower_loses_the_oldest_and_learns_how_many():
 
 @given(st.lists(st.sampled_from(["a", "a.b", "b", "take"]), max_size=60), st.sampled_from(["a", "a.b", ".", "c"]))
 def test_each_event_reaches_a_follower_once_and_in_order(steps, pattern):
-    hub, got, expected = Hub(3), [], []
-    follower = hub.follow(pattern)
+    log, got, expected = EventLog(3), [], []
+    follower = log.follow(pattern)
     for step in [*steps, "take"]:
         if step == "take":
             got += names(follower.take())
         else:
-            hub.publish([step], {})
+            log.record([step], {})
             expected += [step] if pattern == "." or step == pattern or step.startswith(pattern + ".") else []
     assert got == expected

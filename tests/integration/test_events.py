@@ -170,7 +170,7 @@ def test_a_slow_subscriber_hurts_only_itself(make_manager, watch):
     assert slow == []
     manager.stop_job("web")
     eventually(lambda: manager.info("web")["state"] == "stopped")
-    (subscription,) = [one for one in manager.events._patterns["exit"] if one.listener is dawdle]
+    (subscription,) = [one for one in manager.events._followers["exit"] if one.listener is dawdle]
     settle(manager)
     dropped = subscription.outbox.dropped
     go_on.set()

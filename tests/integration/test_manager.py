@@ -39,7 +39,7 @@ def test_a_channel_gives_events_one_by_one(manager):
     manager.unsubscribe("proc.web", channel)
     manager.unsubscribe("proc.web", channel)
     manager.stop_job("web")
-    assert channel.get() is None and not manager.hub
+    assert channel.get() is None and not manager.events
 
 
 def test_the_end_of_the_manager_ends_a_channel(make_manager):

@@ -15,7 +15,7 @@ class Watched(Registry):
 
     def __init__(self):
         super().__init__()
-        self.follower = self.hub.follow(".")
+        self.follower = self.events.follow(".")
 
     def heard(self):
         """Return what was published since the last time, in short."""

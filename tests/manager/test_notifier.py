@@ -9,7 +9,7 @@ import pytest
 
 from gaffer import hookspecs
 from gaffer.config.jobconfig import JobConfig
-from gaffer.events.event_log import Hub
+from gaffer.events.event_log import EventLog
 from gaffer.manager.job_table import JobTable
 from gaffer.manager.notifier import Notifier, event_names, exit_info
 from gaffer.manager.process_table import ProcessTable
@@ -38,27 +38,17 @@ class Hooks:
         self.told.append((name, kwargs))
 
 
-class Events:
-    """Keeps what is published."""
-
-    def __init__(self):
-        self.published = []
-        self.subscribed = True
-
-    def __bool__(self):
-        return self.subscribed
-
-    def publish(self, name, message):
-        self.published.append((name, message))
-
-
 @pytest.fixture
 def manager():
     engine = SimpleNamespace(unblocked=[])
     engine.unblock = engine.unblocked.append
     return SimpleNamespace(
-        hooks=Hooks(), events=Events(), hub=Hub(), engine=engine, job_table=JobTable(), process_table=ProcessTable()
+        hooks=Hooks(), events=EventLog(100), engine=engine, job_table=JobTable(), process_table=ProcessTable()
     )
+
+
+def published(manager):
+    return [(event.name, event.message) for event in manager.events.kept(".", 0, 0)[1]]
 
 
 @pytest.fixture
@@ -97,7 +87,7 @@ every_event = pytest.mark.parametrize("what", TOLD.values(), ids=TOLD)
 
 def message(manager):
     """Return the first message published, without its name and time."""
-    found = dict(manager.events.published[0][1])
+    found = dict(published(manager)[0][1])
     assert found.pop("time") == 17.5
     found.pop("event")
     return found
@@ -135,8 +125,8 @@ def test_no_name_is_published_twice(what):
 @every_event
 def test_messages_are_json_and_bear_their_own_name(notifier, manager, what):
     notifier.notify(job(), what, 17.5)
-    for name, published in manager.events.published:
-        assert published["event"] == name and json.loads(json.dumps(published)) == published
+    for name, event in published(manager):
+        assert event["event"] == name and json.loads(json.dumps(event)) == event
 
 
 def test_a_message_names_the_job(notifier, manager):
@@ -188,7 +178,8 @@ def test_a_flapping_job_tells_when_it_is_tried_again(notifier, manager):
 
 
 def test_the_last_exit_is_remembered_though_nobody_listens(notifier, manager):
-    manager.hooks.all = manager.events.subscribed = False
+    manager.hooks.all = False
+    manager.events.remember(0)
     one = job()
     notifier.notify(one, TOLD["exit"], 17.5)
     assert one.last_exit_info == exit_info(process(), STATUS, 17.5)
@@ -196,10 +187,11 @@ def test_the_last_exit_is_remembered_though_nobody_listens(notifier, manager):
 
 @every_event
 def test_nothing_is_built_while_nobody_listens(notifier, manager, what, monkeypatch):
-    manager.hooks.all = manager.events.subscribed = False
+    manager.hooks.all = False
+    manager.events.remember(0)
     monkeypatch.setattr("gaffer.manager.notifier._message", lambda *args: pytest.fail("it was built"))
     notifier.notify(job(), what, 17.5)
-    assert manager.hooks.told == manager.events.published == []
+    assert manager.hooks.told == published(manager) == []
 
 
 # -- hooks
@@ -216,7 +208,7 @@ def test_plugins_get_every_argument_that_the_hook_has(notifier, manager, what):
 def test_a_plugin_hears_every_event_that_is_published(notifier, manager, what):
     notifier.notify(job(), what, 17.5)
     heard = [kwargs["event"] for name, kwargs in manager.hooks.told if name == "gaffer_event"]
-    assert heard == [published for _, published in manager.events.published]
+    assert heard == [event for _, event in published(manager)]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +241,7 @@ def test_the_hook_of_flapping_gets_the_history(notifier, manager):
 
 def test_scaling_is_no_event(notifier, manager):
     notifier.notify(job(), TOLD["scale"], 17.5)
-    assert manager.events.published == []
+    assert published(manager) == []
 
 
 def test_a_signal_is_told_by_name(notifier, manager):

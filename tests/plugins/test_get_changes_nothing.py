@@ -59,7 +59,7 @@ def state(manager: Any, auth: Any, folder: Any) -> dict[str, Any]:
     return {
         "jobs": [still(manager.info(name)) for name in manager.jobs()],
         "processes": {pid: still(process.info) for pid, process in manager.running.items()},
-        "events": manager.hub.last,
+        "events": manager.events.last,
         "node": (manager.state, len(manager.plugins.list()), manager.access.strict),
         "keys": still(auth.service.keys(LOCAL)),
         "users": auth.service.users(LOCAL),

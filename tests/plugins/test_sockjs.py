@@ -49,7 +49,7 @@ class Live:
 
     def empty(self):
         """Whether nothing is left of any client."""
-        return not self.manager.hub._followers
+        return not self.manager.events._followers
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_lost_events_are_counted(live):
     client = Polling(live)
     client.subscribe("EVENTS:spam")
     for _ in range(WAITING + 100):
-        live.manager.hub.publish(["spam"], {})
+        live.manager.events.record(["spam"], {})
     gap = client.until(lambda message: message["event"] == "gaffer:gap")
     assert gap["data"]["lost"] == 100
 

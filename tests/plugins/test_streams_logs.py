@@ -94,7 +94,7 @@ def test_logs_select_one_process_or_stream(live):
     with Reader(live.address, "/1/logs?follow=true&label=err") as reader:
         assert reader.until(b"err\n") == b"err\n" and reader.chunk() == b""
     with Reader(live.address, "/2/logs?follow=true&n=0") as reader:
-        wait_until(lambda: live.manager.hub._followers)
+        wait_until(lambda: live.manager.events._followers)
         live.manager.send(2, "more\n")
         assert reader.until(b"more\n") == b"more\n"
 
@@ -155,7 +155,7 @@ def test_following_goes_on_over_restarts_and_new_copies(live):
         live.manager.unload("web")
         reader.rest()
         assert reader.complete and reader.body.count(b"start") == 5
-    assert not live.manager.hub._followers
+    assert not live.manager.events._followers
 
 
 def test_following_begins_with_the_last_lines_and_finishes_the_one_that_was_begun(live):
@@ -214,7 +214,7 @@ def test_the_heart_beats(live):
 def test_following_a_job_that_is_down(live):
     live.manager.load(gaffer.JobConfig("web", "echo up", redirect_output=["out"], start=False, restart="never"))
     with Reader(live.address, f"{LOGS}?follow=true") as reader:
-        wait_until(lambda: live.manager.hub._followers)
+        wait_until(lambda: live.manager.events._followers)
         live.manager.start_job("web")
         assert reader.until(b"up\n") == b"up\n"
 

@@ -245,7 +245,7 @@ def test_what_cannot_be(live, method, path, status, code):
 
 def watch(live, path):
     reader = Reader(live.address, path)
-    wait_until(lambda: live.manager.hub._followers)
+    wait_until(lambda: live.manager.events._followers)
     return reader
 
 
@@ -287,7 +287,7 @@ def test_a_pattern_of_one_to_four_parts(live, path, events):
 
 def test_longpoll_is_the_next_event(live):
     poll = gevent.spawn(Reader, live.address, "/watch/spawn")
-    wait_until(lambda: live.manager.hub._followers)
+    wait_until(lambda: live.manager.events._followers)
     load(live, "cat")
     with poll.get(timeout=10) as reader:
         assert reader.answer.headers["content-type"] == "application/json"

@@ -84,7 +84,7 @@ def test_a_whole_conversation(live):
     ws.until(lambda message: message["data"] == {"event": "end", "topic": f"STATS:{pid}"})
     assert ws.command("nothing")["event"] == "gaffer:command_error"
     ws.leave()
-    wait_until(lambda: not live.manager.hub._followers)
+    wait_until(lambda: not live.manager.events._followers)
 
 
 def test_messages_may_be_binary_and_what_is_none_is_answered(live):
@@ -111,7 +111,7 @@ def test_disconnect_of_one_client_does_not_affect_others(live):
     assert clients[5].event("create")["name"] == "web"
     assert [clients[number].end().code for number in (1, 2, 3)] == [1002, 1007, 1009]
     clients[5].leave()
-    wait_until(lambda: not live.manager.hub._followers)
+    wait_until(lambda: not live.manager.events._followers)
     for ws in clients:
         ws.close()
 
@@ -128,9 +128,9 @@ def test_client_that_does_not_read_does_not_block_others(live):
         pass  # it is not heard any more
     other.subscribe("EVENTS:create")
     other.command("load", {"name": "web", "cmd": "sleep 1000"})
-    (sessions,) = live.manager.hub._followers["."]
+    (sessions,) = live.manager.events._followers["."]
     assert other.command("jobs")["data"]["result"] == {"jobs": ["default.web"]}
     assert len(sessions._events) <= 1000
     lazy.close()
     other.leave()
-    wait_until(lambda: not live.manager.hub._followers)
+    wait_until(lambda: not live.manager.events._followers)

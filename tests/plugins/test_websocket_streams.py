@@ -356,7 +356,7 @@ def test_a_client_that_leaves_leaves_nothing_behind(live, how):
     process = load(live, "cat")
     for path in ("/wstreams/1", "/1/channel", "/1/channel?mode=2"):
         ws = Client(live.address, path)
-        before = len(live.manager.hub._followers) + process.reader("out").ring.readers
+        before = len(live.manager.events._followers) + process.reader("out").ring.readers
         assert before == 1
         if how == "half":
             ws.sock.shutdown(socket.SHUT_WR)
@@ -364,7 +364,7 @@ def test_a_client_that_leaves_leaves_nothing_behind(live, how):
             ws.leave()
         else:
             ws.close()
-        wait_until(lambda: not live.manager.hub._followers and not process.reader("out").ring.readers)
+        wait_until(lambda: not live.manager.events._followers and not process.reader("out").ring.readers)
         ws.close()
 
 

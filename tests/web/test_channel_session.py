@@ -43,7 +43,7 @@ def session(manager):
     made = ChannelSession(manager, Board())
     yield made
     made.close()
-    assert not manager.hub._followers
+    assert not manager.events._followers
     assert not any(process.reader(label).ring.readers for process in manager.list("web") for label in ("out", "err"))
 
 
@@ -140,20 +140,20 @@ def test_a_subscription_can_be_taken_back(manager, session):
 
 
 def test_events_that_were_missed_come_again(manager, session):
-    manager.hub.remember(100)
+    manager.events.remember(100)
     manager.stop_process(1)
     settle(manager)
     assert [message["data"]["event"] for message in subscribe(session, "EVENTS:stop_pid", tail=5)] == ["stop_pid"]
     say(session, "UNSUB", topic="EVENTS:stop_pid")
     assert len(subscribe(session, "EVENTS:stop_pid", since=0)) == 1
     say(session, "UNSUB", topic="EVENTS:stop_pid")
-    assert subscribe(session, "EVENTS:stop_pid", since=manager.hub.last) == []
+    assert subscribe(session, "EVENTS:stop_pid", since=manager.events.last) == []
 
 
 def test_a_slow_client_is_told_how_many_events_it_missed(manager, session):
     subscribe(session, "EVENTS:a")
     for number in range(WAITING + 3):
-        manager.hub.publish(["a"], {"number": number})
+        manager.events.record(["a"], {"number": number})
     first, *others = taken(session)
     assert first == {"event": "gaffer:gap", "data": {"topic": "EVENTS:a", "lost": 3}}
     assert [message["data"]["number"] for message in others] == list(range(3, WAITING + 3))
@@ -473,7 +473,7 @@ def test_the_transport_is_woken(manager, session):
     assert woken
     session.close()
     del woken[:]
-    manager.hub.publish(["stop_pid"], {})
+    manager.events.record(["stop_pid"], {})
     assert not woken
 
 

@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from gaffer.errors import BadRequest
-from gaffer.events.event_log import Hub
+from gaffer.events.event_log import EventLog
 from gaffer.process.ring_buffer import Ring, RingLimits
 from gaffer.web.live import feed_encoders
 from gaffer.web.live.feeds import DEFAULT_HEARTBEAT, FeedRequest, follow, read_count, read_feed_request
@@ -24,11 +24,11 @@ IDS = PositionIds("ab")
 
 
 class Feeds:
-    """A ring and a hub behind an application."""
+    """A ring and a log of events behind an application."""
 
     def __init__(self, limits=None):
         limits = limits or RingLimits()
-        self.ring, self.hub = Ring(limits.size, limits), Hub(100)
+        self.ring, self.log = Ring(limits.size, limits), EventLog(100)
         bytes_ = {"method": "GET", "path": "/bytes", "handler": self._bytes}
         events = {"method": "GET", "path": "/events", "handler": self._events}
         self.app = app(bytes_, events)
@@ -41,11 +41,11 @@ class Feeds:
     def _events(self, request):
         wish = read_feed_request(request)
         since = None if wish.since is None else IDS.number(wish.since)
-        return follow(request, EventsSource(self.hub, ".", IDS, since, wish.tail or 0), wish, "application/x-ndjson")
+        return follow(request, EventsSource(self.log, ".", IDS, since, wish.tail or 0), wish, "application/x-ndjson")
 
     @property
     def followed(self):
-        return self.ring.readers + len(self.hub._followers)
+        return self.ring.readers + len(self.log._followers)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_longpoll_is_one_item_and_says_where_to_go_on(feeds, address):
 
 def test_longpoll_is_one_item_with_a_heartbeat_too(feeds, address):
     for pid in (1, 2):
-        feeds.hub.publish(["spawn"], {"pid": pid})
+        feeds.log.record(["spawn"], {"pid": pid})
     with Reader(address, "/events?since=0&heartbeat=60") as reader:
         assert reader.rest() == b'{"event": "spawn", "pid": 1}\n' and reader.complete
 
@@ -121,7 +121,7 @@ def test_longpoll_waits(feeds, address):
     polls = [gevent.spawn(Reader, address, path) for path in ("/bytes", "/bytes?feed=longpoll", "/events")]
     wait_until(lambda: feeds.followed == 3)
     feeds.ring.append(b"\0\xff")
-    feeds.hub.publish(["spawn"], {"pid": 1})
+    feeds.log.record(["spawn"], {"pid": 1})
     for poll in polls:
         reader = poll.get(timeout=10)
         length = int(reader.answer.headers["content-length"])
@@ -164,8 +164,8 @@ def test_eventsource(feeds, address):
 
 def test_events_come_as_json_by_any_feed(feeds, address):
     lines, sse = Reader(address, "/events?feed=continuous"), Reader(address, "/events?feed=eventsource")
-    wait_until(lambda: feeds.hub._followers and len(feeds.hub._followers["."]) == 2)
-    feeds.hub.publish(["spawn", "proc.web.spawn"], {"name": "é"})
+    wait_until(lambda: feeds.log._followers and len(feeds.log._followers["."]) == 2)
+    feeds.log.record(["spawn", "proc.web.spawn"], {"name": "é"})
     expected = [{"event": "spawn", "name": "é"}, {"event": "proc.web.spawn", "name": "é"}]
     lines.until(b"}\n")
     wait_until(lambda: lines.body.count(b"\n") == 2 or lines.chunk())
@@ -180,7 +180,7 @@ def test_events_come_as_json_by_any_feed(feeds, address):
 
 def test_feed_continues_at_last_event_id(feeds, address):
     for number in range(5):
-        feeds.hub.publish([f"event{number}"], {})
+        feeds.log.record([f"event{number}"], {})
     with Reader(address, "/events?feed=eventsource&since=1", "Last-Event-ID: ab-3\r\n") as reader:
         assert [event.event for event in reader.events(2)] == ["event3", "event4"]
     with Reader(address, "/events?feed=eventsource&tail=1") as reader:
@@ -205,7 +205,7 @@ def test_an_empty_line_says_that_nothing_is_wrong(feeds, address, path, beat):
     with Reader(address, path) as reader:
         assert reader.chunk() == beat and reader.chunk() == beat
         feeds.ring.append(b"data")
-        feeds.hub.publish(["spawn"], {})
+        feeds.log.record(["spawn"], {})
         reader.until(b'{"event": "spawn"}\n' if "events" in path else b"data")
 
 
@@ -319,7 +319,7 @@ def test_a_server_that_stops_lets_feeds_end_properly(feeds):
         reader = Reader(address, "/events?feed=continuous")
         poll = gevent.spawn(Reader, address, "/bytes")
         wait_until(lambda: feeds.followed == 2)
-        feeds.hub.publish(["last"], {})
+        feeds.log.record(["last"], {})
         began = time.monotonic()
         server.stop(timeout=30)
         assert time.monotonic() - began < 15
@@ -330,10 +330,10 @@ def test_a_server_that_stops_lets_feeds_end_properly(feeds):
 
 
 def test_an_error_of_a_source_is_one_request_s_trouble(feeds, address, caplog):
-    feeds.hub.follow = lambda *args: SimpleNamespace(take=lambda: 1 / 0, close=lambda: None, wake=None, ended=False)
+    feeds.log.follow = lambda *args: SimpleNamespace(take=lambda: 1 / 0, close=lambda: None, wake=None, ended=False)
     with caplog.at_level(logging.ERROR):
         assert request(address, "GET", "/events").status == 500
-    del feeds.hub.follow
+    del feeds.log.follow
     assert request(address, "GET", "/hello").status == 200
 
 

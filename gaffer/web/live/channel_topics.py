@@ -161,14 +161,14 @@ def _check(manager: Manager, identity: Identity | None, kind: str, rest: str) ->
 
 def _events(manager: Manager, board: Board, topic: str, pattern: str, options: dict[str, Any]) -> list[TopicPart]:
     since, tail = _place(options)
-    ids, hub = position_ids(manager), manager.hub
+    ids, log = position_ids(manager), manager.events
     number = None
     if since is not None:
         number = ids.number(since)
-        number = hub.last + 1 if number is None else number
+        number = log.last + 1 if number is None else number
     named = json.dumps(topic)
     # The event's own JSON, with the topic in front of it.
-    events = EventsSource(hub, pattern, ids, number, tail or 0, options["view"])
+    events = EventsSource(log, pattern, ids, number, tail or 0, options["view"])
     return [JsonMessages(events, topic, lambda data: f'{{"topic": {named}, {data[1:]}')]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
 
 from ...errors import BadRequest
-from ...events.event_log import Hub, HubEvent
+from ...events.event_log import EventLog, PublishedEvent
 from ...process.ring_buffer import CURSOR_READ_SIZE, Ring
 from ..requests.replies import encode_json
 
@@ -154,26 +154,26 @@ class OutputSource(FollowerSource):
 class EventsSource(FollowerSource):
     """Source of the events that a pattern selects, each as the JSON of docs/events.rst.
 
-    :param since: see :meth:`gaffer.events.event_log.Hub.follow`.
+    :param since: see :class:`gaffer.events.event_log.Follower`.
     :param view: filter of what the reader may see; None is everything.
     """
 
     raw = False
     ended = False
-    __slots__ = ("_hub", "_ids", "_view")
+    __slots__ = ("_log", "_ids", "_view")
 
     def __init__(
         self,
-        hub: Hub,
+        log: EventLog,
         pattern: str,
         ids: PositionIds,
         since: int | None = None,
         tail: int = 0,
         view: VisibleJobs | None = None,
     ) -> None:
-        self._hub = hub
+        self._log = log
         self._view = view
-        super().__init__(hub.follow(pattern, since, tail))
+        super().__init__(log.follow(pattern, since, tail))
         self._ids = ids
 
     def take(self) -> list[LiveItem]:
@@ -182,11 +182,11 @@ class EventsSource(FollowerSource):
         seen = [event for event in events if self._view is None or self._view.reads_event(event.rest)]
         items = [LiveItem(self._ids.text(event.number), event.name, encode_event(event)) for event in seen]
         if lost:
-            items.insert(0, gap(self._ids, events[0].number - 1 if events else self._hub.last, lost))
+            items.insert(0, gap(self._ids, events[0].number - 1 if events else self._log.last, lost))
         return items
 
 
-def encode_event(event: HubEvent) -> bytes:
+def encode_event(event: PublishedEvent) -> bytes:
     """Return an event as JSON, which is kept: an event is encoded once for all its readers."""
     if event.encoded is None:
         event.encoded = encode_json(event.message)
