@@ -25,11 +25,14 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from .plugins.registry import Site as Site
 
 
-def lazy_names(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return ``__getattr__`` and ``__dir__`` of a *package* whose *names* are imported when they are first used.
+def lazy_names(
+    package: str, modules: Mapping[str, str]
+) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """Return ``__all__``, ``__getattr__`` and ``__dir__`` of a *package* whose names are imported when first used.
 
-    :param names: each name and the module below the package that defines it; with a colon after it, the module itself.
+    :param modules: the names that each module below gaffer defines; with a colon after it, the module itself.
     """
+    names = {name: module for module, defined in modules.items() for name in defined.split()}
 
     def lookup(name: str) -> Any:
         if name not in names:
@@ -39,21 +42,19 @@ def lazy_names(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], 
         setattr(sys.modules[package], name, value)
         return value
 
-    return lookup, lambda: sorted({*vars(sys.modules[package]), *names})
+    return [*names], lookup, lambda: sorted({*vars(sys.modules[package]), *names})
 
 
-_NAMES = {
-    "Manager": "manager.manager",
-    "JobConfig": "config.jobconfig",
-    "Plugin": "plugins.introspection",
-    "Site": "plugins.registry",
-    "Credentials": "commands.identity",
-    "Identity": "commands.identity",
-    "Permissions": "commands.identity",
-    "Veto": "errors",
-    "hookimpl": "hookspecs.markers",
-    "hookspec": "hookspecs.markers",
-}
-
-__all__ = ["__version__", *_NAMES]
-__getattr__, __dir__ = lazy_names(__name__, _NAMES)
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "manager.manager": "Manager",
+        "config.jobconfig": "JobConfig",
+        "plugins.introspection": "Plugin",
+        "plugins.registry": "Site",
+        "commands.identity": "Credentials Identity Permissions",
+        "errors": "Veto",
+        "hookspecs.markers": "hookimpl hookspec",
+    },
+)
+__all__ += ["__version__"]

@@ -16,7 +16,7 @@ import tempfile
 from .errors import Conflict, GafferError
 from .security.trusted_files import LockHeld, close_lock, is_at, lock_path, open_file, open_lock, place
 
-_NUMBER = re.compile(rb"\s*(\d{0,10})\s*\Z")
+_FILE_CONTENT = re.compile(rb"\s*(\d{0,10})\s*\Z")
 _OPEN_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NOT_OURS = "cannot use pidfile {}: {}; remove it, or give another name"
 
@@ -185,7 +185,7 @@ def _check(descriptor: int, path: str) -> int:
     elif os.geteuid() == 0 and found.st_uid != 0:
         reason = "it belongs to another user"
     content = b"" if reason else os.pread(descriptor, 64, 0)
-    number = _NUMBER.match(content)
+    number = _FILE_CONTENT.match(content)
     if number is None:
         reason = "it holds something else than a process id"
     if reason or number is None:

@@ -437,8 +437,8 @@ def summary(module: str, name: str) -> str:
         return (inspect.getdoc(value) or "").partition("\n\n")[0].replace("\n", " ")
     if isinstance(value, Arg):
         return f"the argument {value.name!r}: {value.help}"
-    home = import_module(module)._NAMES[name].rstrip(":")
-    source = inspect.getsource(import_module(f"gaffer.{home}"))
+    imported = re.search(rf"from ([\w.]+) import {name} as {name}\n", inspect.getsource(import_module(module)))
+    source = inspect.getsource(import_module(imported[1])) if imported else ""
     found = re.search(rf"((?:^#: .*\n)+)(?:^[A-Za-z_, ]+ = .*\n)*?^(?:[A-Za-z_]+, )*{name}\b.* = ", source, re.M)
     if found:
         return found[1].replace("#: ", "").replace("\n", " ").strip()

@@ -30,7 +30,10 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.config.ini_writer import ini_command as ini_command
     from gaffer.config.ini_writer import ini_section as ini_section
     from gaffer.config.ini_writer import ini_value as ini_value
+    from gaffer.config.jobconfig import RESERVED_LABELS as RESERVED_LABELS
     from gaffer.config.jobconfig import JobFields as JobFields
+    from gaffer.config.names import CONTROL_CHARACTER as CONTROL_CHARACTER
+    from gaffer.config.names import VARIABLE_NAME as VARIABLE_NAME
     from gaffer.config.names import JobName as JobName
     from gaffer.config.names import check_name as check_name
     from gaffer.config.names import parse_job_name as parse_job_name
@@ -105,68 +108,44 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.supervisor.restart_policy import History as History
     from gaffer.supervisor.restart_policy import Now as Now
 
-_MODULES = {
-    "commands.identity": ("ADMIN", "LOCAL", "MOST_TARGETS", "Resource", "of_job"),
-    "config.addresses": ("UNIX", "format_address"),
-    "config.fields": ("Bool", "Environment", "Field", "Int", "Kind", "OptionalText", "Seconds", "TextList", "Words"),
-    "config.ini_writer": ("can_name_variable", "ini_command", "ini_section", "ini_value"),
-    "config.jobconfig": ("JobFields",),
-    "config.names": ("JobName", "check_name", "parse_job_name"),
-    "config.options": ("Options",),
-    "config.settings": ("Endpoint", "Section", "Settings", "Value", "option"),
-    "errors": (
-        "BadRequest",
-        "ConfigError",
-        "Conflict",
-        "Forbidden",
-        "GafferError",
-        "IONotRedirected",
-        "InvalidConfig",
-        "MethodNotAllowed",
-        "NotFound",
-        "PluginError",
-        "Problem",
-        "TooLarge",
-        "TooManyRequests",
-        "Unauthorized",
-        "Unavailable",
-        "nearest",
-    ),
-    "events.event_log": ("EventLog",),
-    "events.patterns": ("ALL", "EVENTS", "ancestors", "normalise"),
-    "events.unpatched": ("native",),
-    "manager.reconcile": ("check_variables",),
-    "plugins.calling": ("Hooks", "named_call"),
-    "process.exit_status": ("ExitStatus",),
-    "process.output_listener": ("OutputListener",),
-    "process.process": ("Process", "ProcessConfig"),
-    "process.ring_buffer": ("Cursor", "GROWN_SIZE", "GROWN_TOTAL", "RING_SIZE", "Ring"),
-    "process.spawn": ("SpawnPlan",),
-    "process.stats_monitor": ("ProcessWatcher",),
-    "process.sink_worker": ("Sink",),
-    "process.streams": ("Writer",),
-    "procfile.application": ("read_application",),
-    "procfile.export": (
-        "Application",
-        "Export",
-        "ExportJob",
-        "Exporter",
-        "File",
-        "command_line",
-        "job_name",
-        "with_variables",
-    ),
-    "procfile.naming": ("find_procfile",),
-    "security.log_rate_limit": ("Bounded",),
-    "security.metered_socket": ("Meter", "Metered", "TooMuch"),
-    "security.redact_text": ("HIDDEN",),
-    "security.secret_names": ("withhold",),
-    "security.trusted_files": ("SharedFile", "check_read", "open_file"),
-    "security.trusted_files:": ("trusted_files",),
-    "supervisor.job": ("Job",),
-    "supervisor.restart_policy": ("After", "Done", "GiveUp", "History", "Now"),
-}
-_NAMES = {name: module for module, names in _MODULES.items() for name in names}
-
-__all__ = [*_NAMES]
-__getattr__, __dir__ = lazy_names(__name__, _NAMES)
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "commands.identity": "ADMIN LOCAL MOST_TARGETS Resource of_job",
+        "config.addresses": "UNIX format_address",
+        "config.fields": "Bool Environment Field Int Kind OptionalText Seconds TextList Words",
+        "config.ini_writer": "can_name_variable ini_command ini_section ini_value",
+        "config.jobconfig": "JobFields RESERVED_LABELS",
+        "config.names": "CONTROL_CHARACTER VARIABLE_NAME JobName check_name parse_job_name",
+        "config.options": "Options",
+        "config.settings": "Endpoint Section Settings Value option",
+        "errors": (
+            "BadRequest ConfigError Conflict Forbidden GafferError IONotRedirected InvalidConfig MethodNotAllowed "
+            "NotFound PluginError Problem TooLarge TooManyRequests Unauthorized Unavailable nearest"
+        ),
+        "events.event_log": "EventLog",
+        "events.patterns": "ALL EVENTS ancestors normalise",
+        "events.unpatched": "native",
+        "manager.reconcile": "check_variables",
+        "plugins.calling": "Hooks named_call",
+        "process.exit_status": "ExitStatus",
+        "process.output_listener": "OutputListener",
+        "process.process": "Process ProcessConfig",
+        "process.ring_buffer": "Cursor GROWN_SIZE GROWN_TOTAL RING_SIZE Ring",
+        "process.spawn": "SpawnPlan",
+        "process.stats_monitor": "ProcessWatcher",
+        "process.sink_worker": "Sink",
+        "process.streams": "Writer",
+        "procfile.application": "read_application",
+        "procfile.export": "Application Export ExportJob Exporter File command_line job_name with_variables",
+        "procfile.naming": "find_procfile",
+        "security.log_rate_limit": "Bounded",
+        "security.metered_socket": "Meter Metered TooMuch",
+        "security.redact_text": "HIDDEN",
+        "security.secret_names": "withhold",
+        "security.trusted_files": "SharedFile check_read open_file",
+        "security.trusted_files:": "trusted_files",
+        "supervisor.job": "Job",
+        "supervisor.restart_policy": "After Done GiveUp History Now",
+    },
+)

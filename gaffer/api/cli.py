@@ -17,11 +17,10 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.cli.core.program import Program as Program
     from gaffer.cli.core.program import command as command
 
-_MODULES = {
-    "cli.core.output": ("View", "output_option", "print_lines", "show"),
-    "cli.core.program": ("Program", "command"),
-}
-_NAMES = {name: module for module, names in _MODULES.items() for name in names}
-
-__all__ = [*_NAMES]
-__getattr__, __dir__ = lazy_names(__name__, _NAMES)
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "cli.core.output": "View output_option print_lines show",
+        "cli.core.program": "Program command",
+    },
+)

@@ -19,12 +19,11 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.lookupd.records import taken as taken
     from gaffer.lookupd.registry import Registry as Registry
 
-_MODULES = {
-    "lookupd.backends": ("Backend", "Refuse"),
-    "lookupd.records": ("NodeKey", "NodeInfo", "Record", "load_record", "taken"),
-    "lookupd.registry": ("Registry",),
-}
-_NAMES = {name: module for module, names in _MODULES.items() for name in names}
-
-__all__ = [*_NAMES]
-__getattr__, __dir__ = lazy_names(__name__, _NAMES)
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "lookupd.backends": "Backend Refuse",
+        "lookupd.records": "NodeKey NodeInfo Record load_record taken",
+        "lookupd.registry": "Registry",
+    },
+)

@@ -66,6 +66,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.requests.forwarded import ProxyList as ProxyList
     from gaffer.web.requests.host_header import is_loopback as is_loopback
     from gaffer.web.requests.replies import COMMON_HEADERS as COMMON_HEADERS
+    from gaffer.web.requests.replies import TEXT_MEDIA as TEXT_MEDIA
     from gaffer.web.requests.replies import Reply as Reply
     from gaffer.web.requests.replies import encode_json as encode_json
     from gaffer.web.requests.replies import reply as reply
@@ -105,123 +106,47 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.websocket.frames import TRY_AGAIN_LATER as TRY_AGAIN_LATER
     from gaffer.websocket.frames import FrameError as FrameError
 
-_MODULES = {
-    "commands.command": ("Arg", "JOB"),
-    "commands.schemas": (
-        "BOOLEAN",
-        "COUNT",
-        "LABEL",
-        "OBJECT",
-        "OK",
-        "PIDS",
-        "PLAIN_NAME",
-        "SECONDS",
-        "SHORT_NAME",
-        "STRING",
-        "Schema",
-        "TIME",
-        "definitions",
-        "listed",
-        "or_null",
-        "refer",
-        "returns",
-    ),
-    "web.application": ("App",),
-    "web.live.channel_session": ("ChannelSession",),
-    "web.live.feed_parameters": (
-        "EVENT_STREAM",
-        "FEED",
-        "HEARTBEAT",
-        "LINES",
-        "LIVE",
-        "SINCE",
-        "TAIL",
-    ),
-    "web.live.feeds": (
-        "FeedRequest",
-        "follow",
-        "read_count",
-        "read_feed_request",
-    ),
-    "web.live.sources": (
-        "EventsSource",
-        "FollowerSource",
-        "LiveItem",
-        "OutputSource",
-        "PositionIds",
-        "position_ids",
-        "start_position",
-    ),
-    "web.live.stats_board": ("board_of",),
-    "web.openapi.openapi": (
-        "DescriptionContext",
-        "describe",
-    ),
-    "web.openapi.page": (
-        "CONTENT_SECURITY_POLICY",
-        "render",
-    ),
-    "web.requests.access_guard": ("AccessGuard",),
-    "web.requests.access_rules": ("AccessRules",),
-    "web.requests.authentication": (
-        "ACCESS",
-        "IDENTITY",
-        "ORIGIN",
-        "REQUIRED",
-        "client_of",
-        "origin_of",
-    ),
-    "web.requests.forwarded": ("Proxies", "ProxyList"),
-    "web.requests.host_header": ("is_loopback",),
-    "web.requests.replies": (
-        "COMMON_HEADERS",
-        "Reply",
-        "encode_json",
-        "reply",
-    ),
-    "web.requests.request": ("Request",),
-    "web.requests.routes": (
-        "INVISIBLE_CHARACTERS",
-        "PERMISSIONS",
-        "Route",
-        "check_routes",
-    ),
-    "web.requests.web_origin": ("check_origin",),
-    "web.server.connection": ("ConnectionLimits",),
-    "web.server.endpoints": (
-        "Bound",
-        "bind_all",
-        "bind_for_root",
-        "check_reach",
-        "host_names",
-        "make_endpoints",
-        "make_rules",
-        "renewed",
-        "wrong_certificates",
-        "wrong_rules",
-    ),
-    "web.server.server": ("HttpServer",),
-    "web.server.time_slice": ("TimeSlice",),
-    "web.sockjs": (
-        "MAX_UNSENT_CHARACTERS",
-        "SockJSLimits",
-    ),
-    "web.sockjs.routes": (
-        "LazyService",
-        "lazy_service",
-        "sockjs_routes",
-    ),
-    "web.websocket.duplex": ("run_duplex",),
-    "web.websocket.handshake": (
-        "accept_websocket",
-        "check_upgrade",
-    ),
-    "web.websocket.late_auth": ("accept_with_late_auth",),
-    "web.websocket.websocket": ("WebSocket",),
-    "websocket.client": ("ClientWebSocket",),
-    "websocket.frames": ("CLOSE", "FrameError", "GOING_AWAY", "POLICY_VIOLATION", "TRY_AGAIN_LATER"),
-}
-_NAMES = {name: module for module, names in _MODULES.items() for name in names}
-
-__all__ = [*_NAMES]
-__getattr__, __dir__ = lazy_names(__name__, _NAMES)
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "commands.command": "Arg JOB",
+        "commands.schemas": (
+            "BOOLEAN COUNT LABEL OBJECT OK PIDS PLAIN_NAME SECONDS SHORT_NAME STRING Schema TIME definitions "
+            "listed or_null refer returns"
+        ),
+        "web.application": "App",
+        "web.live.channel_session": "ChannelSession",
+        "web.live.feed_parameters": "EVENT_STREAM FEED HEARTBEAT LINES LIVE SINCE TAIL",
+        "web.live.feeds": "FeedRequest follow read_count read_feed_request",
+        "web.live.sources": (
+            "EventsSource FollowerSource LiveItem OutputSource PositionIds position_ids start_position"
+        ),
+        "web.live.stats_board": "board_of",
+        "web.openapi.openapi": "DescriptionContext describe",
+        "web.openapi.page": "CONTENT_SECURITY_POLICY render",
+        "web.requests.access_guard": "AccessGuard",
+        "web.requests.access_rules": "AccessRules",
+        "web.requests.authentication": "ACCESS IDENTITY ORIGIN REQUIRED client_of origin_of",
+        "web.requests.forwarded": "Proxies ProxyList",
+        "web.requests.host_header": "is_loopback",
+        "web.requests.replies": "COMMON_HEADERS TEXT_MEDIA Reply encode_json reply",
+        "web.requests.request": "Request",
+        "web.requests.routes": "INVISIBLE_CHARACTERS PERMISSIONS Route check_routes",
+        "web.requests.web_origin": "check_origin",
+        "web.server.connection": "ConnectionLimits",
+        "web.server.endpoints": (
+            "Bound bind_all bind_for_root check_reach host_names make_endpoints make_rules renewed "
+            "wrong_certificates wrong_rules"
+        ),
+        "web.server.server": "HttpServer",
+        "web.server.time_slice": "TimeSlice",
+        "web.sockjs": "MAX_UNSENT_CHARACTERS SockJSLimits",
+        "web.sockjs.routes": "LazyService lazy_service sockjs_routes",
+        "web.websocket.duplex": "run_duplex",
+        "web.websocket.handshake": "accept_websocket check_upgrade",
+        "web.websocket.late_auth": "accept_with_late_auth",
+        "web.websocket.websocket": "WebSocket",
+        "websocket.client": "ClientWebSocket",
+        "websocket.frames": "CLOSE FrameError GOING_AWAY POLICY_VIOLATION TRY_AGAIN_LATER",
+    },
+)

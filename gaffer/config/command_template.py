@@ -15,7 +15,7 @@ from typing import Iterable, Mapping, NamedTuple, Sequence
 #: A command with its variables replaced is no longer: the kernel takes 2 MiB of arguments and environment at most.
 MAX_EXPANDED = 2_097_152
 
-_VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+_DOLLAR_SIGN = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
 
 class TemplateVariable(NamedTuple):
@@ -157,7 +157,7 @@ def _variables(text: str) -> Word:
     """Cut *text* at its variables; a ``$`` that starts none stays a dollar."""
     parts: list[str | TemplateVariable] = []
     last = 0
-    for found in _VARIABLE.finditer(text):
+    for found in _DOLLAR_SIGN.finditer(text):
         parts.append(text[last : found.start()])
         dollar, name, braced = found.groups()
         parts.append("$" if dollar else TemplateVariable(name or braced))

@@ -28,7 +28,7 @@ _BEGINNING = re.compile(r"""(?:export\s+)?[^\s=:'"]{0,20}\s{0,9}[=:]?\s{0,9}['"]
 _BLANKS = re.compile(rf"[^\S\r\n]{{{MAX_BLANKS + 1}}}")
 #: ``${NAME}`` and ``${NAME:-default}`` as python-dotenv has them, but in linear time: its own expression reads on to
 #: the end of the value from each ``${`` that is never closed.
-_VARIABLE = re.compile(r"\$\{((?:[^}:$]|\$(?!\{))*)(?::-((?:[^}$]|\$(?!\{))*))?\}")
+_BRACES = re.compile(r"\$\{((?:[^}:$]|\$(?!\{))*)(?::-((?:[^}$]|\$(?!\{))*))?\}")
 
 
 def read_env_file(path: str, *users: int) -> dict[str, str]:
@@ -175,7 +175,7 @@ def _expanded(value: str, env: Mapping[str, str | None], room: int) -> str | Non
     """Return *value* with its variables replaced; None if that is longer than *room*."""
     parts: list[str] = []
     last = 0
-    for found in _VARIABLE.finditer(value):
+    for found in _BRACES.finditer(value):
         put = env.get(found[1], found[2] or "") or ""
         parts += (value[last : found.start()], put)
         room -= found.start() - last + len(put)

@@ -1,4 +1,4 @@
-"""Names of sessions and jobs, and the one parser for them.
+"""Names of sessions, jobs and variables, and the one parser for them.
 
 ``job``, ``session.job``, ``session:job`` and ``session/job`` are accepted
 everywhere; a bare name means ``default.job``. The short form leaves
@@ -15,6 +15,10 @@ from ..errors import BadRequest
 DEFAULT_SESSION = "default"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+-]*\Z")
 _SEPARATOR = re.compile(r"[.:/]")
+#: What every shell and service manager accepts as the name of a variable.
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+#: Characters that names, paths and URLs cannot hold.
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 #: Longer names would not fit file systems, process titles and tables.
 MAX_NAME = 128
 

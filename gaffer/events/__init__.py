@@ -9,5 +9,4 @@ from .. import lazy_names
 if TYPE_CHECKING:
     from .emitter import EventEmitter as EventEmitter
 
-__all__ = ["EventEmitter"]
-__getattr__, __dir__ = lazy_names(__name__, {"EventEmitter": "events.emitter"})
+__all__, __getattr__, __dir__ = lazy_names(__name__, {"events.emitter": "EventEmitter"})

@@ -9,5 +9,4 @@ from .. import lazy_names
 if TYPE_CHECKING:
     from .manager import Manager as Manager
 
-__all__ = ["Manager"]
-__getattr__, __dir__ = lazy_names(__name__, {"Manager": "manager.manager"})
+__all__, __getattr__, __dir__ = lazy_names(__name__, {"manager.manager": "Manager"})

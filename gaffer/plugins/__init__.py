@@ -10,5 +10,4 @@ if TYPE_CHECKING:
     from .introspection import Plugin as Plugin
     from .registry import Site as Site
 
-__all__ = ["Plugin", "Site"]
-__getattr__, __dir__ = lazy_names(__name__, {"Plugin": "plugins.introspection", "Site": "plugins.registry"})
+__all__, __getattr__, __dir__ = lazy_names(__name__, {"plugins.introspection": "Plugin", "plugins.registry": "Site"})

@@ -13,14 +13,11 @@ if TYPE_CHECKING:
     from .stats_monitor import ProcessWatcher as ProcessWatcher
     from .stats_monitor import get_process_stats as get_process_stats
 
-__all__ = ["ExitStatus", "Process", "ProcessConfig", "ProcessWatcher", "get_process_stats"]
-__getattr__, __dir__ = lazy_names(
+__all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "ExitStatus": "process.exit_status",
-        "Process": "process.process",
-        "ProcessConfig": "process.process",
-        "ProcessWatcher": "process.stats_monitor",
-        "get_process_stats": "process.stats_monitor",
+        "process.exit_status": "ExitStatus",
+        "process.process": "Process ProcessConfig",
+        "process.stats_monitor": "ProcessWatcher get_process_stats",
     },
 )

@@ -11,7 +11,4 @@ if TYPE_CHECKING:
     from .parser import get_env as get_env
     from .parser import needs_shell as needs_shell
 
-__all__ = ["Procfile", "get_env", "needs_shell"]
-__getattr__, __dir__ = lazy_names(
-    __name__, {"Procfile": "procfile.parser", "get_env": "procfile.parser", "needs_shell": "procfile.parser"}
-)
+__all__, __getattr__, __dir__ = lazy_names(__name__, {"procfile.parser": "Procfile get_env needs_shell"})

@@ -34,7 +34,7 @@ from .parser import (
 ALL = "all"
 #: Settings that come from a variable of the environment files.
 _FROM_VARIABLES = {"uid": UID, "gid": GID}
-_NUMBER = re.compile(r"([^=]*)=([0-9]{1,6})")
+_CONCURRENCY = re.compile(r"([^=]*)=([0-9]{1,6})")
 
 
 class ProcessType(NamedTuple):
@@ -197,7 +197,7 @@ def _read_numbers(concurrency: Iterable[str], types: Mapping[str, Any], problems
     """Return ``{type: number}`` for ``web=2,worker=3``."""
     numbers: dict[str, int] = {}
     for part in [part.strip() for text in concurrency for part in text.split(",")]:
-        match = _NUMBER.fullmatch(part)
+        match = _CONCURRENCY.fullmatch(part)
         if match is None:
             problems.append(Problem("", 0, f"-c takes TYPE=NUMBER,TYPE=NUMBER, such as web=2,worker=1, not {part!r}"))
         elif match[1] != ALL and types and match[1] not in types:

@@ -18,10 +18,11 @@ loads this module in every project, whose own tests shall not pay for gevent.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Callable, Iterator
 
 import pytest
+
+from .. import lazy_names
 
 if TYPE_CHECKING:
     from ..manager.manager import Manager
@@ -32,21 +33,11 @@ if TYPE_CHECKING:
     from .recorder import HookCall as HookCall
     from .recorder import HookRecorder as HookRecorder
 
-_NAMES = {
-    "FakeClock": "fakes",
-    "FakeProcess": "fakes",
-    "FakeSpawner": "fakes",
-    "settle": "fakes",
-    "HookCall": "recorder",
-    "HookRecorder": "recorder",
-}
-__all__ = [*_NAMES, "gaffer_clock", "gaffer_manager", "gaffer_recorder", "gaffer_spawner"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'gaffer.testing' has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {"testing.fakes": "FakeClock FakeProcess FakeSpawner settle", "testing.recorder": "HookCall HookRecorder"},
+)
+__all__ += ["gaffer_clock", "gaffer_manager", "gaffer_recorder", "gaffer_spawner"]
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from ..errors import BadRequest, GafferError, MethodNotAllowed, NotFound
 from .requests.authentication import ACCESS, ARGUMENTS, IDENTITY, JSON, NOTED, admit, origin_of
 from .requests.replies import (
     INTERNAL_ERROR,
+    TEXT_MEDIA,
     Reply,
     StartResponse,
     empty,
@@ -278,7 +279,7 @@ def as_reply(result: Any, status: str) -> Reply:
     if result is None:
         return empty("204 No Content" if status.startswith("200") else status)
     if isinstance(result, str):
-        return reply(result.encode("utf-8", "replace"), "text/plain; charset=utf-8", status)
+        return reply(result.encode("utf-8", "replace"), TEXT_MEDIA, status)
     if isinstance(result, bytes):
         return reply(result, "application/octet-stream", status)
     return json_reply(result, status)

@@ -19,7 +19,7 @@ _PLAIN = ("cyan", "yellow", "green", "magenta", "red", "blue")
 COLORS = (*_PLAIN, *(f"intense_{color}" for color in _PLAIN))
 
 # Colours of a process's own may stay; what moves the cursor or retitles the terminal may not.
-_CONTROL = re.compile(
+_TERMINAL_CODE = re.compile(
     r"(\x1b\[[0-9;:]*m)"
     r"|\x1b\[[0-?]*[ -/]*[@-~]"
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
@@ -119,7 +119,7 @@ class ConsolePrinter:
 
 def clean(line: str) -> str:
     """Return *line* without control characters and escape sequences, except tabs and colours."""
-    return line if line.isprintable() else _CONTROL.sub(r"\1", line)
+    return line if line.isprintable() else _TERMINAL_CODE.sub(r"\1", line)
 
 
 def describe(event: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from gaffer.api import Application, Export, ExportJob, File
 _RESTART = {"always": "always", "on-failure": "on-failure", "never": "no"}
 #: What JSON leaves as it is and YAML does not allow, or takes for a line break.
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 #: Words that some YAML parsers take for something else.
 _NOT_PLAIN = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n"))
 _HEAD = """\
@@ -87,7 +87,7 @@ def _yaml(value: dict[str, Any], indent: int = 0) -> list[str]:
 
 
 def _key(text: str) -> str:
-    return text if _KEY.match(text) and text.lower() not in _NOT_PLAIN else scalar(text)
+    return text if _PLAIN_KEY.match(text) and text.lower() not in _NOT_PLAIN else scalar(text)
 
 
 def scalar(value: Any) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from typing import Mapping
 
-from gaffer.api import Application, Export, ExportJob, File
+from gaffer.api import VARIABLE_NAME, Application, Export, ExportJob, File
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _LOG = """\
 #!/bin/sh
 mkdir -p ./main
@@ -35,9 +33,9 @@ def _run(app: Application, job: ExportJob, env: Mapping[str, str]) -> str:
     lines = ["#!/bin/sh", "exec 2>&1", f"cd {shlex.quote(config.cwd or app.root)} || exit 111"]
     if config.env_file:
         lines += ["set -a", f". {shlex.quote(os.path.join(app.root, config.env_file))}", "set +a"]
-    lines += [f"export {key}={shlex.quote(text)}" for key, text in env.items() if _VARIABLE.match(key)]
+    lines += [f"export {key}={shlex.quote(text)}" for key, text in env.items() if VARIABLE_NAME.match(key)]
     lines += [f"umask {config.umask:04o}"] if config.umask is not None else []
-    strange = [f"{key}={text}" for key, text in env.items() if not _VARIABLE.match(key)]
+    strange = [f"{key}={text}" for key, text in env.items() if not VARIABLE_NAME.match(key)]
     words = [*_as_user(job), *(["env", *strange] if strange else []), *job.argv(env)]
     # A session of its own lets a stop reach every process of the service.
     return "\n".join([*lines, f"exec chpst -P {shlex.join(words)}", ""])

@@ -12,7 +12,7 @@ from typing import Mapping
 
 from gaffer.api import Application, Export, ExportJob, File, InvalidConfig, with_variables
 
-_VARIABLE = re.compile(r"[A-Za-z0-9_/.+():-]+\Z")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_/.+():-]+\Z")
 #: Where the ini parser takes the rest of the line for a comment.
 _COMMENT = re.compile(r"(?:^|\s)[;#]")
 #: Replaced wherever it stands, doubled percent sign or not.
@@ -96,7 +96,7 @@ def _single(text: str) -> str:
 
 def _fits(key: str, text: str) -> bool:
     """Tell whether ``environment`` can hold a variable."""
-    if not _VARIABLE.match(key) or re.search(r"[\r\n]", text) or _COMMENT.search(text) or _HERE in text:
+    if not _PLAIN_NAME.match(key) or re.search(r"[\r\n]", text) or _COMMENT.search(text) or _HERE in text:
         return False
     return any(_quotable(text, quote) for quote in "\"'")
 

@@ -7,13 +7,10 @@ Escapes as in systemd.syntax(7), systemd.service(5) and systemd.exec(5): words i
 from __future__ import annotations
 
 import os
-import re
 from typing import Mapping
 
-from gaffer.api import Application, Export, ExportJob, File, InvalidConfig
+from gaffer.api import CONTROL_CHARACTER, VARIABLE_NAME, Application, Export, ExportJob, File, InvalidConfig
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _RESTART = {"always": "always", "on-failure": "on-failure", "never": "no"}
 
 
@@ -40,7 +37,7 @@ def word(text: str, dollars: bool = True) -> str:
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     if dollars:
         text = text.replace("$", "$$")
-    return '"' + _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text) + '"'
+    return '"' + CONTROL_CHARACTER.sub(lambda found: f"\\x{ord(found.group()):02x}", text) + '"'
 
 
 def _target(app: Application, services: list[str]) -> str:
@@ -52,7 +49,7 @@ def _service(app: Application, target: str, unit: str, job: ExportJob, env: Mapp
     config = job.config
     lines = ["[Unit]", f"Description={_plain(unit.removesuffix('.service'))}", f"PartOf={target}", *_limits(job, notes)]
     lines += ["", "[Service]", f"WorkingDirectory={_path(config.cwd or app.root)}"]
-    known = {key: text for key, text in env.items() if _VARIABLE.match(key)}
+    known = {key: text for key, text in env.items() if VARIABLE_NAME.match(key)}
     lines += [f"Environment={word(f'{key}={text}', dollars=False)}" for key, text in known.items()]
     lines += [f"EnvironmentFile={_path(os.path.join(app.root, config.env_file))}"] if config.env_file else []
     # env looks for the program as a shell does, in PATH or from the working directory, and knows every variable.
@@ -92,6 +89,6 @@ def _path(path: str) -> str:
 
     :raises InvalidConfig: it cannot be written.
     """
-    if path != path.strip() or _CONTROL.search(path) or path.endswith("\\"):
+    if path != path.strip() or CONTROL_CHARACTER.search(path) or path.endswith("\\"):
         raise InvalidConfig(f"a systemd unit cannot hold the path {path!r}; use another folder")
     return _plain(path)

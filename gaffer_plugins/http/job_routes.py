@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gaffer.api import BadRequest, check_name, parse_job_name
-from gaffer.api.web import LIVE, Route
+from gaffer.api.web import LIVE, TEXT_MEDIA, Route
 
 if TYPE_CHECKING:
     from gaffer.api.web import Request
@@ -14,7 +14,6 @@ TAG = "Jobs"
 NODE = "Node"
 JOB = "/jobs/<session>/<job>"
 PROCESS = "/<pid:int>"
-TEXT = "text/plain; charset=utf-8"
 #: What the state looks like as text.
 STATE = {"type": "string", "enum": ["0", "1"], "examples": ["1"]}
 _STATES = {b"0": 0, b"1": 1, b"2": 2}
@@ -95,7 +94,7 @@ def committing(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
 
 ROUTES = (
     Route("GET", "/", command="welcome", tag=NODE),
-    Route("GET", "/ping", command="ping", tag=NODE, media=TEXT),
+    Route("GET", "/ping", command="ping", tag=NODE, media=TEXT_MEDIA),
     Route("GET", "/version", command="version", tag=NODE),
     Route("GET", "/sessions", command="sessions", tag=TAG),
     Route("GET", "/jobs", command="jobs", tag=TAG),
@@ -109,7 +108,7 @@ ROUTES = (
     Route("GET", f"{JOB}/numprocesses", command="numprocesses", tag=TAG),
     Route("POST", f"{JOB}/numprocesses", command="scale", arguments=scaling, body=("scale",), tag=TAG),
     Route("POST", f"{JOB}/signal", command="killall", arguments=signalling, status=202, body=("signal",), tag=TAG),
-    Route("GET", f"{JOB}/state", command="state", reply=str, media=TEXT, result=STATE, tag=TAG),
+    Route("GET", f"{JOB}/state", command="state", reply=str, media=TEXT_MEDIA, result=STATE, tag=TAG),
     Route("POST", f"{JOB}/state", "set_state", arguments=wanted_state, status=202, raw=True, body="state", tag=TAG),
     Route("GET", f"{JOB}/pids", command="job_pids", tag=TAG),
     Route("POST", f"{JOB}/commit", "commit", arguments=committing, body=("graceful_timeout", "env"), tag=TAG),

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, NamedTuple
 
 from gaffer.api import BadRequest, IONotRedirected, JobName, NotFound, parse_job_name
-from gaffer.api.web import COMMON_HEADERS, LINES, LiveItem, Reply, TimeSlice, encode_json
+from gaffer.api.web import COMMON_HEADERS, LINES, TEXT_MEDIA, LiveItem, Reply, TimeSlice, encode_json
 
 if TYPE_CHECKING:
     from gaffer import Manager
@@ -26,7 +26,6 @@ DEFAULT_LINES = 1000
 MAX_LINES = 10_000
 #: A line that is longer is shown in pieces, in bytes.
 MAX_LINE_BYTES = 65_536
-TEXT = "text/plain; charset=utf-8"
 #: Bytes of one stream that are cut into lines at a time.
 MAX_PIECE_BYTES = 32_768
 _AGO = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd])\Z")
@@ -309,7 +308,7 @@ def read_format(text: str | None) -> tuple[Callable[[Line], bytes], str]:
     :raises BadRequest: there is no such format.
     """
     if text in (None, "text"):
-        return as_text, TEXT
+        return as_text, TEXT_MEDIA
     if text == "json":
         return as_json, LINES
     raise BadRequest(f"format must be text or json, not {text!r}")

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gaffer.api import BadRequest, Bool, MethodNotAllowed
-from gaffer.api.web import BOOLEAN, COUNT, EVENT_STREAM, FEED, HEARTBEAT, LABEL, LINES, OK, STRING, Arg, Route, Schema
+from gaffer.api import RESERVED_LABELS, BadRequest, Bool, MethodNotAllowed
+from gaffer.api.web import (
+    BOOLEAN,
+    COUNT,
+    EVENT_STREAM,
+    FEED,
+    HEARTBEAT,
+    LABEL,
+    LINES,
+    OK,
+    STRING,
+    TEXT_MEDIA,
+    Arg,
+    Route,
+    Schema,
+)
 
 if TYPE_CHECKING:
     from gaffer import Manager
@@ -15,8 +29,6 @@ if TYPE_CHECKING:
 TAG = "Live"
 BYTES = "application/octet-stream"
 JSON = "application/json"
-TEXT = "text/plain; charset=utf-8"
-STDIN = ("stdin", "ttin")
 #: Seconds that a writer waits for a process that does not read.
 WRITE_TIMEOUT = 10.0
 
@@ -93,7 +105,7 @@ def routes(manager: Manager) -> list[Route]:
             summary="stored output of all processes of a job",
             parameters=LOGS,
             result=STRING,
-            media=(TEXT, LINES),
+            media=(TEXT_MEDIA, LINES),
         ),
         Route(
             "GET",
@@ -104,7 +116,7 @@ def routes(manager: Manager) -> list[Route]:
             summary="stored output of one process",
             parameters=LOGS,
             result=STRING,
-            media=(TEXT, LINES),
+            media=(TEXT_MEDIA, LINES),
         ),
     ]
 
@@ -119,7 +131,7 @@ class Live:
         """Follow one output of a process, which may have ended a while ago."""
         from gaffer.api.web import OutputSource, follow, position_ids, read_feed_request
 
-        if label in STDIN:
+        if label in RESERVED_LABELS:
             raise MethodNotAllowed(f"{label} is written, not read: POST to it", ["OPTIONS", "POST"])
         wish, ids = read_feed_request(request), position_ids(self._manager)
         process = self._manager.find_process(pid)
@@ -129,7 +141,7 @@ class Live:
     def write(self, request: Request, pid: int, label: str) -> dict[str, bool]:
         """Write the body; wait while the process leaves too much unread."""
         eof = flag(request, "eof")
-        writer = self._manager.get_process(pid).writer(None if label in STDIN else label)
+        writer = self._manager.get_process(pid).writer(None if label in RESERVED_LABELS else label)
         data = request.read()
         if data:
             writer.deliver(data, WRITE_TIMEOUT, request.check_still)

@@ -7,14 +7,13 @@ from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from gaffer.api import HIDDEN
+from gaffer.api import CONTROL_CHARACTER, HIDDEN
 
 PORTS = {"http": 80, "https": 443}
 
 #: Characters that a part of a path has at least when it is taken for a token.
 _TOKEN = 16
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:.]+")
 #: What may stand in a path and in a query as it is; anything else is written as %XX.
 _IN_PATH = "/%:@!$&'()*+,;=~"
@@ -51,7 +50,7 @@ def parse_url(text: str) -> Target:
     :raises ValueError: a sentence that shows no credentials.
     """
     text = text.strip()
-    if _CONTROL.search(text):
+    if CONTROL_CHARACTER.search(text):
         raise ValueError("a URL cannot hold control characters")
     try:
         parts = urlsplit(text)
@@ -113,4 +112,4 @@ def redact(text: str) -> str:
     """Return a text that may be a URL without what could be a secret; rather too much is hidden than too little."""
     text = re.sub(r"//.*@", f"//{HIDDEN}@", text)
     text = re.sub(r"\?.*", f"?{HIDDEN}", text)
-    return _CONTROL.sub(" ", text)[:200]
+    return CONTROL_CHARACTER.sub(" ", text)[:200]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from gaffer.api import BadRequest, Forbidden, IONotRedirected, NotFound, of_job
+from gaffer.api import RESERVED_LABELS, BadRequest, Forbidden, IONotRedirected, NotFound, of_job
 from gaffer.api.web import LABEL, SINCE, TAIL, Arg, Route, Schema
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 TAG = "Live"
 READ, WRITE, BOTH = 1, 2, 3
-STDIN = ("stdin", "ttin")
 
 _MODE: Schema = {"type": "string", "enum": ["1", "2", "3"], "examples": ["3"]}
 _MODE_ARG = Arg("mode", _MODE, "1 reads, 2 writes, 3 does both", required=False)
@@ -157,7 +156,7 @@ def readable(process: Process, stream: str) -> str | None:
 
     :raises NotFound: there is no such stream. :raises IONotRedirected: it is not redirected.
     """
-    if stream in STDIN:
+    if stream in RESERVED_LABELS:
         return None
     if stream:
         return process.labels(stream)[0]

@@ -14,8 +14,8 @@ Paint = Callable[[str], str]
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 #: Numbers, sizes, shares and durations.
-_NUMBER = re.compile(r"-|\d[\d.]*[A-Za-z]?( \d+[hms])?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NUMERIC = re.compile(r"-|\d[\d.]*[A-Za-z]?( \d+[hms])?")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 #: Colours of a job's states; the others stay plain.
 STATE_COLORS = {
     "running": "green",
@@ -164,7 +164,7 @@ def table_lines(columns: Sequence[str], rows: Sequence[Sequence[object]], paint:
     widths, rights = [], []
     for header, *column in zip(columns, *cells):
         widths.append(max(map(len, [header, *column])))
-        rights.append(bool(column) and all(_NUMBER.fullmatch(text) for text in column))
+        rights.append(bool(column) and all(_NUMERIC.fullmatch(text) for text in column))
     yield _row(columns, widths, rights, [None] * len(columns))
     painters = [paint.get(header) if colored() else None for header in columns]
     for row in cells:
@@ -232,7 +232,7 @@ def printable(text: str, keep: str = "") -> str:
 
     :param keep: those that stay; a tab always becomes spaces.
     """
-    return _CONTROL.sub(lambda found: _escaped(found.group(), keep), text)
+    return _UNPRINTABLE.sub(lambda found: _escaped(found.group(), keep), text)
 
 
 def _escaped(char: str, keep: str) -> str:

@@ -19,6 +19,8 @@ COMMON_HEADERS = (
 )
 #: Sentences repeat what was sent, and that may be a megabyte.
 _MAX_REASON_CHARACTERS = 4000
+#: The media type of answers that are plain text.
+TEXT_MEDIA = "text/plain; charset=utf-8"
 INTERNAL_ERROR = "internal error; the server's log says more"
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+#: Media types, in the words of the protocol.
+PAGE, PLAIN, SCRIPT = (f"{kind}; charset=UTF-8" for kind in ("text/html", "text/plain", "application/javascript"))
+
 #: Characters of messages that a session may have waiting for a client that does not come for them.
 MAX_UNSENT_CHARACTERS = 1 << 20
 

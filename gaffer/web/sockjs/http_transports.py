@@ -9,11 +9,9 @@ from typing import Any, Callable, Iterator, NamedTuple
 from ...errors import GafferError
 from ..live.feeds import SourceReader
 from ..live.sources import LiveSource
-from . import frames
+from . import PAGE, SCRIPT, frames
 from .session import SockJSSession
 
-_SCRIPT = "application/javascript; charset=UTF-8"
-_HTML = "text/html; charset=UTF-8"
 _CALLBACK = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
 #: Browsers show nothing of an answer before they have so much of it.
 _PADDING = 2048
@@ -62,8 +60,8 @@ def _event(frame: str) -> bytes:
     return f"data: {frame}\r\n\r\n".encode()
 
 
-XHR = SockJSTransport(_SCRIPT, _line)
-XHR_STREAMING = SockJSTransport(_SCRIPT, _line, b"h" * _PADDING + b"\n", True)
+XHR = SockJSTransport(SCRIPT, _line)
+XHR_STREAMING = SockJSTransport(SCRIPT, _line, b"h" * _PADDING + b"\n", True)
 EVENTSOURCE = SockJSTransport("text/event-stream", _event, b"\r\n", True)
 
 
@@ -75,7 +73,7 @@ def htmlfile(callback: str | None) -> SockJSTransport:
     head = _HTMLFILE % _checked(callback)
     prelude = head + " " * max(0, _PADDING - len(head)) + "\r\n\r\n"
     return SockJSTransport(
-        _HTML, lambda frame: f"<script>\np({_literal(frame)});\n</script>\r\n".encode(), prelude.encode(), True
+        PAGE, lambda frame: f"<script>\np({_literal(frame)});\n</script>\r\n".encode(), prelude.encode(), True
     )
 
 
@@ -86,7 +84,7 @@ def jsonp(callback: str | None) -> SockJSTransport:
     """
     name = _checked(callback)
     # The comment keeps the answer from being taken for a Flash file.
-    return SockJSTransport(_SCRIPT, lambda frame: f"/**/{name}({_literal(frame)});\r\n".encode())
+    return SockJSTransport(SCRIPT, lambda frame: f"/**/{name}({_literal(frame)});\r\n".encode())
 
 
 def _checked(callback: str | None) -> str:

@@ -12,7 +12,7 @@ from typing import Iterable
 from ...errors import NotFound
 from ..requests.replies import Reply, encode_json
 from ..requests.request import Request
-from . import SockJSLimits
+from . import PAGE, PLAIN, SCRIPT, SockJSLimits
 
 #: What no cache may keep, in the words of the protocol.
 UNCACHED = ("Cache-Control", "no-store, no-cache, no-transform, must-revalidate, max-age=0")
@@ -42,7 +42,7 @@ _IFRAME = """\
 
 def greeting() -> Reply:
     """Return the answer at the service's own URL."""
-    headers = [("Content-Type", "text/plain; charset=UTF-8"), ("Content-Length", str(len(_GREETING))), NOSNIFF]
+    headers = [("Content-Type", PLAIN), ("Content-Length", str(len(_GREETING))), NOSNIFF]
     return Reply("200 OK", headers, (_GREETING,))
 
 
@@ -73,12 +73,12 @@ def iframe(request: Request, url: str, origins: Iterable[str]) -> Reply:
         # For browsers that do not know the other one, which wins where both are known.
         ("X-Frame-Options", "SAMEORIGIN"),
     ]
-    return cached(request, _IFRAME.format(url=escape(url)).encode(), "text/html; charset=UTF-8", extra)
+    return cached(request, _IFRAME.format(url=escape(url)).encode(), PAGE, extra)
 
 
 def library(request: Request) -> Reply:
     """Return the client's library."""
-    return cached(request, _library(), "application/javascript; charset=UTF-8")
+    return cached(request, _library(), SCRIPT)
 
 
 @lru_cache(1)

@@ -8,7 +8,7 @@ from ...commands.command import Arg
 from ...commands.schemas import BOOLEAN, COUNT, STRING, Schema, listed, returns
 from ..requests.request import Request
 from ..requests.routes import Route
-from . import SockJSLimits
+from . import PAGE, PLAIN, SCRIPT, SockJSLimits
 
 #: What may stand between ``iframe`` and ``.html``.
 VERSION = "^-[A-Za-z0-9._+-]{0,64}$"
@@ -22,21 +22,18 @@ _CALLBACK = Arg(
 )
 _INFO = returns(websocket=BOOLEAN, cookie_needed=BOOLEAN, origins=listed(STRING), entropy=COUNT)
 _MESSAGES: Schema = {"type": "array", "items": STRING, "examples": [['{"event": "NOP"}']]}
-_SCRIPT = "application/javascript; charset=UTF-8"
-_PAGE = "text/html; charset=UTF-8"
-_PLAIN = "text/plain; charset=UTF-8"
 
 #: Method, what comes after the prefix and the session, a description, and what differs from other routes.
 _RECEIVE: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
-    ("POST", "xhr", "polling: one frame", {"media": _SCRIPT}),
-    ("POST", "xhr_streaming", "streaming: frames, one a line", {"media": _SCRIPT}),
+    ("POST", "xhr", "polling: one frame", {"media": SCRIPT}),
+    ("POST", "xhr_streaming", "streaming: frames, one a line", {"media": SCRIPT}),
     ("GET", "eventsource", "streaming: frames as server-sent events", {"media": "text/event-stream"}),
-    ("GET", "htmlfile", "streaming: frames as scripts of a page", {"media": _PAGE}),
-    ("GET", "jsonp", "polling: one frame, as a script", {"media": _SCRIPT}),
+    ("GET", "htmlfile", "streaming: frames as scripts of a page", {"media": PAGE}),
+    ("GET", "jsonp", "polling: one frame, as a script", {"media": SCRIPT}),
 )
 _SEND: tuple[tuple[str, int, dict[str, Any]], ...] = (
     ("xhr_send", 204, {}),
-    ("jsonp_send", 200, {"media": _PLAIN, "result": STRING}),
+    ("jsonp_send", 200, {"media": PLAIN, "result": STRING}),
 )
 
 
@@ -144,22 +141,22 @@ def _open_routes(prefix: str, handler: Callable[[str], Any], tag: str) -> list[R
         "version", {"type": "string", "pattern": VERSION, "examples": ["-1.6.1"]}, "the client's, after a dash"
     )
     pages: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
-        ("", "greeting", "SockJS says hello", {"media": _PLAIN, "result": STRING}),
-        ("/", "greeting", "SockJS says hello", {"media": _PLAIN, "result": STRING}),
+        ("", "greeting", "SockJS says hello", {"media": PLAIN, "result": STRING}),
+        ("/", "greeting", "SockJS says hello", {"media": PLAIN, "result": STRING}),
         (
             "/info",
             "info",
             "what this SockJS service can",
             {"media": "application/json; charset=UTF-8", "result": _INFO},
         ),
-        ("/iframe.html", "iframe", "SockJS for pages of other origins", {"media": _PAGE, "result": STRING}),
+        ("/iframe.html", "iframe", "SockJS for pages of other origins", {"media": PAGE, "result": STRING}),
         (
             "/iframe<version>.html",
             "iframe",
             "SockJS for pages of other origins",
-            {"media": _PAGE, "result": STRING, "parameters": (version,)},
+            {"media": PAGE, "result": STRING, "parameters": (version,)},
         ),
-        ("/sockjs.min.js", "library", "the SockJS client for browsers", {"media": _SCRIPT, "result": STRING}),
+        ("/sockjs.min.js", "library", "the SockJS client for browsers", {"media": SCRIPT, "result": STRING}),
     )
     return [
         Route(

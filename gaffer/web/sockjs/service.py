@@ -16,7 +16,7 @@ from ..requests.request import Request
 from ..websocket.duplex import run_duplex
 from ..websocket.handshake import UpgradeRequired, accept_websocket, check_upgrade
 from ..websocket.websocket import WebSocket
-from . import SockJSLimits, frames, http_transports, pages
+from . import PLAIN, SockJSLimits, frames, http_transports, pages
 from .http_transports import FrameReader, FrameSource, FrameStreamBody, SingleFrameBody, SockJSTransport
 from .routes import VERSION
 from .session import Peer, SessionInUse, SockJSSession, SockJSSessions
@@ -27,7 +27,6 @@ _COOKIE = "JSESSIONID"
 #: The cookie that holds a session's secret.
 _SECRET = "gaffer_session"
 _FORM = "application/x-www-form-urlencoded"
-_PLAIN = "text/plain; charset=UTF-8"
 
 
 class SockJS:
@@ -154,8 +153,8 @@ class SockJS:
             return self._sentence(request, error)
         session.receive(texts)
         if thanks:
-            return self._reply(request, thanks, _PLAIN)
-        return Reply("204 No Content", self._headers(request, _PLAIN), ())
+            return self._reply(request, thanks, PLAIN)
+        return Reply("204 No Content", self._headers(request, PLAIN), ())
 
     # -- the websocket --------------------------------------------------------------------------
 
@@ -199,7 +198,7 @@ class SockJS:
 
     def _sentence(self, request: Request, error: GafferError) -> Reply:
         status = "400 Bad Request" if error.status == 400 else "500 Internal Server Error"
-        return self._reply(request, f"{error}\n".encode(), _PLAIN, status)
+        return self._reply(request, f"{error}\n".encode(), PLAIN, status)
 
     def _headers(self, request: Request, media: str, cookie: bool = True) -> list[tuple[str, str]]:
         # A proxy that collects an answer before it passes it on would never pass on one that goes on.
