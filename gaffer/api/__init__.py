@@ -72,6 +72,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.process.output_listener import OutputListener as OutputListener
     from gaffer.process.process import Process as Process
     from gaffer.process.process import ProcessConfig as ProcessConfig
+    from gaffer.process.process_stats import ProcessWatcher as ProcessWatcher
     from gaffer.process.ring_buffer import GROWN_SIZE as GROWN_SIZE
     from gaffer.process.ring_buffer import GROWN_TOTAL as GROWN_TOTAL
     from gaffer.process.ring_buffer import RING_SIZE as RING_SIZE
@@ -79,7 +80,6 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.process.ring_buffer import Ring as Ring
     from gaffer.process.sink_worker import Sink as Sink
     from gaffer.process.spawn import SpawnPlan as SpawnPlan
-    from gaffer.process.stats_monitor import ProcessWatcher as ProcessWatcher
     from gaffer.process.streams import Writer as Writer
     from gaffer.procfile.application import read_application as read_application
     from gaffer.procfile.export import Application as Application
@@ -133,7 +133,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "process.process": "Process ProcessConfig",
         "process.ring_buffer": "Cursor GROWN_SIZE GROWN_TOTAL RING_SIZE Ring",
         "process.spawn": "SpawnPlan",
-        "process.stats_monitor": "ProcessWatcher",
+        "process.process_stats": "ProcessWatcher",
         "process.sink_worker": "Sink",
         "process.streams": "Writer",
         "procfile.application": "read_application",

@@ -49,7 +49,6 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.live.sources import PositionIds as PositionIds
     from gaffer.web.live.sources import position_ids as position_ids
     from gaffer.web.live.sources import start_position as start_position
-    from gaffer.web.live.stats_board import board_of as board_of
     from gaffer.web.openapi.openapi import DescriptionContext as DescriptionContext
     from gaffer.web.openapi.openapi import describe as describe
     from gaffer.web.openapi.page import CONTENT_SECURITY_POLICY as CONTENT_SECURITY_POLICY
@@ -121,7 +120,6 @@ __all__, __getattr__, __dir__ = lazy_names(
         "web.live.sources": (
             "EventsSource FollowerSource LiveItem OutputSource PositionIds position_ids start_position"
         ),
-        "web.live.stats_board": "board_of",
         "web.openapi.openapi": "DescriptionContext describe",
         "web.openapi.page": "CONTENT_SECURITY_POLICY render",
         "web.requests.access_guard": "AccessGuard",

@@ -29,7 +29,7 @@ from ..plugins.calling import Hooks
 from ..plugins.registry import PluginSet
 from ..process.process import Process
 from ..process.ring_buffer import RingLimits
-from ..process.stats_monitor import MIN_STATS_INTERVAL, Monitor
+from ..process.sampler import MIN_STATS_INTERVAL, Sampler
 from ..supervisor import messages
 from ..supervisor.engine import Engine
 from ..supervisor.job import Job
@@ -89,8 +89,8 @@ class Manager(OldSpellings):
         self.process_table = ProcessTable()
         self.reports = Reports(self)
         self.events = EventEmitter(self.loop)
-        #: Measures processes while somebody is subscribed.
-        self.statistics = Monitor(self.reports.measure)
+        #: Measures processes while somebody follows their statistics.
+        self.statistics = Sampler(self.reports.measure)
         self.subscriptions = Subscriptions(self.events, self.statistics, self.job_table, self.process_table)
         #: How much output of processes is kept.
         self.rings = RingLimits()

@@ -10,7 +10,7 @@ from ..config.names import parse_job_name
 from ..events.emitter import EventEmitter
 from ..events.event_log import Follower
 from ..process.process import Process
-from ..process.stats_monitor import Find, Monitor
+from ..process.sampler import Find, Sampler
 
 if TYPE_CHECKING:
     from .job_table import JobTable
@@ -63,7 +63,7 @@ class Channel(Follower):
 class Subscriptions:
     """Subscriptions to the events of a manager and to the statistics of its processes."""
 
-    def __init__(self, events: EventEmitter, statistics: Monitor, jobs: JobTable, processes: ProcessTable) -> None:
+    def __init__(self, events: EventEmitter, statistics: Sampler, jobs: JobTable, processes: ProcessTable) -> None:
         self._events = events
         self._statistics = statistics
         self._jobs = jobs

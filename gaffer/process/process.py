@@ -9,8 +9,9 @@ from ..errors import Conflict, IONotRedirected, NotFound
 from .child import Child
 from .exit_status import ExitStatus
 from .output_listener import OutputCallback, OutputListener
+from .process_stats import ProcessWatcher, get_process_stats
+from .sampler import MIN_STATS_INTERVAL, STAT, Figures, Listener, Sampler
 from .standalone import ExitCallback, StandaloneOwner
-from .stats_monitor import MIN_STATS_INTERVAL, STAT, Figures, Listener, Monitor, ProcessWatcher, get_process_stats
 
 __all__ = ["ExitStatus", "Process", "ProcessConfig", "ProcessWatcher", "get_process_stats"]
 
@@ -19,7 +20,7 @@ class ProcessOwner(Protocol):
     """The runner of a process: a manager, or :class:`~gaffer.process.standalone.StandaloneOwner`."""
 
     @property
-    def statistics(self) -> Monitor: ...
+    def statistics(self) -> Sampler: ...
 
     def stop_process(self, pid: int) -> None: ...
 

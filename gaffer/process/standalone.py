@@ -12,8 +12,8 @@ from ..errors import NotFound
 from .environment import process_environment
 from .proc_scan import ID_VARIABLE, chain_id, find_node_survivors
 from .ring_buffer import RingLimits
+from .sampler import Figures, Sampler, make_measure
 from .spawn import make_plan
-from .stats_monitor import Figures, Monitor, make_measure
 
 if TYPE_CHECKING:
     from .process import Process
@@ -38,7 +38,7 @@ class StandaloneOwner:
         self._on_exit_cb = on_exit_cb
         self._node_id = os.urandom(6).hex()
         self._deadline: gevent.Greenlet | None = None
-        self._statistics: Monitor | None = None
+        self._statistics: Sampler | None = None
 
     def start(self) -> None:
         """Start the process.
@@ -99,10 +99,10 @@ class StandaloneOwner:
 
     # -- its statistics -------------------------------------------------------------
     @property
-    def statistics(self) -> Monitor:
+    def statistics(self) -> Sampler:
         """The sampler that measures the process while somebody is subscribed."""
         if self._statistics is None:
-            self._statistics = Monitor(make_measure())
+            self._statistics = Sampler(make_measure())
         return self._statistics
 
     def process_stats(self, pid: int) -> Figures:

@@ -34,7 +34,7 @@ from .requests.routes import INVISIBLE_CHARACTERS, METHODS, Route
 
 if TYPE_CHECKING:
     from ..commands.authorization import Authorization
-    from .live.stats_board import Board
+    from ..process.sampler import Sampler
 
 log = logging.getLogger("gaffer.web")
 
@@ -53,6 +53,7 @@ class App:
         itself tells plugins of it.
     :param max_body: how many bytes a request's body may have.
     :param access: decides who may use which route; without it everybody may use all of them.
+    :param sampler: measures for the feeds of live routes.
     """
 
     def __init__(
@@ -61,11 +62,11 @@ class App:
         run: Run | None = None,
         max_body: int = MAX_BODY,
         access: Authorization | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
         self.max_body = max_body
         self._access = access
-        #: Made when somebody looks.
-        self._board: Board | None = None
+        self._sampler = sampler
         self.routes = list(routes)
         self._router = bottle.Router()
         for route in self.routes:
@@ -82,7 +83,7 @@ class App:
                 return answer(request, parameters)
             from .live.feed_parameters import LINES, NAMES
             from .live.feeds import follow, read_feed_request
-            from .live.stats_board import Board, read_interval
+            from .live.samples import SampleSource, read_interval
 
             wish, interval = read_feed_request(request), read_interval(request.query.get("interval"))
             if wish.feed == "longpoll":
@@ -91,13 +92,13 @@ class App:
             def measure() -> Any:
                 return answer(request, dict(parameters))
 
+            assert self._sampler is not None, f"{route} needs a sampler"
             measure()  # whatever forbids it is said now, and not by an empty feed
-            self._board = self._board or Board()
             other = tuple(pair for pair in request.query.allitems() if pair[0] not in NAMES)
             # Others see other parts of it.
             key = (route.path, *parameters.values(), other, request.identity)
-            look = self._board.look(key, route.live, measure, interval)
-            return follow(request, look, wish, LINES)
+            source = SampleSource(self._sampler, key, route.live, measure, interval)
+            return follow(request, source, wish, LINES)
 
         return live
 

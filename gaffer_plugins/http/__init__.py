@@ -107,7 +107,7 @@ class HttpPlugin(Plugin):
 
         settings = manager.settings
         limit = limits.read(settings, limits.MAX_BODY)
-        self._front.app = App(self._routes, manager.commands.perform, limit, manager.access)
+        self._front.app = App(self._routes, manager.commands.perform, limit, manager.access, manager.statistics)
 
         def refused(environ: dict[str, Any], error: GafferError) -> None:
             command = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"

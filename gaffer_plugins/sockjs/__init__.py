@@ -80,13 +80,13 @@ class SockjsPlugin(Plugin):
         waiting = option(settings, "sockjs_waiting", MAX_UNSENT_CHARACTERS)
 
         def make(request: Request) -> Any:
-            from gaffer.api.web import ACCESS, IDENTITY, ORIGIN, REQUIRED, ChannelSession, board_of, origin_of
+            from gaffer.api.web import ACCESS, IDENTITY, ORIGIN, REQUIRED, ChannelSession, origin_of
 
             kept = (ACCESS, IDENTITY, REQUIRED)
             # The session waits for the key itself, if none came; the request does not live as long as it.
             shown = {key: value for key, value in request.environ.items() if key in kept or isinstance(value, str)}
             shown[ORIGIN] = origin_of(request.environ)
-            return ChannelSession(manager, board_of(manager), request.identity, shown, waiting)
+            return ChannelSession(manager, request.identity, shown, waiting)
 
         self._service = lazy_service(make, limits(settings), lambda: _origins(manager.settings))
         return sockjs_routes(PREFIX, self._service)

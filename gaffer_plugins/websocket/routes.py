@@ -117,13 +117,13 @@ class Sockets:
 
     def manager_channel(self, request: Request) -> Reply:
         """``/channel/websocket``."""
-        from gaffer.api.web import ChannelSession, accept_websocket, board_of
+        from gaffer.api.web import ChannelSession, accept_websocket
 
         from .manager_channel import talk
 
         def serve(websocket: Any) -> None:
             # The session waits for the key itself, if none came.
-            talk(websocket, ChannelSession(self._manager, board_of(self._manager), request.identity, request.environ))
+            talk(websocket, ChannelSession(self._manager, request.identity, request.environ))
 
         return accept_websocket(request, serve)
 

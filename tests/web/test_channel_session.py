@@ -13,7 +13,6 @@ from gaffer.events.event_log import WAITING
 from gaffer.testing import HookRecorder, settle
 from gaffer.web.live import channel_session
 from gaffer.web.live.channel_session import COMMANDS, MAX_TOPICS, ChannelSession
-from gaffer.web.live.stats_board import Board
 from tests.kit.web import wait_until
 
 
@@ -40,7 +39,7 @@ def manager(gaffer_manager):
 
 @pytest.fixture
 def session(manager):
-    made = ChannelSession(manager, Board())
+    made = ChannelSession(manager)
     yield made
     made.close()
     assert not manager.events._followers
@@ -453,7 +452,7 @@ def test_a_missing_topic(session):
     )
 )
 def test_any_json_is_answered_or_ignored(value):
-    session = ChannelSession(None, None)  # no command is run, nothing is subscribed to
+    session = ChannelSession(None)  # no command is run, nothing is subscribed to
     session.receive(json.dumps(value))
     assert all(message["event"] == "gaffer:error" for message in taken(session))
 

@@ -25,7 +25,6 @@ from gaffer.errors import (
 from gaffer.testing import HookRecorder, settle
 from gaffer.web.application import App
 from gaffer.web.live.channel_session import ChannelSession
-from gaffer.web.live.stats_board import Board
 from gaffer.web.requests.routes import Route
 from gaffer_plugins.auth import AuthPlugin
 from gaffer_plugins.http import HttpPlugin, collect_routes
@@ -216,7 +215,7 @@ def test_no_part_of_an_error_holds_a_secret(ask):
     ],
 )
 def test_arguments_of_a_channel_that_cannot_be_are_told(manager, told, data):
-    session = ChannelSession(manager, Board(), Keys.known["boss"])
+    session = ChannelSession(manager, Keys.known["boss"])
     session.receive(json.dumps({"event": "CMD", "data": data}))
     session.close()
     settle(manager)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ...commands.command import Command
     from ...commands.identity import Identity
     from ...manager.manager import Manager
-    from .stats_board import Board
 
 log = logging.getLogger("gaffer.web")
 
@@ -68,7 +67,6 @@ class ChannelSession:
     """Subscriptions and commands of one client of ``/channel``, and the messages that wait for it.
 
     :param manager: whose commands it runs.
-    :param board: source of statistics, shared by all sessions.
     :param identity: of the client. Where keys are needed, None means that its first message has to be ``AUTH:<key>``.
     :param environ: of the request that began it; a key that comes as a message is checked with its address.
     :param waiting: characters of answers that may wait to be sent; by default :data:`MAX_UNSENT_CHARACTERS`.
@@ -80,7 +78,6 @@ class ChannelSession:
     def __init__(
         self,
         manager: Manager,
-        board: Board,
         identity: Identity | None = None,
         environ: dict[str, Any] | None = None,
         waiting: int = 0,
@@ -89,7 +86,6 @@ class ChannelSession:
         #: True when no more messages are accepted or produced; those that wait can still be taken.
         self.ended = False
         self._manager = manager
-        self._board = board
         self._identity: Identity | None = None
         self._environ = {} if environ is None else environ
         self._first = True
@@ -213,7 +209,7 @@ class ChannelSession:
     def _add(self, topic: str, data: dict[str, Any]) -> None:
         if len(self._subscriptions) >= MAX_TOPICS:
             raise BadRequest(f"one client may follow {MAX_TOPICS} topics")
-        subscription = subscribe(self._manager, self._board, topic, data, self._identity)
+        subscription = subscribe(self._manager, topic, data, self._identity)
         # The success is sent before the first event.
         self._send(_about("gaffer:subscription_success", topic))
         self._subscriptions[topic] = subscription

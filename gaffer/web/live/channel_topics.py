@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, Callable, Protocol
 from ...commands.visibility import without_secrets
 from ...errors import BadRequest
 from .feeds import read_count
+from .samples import SampleSource, read_interval
 from .sources import EventsSource, LiveItem, LiveSource, OutputSource, position_ids, start_position
-from .stats_board import read_interval
 from .utf8_stream import Utf8Decoder
 
 if TYPE_CHECKING:
     from ...commands.identity import Identity
     from ...config.names import JobName
     from ...manager.manager import Manager
-    from .stats_board import Board
 
 MAX_TOPIC_CHARACTERS = 500
 #: Bytes of one stream that are taken at a time.
@@ -126,7 +125,7 @@ def _gap(topic: str, item: LiveItem) -> str:
 
 
 def subscribe(
-    manager: Manager, board: Board, topic: str, options: dict[str, Any], identity: Identity | None = None
+    manager: Manager, topic: str, options: dict[str, Any], identity: Identity | None = None
 ) -> TopicSubscription:
     """Return a new subscription to *topic*.
 
@@ -143,7 +142,7 @@ def subscribe(
         raise BadRequest(f"{kind} must say of what: {kind}:{'session.job' if kind == 'JOB' else 'pid'}")
     _check(manager, identity, kind, rest)
     options = {**options, "view": manager.access.view(identity)}
-    return TopicSubscription(make(manager, board, topic, rest, options))
+    return TopicSubscription(make(manager, topic, rest, options))
 
 
 def _check(manager: Manager, identity: Identity | None, kind: str, rest: str) -> None:
@@ -159,7 +158,7 @@ def _check(manager: Manager, identity: Identity | None, kind: str, rest: str) ->
         access.check_target(identity, "read", "process", {"pid": _pid(pid)})
 
 
-def _events(manager: Manager, board: Board, topic: str, pattern: str, options: dict[str, Any]) -> list[TopicPart]:
+def _events(manager: Manager, topic: str, pattern: str, options: dict[str, Any]) -> list[TopicPart]:
     since, tail = _place(options)
     ids, log = position_ids(manager), manager.events
     number = None
@@ -172,15 +171,15 @@ def _events(manager: Manager, board: Board, topic: str, pattern: str, options: d
     return [JsonMessages(events, topic, lambda data: f'{{"topic": {named}, {data[1:]}')]
 
 
-def _job(manager: Manager, board: Board, topic: str, name: str, options: dict[str, Any]) -> list[TopicPart]:
-    return _events(manager, board, topic, f"job.{manager.job(name).name.full}", options)
+def _job(manager: Manager, topic: str, name: str, options: dict[str, Any]) -> list[TopicPart]:
+    return _events(manager, topic, f"job.{manager.job(name).name.full}", options)
 
 
-def _process(manager: Manager, board: Board, topic: str, pid: str, options: dict[str, Any]) -> list[TopicPart]:
-    return _events(manager, board, topic, f"proc.{manager.get_process(_pid(pid)).pid}", options)
+def _process(manager: Manager, topic: str, pid: str, options: dict[str, Any]) -> list[TopicPart]:
+    return _events(manager, topic, f"proc.{manager.get_process(_pid(pid)).pid}", options)
 
 
-def _stats(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[TopicPart]:
+def _stats(manager: Manager, topic: str, whose: str, options: dict[str, Any]) -> list[TopicPart]:
     interval = read_interval(options.get("interval"))
     about: dict[str, Any]
     measure: Callable[[], Any]
@@ -195,15 +194,15 @@ def _stats(manager: Manager, board: Board, topic: str, whose: str, options: dict
     hidden = view is not None and not view.manages(name)
     shown = partial(_without_secrets, manager, measure, name) if hidden else measure
     head = json.dumps({"event": "stats", "topic": topic, **about}, ensure_ascii=False)[:-1]
-    look = board.look(("stats", hidden, *about.values()), "stats", shown, interval)
-    return [JsonMessages(look, topic, lambda data: f'{head}, "stats": {data}}}')]
+    source = SampleSource(manager.statistics, ("stats", hidden, *about.values()), "stats", shown, interval)
+    return [JsonMessages(source, topic, lambda data: f'{head}, "stats": {data}}}')]
 
 
 def _without_secrets(manager: Manager, measure: Callable[[], Any], name: JobName) -> Any:
     return without_secrets(manager, measure(), name)
 
 
-def _stream(manager: Manager, board: Board, topic: str, whose: str, options: dict[str, Any]) -> list[TopicPart]:
+def _stream(manager: Manager, topic: str, whose: str, options: dict[str, Any]) -> list[TopicPart]:
     pid, _, label = whose.partition(".")
     process = manager.find_process(_pid(pid))
     since, tail = _place(options)
