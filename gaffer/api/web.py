@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.live.sources import LiveItem as LiveItem
     from gaffer.web.live.sources import OutputSource as OutputSource
     from gaffer.web.live.sources import PositionIds as PositionIds
+    from gaffer.web.live.sources import Wakeable as Wakeable
     from gaffer.web.live.sources import position_ids as position_ids
     from gaffer.web.live.sources import start_position as start_position
     from gaffer.web.openapi.openapi import DescriptionContext as DescriptionContext
@@ -118,7 +119,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "web.live.feed_parameters": "EVENT_STREAM FEED HEARTBEAT LINES LIVE SINCE TAIL",
         "web.live.feeds": "FeedRequest follow read_count read_feed_request",
         "web.live.sources": (
-            "EventsSource FollowerSource LiveItem OutputSource PositionIds position_ids start_position"
+            "EventsSource FollowerSource LiveItem OutputSource PositionIds Wakeable position_ids start_position"
         ),
         "web.openapi.openapi": "DescriptionContext describe",
         "web.openapi.page": "CONTENT_SECURITY_POLICY render",

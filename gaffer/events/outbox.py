@@ -16,6 +16,8 @@ import gevent
 from gevent.event import Event
 from greenlet import GreenletExit
 
+from .loop_pause import pause
+
 log = logging.getLogger("gaffer.outbox")
 
 #: Calls that may wait; more are dropped and counted.
@@ -24,8 +26,6 @@ SIZE = 10_000
 MUTE_AFTER = 20
 #: A long queue lets the hub serve others after this many seconds.
 SLICE = 0.005
-#: A pause that makes the loop look at its descriptors; ``sleep(0)`` may not.
-_YIELD = 1e-6
 
 
 class Outbox:
@@ -87,7 +87,7 @@ class Outbox:
             while self._calls and self._greenlet is me:
                 self._deliver(*self._calls.popleft())
                 if time.monotonic() - began > SLICE:
-                    gevent.sleep(_YIELD)
+                    pause()
                     began = time.monotonic()
         finally:
             if self._greenlet is me:

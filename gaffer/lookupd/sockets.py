@@ -12,7 +12,7 @@ import gevent
 
 from ..commands.identity import Identity
 from ..errors import GafferError
-from ..web.live.sources import FollowerSource
+from ..web.live.sources import FollowerSource, Wakeable
 from ..web.requests.authentication import ACCESS, REQUIRED
 from ..web.requests.replies import encode_json
 from ..web.websocket.duplex import run_duplex
@@ -117,8 +117,7 @@ class WatchTap(FollowerSource):
         # One that is on its way already answers whoever asks again.
         if isinstance(said, dict) and said.get("event") == "STATE" and self._first is None:
             self._first = self._state()
-            if self.wake is not None:
-                self.wake()
+            self.notify()
 
     def belong(self, identity: Identity | None) -> WatchTap:
         """End with the key of *identity*."""
@@ -131,8 +130,7 @@ class WatchTap(FollowerSource):
 
     def _end(self) -> None:
         self.ended = True
-        if self.wake is not None:
-            self.wake()
+        self.notify()
 
     def close(self) -> None:
         """Follow no longer."""
@@ -141,7 +139,7 @@ class WatchTap(FollowerSource):
         super().close()
 
 
-class LateWatchTap:
+class LateWatchTap(Wakeable):
     """Messages for a SockJS watcher whose key comes as its first message, ``AUTH:<key>``.
 
     :param environ: of the request that began the session.
@@ -191,18 +189,14 @@ class LateWatchTap:
         self._late.close()
         self.identity = identity
         self._watch = WatchTap(self._registry).belong(identity)
-        self._watch.wake = self._notify
+        self._watch.wake = self.notify
 
     def _refuse(self, error: GafferError) -> None:
         """Say why, and end."""
         said = {"event": "error", "errno": error.status, "error": error.code, "reason": str(error)}
         self._said.append(encode_json(said).decode())
         self._refused = True
-        self._notify()
-
-    def _notify(self) -> None:
-        if self.wake is not None:
-            self.wake()
+        self.notify()
 
     def close(self) -> None:
         """Follow no longer."""

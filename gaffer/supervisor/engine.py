@@ -24,6 +24,7 @@ from gevent.event import AsyncResult, Event
 
 from ..errors import ReentrantCall
 from ..events.emitter import thread_id
+from ..events.loop_pause import pause
 from ..plugins.calling import Hooks
 from ..process.proc_scan import group_left
 from ..process.process import ExitStatus, Process
@@ -46,8 +47,6 @@ MANY_EFFECTS = 20
 FIRST_GROUP_CHECK, THOROUGH_GROUP_CHECK, LAST_GROUP_CHECK = 0.0005, 0.005, 0.2
 #: Seconds that plugins have at least to answer ``gaffer_stop_steps``.
 MIN_STOP_STEPS_TIMEOUT = 1.0
-#: A pause that makes the loop look at its descriptors; ``sleep(0)`` may not.
-_LOOP_PAUSE = 1e-6
 
 
 class Observer(Protocol):
@@ -228,7 +227,7 @@ class Engine:
             while self._afterwards:
                 self._guard(self._afterwards.popleft())
             self._planner.forget()
-            gevent.sleep(_LOOP_PAUSE)
+            pause()
             self._began = self.clock()
 
     def _give_way(self) -> None:

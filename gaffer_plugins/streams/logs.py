@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, NamedTuple
 
 from gaffer.api import BadRequest, IONotRedirected, JobName, NotFound, parse_job_name
-from gaffer.api.web import COMMON_HEADERS, LINES, TEXT_MEDIA, LiveItem, Reply, TimeSlice, encode_json
+from gaffer.api.web import COMMON_HEADERS, LINES, TEXT_MEDIA, LiveItem, Reply, TimeSlice, Wakeable, encode_json
 
 if TYPE_CHECKING:
     from gaffer import Manager
@@ -143,7 +143,7 @@ class LogTail:
             self.cursor.close()
 
 
-class Logs:
+class Logs(Wakeable):
     """A source: lines of processes of a job, stored ones first.
 
     :param form: makes bytes of a line.
@@ -172,7 +172,7 @@ class Logs:
         for tap in self._new_taps():
             found += tap.stored(since, most)
             if self._follower is not None and not tap.ring.ended:
-                tap.follow(self._woken)
+                tap.follow(self.notify)
                 self._taps.append(tap)
             else:
                 found += [line for line in tap.lines.end() if line.time >= since]
@@ -183,11 +183,7 @@ class Logs:
 
     def follow(self) -> None:
         """Go on with what comes after what is stored."""
-        self._follower = self._manager.events.follow(f"job.{self._name.full}", wake=self._woken)
-
-    def _woken(self) -> None:
-        if self.wake is not None:
-            self.wake()
+        self._follower = self._manager.events.follow(f"job.{self._name.full}", wake=self.notify)
 
     def _new_taps(self) -> Iterator[LogTail]:
         running = [process for process in self._manager.running.values() if process.name == self._name]
@@ -222,7 +218,7 @@ class Logs:
         """Follow processes that were started meanwhile, from their first byte on."""
         if self._follower.take()[1]:
             for tap in self._new_taps():
-                tap.follow(self._woken, 0)
+                tap.follow(self.notify, 0)
                 self._taps.append(tap)
 
     @property

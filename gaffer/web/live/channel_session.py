@@ -20,6 +20,7 @@ from ..requests.replies import INTERNAL_ERROR, encode_json
 from ..requests.request import MAX_DEPTH, MAX_VALUES, has_too_many_values, is_too_deep
 from ..websocket.late_auth import KEY_ENDED, KEY_NEEDED, LateAuth, key_in
 from .channel_topics import TopicSubscription, subscribe
+from .sources import Wakeable
 
 if TYPE_CHECKING:
     from ...commands.command import Command
@@ -63,7 +64,7 @@ MAX_UNSENT_CHARACTERS = 1 << 20
 MAX_BATCH_CHARACTERS = 262_144
 
 
-class ChannelSession:
+class ChannelSession(Wakeable):
     """Subscriptions and commands of one client of ``/channel``, and the messages that wait for it.
 
     :param manager: whose commands it runs.
@@ -141,11 +142,7 @@ class ChannelSession:
         self._waiting += len(text)
         if self._waiting > (self._most_waiting or MAX_UNSENT_CHARACTERS):
             self._room.clear()
-        self._notify()
-
-    def _notify(self) -> None:
-        if self.wake is not None:
-            self.wake()
+        self.notify()
 
     # -- receiving --------------------------------------------------------------------------------
 
@@ -189,7 +186,7 @@ class ChannelSession:
         """Send the reason, and end."""
         self._send({"event": "gaffer:error", "data": _problem(error)})
         self.ended = True
-        self._notify()
+        self.notify()
 
     def _nothing(self, data: dict[str, Any]) -> None:
         """NOP: do nothing, a sign of life."""
@@ -213,7 +210,7 @@ class ChannelSession:
         # The success is sent before the first event.
         self._send(_about("gaffer:subscription_success", topic))
         self._subscriptions[topic] = subscription
-        subscription.follow(self._notify)
+        subscription.follow(self.notify)
 
     def _unsubscribe(self, data: dict[str, Any]) -> None:
         topic = data.get("topic")

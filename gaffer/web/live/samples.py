@@ -9,7 +9,7 @@ from typing import Any, Callable, Hashable
 from ...errors import BadRequest, GafferError, NotFound, Unavailable
 from ...process.sampler import MIN_STATS_INTERVAL, Measure, SampleFollower, Sampler
 from ..requests.replies import encode_json
-from .sources import LiveItem
+from .sources import LiveItem, Wakeable
 
 log = logging.getLogger("gaffer.web")
 
@@ -35,7 +35,7 @@ def read_interval(value: Any) -> float:
     return seconds
 
 
-class SampleSource(SampleFollower):
+class SampleSource(SampleFollower, Wakeable):
     """Source of the latest figures of one thing, as JSON. Who is slow gets the latest ones only.
 
     :param event: what its items are called.
@@ -62,8 +62,7 @@ class SampleSource(SampleFollower):
         else:
             self._count += 1
             self._item = LiveItem(str(self._count), self.event, figures)
-        if self.wake is not None:
-            self.wake()
+        self.notify()
 
     def take(self) -> list[LiveItem]:
         """Return the latest figures, if they are new."""

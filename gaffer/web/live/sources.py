@@ -51,6 +51,18 @@ class LiveSource(Protocol):
         """Follow no longer."""
 
 
+class Wakeable:
+    """Base of what its reader is woken by; it has an attribute ``wake``, set by the reader."""
+
+    __slots__ = ()
+    wake: Callable[[], None] | None
+
+    def notify(self) -> None:
+        """Wake the reader, if there is one: there is more, or nothing will come any more."""
+        if self.wake is not None:
+            self.wake()
+
+
 class PositionIds:
     """Conversion of positions to and from the ids that clients see: ``LIFE-NUMBER``.
 
@@ -100,7 +112,7 @@ def start_position(ring: Ring, ids: PositionIds, since: str | None, tail: int | 
     return None if tail is None else ring.tail(tail)
 
 
-class FollowerSource:
+class FollowerSource(Wakeable):
     """Base of sources that read from one follower: a cursor of a ring, or a follower of the event log."""
 
     __slots__ = ("_follower",)

@@ -17,12 +17,12 @@ from typing import Any
 import gevent
 from gevent.hub import Waiter
 
+from ...events.loop_pause import LOOP_PAUSE
+
 #: Seconds of work in a round of the loop after which it is the others' turn.
 SLICE = 0.002
 #: Seconds of work after which one makes room for another that waits already.
 QUANTUM = 0.0005
-#: A pause that makes the loop look at its descriptors; ``sleep(0)`` may not.
-_YIELD = 1e-6
 
 
 class LoopRounds:
@@ -39,7 +39,7 @@ class LoopRounds:
         #: Those who have not worked yet when the round was over, and those who have; they take turns.
         self._fresh: deque[Any] = deque()
         self._busy: deque[Any] = deque()
-        self._timer = loop.timer(_YIELD)
+        self._timer = loop.timer(LOOP_PAUSE)
 
     @property
     def crowded(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 
 from ...errors import GafferError
 from ..live.feeds import SourceReader
-from ..live.sources import LiveSource
+from ..live.sources import LiveSource, Wakeable
 from . import PAGE, SCRIPT, frames
 from .session import SockJSSession
 
@@ -100,31 +100,19 @@ def _literal(frame: str) -> str:
     return json.dumps(frame, ensure_ascii=False).replace("<", "\\u003c")
 
 
-class FrameSource:
+class FrameSource(Wakeable):
     """A session's frames as a source, for one receiver; closing it is leaving the session."""
 
     raw = False
-    __slots__ = ("clean", "session", "_told", "_wake")
+    __slots__ = ("clean", "session", "wake", "_told")
 
     def __init__(self, session: SockJSSession) -> None:
         self.session = session
         #: Whether all that was taken was sent.
         self.clean = False
         self._told = False
-        self._wake: Callable[[], None] | None = None
-        session.attach(self._woken)
-
-    def _woken(self) -> None:
-        if self._wake is not None:
-            self._wake()
-
-    @property
-    def wake(self) -> Callable[[], None] | None:
-        return self._wake
-
-    @wake.setter
-    def wake(self, wake: Callable[[], None] | None) -> None:
-        self._wake = wake
+        self.wake: Callable[[], None] | None = None
+        session.attach(self.notify)
 
     def take(self) -> list[Any]:
         """Return the next frame, if there is one."""

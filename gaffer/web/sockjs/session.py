@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Protocol
 from gevent.lock import BoundedSemaphore
 
 from ...errors import Conflict, Forbidden, NotFound, Unavailable
+from ..live.sources import Wakeable
 from ..server.time_slice import TimeSlice
 from . import SockJSLimits, frames
 
@@ -58,7 +59,7 @@ class SessionInUse(Conflict):
 After = Callable[[float, Callable[[], None]], Any]
 
 
-class SockJSSession:
+class SockJSSession(Wakeable):
     """The frames of one client, whatever transport its requests use.
 
     Receivers come and go: each calls :meth:`attach`, then :meth:`next` whenever it is woken, and :meth:`detach`.
@@ -73,6 +74,7 @@ class SockJSSession:
         "owner",
         "probe",
         "secret",
+        "wake",
         "_after",
         "_forget",
         "_fresh",
@@ -80,7 +82,6 @@ class SockJSSession:
         "_peer",
         "_timeout",
         "_timer",
-        "_wake",
         "__weakref__",
     )
 
@@ -101,14 +102,11 @@ class SockJSSession:
         self._after = after
         self._forget = forget
         self._fresh = True
-        self._wake: Callable[[], None] | None = None
+        #: Of whoever receives.
+        self.wake: Callable[[], None] | None = None
         self._timer: Any = None
         self._receiving = BoundedSemaphore(1)
-        peer.wake = self._woken
-
-    def _woken(self) -> None:
-        if self._wake is not None:
-            self._wake()
+        peer.wake = self.notify
 
     # -- receiving ------------------------------------------------------------------------------
 
@@ -118,11 +116,11 @@ class SockJSSession:
         :param wake: called when there may be a frame; it must only set something.
         :raises Occupied: somebody else does, or did until now.
         """
-        if self._wake is not None:
+        if self.wake is not None:
             if self.probe is not None and self.probe():
                 self.close(*frames.INTERRUPTED)
             raise SessionInUse(frames.IN_USE[1])
-        self._wake = wake
+        self.wake = wake
         self._stop_timer()
 
     def next(self) -> str | None:
@@ -144,7 +142,7 @@ class SockJSSession:
         :param clean: everything that :meth:`next` returned was sent; else nobody knows what the client has got, so the
             session has ended.
         """
-        self._wake = self.probe = None
+        self.wake = self.probe = None
         if not clean:
             self.close(*frames.INTERRUPTED)
         self._start_timer()
@@ -206,8 +204,8 @@ class SockJSSession:
         self.closed = frames.closing(code, reason)
         self._peer.wake = None
         self._peer.close()
-        self._woken()
-        if self._wake is None:
+        self.notify()
+        if self.wake is None:
             self._start_timer()
 
     def _start_timer(self) -> None:
@@ -222,7 +220,7 @@ class SockJSSession:
 
     def _expire(self) -> None:
         self._timer = None
-        if self._wake is None:
+        if self.wake is None:
             self.drop()
 
     def drop(self) -> None:

@@ -228,7 +228,7 @@ def test_a_simple_session(at):
 
 
 def receives(at, path):
-    return at.sessions()._sessions[path.rpartition("/")[2]]._wake is not None
+    return at.sessions()._sessions[path.rpartition("/")[2]].wake is not None
 
 
 def test_the_service_closes(at):
