@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections import ChainMap
-from typing import TYPE_CHECKING, Iterable, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Iterable, Iterator, Mapping, NamedTuple
 
 from ..errors import InvalidConfig, Problem
 from ..security.secret_names import inherited
@@ -26,28 +26,29 @@ MAX_BLANKS = 256
 #: A name with what is around it.
 _BEGINNING = re.compile(r"""(?:export\s+)?[^\s=:'"]{0,20}\s{0,9}[=:]?\s{0,9}['"]?""")
 _BLANKS = re.compile(rf"[^\S\r\n]{{{MAX_BLANKS + 1}}}")
-#: ``${NAME}`` and ``${NAME:-default}`` as python-dotenv has them, but in linear time: its own expression reads on to
-#: the end of the value from each ``${`` that is never closed.
-_BRACES = re.compile(r"\$\{((?:[^}:$]|\$(?!\{))*)(?::-((?:[^}$]|\$(?!\{))*))?\}")
+#: ``\${``, ``${NAME}``, ``${NAME-default}`` and ``${NAME:-default}``. python-dotenv's own expression reads on to the
+#: end of the value from each ``${`` that is never closed, and knows neither the first nor the third.
+_BRACES = re.compile(r"\\\$(?=\{)|\$\{((?:[^}:$-]|\$(?!\{))*)(?::?-((?:[^}$]|\$(?!\{))*))?\}")
+#: What stands before a value in single quotes, which is taken literally.
+_SINGLE_QUOTED = re.compile(r"\s*(?:export[^\S\r\n]+)?(?:'[^']+'|[^=#\s]+)[^\S\r\n]*=[^\S\r\n]*'")
 
 
-def read_env_file(path: str, *users: int) -> dict[str, str]:
-    """Return the variables of the dotenv file at *path*; names without ``=`` are left out.
+def read_env_file(path: str, *users: int, earlier: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of the dotenv file at *path*.
 
     :param users: accounts that may own and write it, such as the one that its job runs as.
-    :raises InvalidConfig: it cannot be read, is no file, too large, not UTF-8 or holds a NUL.
+    :param earlier: variables of files before it, which ``${VAR}`` may name.
+    :raises InvalidConfig: it cannot be read, is no file, too large, not UTF-8, or a line is wrong.
     """
+    variables, problems = read_env_lines(path, earlier)
+    for problem in problems:
+        where = f"{path}:{problem.line}" if problem.line else repr(path)
+        raise InvalidConfig(f"env_file {where}: {problem.message}")
     try:
-        values = _values(_bindings(_read(path)))
         check_read(path, *users)
-    except _WrongLine as error:
-        raise InvalidConfig(f"env_file {path}:{error.line}: {error}") from error
-    except (InvalidConfig, SharedFile) as error:
+    except SharedFile as error:
         raise InvalidConfig(f"env_file {path!r}: {error}") from error
-    for key, value in values.items():
-        if "\0" in key + (value or ""):
-            raise InvalidConfig(f"env_file {path!r} holds a NUL character in {key}")
-    return {key: value for key, value in values.items() if value is not None}
+    return {name: variable.value for name, variable in variables.items()}
 
 
 class DotenvVariable(NamedTuple):
@@ -58,11 +59,15 @@ class DotenvVariable(NamedTuple):
     line: int
 
 
-def read_env_lines(path: str) -> tuple[dict[str, DotenvVariable], list[Problem]]:
+def read_env_lines(
+    path: str, earlier: Mapping[str, str] | None = None
+) -> tuple[dict[str, DotenvVariable], list[Problem]]:
     """Return the variables of a dotenv file with their lines, those of wrong lines left out, and all that is wrong.
 
-    Stricter than :func:`read_env_file`: a line that means nothing is a problem, and so is a name without a value. Who
-    may change the file is not looked at: ``gaffer`` runs what the person who calls it points at.
+    A line that means nothing is a problem, and so is a name without a value. Who may change the file is not looked at:
+    ``gaffer`` runs what the person who calls it points at.
+
+    :param earlier: variables of files before it, which ``${VAR}`` may name.
     """
     try:
         bindings = _bindings(_read(path))
@@ -83,9 +88,11 @@ def read_env_lines(path: str) -> tuple[dict[str, DotenvVariable], list[Problem]]
         if binding.key is not None:
             lines[binding.key] = line
     try:
-        values = _values(right)
+        values, unknown = _values(right, earlier or {})
     except _WrongLine as error:
         return {}, [*problems, Problem(path, error.line, str(error))]
+    problems += [Problem(path, line, sentence) for line, sentence in unknown]
+    problems.sort(key=lambda problem: problem.line)
     return {name: DotenvVariable(values[name] or "", path, line) for name, line in lines.items()}, problems
 
 
@@ -120,7 +127,7 @@ def _read(path: str) -> str:
         if found.st_size > MAX_SIZE:
             raise InvalidConfig(f"larger than {MAX_SIZE} bytes")
         with open(path, encoding="utf-8-sig", newline="") as stream:
-            return stream.read()
+            return stream.read().replace("\r\n", "\n")
     except OSError as error:
         raise InvalidConfig(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -151,24 +158,41 @@ def _line(binding: Binding) -> int:
     return binding.original.line + written[: len(written) - len(written.lstrip())].count("\n")
 
 
-def _values(bindings: Iterable[Binding]) -> dict[str, str | None]:
-    """Return the values, ``${VAR}`` taken from lines before and from our environment.
+def _values(
+    bindings: Iterable[Binding], earlier: Mapping[str, str]
+) -> tuple[dict[str, str | None], list[tuple[int, str]]]:
+    """Return the values, and the lines with unknown variables.
+
+    ``${VAR}`` is a line before, then *earlier*, then our environment.
 
     :raises _WrongLine: together they are longer than anybody means.
     """
+    wrong: list[tuple[int, str]] = []
     values: dict[str, str | None] = {}
-    env = ChainMap(values, dict[str, "str | None"](inherited()))
+    env = ChainMap(values, dict[str, "str | None"](inherited() | dict(earlier)))
     size = 0
     for binding in bindings:
         if binding.key is None:
             continue
         value = binding.value
-        if value is not None and (value := _expanded(value, env, MAX_EXPANDED - size)) is None:
+        if value is not None and not _SINGLE_QUOTED.match(binding.original.string):
+            wrong += [(_line(binding), sentence) for sentence in _unknown(value, env)]
+            value = _expanded(value, env, MAX_EXPANDED - size)
+        if value is None and binding.value is not None:
             sentence = f"with {binding.key}, the values are longer than {MAX_EXPANDED} characters in all"
             raise _WrongLine(_line(binding), f"{sentence}; use fewer or shorter ${{VARIABLES}}")
         size += len(value or "")
         values[binding.key] = value
-    return values
+    return values, wrong
+
+
+def _unknown(value: str, env: Mapping[str, str | None]) -> Iterator[str]:
+    for found in _BRACES.finditer(value):
+        if found[1] is not None and found[2] is None and env.get(found[1]) is None:
+            yield (
+                f"${{{found[1][:50]}}} is not set; set it in a line before, write ${{NAME-}} where it may be missing,"
+                " or use single quotes for the text itself"
+            )
 
 
 def _expanded(value: str, env: Mapping[str, str | None], room: int) -> str | None:
@@ -176,7 +200,7 @@ def _expanded(value: str, env: Mapping[str, str | None], room: int) -> str | Non
     parts: list[str] = []
     last = 0
     for found in _BRACES.finditer(value):
-        put = env.get(found[1], found[2] or "") or ""
+        put = "$" if found[1] is None else env.get(found[1], found[2] or "") or ""
         parts += (value[last : found.start()], put)
         room -= found.start() - last + len(put)
         last = found.end()

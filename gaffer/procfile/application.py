@@ -187,7 +187,7 @@ def _read_variables(root: str, envs: Iterable[str], problems: list[Problem]) -> 
         if not os.path.lexists(path):
             problems.append(Problem(path, 0, "there is no such environment file; create it, or leave out -e"))
             continue
-        found, wrong = read_env_lines(path)
+        found, wrong = read_env_lines(path, {name: variable.value for name, variable in variables.items()})
         variables.update(found)
         problems += wrong
     return variables

@@ -43,7 +43,7 @@ def get_env(envs: Iterable[str] = ()) -> dict[str, str]:
     """
     env: dict[str, str] = {}
     for path in envs:
-        env.update(read_env_file(path))
+        env.update(read_env_file(path, earlier=env))
     return env
 
 

@@ -61,8 +61,52 @@ def test_single_quotes_and_dollars_of_no_variable_stay(read):
     assert read("A=a$b\n") == {"A": "a$b"}
 
 
-def test_a_name_without_a_value_is_left_out(read):
-    assert read("A\nB=\n") == {"B": ""}
+def test_a_name_without_a_value_is_refused_and_an_empty_one_is_not(tmp_path, read):
+    assert read("B=\n") == {"B": ""}
+    path = tmp_path / ".env"
+    path.write_text("B=\nA\n")
+    assert f"{path}:2: A has no value" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("TYPO: 2", "expected NAME=VALUE, not 'TYPO: ...'"),
+        ('A="never closed', 'the " is never closed'),
+        ("A=${NOPE}", "${NOPE} is not set"),
+        ('A="x${NOPE}"', "${NOPE} is not set"),
+    ],
+)
+def test_wrong_lines_are_refused_with_their_number(tmp_path, line, sentence):
+    path = tmp_path / "app.env"
+    path.write_text(f"# a comment\n{line}\n")
+    said = refused(path)
+    assert "app.env:2: " in said and sentence in said
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A='pa${ss}word'", "pa${ss}word"),
+        ("export A = '${ss}'", "${ss}"),
+        (r'A="pa\${HOME}"', "pa${HOME}"),
+        (r"A=pa\${HOME}", "pa${HOME}"),
+        (r"A=\${ss}${B}", "${ss}b"),
+        ("A=${NOPE-dflt}", "dflt"),
+        ("A=${NOPE:-dflt}", "dflt"),
+        ("A=${NOPE-}", ""),
+        ("A=${B-dflt}", "b"),
+        ("A=${NOPE-a-b}", "a-b"),
+    ],
+)
+def test_dollars_are_read_as_a_shell_reads_them(read, monkeypatch, line, value):
+    monkeypatch.setenv("HOME", "/root")
+    monkeypatch.delenv("NOPE", raising=False)
+    assert read(f"B=b\n{line}\n")["A"] == value
+
+
+def test_a_value_over_several_lines_of_a_file_with_crlf_has_plain_line_ends(read):
+    assert read(b'A="one\r\ntwo"\r\nB=1\r\n') == {"A": "one\ntwo", "B": "1"}
 
 
 def test_an_empty_file(read):
@@ -111,4 +155,4 @@ def test_a_file_in_another_encoding(tmp_path):
 def test_a_nul_is_named_instead_of_losing_the_variable(tmp_path):
     path = tmp_path / ".env"
     path.write_bytes(b"A=1\nB=x\0y\n")
-    assert refused(path).endswith("holds a NUL character in B")
+    assert refused(path).endswith(":2: a NUL character in B")

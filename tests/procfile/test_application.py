@@ -186,7 +186,7 @@ def test_a_type_without_processes_has_no_ports(shop):
 def test_later_files_win_and_gaffers_own_variables_are_not_passed_on(shop):
     files = {".env": "A=1\nB=1\nGAFFER_REDIRECT_INPUT=worker, clock", "b.env": "export B='2'\nC=${A}3 # why\n"}
     configs = shop(files=files, envs=["b.env"]).configs()
-    assert configs[0].env == {"A": "1", "B": "2", "C": "3"}
+    assert configs[0].env == {"A": "1", "B": "2", "C": "13"}
     assert [config.redirect_input for config in configs] == [False, True, True]
 
 

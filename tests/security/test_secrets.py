@@ -57,7 +57,7 @@ def seen() -> Iterator[Path]:
     "``GAFFERD_*``, ``GAFFERCTL_*``, keys and passwords of ``GAFFER_*`` and ``secret_env`` of webhooks are not there",
 )
 def test_environment_of_jobs_holds_no_secret_of_gafferd(tmp_path: Path, seen: Path) -> None:
-    (tmp_path / "copied.env").write_text("COPIED=${GAFFERD_LOOKUPD_KEY}${HOOK_SIGNING}.\n")
+    (tmp_path / "copied.env").write_text("COPIED=${GAFFERD_LOOKUPD_KEY-}${HOOK_SIGNING-}.\n")
     jobs = "".join(
         f'[process:{name}]\n{line}\ncmd = sh -c "env > {seen}/.{name}; cd {seen}; mv .{name} {name}; exec sleep 1000"\n'
         for name, line in {**KINDS, "meant": ""}.items()
