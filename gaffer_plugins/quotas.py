@@ -20,7 +20,7 @@ __all__ = ["QuotasPlugin"]
 _COUNT = Int(1, 100_000)
 #: Option, default and help.
 OPTIONS = (
-    ("max_session_jobs", 1000, "jobs that one session may have; what the configuration says is never refused"),
+    ("max_session_jobs", 1000, "jobs that one session may have; jobs of the configuration are never rejected"),
     ("max_job_processes", 1000, "processes that one job may be scaled to, committed ones included"),
     ("max_session_processes", 2000, "the same for the jobs of one session together"),
 )
@@ -90,7 +90,7 @@ class QuotasPlugin(Plugin):
     def _check(self, name: Any, count: int, others: Iterable[Job]) -> None:
         most = self._limits["max_job_processes"]
         if count > most:
-            raise Veto(f"job {name} may have {most} processes, not {count}; max_job_processes says so")
+            raise Veto(f"job {name} may have at most {most} processes, not {count} (max_job_processes)")
         total, most = count + sum(job.wanted + job.out for job in others), self._limits["max_session_processes"]
         if total > most:
-            raise Veto(f"session {name.session} may have {most} processes, not {total}; max_session_processes says so")
+            raise Veto(f"session {name.session} may have at most {most} processes, not {total} (max_session_processes)")

@@ -246,7 +246,7 @@ def _open_root(root: str) -> int:
     if not stat.S_ISLNK(entry.st_mode):
         follow = os.O_NOFOLLOW
     elif entry.st_uid not in (0, os.geteuid()):
-        raise PermissionError(f"{root} is somebody else's link")
+        raise PermissionError(f"{root} is a link that belongs to another account")
     return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | follow)
 
 

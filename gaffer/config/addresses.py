@@ -258,7 +258,7 @@ def _bind_at(at: str, path: str, backlog: int, access: SocketAccess) -> socket.s
         try:
             found = os.fstat(entry)
             if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink > 1:
-                raise OSError(errno.EPERM, "somebody else put something else into its place")
+                raise OSError(errno.EPERM, "another program has replaced it")
             sock.claim(path, found)
             # Before listen() nobody can connect, whatever the mode.
             os.chown(f"/proc/self/fd/{entry}", access.uid, access.gid)

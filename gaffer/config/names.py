@@ -57,7 +57,7 @@ def check_name(name: object, what: str = "name") -> str:
             f"{what} {name!r} may hold letters, digits, '_', '+' and '-' only, and start with a letter, a digit or '_'"
         )
     if name.isdigit():
-        raise BadRequest(f"{what} {name!r} may not be digits only: that would be a pid")
+        raise BadRequest(f"{what} {name!r} must not be digits only: that would be a pid")
     return name
 
 

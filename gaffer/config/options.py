@@ -257,7 +257,7 @@ CORE_OPTIONS: tuple[Option, ...] = (
         "allow_anonymous",
         Bool(),
         False,
-        "serve other machines without keys: whoever reaches the address can run commands",
+        "serve other machines without keys: any client there can run commands",
         flags=("--allow-anonymous",),
     ),
     Option("allow_local_users", Bool(), False, "without keys, serve every user of this machine", needs_restart=False),

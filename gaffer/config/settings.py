@@ -327,7 +327,7 @@ class Settings:
 
 
 _OPEN = (
-    "other machines can reach {}, and whoever reaches it can {}; "
+    "other machines can reach {}, and any client there can {}; "
     "ask for keys with --require-key, or allow it with --allow-anonymous"
 )
 

@@ -10,7 +10,7 @@ from ..manager.manager import Manager
 
 log = logging.getLogger("gafferd")
 
-NO_KEYS = "keys are required, but no plugin that checks them is loaded, so nobody could be let in"
+NO_KEYS = "keys are required, but no plugin that checks them is loaded, so every request would be rejected"
 
 #: The plugin that runs what ``[process:…]`` and ``[job:…]`` say.
 _JOBS = "inijobs"

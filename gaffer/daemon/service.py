@@ -150,7 +150,7 @@ class GafferdService:
 
     def _stop(self) -> None:
         if self.stopping:
-            log.warning("told to stop a second time: everything is killed now")
+            log.warning("second stop request: everything is killed now")
             self.manager.halt()
             return
         log.info("stopping; a second signal kills at once")

@@ -126,7 +126,7 @@ class ApplicationRun:
         finally:
             left = self.console.close()
         if left:
-            log.warning("%d bytes of output were not printed: nobody took them", left)
+            log.warning("%d bytes of output were not printed: standard output was not read in time", left)
         return self._code
 
     def _adapted(self, config: JobConfig) -> JobConfig:

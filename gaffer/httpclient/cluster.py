@@ -139,7 +139,7 @@ class Cluster:
         chosen = [node for node in nodes if _is_meant(node, on)]
         if not chosen:
             known = ", ".join(sorted({node.name for node in nodes})[:10]) or "none at all"
-            raise NotFound(f"no node is meant by '{on}'; the lookupds know {known}")
+            raise NotFound(f"no node matches '{on}'; the lookupds know {known}")
         return chosen
 
     def jobs(self) -> list[dict[str, Any]]:

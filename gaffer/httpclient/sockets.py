@@ -92,7 +92,7 @@ class Socket:
     def _lost(self, error: object) -> Disconnected:
         self.code = self.code or 1006
         self._socket.close()
-        return Disconnected(f"{self._peer} at {self.uri} closed {self.path} without a word ({error}); see its log")
+        return Disconnected(f"{self._peer} at {self.uri} closed {self.path} unexpectedly ({error}); see its log")
 
     def send(self, message: str | bytes) -> None:
         """Send a message: text as text, bytes as binary; waits while gafferd does not read.

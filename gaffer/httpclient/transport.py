@@ -373,7 +373,8 @@ class Transport:
 def untrusted_server(uri: str, uid: int | None) -> str:
     """Return why a server of account *uid* is not trusted, and the remedy, as the end of a sentence."""
     if uid is None:
-        return f"the system does not tell whose program listens at {uri}; give the key with --api-key to send it anyway"
+        unknown = f"the system does not show which account's program listens at {uri}"
+        return f"{unknown}; give the key with --api-key to send it anyway"
     import pwd
 
     try:

@@ -27,7 +27,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
         "help": f"where HTTP is served: host:port, [ipv6]:port or unix:/path, separated by commas "
         f"(default: {DEFAULT_BIND})",
     },
-    "allow_anonymous": {"help": "serve other machines without keys: whoever reaches the address can register nodes"},
+    "allow_anonymous": {"help": "serve other machines without keys: any client there can register nodes"},
     "allow_local_users": {"flags": ("--allow-local-users",)},
     "allowed_hosts": {"flags": ("--allowed-hosts",), "metavar": "NAMES"},
     "allowed_origins": {"flags": ("--allowed-origins",), "metavar": "URLS"},

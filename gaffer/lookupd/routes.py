@@ -198,5 +198,5 @@ class Answers:
 def _wanted(request: Request, parameter: str) -> str:
     value = request.query.get(parameter)
     if not value:
-        raise BadRequest(f"say which: ?{parameter}=…")
+        raise BadRequest(f"a parameter is missing: ?{parameter}=…")
     return str(value)

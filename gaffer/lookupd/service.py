@@ -42,7 +42,7 @@ NAME = "gaffer_lookupd"
 MOST_CONNECTIONS = 25_000
 #: How long running requests may take at the end, in seconds.
 _LAST_REQUESTS = 2.0
-_GONE = "keys are required, but no plugin that checks them is loaded, so nobody could be let in"
+_GONE = "keys are required, but no plugin that checks them is loaded, so every request would be rejected"
 
 
 class LookupdService:

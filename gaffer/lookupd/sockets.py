@@ -66,7 +66,7 @@ def _hear_one(websocket: WebSocket, session: NodeSession, sessions: NodeSessions
     except _Silent:
         pass
     sessions.expired += 1
-    reason = f"silent for {patience:g} seconds" if known else f"did not say who it is within {patience:g} seconds"
+    reason = f"silent for {patience:g} seconds" if known else f"did not identify itself within {patience:g} seconds"
     who = session.record.info.name if session.record is not None else "a connection"
     log.warning("%s was %s and is given up" if known else "%s %s and is given up", who, reason)
     session.leave()  # now: whoever is silent may not read, either, and closing takes a while

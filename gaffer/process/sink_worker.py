@@ -86,7 +86,7 @@ class SinkWorker:
         try:
             return not self._closed and bool(getattr(self._sink, "full", False))
         except Exception as error:
-            log.error("%s cannot say whether it is full: %r", self.owner, error)
+            log.error("%s failed to report whether it is full: %r", self.owner, error)
             return False
 
     def close(self) -> None:

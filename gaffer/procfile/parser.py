@@ -289,7 +289,7 @@ def _ini_text(key: str, value: Any) -> str:
 
 def _ini_name(key: str) -> str:
     if not can_name_variable(key):
-        raise InvalidConfig(f"an ini file cannot hold a variable called {key!r}: it knows upper case only")
+        raise InvalidConfig(f"an ini file cannot hold a variable called {key!r}: names there are upper case")
     return key
 
 

@@ -345,7 +345,7 @@ def close_lock(descriptor: int, path: str) -> None:
 def _check_lock(descriptor: int, path: str) -> None:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink > 1:
-        raise OSError(errno.EPERM, f"somebody else (uid {found.st_uid}) made its lock file {path}; remove that")
+        raise OSError(errno.EPERM, f"its lock file {path} belongs to another account (uid {found.st_uid}); remove it")
     if stat.S_IMODE(found.st_mode) != 0o600:
         os.fchmod(descriptor, 0o600)
 

@@ -52,7 +52,7 @@ def list_admins(path: str) -> int:
 
 def _ask(prompt: str, option: str) -> str:
     if not sys.stdin.isatty():
-        raise ConfigError([Problem("", 0, f"nobody can be asked here: give {option}")])
+        raise ConfigError([Problem("", 0, f"there is no terminal to ask at: give {option}")])
     return input(prompt).strip()
 
 

@@ -67,7 +67,7 @@ class AuthService:
 
         def act(store: Store) -> Any:
             if identity is not None and identity.ended:
-                raise Unauthorized("whoever asks is no longer known, so nothing was changed")
+                raise Unauthorized("the key of this request is no longer valid, so nothing was changed")
             return change(store) if id is None else store.change_with(id, change)
 
         return self._keyring.ask(act)
@@ -148,7 +148,7 @@ class AuthService:
         wanted = Permissions.parse({} if permissions is None else permissions)
         own = _own(identity)
         if not (own.admin or own.create_key):
-            raise Forbidden(f"{identity} may not make keys; that needs the permission create_key")
+            raise Forbidden(f"{identity} has no permission to create keys; create_key is needed")
         if not own.covers(wanted):
             raise Forbidden(f"{identity} cannot make a key that allows more than it does itself")
         seconds = _seconds(expires_in)
@@ -332,7 +332,7 @@ def _kept(identity: Identity, name: str) -> str | None:
 def _needs_users(identity: Identity) -> None:
     own = _own(identity)
     if not (own.admin or own.create_user):
-        raise Forbidden(f"{identity} may not manage users; that needs the permission create_user")
+        raise Forbidden(f"{identity} has no permission to manage users; create_user is needed")
 
 
 def _made(

@@ -69,7 +69,7 @@ HSTS = LimitOption(
     Int(0, 63_072_000),
     0,
     "seconds for which browsers shall come to this host, whatever the port, by TLS only (Strict-Transport-Security); "
-    "told at addresses with TLS, and 0 says nothing",
+    "sent at addresses with TLS; 0 sends none",
 )
 
 
@@ -85,7 +85,7 @@ def declare(options: Options) -> None:
         ProxyList(),
         (),
         "addresses and networks of proxies, and unix for those at unix sockets, whose X-Forwarded-For header says "
-        "where a request comes from: for the audit log, and for who guesses passwords",
+        "where a request comes from: for the audit log and the limits on failed logins",
     )
 
 

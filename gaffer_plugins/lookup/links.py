@@ -60,8 +60,8 @@ class Links:
         """Begin to connect."""
         origin = self._config.origin or self._own_address()
         if _is_here(origin) and not all(_is_here(place.text) for place in self._config.places):
-            log.warning("lookupds are told that this gafferd is at %s, where others find themselves", origin)
-            log.warning("say how others reach it: broadcast_address = URL, or --broadcast-address URL")
+            log.warning("this gafferd registers at lookupds as %s, an address that other machines cannot use", origin)
+            log.warning("set the address that others reach it at: broadcast_address = URL, or --broadcast-address URL")
         for link in self._links:
             link.start()
 

@@ -19,7 +19,7 @@ class LookupPlugin(Plugin):
 
     name = "lookup"
     version = __version__
-    description = "tells lookupds what runs here"
+    description = "registers jobs of this gafferd at lookupds"
 
     def __init__(self) -> None:
         self._links: Links | None = None
@@ -102,7 +102,7 @@ class LookupPlugin(Plugin):
 class _Told:
     """Registered once there is a lookupd: being told costs a little each time."""
 
-    description = "hears what is to be told to lookupds"
+    description = "forwards events to lookupds"
 
     def __init__(self, links: Links) -> None:
         self._links = links

@@ -116,7 +116,7 @@ class EtcdBackend(Backend):
                 pass
             except Exception as error:
                 if not isinstance(error, EtcdError) and str(error) != self._reason:
-                    sentence = "what etcd at %s says is not understood: %r"
+                    sentence = "the answer of etcd at %s is not understood: %r"
                     self._log.write(logging.ERROR, sentence, member.base_url, error, exc_info=error)
                 self._lost(str(error))
                 self._etcd.next(member)
@@ -166,7 +166,7 @@ class EtcdBackend(Backend):
                 if latest > self._seen:
                     gevent.sleep(ANSWER_TIMEOUT)
                 if latest > self._seen:
-                    raise EtcdError(f"etcd at {member.base_url}: its watch tells nothing any more")
+                    raise EtcdError(f"etcd at {member.base_url}: its watch is silent")
         except Exception as error:
             failed.set_exception(error)
 

@@ -64,7 +64,7 @@ def check_files(place: ClusterAddress) -> None:
     import ssl
 
     def refuse() -> str:
-        raise ValueError("it is encrypted, and nobody could be asked for its passphrase")
+        raise ValueError("it is encrypted, and a server cannot ask for its passphrase; store the key without one")
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:

@@ -34,7 +34,7 @@ _SAID = re.compile(r'"error": ?"(?:etcdserver: )?([^"]{1,200})"')
 _LOGIN = ("user name is empty", "invalid auth token", "auth store is old")
 #: etcd's gateway has lost etcd: what speaks JSON in there is a client, too, with the server's certificate.
 _GATEWAY = "connection closed"
-_DISTRUST = "it does not let in its own JSON gateway: its trusted-ca-file has to trust its cert-file"
+_DISTRUST = "it rejects its own JSON gateway: its trusted-ca-file has to trust its cert-file"
 #: How a connection may end from the other side: which of them is seen is a matter of microseconds.
 _ENDED = ("alert", "eof occurred", "connection reset", "broken pipe", "without response", "ended prematurely", _GATEWAY)
 #: What that may mean if it never went better, of a member that is asked with TLS and without.
@@ -49,8 +49,8 @@ _WORDS = (
     ("certificate verify failed", "its certificate is not accepted"),
     ("wrong version number", "it speaks no TLS, and should be asked without tls=1 and cacert"),
     ("http request to an https server", "it speaks TLS only: tls=1, or cacert=FILE"),
-    ("invalid user id or password", "it does not know this user with this password"),
-    ("permission denied", "this user may not read and write all below the prefix"),
+    ("invalid user id or password", "user or password is wrong"),
+    ("permission denied", "this user has no permission to read and write everything below the prefix"),
     ("no leader", "the cluster has no leader"),
     ("leader changed", "the cluster has got another leader"),
 )

@@ -60,7 +60,7 @@ class SockjsPlugin(Plugin):
             "sockjs_waiting",
             Int(4096, 1 << 30),
             MAX_UNSENT_CHARACTERS,
-            "characters of answers that wait for a client; until it reads them, it is not heard any more",
+            "characters of answers that wait for a client; until it reads them, its messages are not read",
         )
         options.add("sockjs_cookies", Bool(), _USUAL.cookies, "set the cookie JSESSIONID, for load balancers")
         options.add("sockjs_websocket", Bool(), _USUAL.websocket, "offer websockets to SockJS clients")

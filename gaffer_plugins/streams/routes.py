@@ -36,7 +36,7 @@ _LABEL = Arg("label", LABEL, "what the job's redirect_output or custom_streams c
 _EOF = Arg("eof", BOOLEAN, "true closes the stream after what is written: the process reads an end of file", False)
 _PART = {"type": "string", "pattern": "^[A-Za-z0-9_+-]{1,128}$", "examples": ["spawn"]}
 _EVENT: Schema = {"type": "object", "properties": {"event": STRING}, "required": ["event"]}
-_N = Arg("n", COUNT, "the last n lines, at most 10000; 1000 unless it is said", required=False)
+_N = Arg("n", COUNT, "the last n lines, at most 10000; by default 1000", required=False)
 _DATE = r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _TIME: Schema = {
     "type": "string",

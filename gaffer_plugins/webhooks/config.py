@@ -53,7 +53,7 @@ FIELDS: tuple[Field, ...] = (
     Field("cacert", OptionalText(), None, "certificates of the authorities to trust, instead of the system's"),
     Field("connect_timeout", Between(0.01, 600), 5.0, "seconds for name, connection and TLS handshake"),
     Field("timeout", Between(0.01, 600), 10.0, "seconds for a whole attempt, the connection included"),
-    Field("max_attempts", Int(1, 100), 6, "how often a delivery is tried before it is given up"),
+    Field("max_attempts", Int(1, 100), 6, "attempts of a delivery before it is dropped"),
     Field("backoff", Between(0.01, 3600), 1.0, "seconds before the second attempt, doubled before each further one"),
     Field(
         "max_backoff", Between(0.01, 86_400), 60.0, "the longest wait between attempts, whatever the receiver asks for"

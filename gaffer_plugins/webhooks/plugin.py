@@ -110,7 +110,7 @@ def is_set(settings: Settings | None) -> bool:
 class _WebhookEvents:
     """Registered once there is a hook."""
 
-    description = "hears events for webhooks"
+    description = "forwards events to webhooks"
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher

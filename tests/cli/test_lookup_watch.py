@@ -88,7 +88,7 @@ def test_what_came_too_fast_is_told_and_found_out(monkeypatch):
     told = []
     events = follow(cluster, True, told.append)
     assert [next(events) for _ in range(4)] == [ADD, one, two, event("remove_job", name="s.a")]
-    assert told == ["2 events of u came too fast and are lost; it tells its state again"]
+    assert told == ["2 events of u came too fast and are lost; it sends its state again"]
 
 
 @pytest.mark.parametrize(

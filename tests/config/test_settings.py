@@ -252,7 +252,7 @@ class TestEndpoints:
 
 class TestOpenDoors:
     SENTENCE = (
-        "other machines can reach {}, and whoever reaches it can run commands; "
+        "other machines can reach {}, and any client there can run commands; "
         "ask for keys with --require-key, or allow it with --allow-anonymous"
     )
 

@@ -59,7 +59,7 @@ def test_jobs_of_a_session_are_bounded(start):
 
 def test_processes_of_a_job_are_bounded(start):
     manager = start("[gaffer]\nmax_job_processes = 3\n")
-    sentence = "job a may have 3 processes, not 4; max_job_processes says so"
+    sentence = "job a may have at most 3 processes, not 4 (max_job_processes)"
     with pytest.raises(gaffer.Veto, match=sentence):
         load(manager, "a", numprocesses=4)
     load(manager, "a", numprocesses=3)
@@ -74,7 +74,7 @@ def test_processes_of_a_session_are_bounded(start):
     manager = start("[gaffer]\nmax_session_processes = 5\n")
     load(manager, "a", numprocesses=3)
     load(manager, "x.a", numprocesses=5)
-    sentence = "session default may have 5 processes, not 6; max_session_processes says so"
+    sentence = "session default may have at most 5 processes, not 6 (max_session_processes)"
     with pytest.raises(gaffer.Veto, match=sentence):
         load(manager, "b", numprocesses=3)
     load(manager, "b", numprocesses=2)
@@ -92,12 +92,12 @@ def test_committed_processes_count(start):
     gevent.joinall(asked)
     pids = [one.value for one in asked if one.successful()]
     assert len(pids) == 2 and {str(one.exception) for one in asked if not one.successful()} == {
-        "plugin quotas: job a may have 3 processes, not 4; max_job_processes says so"
+        "plugin quotas: job a may have at most 3 processes, not 4 (max_job_processes)"
     }
-    with pytest.raises(gaffer.Veto, match="job a may have 3 processes, not 4"):
+    with pytest.raises(gaffer.Veto, match="job a may have at most 3 processes, not 4"):
         manager.scale("a", "+1")
     for change in (lambda: manager.commit("b"), lambda: manager.scale("b", "+1"), lambda: load(manager, "c")):
-        with pytest.raises(gaffer.Veto, match="session default may have 4 processes, not 5"):
+        with pytest.raises(gaffer.Veto, match="session default may have at most 4 processes, not 5"):
             change()
     manager.stop_process(pids[0])
     wait_until(lambda: manager.info("a")["running_out"] == 1)
@@ -127,5 +127,5 @@ def test_limits_are_reloaded(start):
 def test_a_program_of_its_own_has_the_defaults():
     most = {name: default for name, default, _ in OPTIONS}["max_job_processes"]
     with gaffer.Manager(plugins=[QuotasPlugin()]) as manager:
-        with pytest.raises(gaffer.Veto, match=f"may have {most} processes, not {most + 1}"):
+        with pytest.raises(gaffer.Veto, match=f"may have at most {most} processes, not {most + 1}"):
             load(manager, "a", numprocesses=most + 1)

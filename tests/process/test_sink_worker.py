@@ -132,7 +132,7 @@ def test_full_sink_slows_reading_and_a_failing_property_does_not(caplog):
     full.full = True
     assert SinkWorker(full, "a sink").full and not SinkWorker(Sink(), "a sink").full
     assert not SinkWorker(Odd(), "a sink").full
-    assert caplog.messages == ["a sink cannot say whether it is full: ValueError('odd')"]
+    assert caplog.messages == ["a sink failed to report whether it is full: ValueError('odd')"]
 
 
 def test_queue_is_listed_until_the_sink_is_closed():

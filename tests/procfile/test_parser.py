@@ -88,7 +88,7 @@ def test_every_wrong_line_is_named():
         "Procfile:5: empty: the command is missing",
         "Procfile:6: process type '-a' may hold letters, digits, '_', '+' and '-' only, "
         "and start with a letter, a digit or '_'",
-        "Procfile:7: process type '12' may not be digits only: that would be a pid",
+        "Procfile:7: process type '12' must not be digits only: that would be a pid",
         "Procfile:8: expected 'name: command', not 'w.x: d'",
         "Procfile:9: q: a single quote is never closed",
         "Procfile:11: n: a NUL character cannot be passed to a process",

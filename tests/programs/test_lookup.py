@@ -241,7 +241,7 @@ def test_who_never_says_who_it_is_cannot_stay_by_talking(tmp_path):
             while True:
                 assert stranger.say("PING")["errno"] == 403
                 time.sleep(0.1)
-        assert lookupd.logged("a connection did not say who it is within 1.5 seconds and is given up")
+        assert lookupd.logged("a connection did not identify itself within 1.5 seconds and is given up")
         eventually(lambda: lookupd.client.health()["connections"] == 0)
 
 

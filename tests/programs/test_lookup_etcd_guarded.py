@@ -90,8 +90,8 @@ def test_users_with_passwords(tmp_path):
                 assert refused(b, "another life")
         for name, url, words in (
             ("nobody", etcd.url, "it wants a user with a password"),
-            ("wrong", f"etcd://lookupd:no@{hosts}/x", "it does not know this user with this password"),
-            ("elsewhere", f"etcd://lookupd:pass%20word@{hosts}/y", "this user may not read and write all below"),
+            ("wrong", f"etcd://lookupd:no@{hosts}/x", "user or password is wrong"),
+            ("elsewhere", f"etcd://lookupd:pass%20word@{hosts}/y", "this user has no permission to read and write"),
         ):
             with lookupd(name, url) as one:
                 eventually(lambda one=one, words=words: words in stale(one))
@@ -105,7 +105,9 @@ def test_nodes_that_etcd_does_not_take_are_told_of(tmp_path):
         with Lookupd(tmp_path, "--registry", url, "--ping-interval", "60") as lookupd, Talker(lookupd) as node:
             eventually(lambda: stale(lookupd) == "")
             assert lookupd.client.health()["ok"] and node.identify("life")["ok"]
-            eventually(lambda: "may not read and write" in lookupd.client.health()["registry"].get("problem", ""))
+            eventually(
+                lambda: "no permission to read and write" in lookupd.client.health()["registry"].get("problem", "")
+            )
             assert not lookupd.client.health()["ok"] and lookupd.nodes() == ["n"]
             lookupd.logged("nodes that are connected here are not known to other lookupds, trying again")
 

@@ -70,7 +70,7 @@ complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l certfile -xka "(__f
 complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l keyfile -xka "(__fish_complete_path (commandline -ct))" -d 'its private key'
 complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l cacert -xka "(__fish_complete_path (commandline -ct))" -d 'CA that clients must show a certificate of'
 complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l require-key -d 'serve only clients that show a key'
-complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l allow-anonymous -d 'serve other machines without keys: whoever reaches the address can register nodes'
+complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l allow-anonymous -d 'serve other machines without keys: any client there can register nodes'
 complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l allow-local-users -d 'without keys, serve every user of this machine'
 complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l allowed-hosts -x -d 'more names that requests may give as Host'
 complete -c gaffer_lookupd -n _shtab_gaffer_lookupd_using -l allowed-origins -x -d 'origins whose pages may use the API'

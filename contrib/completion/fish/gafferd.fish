@@ -71,7 +71,7 @@ complete -c gafferd -n _shtab_gafferd_using -l certfile -xka "(__fish_complete_p
 complete -c gafferd -n _shtab_gafferd_using -l keyfile -xka "(__fish_complete_path (commandline -ct))" -d 'its private key'
 complete -c gafferd -n _shtab_gafferd_using -l cacert -xka "(__fish_complete_path (commandline -ct))" -d 'CA that clients must show a certificate of'
 complete -c gafferd -n _shtab_gafferd_using -l require-key -d 'serve only clients that show a key'
-complete -c gafferd -n _shtab_gafferd_using -l allow-anonymous -d 'serve other machines without keys: whoever reaches the address can run commands'
+complete -c gafferd -n _shtab_gafferd_using -l allow-anonymous -d 'serve other machines without keys: any client there can run commands'
 complete -c gafferd -n _shtab_gafferd_using -l error-log -xka "(__fish_complete_path (commandline -ct))" -d 'log to this file instead of standard error'
 complete -c gafferd -n _shtab_gafferd_using -l log-level -x -d 'least important records that are logged (default: info)'
 complete -c gafferd -n _shtab_gafferd_using -l check -d 'check configuration and plugins, start nothing'

@@ -90,7 +90,7 @@ def delete(context: GafferContext, id: str) -> None:
 @server_user_option
 @click.pass_obj
 def save(context: GafferContext, server_user: str | None) -> None:
-    """Keep a key that somebody gave you, as 'login' keeps its own; it is asked for, or read from standard input."""
+    """Keep an existing key, as 'login' keeps the one it gets; it is asked for, or read from standard input."""
     word = ask("Key").strip()
     if not word.isascii() or not word.isprintable():
         raise BadRequest("that is no key")

@@ -100,7 +100,7 @@ def logout(ctx: click.Context, all_keys: bool) -> None:
     address = address_of(context.endpoint)
     entry = KeyFile().find(address)
     if entry is None:
-        raise BadRequest(f"nobody is logged in at {address}")
+        raise BadRequest(f"no key for {address} is stored; see 'gaffer login'")
     said = _delete(context, entry["api_key"], all_keys)
     KeyFile().put(address, None)
     print_lines([f"logged out of {address}{said}"])

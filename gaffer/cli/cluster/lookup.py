@@ -59,7 +59,7 @@ def _tell_problems(ctx: click.Context, cluster: Cluster) -> None:
     for one in cluster.lookups:
         if one.stale:
             seconds, reason = one.stale.get("seconds", 0), one.stale.get("reason", "")
-            complain(program, f"what {one.uri} says may be {seconds:.0f} s old: {reason}")
+            complain(program, f"the data of {one.uri} may be {seconds:.0f} s old: {reason}")
 
 
 @_command("nodes")

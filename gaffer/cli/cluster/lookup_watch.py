@@ -110,7 +110,7 @@ def follow(cluster: Cluster, state: bool, problem: Callable[[str], Any]) -> Iter
             problem(f"{event}; trying again")
             continue
         if event["event"] == "gap":
-            problem(f"{event.get('lost')} events of {source.uri} came too fast and are lost; it tells its state again")
+            problem(f"{event.get('lost')} events of {source.uri} came too fast and are lost; it sends its state again")
             continue
         if event["event"] == "begin":
             merger.begin(source.uri)

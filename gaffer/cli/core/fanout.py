@@ -132,7 +132,7 @@ def run_everywhere(
     name, command, rest = program.resolve_command(ctx, list(args))
     assert name is not None and command is not None
     if not on:
-        raise click.UsageError("with -L say where: --on all, --on NODE or --on LABEL=VALUE", ctx)
+        raise click.UsageError("with -L name the nodes: --on all, --on NODE or --on LABEL=VALUE", ctx)
     if name.replace("-", "_") in SINGLE:
         raise click.UsageError(f"{name} works with one gafferd, without -L", ctx)
     # Wrong usage is reported once, before any node is asked.

@@ -139,7 +139,7 @@ def subscribe(
     if make is None or len(topic) > MAX_TOPIC_CHARACTERS:
         raise BadRequest(f"there is no topic {topic[:40]!r}; there are EVENTS, JOB, PROCESS, STATS and STREAM")
     if not rest and make is not _events:
-        raise BadRequest(f"{kind} must say of what: {kind}:{'session.job' if kind == 'JOB' else 'pid'}")
+        raise BadRequest(f"{kind} needs a target: {kind}:{'session.job' if kind == 'JOB' else 'pid'}")
     _check(manager, identity, kind, rest)
     options = {**options, "view": manager.access.view(identity)}
     return TopicSubscription(make(manager, topic, rest, options))

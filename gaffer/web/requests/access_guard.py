@@ -105,13 +105,13 @@ class AccessGuard:
             return
         if uid is None:
             raise Forbidden(
-                f"the system does not tell whose process this is; start {self._program} with --require-key, "
-                "or let every local user in with allow_local_users = true"
+                f"the system does not show which account's process this is; start {self._program} with --require-key, "
+                "or accept every local user with allow_local_users = true"
             )
         if uid not in self._users:
             raise Forbidden(
                 f"this {self._program} serves only its own user and root, not uid {uid}; start it with --require-key, "
-                "or let every local user in with allow_local_users = true"
+                "or accept every local user with allow_local_users = true"
             )
 
     def _needs_key(self, connection: Any) -> bool:
@@ -177,8 +177,8 @@ class AccessGuard:
             return self._shared(environ, start_response, origin)
         if not is_own_origin(origin, environ.get("HTTP_HOST", ""), is_encrypted(environ)):
             raise Forbidden(
-                f"pages of {origin[:200]!r} may not use this {self._program}; "
-                f"if they shall, add it to allowed_origins {self._remedy}"
+                f"pages of {origin[:200]!r} must not use this {self._program}; "
+                f"to allow them, add it to allowed_origins {self._remedy}"
             )
         return self._app(environ, start_response)
 

@@ -56,7 +56,7 @@ def _key(environ: Mapping[str, Any]) -> str | None:
     if said[: len(_BEARER)].lower() == _BEARER:
         bearer = said[len(_BEARER) :].strip()
         if key is not None and key != bearer:
-            raise BadRequest("X-Api-Key and Authorization say different keys; send one")
+            raise BadRequest("X-Api-Key and Authorization hold different keys; send one")
         key = bearer
     if key is not None and len(key) > MAX_KEY_CHARACTERS:
         raise Unauthorized("that is no key")

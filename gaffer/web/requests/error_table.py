@@ -8,7 +8,11 @@ from ... import errors
 ERRORS: tuple[tuple[type[errors.GafferError], str, str], ...] = (
     (errors.BadRequest, "the request is malformed", "the key 'scale' is missing"),
     (errors.Unauthorized, "a key is needed", "a key is needed; send it as X-Api-Key"),
-    (errors.Forbidden, "not for you, or not from that page", "pages of 'https://example.org' may not use this gafferd"),
+    (
+        errors.Forbidden,
+        "no permission, or another web origin",
+        "pages of 'https://example.org' must not use this gafferd",
+    ),
     (errors.NotFound, "there is none of that name", "no job 'web'; 'gafferctl processes' lists them"),
     (errors.MethodNotAllowed, "another method is needed; `Allow` lists them", "PUT is not possible at /ping"),
     (errors.Conflict, "it does not fit what is there, or a plugin refused", "job web exists already; update it"),
@@ -18,7 +22,7 @@ ERRORS: tuple[tuple[type[errors.GafferError], str, str], ...] = (
     (errors.InvalidConfig, "the job's settings cannot be used", "cmd: required; unknown setting 'numproceses'"),
     (
         errors.TooManyRequests,
-        "too many attempts; `Retry-After` says when",
+        "too many attempts; `Retry-After` tells when to try again",
         "too many wrong passwords; try again in 8 s",
     ),
     (errors.Unavailable, "not now", "no plugin collects statistics; load the plugin 'stats'"),

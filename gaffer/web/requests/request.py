@@ -263,7 +263,7 @@ def check_content_type(environ: dict[str, Any]) -> None:
         return
     kind = environ.get("CONTENT_TYPE", "")
     if kind.split(";", 1)[0].strip().lower() != "application/json":
-        said = f"not {kind[:80]!r}" if kind else "and the request does not say what it is"
+        said = f"not {kind[:80]!r}" if kind else "and the request has no Content-Type"
         raise UnsupportedMediaType(
             f"the body must be application/json, {said}; with curl add -H 'Content-Type: application/json'"
         )

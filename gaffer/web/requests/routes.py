@@ -132,7 +132,7 @@ def problem_of(route: Route, commands: Callable[[str], bool]) -> str | None:
     if route.command is not None and not commands(route.command):
         return f"there is no command {route.command!r}"
     if route.handler is not None and route.permission == UNDECLARED:
-        return "no permission is declared; say permission=None if everybody may use it"
+        return "no permission is declared; set permission=None if every client may use it"
     if route.permission not in (*PERMISSIONS, UNDECLARED):
         return f"unknown permission {route.permission!r}; use one of {', '.join(map(str, PERMISSIONS))}"
     if route.target not in TARGETS:

@@ -56,4 +56,4 @@ def check_fetch(environ: dict[str, Any]) -> None:
     link = environ.get("HTTP_SEC_FETCH_MODE") == "navigate" and environ.get("HTTP_SEC_FETCH_DEST") == "document"
     # A form is sent in the same way as a link is followed; its Origin, which browsers send, is not relied on.
     if not link or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-        raise Forbidden("pages of other sites may not load anything from here")
+        raise Forbidden("pages of other sites must not load anything from this server")

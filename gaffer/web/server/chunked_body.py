@@ -73,7 +73,7 @@ class ChunkedBody(io.RawIOBase):
         self._left -= len(data)
         self._seen += len(data)
         if not self._left and self._line(3) != b"\r\n":
-            raise BadChunk("a chunk is longer than it says")
+            raise BadChunk("a chunk is longer than its size line declares")
         return len(data)
 
     def _next(self) -> int:

@@ -84,7 +84,7 @@ def check_reach(endpoints: Iterable[Endpoint], rules: AccessRules) -> None:
     :raises ConfigError: naming the addresses.
     """
     far = [
-        Problem("", 0, f"other machines can reach {address}, and whoever does can run commands; say keys=True")
+        Problem("", 0, f"other machines can reach {address}, and any client there can run commands; set keys=True")
         for endpoint in endpoints
         for address in endpoint.bind
         if not is_local(parse_address(address, DEFAULT_PORT))

@@ -251,7 +251,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
 
     def abandon(self) -> None:
         """Answer instead of the application, which does not end, and leave it alone."""
-        log.error("%s does not end, though it was told to; nobody waits for it any more", self._what)
+        log.error("%s does not end although it was cancelled; the server no longer waits for it", self._what)
         self.abandoned = True
         self.server.stuck += 1
         gevent.spawn(self._part, self.socket, self.rfile)

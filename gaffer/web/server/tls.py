@@ -22,7 +22,7 @@ class _Encrypted(Exception):
 
 def _no_passphrase() -> str:
     """OpenSSL would ask the terminal, and everything would wait for the answer."""
-    raise _Encrypted("its key has a passphrase, which nobody could type; write it without one")
+    raise _Encrypted("its key has a passphrase, and a server cannot ask for it; store the key without one")
 
 
 def _reason(error: Exception) -> str:

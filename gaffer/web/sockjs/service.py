@@ -220,7 +220,7 @@ def check_site(request: Request) -> None:
     """
     environ = request.environ
     if "HTTP_ORIGIN" not in environ and environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin"):
-        raise Forbidden("pages of other sites may not load this; with a transport that sends an Origin they may")
+        raise Forbidden("pages of other sites must not load this; use a transport that sends an Origin")
 
 
 def secrets_of(request: Request) -> list[str]:

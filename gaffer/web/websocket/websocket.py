@@ -216,7 +216,7 @@ class WebSocket:
             with gevent.Timeout(CLOSE_TIMEOUT, Closed("the peer does not read")):
                 self.send_frame(encode_close(code, message), CLOSE)
         except Closed:
-            log.debug("a websocket was closed without a word")
+            log.debug("a websocket was closed without a close frame")
 
     def _refuse(self, code: int, reason: str) -> None:
         """Close, and let the peer read why: closing while it still sends would destroy that on its way."""
