@@ -59,7 +59,7 @@ def test_jobs_of_a_session_are_bounded(start):
 
 def test_processes_of_a_job_are_bounded(start):
     manager = start("[gaffer]\nmax_job_processes = 3\n")
-    sentence = "job a may have at most 3 processes, not 4 (max_job_processes)"
+    sentence = "job a may have at most 3 processes, not 4 .max_job_processes."
     with pytest.raises(gaffer.Veto, match=sentence):
         load(manager, "a", numprocesses=4)
     load(manager, "a", numprocesses=3)
@@ -74,7 +74,7 @@ def test_processes_of_a_session_are_bounded(start):
     manager = start("[gaffer]\nmax_session_processes = 5\n")
     load(manager, "a", numprocesses=3)
     load(manager, "x.a", numprocesses=5)
-    sentence = "session default may have at most 5 processes, not 6 (max_session_processes)"
+    sentence = "session default may have at most 5 processes, not 6 .max_session_processes."
     with pytest.raises(gaffer.Veto, match=sentence):
         load(manager, "b", numprocesses=3)
     load(manager, "b", numprocesses=2)
