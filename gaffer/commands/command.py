@@ -30,6 +30,8 @@ class Command(NamedTuple):
     :param result: JSON Schema of what it returns; it may refer to :func:`gaffer.commands.schemas.definitions`.
     :param errors: statuses of the errors that are its own, beside 400 and, for what is not there, 404.
     :param show: ``show(manager, result, view)`` returns what somebody may see of the result who may not see everything.
+    :param each: the key of the list in the result, where *run* returns its items one by one instead: a transport can
+        give way between two of them. *show* gets the items, too, and returns those that may be seen.
     :param waits: *run* waits before it does something, and is given ``check``, which raises once whoever asks may not.
     """
 
@@ -43,6 +45,7 @@ class Command(NamedTuple):
     errors: tuple[int, ...] = ()
     show: Callable[[Any, Any, Any], Any] | None = None
     waits: bool = False
+    each: str = ""
 
 
 def command(
@@ -54,12 +57,14 @@ def command(
     errors: tuple[int, ...] = (),
     show: Callable[[Any, Any, Any], Any] | None = None,
     waits: bool = False,
+    each: str = "",
 ) -> Callable[[Callable[..., Any]], Command]:
     """Make the :class:`Command` *name* of a function ``run(manager, **arguments)``; its docstring is the help."""
 
     def decorate(run: Callable[..., Any]) -> Command:
         first = (run.__doc__ or "").partition("\n")[0].rstrip(".")
-        return Command(name, first[:1].lower() + first[1:], permission, target, args, run, returns, errors, show, waits)
+        help = first[:1].lower() + first[1:]
+        return Command(name, help, permission, target, args, run, returns, errors, show, waits, each)
 
     return decorate
 

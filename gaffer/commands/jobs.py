@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Iterator
 
 from ..config.fields import Environment, Seconds
-from ..errors import BadRequest, InvalidConfig
+from ..errors import BadRequest, InvalidConfig, NotFound
 from . import visibility
 from .command import CHANGES, CONFIG, IN_SESSION, JOB, SIGNAL, START, Arg, command
-from .schemas import BOOLEAN, COUNT, NAMES, PID, PIDS, refer, returns
+from .schemas import BOOLEAN, COUNT, NAMES, PID, PIDS, listed, refer, returns
 
 if TYPE_CHECKING:
     from ..manager.manager import Manager
@@ -37,6 +38,27 @@ _NUMBER = returns(numprocesses={**COUNT, "examples": [2]})
 def jobs(manager: Manager) -> dict[str, Any]:
     """Full names of all jobs."""
     return {"jobs": manager.jobs()}
+
+
+@command(
+    "infos",
+    permission="read",
+    target="visible",
+    args=(IN_SESSION,),
+    returns=returns(jobs=listed(refer("JobInfo"))),
+    show=visibility.infos,
+    each="jobs",
+)
+def infos(manager: Manager, sessionid: str | None = None) -> Iterator[dict[str, Any]]:
+    """All jobs, or those of a session, with their state and settings."""
+    for name in names_in(manager, sessionid):
+        with suppress(NotFound):  # unloaded meanwhile
+            yield manager.info(name)
+
+
+def names_in(manager: Manager, sessionid: str | None) -> list[str]:
+    """Return the full names of all jobs, or of a session's; a session that cannot be seen is like one without jobs."""
+    return [name for name in manager.jobs() if sessionid is None or name.startswith(f"{sessionid}.")]
 
 
 @command("info", permission="read", target="job", args=(JOB,), returns=refer("JobInfo"), show=visibility.info)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ..config.names import parse_job_name
 from ..errors import NotFound
 from . import visibility
-from .command import JOB, PROCESS, command
+from .command import IN_SESSION, JOB, PROCESS, command
+from .jobs import names_in
 from .schemas import listed, refer, returns
 
 if TYPE_CHECKING:
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
     "all_stats",
     permission="read",
     target="visible",
+    args=(IN_SESSION,),
     returns=returns(jobs=listed(refer("JobStats"))),
     errors=(503,),
     show=visibility.all_stats,
+    each="jobs",
 )
-def all_stats(manager: Manager) -> dict[str, Any]:
-    """Statistics of all jobs."""
-    return {"jobs": manager.all_stats()}
+def all_stats(manager: Manager, sessionid: str | None = None) -> list[dict[str, Any]]:
+    """Statistics of all jobs, or of those of a session."""
+    return manager.reports.stats([manager.job(name) for name in names_in(manager, sessionid)])
 
 
 @command(

@@ -76,6 +76,8 @@ class CommandTable:
             if parse is not None:
                 args = parse(command)
             result = self.perform(name, args, identity)
+            if command.each:
+                result = {command.each: list(result[command.each])}
         except BaseException as error:
             note(name, command.permission, args, identity, origin, error)
             raise
@@ -83,7 +85,10 @@ class CommandTable:
         return result
 
     def perform(self, name: str, args: Mapping[str, Any], identity: Identity | None) -> Any:
-        """Run a command for a transport that tells plugins of its requests itself; see :meth:`run`."""
+        """Run a command for a transport that tells plugins of its requests itself; see :meth:`run`.
+
+        The items of a list may be found while they are iterated over, see :class:`~gaffer.commands.command.Command`.
+        """
         command, access = self.get(name), self._manager.access
         if command.permission is not None and identity is None and access.strict:
             access.check(None, command.permission)  # before anything is said about the arguments
@@ -95,10 +100,10 @@ class CommandTable:
         result = command.run(self._manager, **given)
         if result is None:
             return {"ok": True}
-        if command.show is None:
-            return result
-        view = access.view(identity)
-        return result if view is None else command.show(self._manager, result, view)
+        view = None if command.show is None else access.view(identity)
+        if command.show is not None and view is not None:
+            result = command.show(self._manager, result, view)
+        return {command.each: result} if command.each else result
 
 
 def check_args(command: Command, args: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Iterable, Iterator
 
 from ..config.names import JobName, parse_job_name
 from ..errors import NotFound, SpawnError
@@ -52,9 +52,14 @@ def processes(manager: Manager, result: list[Any], view: VisibleJobs) -> list[An
     return [one for one in result if (view.reads(one) if isinstance(one, str) else view.reads_pid(one))]
 
 
-def all_stats(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
-    """Return the statistics of jobs that may be read."""
-    return {"jobs": [stats(manager, one, view) for one in result["jobs"] if view.reads(one["name"])]}
+def infos(manager: Manager, jobs: Iterable[dict[str, Any]], view: VisibleJobs) -> Iterator[dict[str, Any]]:
+    """Yield the jobs that may be read, each as :func:`info` shows it."""
+    return (info(manager, one, view) for one in jobs if view.reads(one["name"]))
+
+
+def all_stats(manager: Manager, jobs: Iterable[dict[str, Any]], view: VisibleJobs) -> Iterator[dict[str, Any]]:
+    """Yield the statistics of jobs that may be read."""
+    return (stats(manager, one, view) for one in jobs if view.reads(one["name"]))
 
 
 def stats(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:

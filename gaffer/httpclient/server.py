@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Collection, Mapping
 
 from ..config.names import JobName, check_name, parse_job_name
-from ..errors import BadRequest
+from ..errors import BadRequest, NotFound
 from .errors import CannotConnect
 from .objects import Job, Process, event_path
 from .transport import Transport
@@ -174,6 +174,39 @@ class Server:
         """Return everything about a job: state, counts, pids, restarts, last exit and settings."""
         return self.transport.object("GET", job_path(name))
 
+    def infos(self, sessionid: str | None = None) -> list[dict[str, Any]]:
+        """Return everything about all jobs, or about those of one session, by one request.
+
+        :raises NotFound: there is no such session.
+        """
+        try:
+            found = list(self._get(f"/info{_of_session(sessionid)}", "jobs"))
+        except NotFound:  # an older gafferd
+            return [info for name in self.jobs(sessionid) if (info := self._look(name)) is not None]
+        if not found and sessionid is not None:
+            self.jobs(sessionid)  # tells an unknown session
+        return found
+
+    def _look(self, name: str) -> dict[str, Any] | None:
+        try:
+            return self.info(name)
+        except NotFound:
+            return None  # removed meanwhile
+
+    def stats(self, sessionid: str | None = None) -> list[dict[str, Any]]:
+        """Return the statistics of all jobs, or of those of one session, measured at once; names are short.
+
+        :raises NotFound: there is no such session.
+        """
+        found = self.transport.array("GET", f"/stats{_of_session(sessionid)}")
+        if sessionid is None:
+            return found
+        # An older gafferd shows all.
+        found = [one for one in found if parse_job_name(one["name"]).session == sessionid]
+        if not found:
+            self.jobs(sessionid)
+        return found
+
     # what goes on: feeds and channels; what they need is imported by the first of them
 
     def events(
@@ -285,6 +318,10 @@ def job_path(name: str | JobName) -> str:
     """
     session, job = parse_job_name(name)
     return f"/jobs/{session}/{job}"
+
+
+def _of_session(sessionid: str | None) -> str:
+    return "" if sessionid is None else f"?sessionid={check_name(sessionid, 'session name')}"
 
 
 def _body(

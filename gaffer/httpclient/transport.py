@@ -11,7 +11,7 @@ import select
 import socket
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Collection, Iterator, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Collection, Iterator, Mapping, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import BadRequest
@@ -22,6 +22,7 @@ from .errors import GAFFERD, Disconnected, NoAnswer, NotGafferd, WrongServer, co
 if TYPE_CHECKING:
     import ssl
 
+T = TypeVar("T")
 #: Idle connections kept for the next request.
 MAX_IDLE_CONNECTIONS = 8
 #: Longer answers are refused, in bytes.
@@ -345,8 +346,15 @@ class Transport:
 
         :raises NotGafferd: the answer is something else.
         """
+        return self._json(dict, method, path, body)
+
+    def array(self, method: str, path: str) -> list[Any]:
+        """Send one request and return the JSON array that it is answered with; see :meth:`object`."""
+        return self._json(list, method, path)
+
+    def _json(self, kind: type[T], method: str, path: str, body: Any = None) -> T:
         decoded = _decode(self.request(method, path, body).body)
-        if not isinstance(decoded, dict):
+        if not isinstance(decoded, kind):
             raise self.stranger(method, path)
         return decoded
 

@@ -8,7 +8,7 @@ from gaffer.api import BadRequest, Bool, parse_job_name
 from gaffer.api.web import BOOLEAN, COUNT, LIVE, PIDS, SHORT_NAME, STRING, Arg, Route, listed, refer, returns
 from gaffer.api.web import JOB as NAME
 
-from .job_routes import job_settings, started
+from .job_routes import SESSION, in_session, job_settings, started
 
 if TYPE_CHECKING:
     from gaffer.api.web import Request
@@ -104,7 +104,13 @@ def template(info: dict[str, Any]) -> dict[str, Any]:
 
 def all_stats(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the statistics of all jobs."""
-    return [shortened(one) for one in found["jobs"]]
+    from gaffer.api.web import TimeSlice
+
+    shown, turn = [], TimeSlice()
+    for one in found["jobs"]:
+        shown.append(shortened(one))
+        turn.give_way()
+    return shown
 
 
 def names(found: dict[str, Any]) -> list[str]:
@@ -158,7 +164,14 @@ ROUTES = (
     _post(f"{GROUP}/_stop", "stop_session"),
     _post(f"{GROUP}/_restart", "restart_session"),
     _route(
-        "GET", "/stats", "all_stats", reply=all_stats, result=listed(refer("JobStats")), live="stats", parameters=LIVE
+        "GET",
+        "/stats",
+        "all_stats",
+        arguments=in_session,
+        reply=all_stats,
+        result=listed(refer("JobStats")),
+        live="stats",
+        parameters=(SESSION, *LIVE),
     ),
     _route("GET", "/stats/<name>", "stats", reply=shortened, live="stats", parameters=LIVE),
     _route(

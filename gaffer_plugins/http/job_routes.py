@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gaffer.api import BadRequest, check_name, parse_job_name
-from gaffer.api.web import LIVE, TEXT_MEDIA, Route
+from gaffer.api.web import LIVE, PLAIN_NAME, TEXT_MEDIA, Arg, Route
 
 if TYPE_CHECKING:
-    from gaffer.api.web import Request
+    from gaffer.api.web import Reply, Request
 
 TAG = "Jobs"
 NODE = "Node"
@@ -16,12 +16,29 @@ JOB = "/jobs/<session>/<job>"
 PROCESS = "/<pid:int>"
 #: What the state looks like as text.
 STATE = {"type": "string", "enum": ["0", "1"], "examples": ["1"]}
+SESSION = Arg("sessionid", PLAIN_NAME, "only the jobs of this session", required=False)
 _STATES = {b"0": 0, b"1": 1, b"2": 2}
 
 
 def named(parameters: dict[str, Any]) -> dict[str, Any]:
     """Return the argument that names the path's job."""
     return {"name": f"{parameters['session']}.{parameters['job']}"}
+
+
+def in_session(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The query may name a session."""
+    return {"sessionid": request.query.get("sessionid")}
+
+
+def in_slices(found: dict[str, Any]) -> Reply:
+    """Return the jobs as JSON, each made when it is its turn: thousands of them must not keep others waiting."""
+    from gaffer.api.web import TimeSlice, encode_json, reply
+
+    parts, turn = [], TimeSlice()
+    for one in found["jobs"]:
+        parts.append(encode_json(one))
+        turn.give_way()
+    return reply(b'{"jobs": [' + b", ".join(parts) + b"]}", "application/json")
 
 
 def new_job(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +117,7 @@ ROUTES = (
     Route("GET", "/jobs", command="jobs", tag=TAG),
     Route("GET", "/pids", command="pids", tag=TAG),
     Route("GET", "/jobs/<session>", command="session_jobs", tag=TAG),
+    Route("GET", "/info", "infos", arguments=in_session, reply=in_slices, parameters=(SESSION,), tag=TAG),
     Route("POST", "/jobs/<session>", command="load", arguments=new_job, body="config", tag=TAG),
     Route("GET", JOB, command="info", tag=TAG),
     Route("PUT", JOB, command="update", arguments=changed_job, status=201, body="config", tag=TAG),

@@ -199,3 +199,54 @@ def test_shutdown_that_takes_too_long(gafferd, gafferctl):
     ended = gafferctl("shutdown", "--timeout", "0")
     assert ended.code == 1
     assert ended.err.endswith("still answers after 0 s; it goes on stopping\n")
+
+
+# -- requests -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(gafferd):
+    """A gafferd with ten running jobs of the application ``shop`` and two others."""
+    for number in range(10):
+        gafferd.load(f"shop.job{number}", start=True)
+    gafferd.load("default.web")
+    gafferd.load("default.db")
+    return gafferd
+
+
+def paths(gafferd):
+    found = [f"{one.method} {one.path}" for one in gafferd.requests.seen]
+    del gafferd.requests.seen[:]
+    return found
+
+
+def test_many_jobs_are_shown_by_a_few_requests(many, gafferctl, gaffer):
+    assert len(gafferctl("status").out.splitlines()) == 13
+    assert paths(many) == ["GET /info"]
+    assert len(gafferctl("status", "shop.*").out.splitlines()) == 11
+    assert paths(many) == ["GET /info?sessionid=shop"]
+    assert len(gafferctl("stats").out.splitlines()) == 13
+    assert paths(many) == ["GET /stats"]
+    assert len(gafferctl("stats", "shop.*").out.splitlines()) == 11
+    assert paths(many) == ["GET /stats?sessionid=shop"]
+    assert gaffer("ps").out.count("Total CPU") == 10
+    assert paths(many) == ["GET /stats?sessionid=shop", "GET /info?sessionid=shop"]
+    assert len(gaffer("apps").out.splitlines()) == 3
+    assert paths(many) == ["GET /info"]
+
+
+def test_many_jobs_are_stopped_by_one_request_each_and_watched_by_a_few(many, gafferctl):
+    assert gafferctl("stop", "all").code == 0
+    sent = paths(many)
+    assert sent[:2] == ["GET /jobs", "GET /info"]
+    stops = [one for one in sent if one.startswith("POST")]
+    assert len(stops) == 12 and not [one for one in sent if one.startswith("GET /jobs/")]
+    assert not any(job["active"] for job in map(many.job, many.jobs()))
+
+
+def test_jobs_that_may_not_be_read_are_not_taken_for_gone(many, gafferctl):
+    several = ["shop.job1", "shop.job2", "shop.job3"]
+    many.requests.answers["GET", "/info?sessionid=shop"] = (200, {"jobs": [many.job("shop.job1")]})
+    many.requests.answers["GET", "/jobs/shop/job2"] = (403, {"error": "forbidden", "reason": "not for you"})
+    ended = gafferctl("wait", *several, "--for", "running")
+    assert (ended.code, "not for you" in ended.err) == (4, True)

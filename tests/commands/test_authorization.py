@@ -370,3 +370,19 @@ def test_trusted_identity_that_ended_may_nothing(manager):
     for command, args in (("jobs", {}), ("stop_job", {"name": "web"}), ("shutdown", {})):
         with pytest.raises(Unauthorized):
             manager.commands.run(command, args, chief)
+
+
+def test_infos_show_what_may_be_read_and_hide_what_may_not_be_managed(manager):
+    def infos(identity, **args):
+        return manager.commands.run("infos", args, identity)["jobs"]
+
+    assert [one["name"] for one in infos(LOCAL)] == manager.jobs()
+    assert [one["name"] for one in infos(ALL, sessionid="back")] == ["back.db"]
+    assert infos(READER, sessionid="back") == infos(READER, sessionid="none") == infos(NOBODY) == []
+    for identity in (LOCAL, ALL, READER, MANAGER):
+        for one in infos(identity):
+            single = manager.commands.run("info", {"name": one["name"]}, identity)
+            times = {"uptime": one["uptime"], "uptimes": one["uptimes"]}
+            assert one == {**single, **times}
+    (hidden,), (shown,) = infos(READER), infos(MANAGER)
+    assert (hidden["config"]["env"], shown["config"]["env"]) == ({"PASSWORD": "***"}, {"PASSWORD": "x"})

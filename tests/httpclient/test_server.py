@@ -180,3 +180,32 @@ def test_commit(gafferd, server, arguments, body):
     gafferd.load("default.web", start=True)
     assert server.get_job("web").commit(**arguments).pid == 2
     assert last(gafferd)[2] == body
+
+
+def test_infos_and_statistics_of_many_jobs_are_one_request(gafferd, server):
+    gafferd.load("default.web", start=True)
+    gafferd.load("shop.web")
+    gafferd.load("shop.db")
+    assert [one["name"] for one in server.infos()] == server.jobs()
+    assert [one["name"] for one in server.infos("shop")] == server.jobs("shop")
+    assert server.infos("shop")[1]["config"] == server.info("shop.web")["config"]
+    assert [one["name"] for one in server.stats()] == ["web", "shop.db", "shop.web"]
+    del gafferd.requests.seen[:]
+    assert [one["name"] for one in server.stats("shop")] == ["shop.db", "shop.web"]
+    assert [one.path for one in gafferd.requests.seen] == ["/stats?sessionid=shop"]
+    for ask in (server.infos, server.stats):
+        with pytest.raises(NotFound, match="no session 'none'"):
+            ask("none")
+
+
+def test_gafferd_without_the_list_of_infos_is_asked_for_each(gafferd, server):
+    gafferd.load("shop.web")
+    gafferd.load("shop.db")
+    missing = (404, {"error": "not_found", "reason": "there is nothing at /info", "errno": 404})
+    gafferd.requests.answers["GET", "/info"] = gafferd.requests.answers["GET", "/info?sessionid=shop"] = missing
+    gafferd.requests.answers["GET", "/jobs/shop"] = (200, {"jobs": ["shop.db", "shop.gone", "shop.web"]})
+    assert [one["name"] for one in server.infos()] == ["shop.db", "shop.web"]
+    assert [one["name"] for one in server.infos("shop")] == ["shop.db", "shop.web"]
+    all_stats = [{"name": "web", "stats": []}, {"name": "shop.web", "stats": []}]
+    gafferd.requests.answers["GET", "/stats?sessionid=shop"] = (200, all_stats)
+    assert server.stats("shop") == all_stats[1:]

@@ -6,6 +6,7 @@ import io
 import json
 import threading
 import time
+from contextlib import suppress
 from typing import Any, Callable, NamedTuple
 
 import gaffer
@@ -97,7 +98,8 @@ class SimulatedGafferd:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.manager.halt()
+        with suppress(ValueError):  # it was shut down, and its loop is gone
+            self.manager.halt()
         self._thread.join(START_TIMEOUT)
         assert not self._thread.is_alive(), "the manager did not stop"
 

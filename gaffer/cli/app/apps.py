@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Sequence, TypeVar
 
 import click
 
@@ -13,13 +13,13 @@ from ...httpclient import Job, Process, Server
 from ..core.output import View, state_color, view_option
 from ..core.program import command
 from ..operations.job_selection import ALL, is_pattern
-from ..operations.wait import look
 from .context import GafferContext
 
 APP_COLUMNS = ("NAME", "TYPES", "PROCESSES", "STATE")
 if TYPE_CHECKING:
     from ...procfile.diff import Present
 
+T = TypeVar("T")
 #: A process as ``ps`` prints it, ``TYPE.PID``, and a pid alone.
 _PID_PATTERN = re.compile(r"(?:.+\.)?([0-9]+)")
 #: An application has the first of these states that one of its jobs has.
@@ -40,10 +40,13 @@ class RemoteApplication:
         :raises NotFound: it is not loaded.
         """
         session = self.context.session(app)
+        if session not in self._jobs:
+            self._jobs[session] = [parse_job_name(name) for name in self._of_session(self.server.jobs, session)]
+        return self._jobs[session]
+
+    def _of_session(self, ask: Callable[[str], list[T]], session: str) -> list[T]:
         try:
-            if session not in self._jobs:
-                self._jobs[session] = [parse_job_name(name) for name in self.server.jobs(session)]
-            return self._jobs[session]
+            return ask(session)
         except NotFound:
             near = nearest(session, self.server.sessions())
             remedy = near or "; load it with 'gaffer load', or see 'gaffer apps'"
@@ -51,7 +54,7 @@ class RemoteApplication:
 
     def infos(self, app: str | None = None) -> list[dict[str, Any]]:
         """Return everything about the jobs of an application."""
-        return [info for name in self.jobs(app) if (info := look(self.server, name)) is not None]
+        return self._of_session(self.server.infos, self.context.session(app))
 
     def present(self, session: str) -> list[Present]:
         """Return the jobs that a session has; none if there is no such session."""
@@ -121,10 +124,8 @@ def apps(context: GafferContext) -> View:
     """
     server = context.server
     found: dict[str, list[dict[str, Any]]] = {}
-    for name in map(parse_job_name, server.jobs()):
-        info = look(server, name)
-        if info is not None:
-            found.setdefault(name.session, []).append(info)
+    for info in server.infos():
+        found.setdefault(parse_job_name(info["name"]).session, []).append(info)
     rows = [_row(name, infos) for name, infos in found.items()]
     data = [dict(zip(("name", "types", "processes", "state"), _plain(name, infos))) for name, infos in found.items()]
     return View(data, list(found), APP_COLUMNS, rows, {"STATE": state_color})

@@ -29,20 +29,26 @@ def ps(context: GafferContext, app: str | None) -> View:
     the application is called on gafferd, by default what its folder is called.
     """
     remote = RemoteApplication(context)
-    found = [_measured(remote, info) for info in remote.infos(app)]
+    stats = _stats(remote, app)
+    found = [_measured(info, stats.get(info["name"], {})) for info in remote.infos(app)]
     text = [printable(line) for one in found for line in _lines(one)]
     return View(found, [name for one in found for name in _names(one)], text=text)
 
 
-def _measured(remote: RemoteApplication, info: dict[str, Any]) -> dict[str, Any]:
-    """Return a job as ``ps`` shows it; cpu and mem are None without a plugin that measures."""
-    name = parse_job_name(info["name"])
+def _stats(remote: RemoteApplication, app: str | None) -> dict[str, dict[str, Any]]:
+    """Return the statistics of an application's jobs by their full names; none without a plugin that measures."""
     try:
-        stats: dict[str, Any] = Job(remote.server, name).stats()
+        found = remote.server.stats(remote.context.session(app))
     except GafferError as error:
         if error.status not in (404, 503):
             raise
-        stats = {}
+        return {}
+    return {parse_job_name(one["name"]).full: one for one in found}
+
+
+def _measured(info: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
+    """Return a job as ``ps`` shows it; cpu and mem are None if it was not measured."""
+    name = parse_job_name(info["name"])
     return {
         "name": name.full,
         "type": name.job,

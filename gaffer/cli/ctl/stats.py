@@ -7,13 +7,12 @@ from typing import Any
 import click
 
 from ...config.names import parse_job_name
-from ...errors import NotFound
 from ...httpclient import CannotConnect, Job, Server
 from ...util import bytes2human
 from ..core.output import View, chosen_form, current, duration, show, view_option, write
 from ..core.program import command
 from ..core.streaming import end_with_reader
-from ..operations.job_selection import ALL, find_jobs, is_pattern
+from ..operations.job_selection import ALL, find_jobs, is_pattern, session_of
 
 #: The terminal's home position, and nothing below it.
 _CLEAR = "\x1b[H\x1b[J"
@@ -45,7 +44,7 @@ def stats(ctx: click.Context, name: str | None, follow: bool, interval: float) -
         _follow(server, name, interval, chosen_form(ctx))
         return None
     if name is None or is_pattern(name):
-        return _of_jobs(server, name or ALL)
+        return _jobs_view(server.stats(session_of(name or ALL)))
     return _job_view(Job(server, parse_job_name(name)).stats())
 
 
@@ -86,16 +85,6 @@ def _show_again(view: View, output: str) -> None:
     show(view, output)
     if not is_terminal:
         write("\n")
-
-
-def _of_jobs(server: Server, pattern: str) -> View:
-    found = []
-    for job in find_jobs(server, [pattern]):
-        try:
-            found.append(_shortened(Job(server, job).stats()))
-        except NotFound:
-            continue  # removed meanwhile
-    return _jobs_view(found)
 
 
 def _shortened(stats: dict[str, Any]) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from ...config.names import JobName, parse_job_name
+from ...config.names import parse_job_name
 from ...httpclient import Job, Process, Server
 from ..core.output import View, chosen_form, details_lines, printable, state_color, view_option
 from ..core.program import FAILED, command
 from ..operations.job_info import details, info_view, summary, with_short_name
-from ..operations.job_selection import ALL, find_jobs, is_pattern
-from ..operations.wait import Info, look
+from ..operations.job_selection import ALL, find_jobs, is_pattern, session_of
+from ..operations.wait import Info
 
 #: The columns of ``gafferctl status``, and the titles of what they show in :func:`~..operations.job_info.summary`.
 STATUS_COLUMNS = {
@@ -38,16 +40,16 @@ def status(ctx: click.Context, name: str | None) -> View:
     """
     server: Server = ctx.obj
     if name is None or is_pattern(name):
-        jobs = find_jobs(server, [name or ALL])
-        # The names alone need no question about each job.
-        return View(None, [job.short for job in jobs]) if chosen_form(ctx) == "name" else _table(server, jobs)
+        if chosen_form(ctx) == "name":  # they need no state of each job
+            return View(None, [job.short for job in find_jobs(server, [name or ALL])])
+        return _table(server.infos(session_of(name or ALL)))
     info = with_short_name(server.info(parse_job_name(name)))
     text = [*details_lines(details(info), {"state": state_color})]
     return View(info, [info["name"]], text=text, exit_code=0 if info["active"] else FAILED)
 
 
-def _table(server: Server, jobs: list[JobName]) -> View:
-    infos = [with_short_name(info) for job in jobs if (info := look(server, job)) is not None]
+def _table(found: list[dict[str, Any]]) -> View:
+    infos = [with_short_name(info) for info in found]
     text = [line for info in infos for line in _trouble_lines(info)]
     rows = [_row(info) for info in infos]
     return View(infos, [info["name"] for info in infos], [*STATUS_COLUMNS], rows, {"STATE": state_color}, text)

@@ -11,7 +11,7 @@ from ...errors import GafferError
 from ...httpclient import Job, Server
 from ..core.output import print_lines
 from ..core.program import FAILED, UNREACHABLE, complain, exit_code, timeout_option
-from .wait import Info, Judge, default_timeout, has_started, has_stopped, watch
+from .wait import Info, Judge, Looks, default_timeout, has_started, has_stopped, watch
 
 T = TypeVar("T")
 
@@ -56,9 +56,12 @@ def control(
     :raises CannotConnect: gafferd does not answer.
     """
     infos: dict[JobName, Info] = {}
+    names = list(jobs)
+    # Before a restart only what is known just then says which processes have to go.
+    known = {} if operation in (RESTART, RELOAD) else dict(Looks(server).at(names)) if len(names) > 1 else {}
 
     def request(name: JobName) -> None:
-        info = server.info(name)
+        info = known.get(name) or server.info(name)
         operation.request(Job(server, name))
         infos[name] = info
 
@@ -66,7 +69,7 @@ def control(
         print_lines(f"{label(name)}: {operation.name} requested" for name in infos)
 
     try:
-        code = for_each(ctx, request, jobs)
+        code = for_each(ctx, request, names)
     except GafferError:
         print_requested()
         raise

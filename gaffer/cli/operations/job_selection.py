@@ -29,11 +29,14 @@ def is_pattern(name: str) -> bool:
     return name == ALL or name[-2:] in (".*", ":*", "/*")
 
 
+def session_of(pattern: str) -> str | None:
+    """Return the session that a pattern selects; None for ``all``."""
+    return None if pattern == ALL else check_name(pattern[:-2], "session name")
+
+
 def _expand(server: Server, name: str) -> list[JobName]:
-    if name == ALL:
-        return [parse_job_name(job) for job in server.jobs()]
     if is_pattern(name):
-        return [parse_job_name(job) for job in server.jobs(check_name(name[:-2], "session name"))]
+        return [parse_job_name(job) for job in server.jobs(session_of(name))]
     return [parse_job_name(name)]
 
 
