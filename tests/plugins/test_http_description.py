@@ -34,6 +34,8 @@ REQUESTS = [
     ("GET", "/jobs", None, 200),
     ("GET", "/pids", None, 200),
     ("GET", "/jobs/{session}", None, 200),
+    ("GET", "/info", None, 200),
+    ("GET", "/info?sessionid=default", None, 200),
     ("POST", "/jobs/{session}", NEW, 200),
     ("GET", JOB, None, 200),
     ("PUT", JOB, {"cmd": SLEEP}, 201),
