@@ -8,7 +8,10 @@ from gevent.event import Event
 
 import gaffer
 import gaffer.api
-from gaffer.errors import Conflict
+from gaffer.config.jobconfig import JobConfig, JobFields
+from gaffer.errors import Conflict, InvalidConfig
+from gaffer.manager.reconcile import check_variables, parse
+from gaffer.testing import settle
 
 
 class Source:
@@ -25,7 +28,7 @@ class Source:
         self.asked += 1
         names = self.names
         self.gate.wait()
-        return [gaffer.JobConfig(name, "serve") for name in names]
+        return [name if isinstance(name, JobConfig) else JobConfig(name, "serve") for name in names]
 
 
 @pytest.fixture
@@ -84,3 +87,106 @@ def test_reload_out_of_a_reload_is_rejected(gaffer_manager):
     plugin.manager = manager
     with pytest.raises(Conflict, match="the configuration is being reloaded"):
         manager.reload_config()
+
+
+# -- what a reload changes ---------------------------------------------------------------------------
+
+
+def test_reload_touches_only_what_changed(manager, source, gaffer_spawner):
+    settle(manager)
+    manager.load(JobConfig("mine", "serve"))
+    settle(manager)
+    source.names = (JobConfig("b", "serve --new"), "a", "c")
+    assert manager.reload_config() == {
+        "loaded": ["default.c"],
+        "unloaded": [],
+        "updated": ["default.b"],
+        "unchanged": ["default.a"],
+    }
+    settle(manager)
+    alive = sorted((process.name.job, process.config.cmd) for process in gaffer_spawner.alive)
+    assert alive == [("a", "serve"), ("b", "serve --new"), ("c", "serve"), ("mine", "serve")]
+    assert next(process.pid for process in gaffer_spawner.alive if process.name.job == "a") == 1
+
+
+def test_job_that_was_unloaded_by_hand_is_loaded_again(manager, source):
+    manager.unload("a")
+    settle(manager)
+    report = manager.reload_config()
+    assert (report["loaded"], report["unchanged"]) == (["default.a"], ["default.b"])
+
+
+def test_job_that_was_loaded_by_hand_is_not_taken_over(manager, source):
+    manager.load(JobConfig("mine", "serve"))
+    source.names = ("a", "mine")
+    with pytest.raises(Conflict, match="job mine of the configuration was loaded by hand"):
+        manager.reload_config()
+    assert manager.jobs() == ["default.a", "default.b", "default.mine"]
+
+
+@pytest.mark.parametrize("hook", ["gaffer_before_load", "gaffer_before_unload"])
+def test_refused_reload_touches_nothing(gaffer_manager, gaffer_spawner, source, hook):
+    class Keeper:
+        refuses = False
+
+        @gaffer.hookimpl
+        def gaffer_before_load(self, draft):
+            if self.refuses and hook == "gaffer_before_load" and draft["name"] == "z":
+                raise gaffer.Veto("no z")
+
+        @gaffer.hookimpl
+        def gaffer_before_unload(self, job):
+            if self.refuses and hook == "gaffer_before_unload":
+                raise gaffer.Veto("keep it")
+
+    keeper = Keeper()
+    manager = gaffer_manager(source, keeper)
+    manager.start()
+    settle(manager)
+    keeper.refuses, settings = True, manager.settings
+    source.names = ("c", JobConfig("b", "serve --new"), "z")
+    with pytest.raises(Conflict):
+        manager.reload_config({"new": "settings"})
+    settle(manager)
+    assert manager.jobs() == ["default.a", "default.b"] and manager.settings is settings
+    assert [process.config.cmd for process in gaffer_spawner.processes] == ["serve", "serve"]
+
+
+def test_jobs_are_loaded_in_the_order_of_priority(gaffer_manager, gaffer_spawner):
+    manager = gaffer_manager(
+        Source("late", JobConfig("second", "serve", priority=2), JobConfig("first", "x", priority=1))
+    )
+    manager.start()
+    settle(manager)
+    assert [process.name.job for process in gaffer_spawner.processes] == ["first", "second", "late"]
+
+
+# -- the configuration that the arguments of a load mean ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given", [{"name": "shop.web", "cmd": "serve", "env": {"A": "1"}}, None], ids=["mapping", "job"]
+)
+@pytest.mark.parametrize(
+    ("session", "env", "name", "result"),
+    [
+        (None, None, "shop.web", {"A": "1"}),
+        ("bank", None, "bank.web", {"A": "1"}),
+        (None, {"A": "2", "B": "3"}, "shop.web", {"A": "2", "B": "3"}),
+    ],
+)
+def test_session_and_environment_of_the_arguments_win(given, session, env, name, result):
+    config = parse(JobFields(), given or JobConfig("shop.web", "serve", env={"A": "1"}), session, env)
+    assert (config.name, dict(config.env)) == (name, result)
+
+
+def test_variable_that_no_process_would_have_is_rejected():
+    check_variables(JobConfig("web", "serve $A $PORT $GAFFER_INDEX $$B", env={"A": "1"}, port=5000, os_env=False))
+    for cmd in ("serve $B", "serve $PORT"):
+        with pytest.raises(InvalidConfig, match="unknown variable"):
+            check_variables(JobConfig("web", cmd, os_env=False))
+
+
+def test_missing_env_file_is_rejected_when_the_job_is_loaded(tmp_path):
+    with pytest.raises(InvalidConfig, match="nothing.env"):
+        check_variables(JobConfig("web", "serve", env_file=str(tmp_path / "nothing.env")))
