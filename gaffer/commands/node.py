@@ -36,7 +36,7 @@ def version(manager: Manager) -> dict[str, str]:
 def plugins(manager: Manager) -> dict[str, Any]:
     """The plugins and whether they are loaded."""
     muted = {name for name, counters in manager.hooks.counters().items() if counters["muted"]}
-    return {"plugins": [info._asdict() for info in manager.plugins.list(muted)]}
+    return {"plugins": [info.to_dict() for info in manager.plugins.list(muted)]}
 
 
 @command("health", permission="read", returns=refer("Health"))

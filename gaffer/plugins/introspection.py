@@ -194,25 +194,26 @@ def name_parts(parts: Iterable[Any], name: str) -> list[tuple[Any, str]]:
     """Give each part a name: its own, else *name*, else *name* with the module's or class's."""
     named: dict[str, Any] = {}
     for part in parts:
-        chosen = declared_name(part) or name
+        chosen = name_of(part, name)
         if chosen in named:
-            chosen = f"{name}.{own_name(part)}"
-        named[chosen if chosen not in named else f"{chosen}-{len(named)}"] = part
+            chosen = f"{name}.{name_of(part)}"
+        named[free_name(chosen, named)] = part
     return [(part, chosen) for chosen, part in named.items()]
 
 
-def declared_name(obj: Any) -> str:
-    """Return the name that a plugin object or class gives itself, or ``""``."""
-    return "" if isinstance(obj, ModuleType) else text_of(obj, "name")
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return *name*, with a number if it is taken."""
+    free = (f"{name}-{number}" if number > 1 else name for number in range(1, len(taken) + 2))
+    return next(candidate for candidate in free if candidate not in taken)
 
 
-def own_name(obj: Any) -> str:
-    """Return a name for an object that may have none."""
-    if isinstance(obj, ModuleType):
-        paths = getattr(obj, "__path__", None)
-        path = list(paths)[0] if paths else getattr(obj, "__file__", None) or obj.__name__
-        return os.path.splitext(os.path.basename(path))[0]
-    return declared_name(obj) or (obj if inspect.isclass(obj) else type(obj)).__name__
+def name_of(obj: Any, default: str = "") -> str:
+    """Return the name that a plugin object or class gives itself, else *default*, else the module's or class's."""
+    if not isinstance(obj, ModuleType):
+        return text_of(obj, "name") or default or (obj if inspect.isclass(obj) else type(obj)).__name__
+    paths = getattr(obj, "__path__", None)
+    path = list(paths)[0] if paths else getattr(obj, "__file__", None) or obj.__name__
+    return default or os.path.splitext(os.path.basename(path))[0]
 
 
 def text_of(obj: Any, *names: str) -> str:

@@ -11,6 +11,9 @@ import builtins
 import inspect
 import logging
 import os
+from copy import copy
+from functools import partial
+from operator import itemgetter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Callable, Collection, Iterable, NamedTuple
 
@@ -42,38 +45,37 @@ class Site(NamedTuple):
     private: bool = False
 
 
-class PluginInfo(NamedTuple):
-    """Description of a plugin, for ``gafferd --plugins`` and ``GET /plugins``.
+class PluginInfo:
+    """A plugin of a set, for ``gafferd --plugins`` and ``GET /plugins`` too.
 
     :param origin: the distribution, the folder or file, or ``embedder``.
-    :param kind: ``plugin``, ``hooks``, ``app`` or ``site``.
     :param state: ``loaded``, ``disabled``, ``failed`` or ``muted``.
+    :param find: imports it, returns what it brings.
+    :ivar kind: ``plugin``, ``hooks``, ``app`` or ``site``.
     """
 
-    name: str
-    version: str
-    origin: str
-    description: str
-    kind: str
-    hooks: list[str]
-    state: str
-
-
-class _Record:
-    """Registration of a name, and its state."""
-
-    def __init__(self, name: str, origin: str, version: str = "", state: str = "failed") -> None:
-        self.name, self.origin, self.version, self.state = name, origin, version, state
-        self.kind = "plugin"
+    def __init__(
+        self,
+        name: str,
+        origin: str,
+        version: str = "",
+        state: str = "failed",
+        kind: str = "plugin",
+        find: Callable[[], builtins.list[Any]] = list,
+    ) -> None:
+        self.name, self.origin, self.version, self.state, self.kind = name, origin, version, state, kind
+        self.find = find
         self.description = ""
-        self.hooks: list[str] = []
+        self.hooks: builtins.list[str] = []
         self.object: Any = None
         self.app: Any = None
+        #: Whether it was asked for its application.
         self.asked = False
 
-    def info(self, muted: bool) -> PluginInfo:
-        state = "muted" if muted and self.state == "loaded" else self.state
-        return PluginInfo(self.name, self.version, self.origin, self.description, self.kind, self.hooks, state)
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON shows it."""
+        shown = ("name", "version", "origin", "description", "kind", "hooks", "state")
+        return {key: getattr(self, key) for key in shown}
 
 
 class PluginSet:
@@ -85,7 +87,7 @@ class PluginSet:
 
     def __init__(self, hookspecs: Iterable[Any] = ()) -> None:
         self.pm: pluggy.PluginManager = kinds.HookManager(specs.MODULES)
-        self._records: dict[str, _Record] = {}
+        self._records: dict[str, PluginInfo] = {}
         self._folders: list[str] = []
         self._unmoved: list[str] = []
         self._disabled: set[str] = set()
@@ -109,24 +111,22 @@ class PluginSet:
         :param app: whether an object with hooks is an application too; one without hooks always is.
         :raises PluginError: one sentence.
         """
-        parts = kinds.find_parts(self.pm, [obj]) if isinstance(obj, ModuleType) else [obj]
-        default = name or self._free_name(obj)
+        unnamed = not name and not isinstance(obj, ModuleType) and not kinds.text_of(obj, "name")
+        default = name or kinds.name_of(obj)
+        if unnamed:  # two applications of one class are no mistake
+            default = kinds.free_name(default, self._records)
+        parts = self._parts(obj)
         if not parts:
             raise PluginError(f"plugin '{default}' ({origin}) {NOTHING}")
         for part, own in kinds.name_parts(parts, default):
             self._register(part, name if name and len(parts) == 1 else own, origin, version, app)
 
-    def _free_name(self, obj: Any) -> str:
-        """Number the unnamed: two applications of one class are no mistake."""
-        name = kinds.own_name(obj)
-        if kinds.declared_name(obj) or isinstance(obj, ModuleType):
-            return name
-        free = (f"{name}-{number}" if number > 1 else name for number in range(1, len(self._records) + 2))
-        return next(candidate for candidate in free if candidate not in self._records)
+    def _parts(self, obj: Any) -> builtins.list[Any]:
+        return kinds.find_parts(self.pm, [obj]) if isinstance(obj, ModuleType) else [obj]
 
     def _register(self, obj: Any, name: str, origin: str, version: str, app: bool = False) -> None:
         self._refuse_double(name, origin)
-        record = self._records[name] = _Record(name, origin, version)
+        record = self._records[name] = PluginInfo(name, origin, version)
         if name in self._disabled:
             record.state = "disabled"
             return
@@ -141,7 +141,7 @@ class PluginSet:
         if other is not None:
             raise PluginError(f"two plugins are called '{name}': {other.origin} and {origin}; remove one of them")
 
-    def _describe(self, record: _Record, calls: Iterable[kinds.HookFunction], app: bool) -> None:
+    def _describe(self, record: PluginInfo, calls: Iterable[kinds.HookFunction], app: bool) -> None:
         obj = record.object
         record.hooks = [call.hook for call in calls]
         plugin = isinstance(obj, Plugin)
@@ -153,7 +153,7 @@ class PluginSet:
         record.version = kinds.text_of(obj, "version", "__version__") or record.version
         record.description = kinds.describe(obj)
 
-    def _register_hooks(self, record: _Record, calls: Iterable[kinds.HookFunction]) -> None:
+    def _register_hooks(self, record: PluginInfo, calls: Iterable[kinds.HookFunction]) -> None:
         kinds.check_hooks(self.pm, calls, record.name, record.origin)
         if self.pm.is_registered(record.object):
             other = self.pm.get_name(record.object)
@@ -174,34 +174,48 @@ class PluginSet:
         :raises PluginError: after all were tried; one line for each that failed.
         """
         self._disabled |= set(disabled)
-        points = _installed(group)
+        found = self._installed(group)
         if only is not None:
-            points = _select(points, list(only))
-        _try_all(self._load_entry_point, points)
+            found = _select(found, list(only))
+        _try_all(self._load, found)
 
-    def _load_entry_point(self, installed: _Installed) -> None:
-        point, distribution, version = installed
-        origin = f"{distribution} {version}" if distribution else point.value
-        if not self._skip_disabled(point.name, origin, version):
-            try:
-                obj = guard(point.name, f"{origin}, {point.value}", point.load)
-                parts = kinds.find_parts(self.pm, [obj]) if isinstance(obj, ModuleType) else [obj]
-                self._register_parts(parts, point.name, origin, version)
-            except PluginError:
-                self._records.setdefault(point.name, _Record(point.name, origin, version))
-                raise
+    def _installed(self, group: str) -> builtins.list[PluginInfo]:
+        """Return the plugins of *group*, gaffer's own first, then by name.
 
-    def _skip_disabled(self, name: str, origin: str, version: str = "") -> bool:
-        if name not in self._disabled:
-            return False
-        self._records.setdefault(name, _Record(name, origin, version, "disabled"))
-        return True
+        A distribution is looked at once: each answer about it parses all of its description.
+        """
+        from importlib import metadata  # late: it takes longer than the engine, and embedders may not need it
 
-    def _register_parts(self, parts: builtins.list[Any], name: str, origin: str, version: str = "") -> None:
-        if not parts:
-            raise PluginError(f"plugin '{name}' ({origin}) {NOTHING}{remedy(name, origin)}")
-        for part, part_name in kinds.name_parts(parts, name):
-            self._register(part, part_name, origin, version)
+        known: dict[metadata.Distribution | None, tuple[str, str]] = {None: ("", "")}
+        found = []
+        for point in metadata.entry_points(group=group):
+            if point.dist is not None and point.dist not in known:
+                about = point.dist.metadata
+                known[point.dist] = about["Name"], about["Version"]
+            distribution, version = known[point.dist]
+            origin = f"{distribution} {version}" if distribution else point.value
+            info = PluginInfo(point.name, origin, version, find=partial(self._import, point, origin))
+            found.append(((distribution != "gaffer", point.name, distribution), info))
+        return [info for _, info in sorted(found, key=itemgetter(0))]
+
+    def _import(self, point: metadata.EntryPoint, origin: str) -> builtins.list[Any]:
+        return self._parts(guard(point.name, f"{origin}, {point.value}", point.load))
+
+    def _load(self, info: PluginInfo) -> None:
+        """Import what was found and register it; one that cannot be used is known as failed."""
+        try:
+            if info.name in self._disabled:
+                info.state = "disabled"
+                self._records.setdefault(info.name, info)
+                return
+            parts = info.find()
+            if not parts:
+                raise PluginError(f"plugin '{info.name}' ({info.origin}) {NOTHING}{remedy(info.name, info.origin)}")
+            for part, name in kinds.name_parts(parts, info.name):
+                self._register(part, name, info.origin, info.version)
+        except PluginError:
+            self._records.setdefault(info.name, info)
+            raise
 
     def load_folder(self, path: str, disabled: Iterable[str] = ()) -> None:
         """Load all plugins in the folder *path* (``-p``) and remember it for sites that appear later.
@@ -224,20 +238,14 @@ class PluginSet:
         _try_all(self._load_found, found)
 
     def _load_found(self, found: folders.FolderEntry) -> None:
-        if self._skip_disabled(found.name, found.path):
-            return
-        if found.pure_site:
+        if found.python or found.name in self._disabled:
+            self._load(PluginInfo(found.name, found.path, find=partial(self._import_folder, found)))
+        elif found.pure_site:
             self._unmoved.append(found.path)
-        elif found.python:
-            try:
-                self._load_python(found)
-            except PluginError:
-                self._records.setdefault(found.name, _Record(found.name, found.path))
-                raise
         elif found.site is None:
             log.warning("%s is no folder that may be served; that site is left out", found.path)
 
-    def _load_python(self, found: folders.FolderEntry) -> None:
+    def _import_folder(self, found: folders.FolderEntry) -> builtins.list[Any]:
         self._refuse_double(found.name, found.path)
         guard(found.name, found.path, folders.check_owner, found.path)
         modules: list[ModuleType] = []
@@ -246,9 +254,9 @@ class PluginSet:
             unique = f"{self._module_prefix}_{self._packages}"
             modules += guard(found.name, package, folders.load_modules, package, unique)
         parts = guard(found.name, found.path, kinds.find_parts, self.pm, modules)
-        self._register_parts(parts, found.name, found.path)
         if any(getattr(part, "private_site", False) is True for part in parts):
             self._private_sites.add(found.name)
+        return parts
 
     def check_mandatory(self) -> None:
         """Check, when everything is registered, that nothing is missing.
@@ -277,7 +285,7 @@ class PluginSet:
             return ""
         return f"which is not installed{nearest(name, self._records)}"
 
-    def _loaded(self) -> builtins.list[_Record]:
+    def _loaded(self) -> builtins.list[PluginInfo]:
         return [record for record in self._records.values() if record.state == "loaded"]
 
     def configure(self, settings: Any) -> None:
@@ -324,9 +332,12 @@ class PluginSet:
 
         :param muted: names of plugins whose hooks are muted (:meth:`gaffer.plugins.calling.Hooks.counters`).
         """
-        shown = [record.info(record.name in muted) for record in self._records.values()]
+        shown = [copy(info) for info in self._records.values()]
+        for info in shown:
+            if info.name in muted and info.state == "loaded":
+                info.state = "muted"
         sites = [site for site in self.sites if site.name not in self._records]
-        return shown + [PluginInfo(site.name, "", site.root, "", "site", [], "loaded") for site in sites]
+        return shown + [PluginInfo(site.name, site.root, state="loaded", kind="site") for site in sites]
 
 
 def _try_all(load: Callable[[Any], None], items: Iterable[Any]) -> None:
@@ -342,37 +353,9 @@ def _try_all(load: Callable[[Any], None], items: Iterable[Any]) -> None:
         raise PluginError("\n".join(problems))
 
 
-class _Installed(NamedTuple):
-    """An entry point, and what is said of the distribution that has it."""
-
-    point: metadata.EntryPoint
-    distribution: str
-    version: str
-
-    def order(self) -> tuple[bool, str, str]:
-        return self.distribution != "gaffer", self.point.name, self.distribution
-
-
-def _installed(group: str) -> list[_Installed]:
-    """Return the entry points of *group*, gaffer's own first, then by name.
-
-    A distribution is looked at once: each answer about it parses all of its description.
-    """
-    from importlib import metadata  # late: it takes longer than the engine, and embedders may not need it
-
-    known: dict[metadata.Distribution | None, tuple[str, str]] = {None: ("", "")}
-    found = []
-    for point in metadata.entry_points(group=group):
-        if point.dist is not None and point.dist not in known:
-            about = point.dist.metadata
-            known[point.dist] = about["Name"], about["Version"]
-        found.append(_Installed(point, *known[point.dist]))
-    return sorted(found, key=_Installed.order)
-
-
-def _select(points: list[_Installed], only: list[str]) -> list[_Installed]:
-    known = [installed.point.name for installed in points]
+def _select(found: list[PluginInfo], only: list[str]) -> list[PluginInfo]:
+    known = [info.name for info in found]
     for name in only:
         if name not in known:
             raise PluginError(f"no installed plugin is called '{name}'{nearest(name, known)}")
-    return [installed for installed in points if installed.point.name in only]
+    return [info for info in found if info.name in only]
