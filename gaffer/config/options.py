@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Iterable, Iterator
+from typing import Any, Iterable, Iterator
 
 from ..errors import nearest
 from ..security.root_socket import ROOT_SOCKET
@@ -49,6 +49,16 @@ class Option(Field):
     def has_key(self, key: str) -> bool:
         """Tell whether *key* spells this option in an ini file."""
         return key == self.name or any(fnmatchcase(key, alias) for alias in self.aliases)
+
+    def parser_argument(self) -> dict[str, Any]:
+        """What ``ArgumentParser.add_argument`` gets beside the flags."""
+        described = {"dest": self.name, "help": self.help.replace("%", "%%")}
+        if self.count:
+            return {**described, "action": "count"}
+        if isinstance(self.kind, Bool):
+            return {**described, "action": "store_true"}
+        action = "append" if self.multiple else "store"
+        return {**described, "action": action, "metavar": self.metavar or self.name.upper()}
 
     @property
     def numbered(self) -> bool:

@@ -10,8 +10,7 @@ import argparse
 import os
 from typing import Any, NamedTuple, Sequence
 
-from ..config.fields import Bool
-from ..config.options import Option, Options
+from ..config.options import Options
 from ..version import __version__
 
 
@@ -51,7 +50,7 @@ def make_parser(options: Options, early: bool = False) -> argparse.ArgumentParse
     parser.add_argument("-c", "--config", metavar="FILE", dest=" config", help=_CONFIG)
     for option in options:
         if option.flags:
-            parser.add_argument(*option.flags, **_argument(option))
+            parser.add_argument(*option.flags, **option.parser_argument())
     parser.add_argument("config", nargs="*" if early else "?", default=None, help="the same as --config")
     return parser
 
@@ -60,19 +59,6 @@ _CONFIG = (
     "configuration file, or the folder of a gafferd.ini (default: ~/.gaffer/gafferd.ini, "
     "for root /etc/gaffer/gafferd.ini too)"
 )
-
-
-def _argument(option: Option) -> dict[str, Any]:
-    described = {"dest": option.name, "help": option.help.replace("%", "%%")}
-    if option.count:
-        return {**described, "action": "count"}
-    if isinstance(option.kind, Bool):
-        return {**described, "action": "store_true"}
-    return {
-        **described,
-        "action": "append" if option.multiple else "store",
-        "metavar": option.metavar or option.name.upper(),
-    }
 
 
 def parse_early(argv: Sequence[str]) -> CommandLine:

@@ -1,27 +1,16 @@
-"""The entry of gafferd. Patching comes first, so nothing else is imported up here."""
+"""The entry of gafferd."""
 
 from __future__ import annotations
 
 import sys
 from typing import Sequence
 
+from ..service.entry import run_patched
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run gafferd and return its exit status (docs/command-line.rst).
-
-    :param argv: the command line without the program's name; by default this process'.
-    """
-    try:
-        from ..service.exit_signals import keep_status
-        from ..service.monkey_patch import patch
-
-        keep_status()
-        patch()
-        from .program import run
-    except KeyboardInterrupt:
-        print("gafferd: interrupted", file=sys.stderr)
-        return 130
-    return run(sys.argv[1:] if argv is None else argv)
+    """Run gafferd and return its exit status; see :func:`gaffer.service.entry.run_patched`."""
+    return run_patched("gafferd", "gaffer.daemon.program", argv)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ import argparse
 import os
 from typing import Any, Sequence
 
-from ..config.fields import Bool
-from ..config.options import Option, Options
+from ..config.options import Options
 from ..config.settings import Settings, read_settings, read_shared_flag
 from ..errors import ConfigError
 from ..service.daemonize import Starter, detach
@@ -69,18 +68,8 @@ def make_parser(options: Options) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"{NAME} {__version__}")
     for option in options:
         if option.flags:
-            parser.add_argument(*option.flags, **_argument(option))
+            parser.add_argument(*option.flags, **option.parser_argument())
     return parser
-
-
-def _argument(option: Option) -> dict[str, Any]:
-    described = {"dest": option.name, "help": option.help.replace("%", "%%")}
-    if option.count:
-        return {**described, "action": "count"}
-    if isinstance(option.kind, Bool):
-        return {**described, "action": "store_true"}
-    action = "append" if option.multiple else "store"
-    return {**described, "action": action, "metavar": option.metavar or option.name.upper()}
 
 
 def _serve(settings: Settings, overrides: dict[str, Any], starter: Starter | None) -> int:

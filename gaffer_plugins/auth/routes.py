@@ -130,7 +130,7 @@ def basic(header: str) -> tuple[str, str]:
 
 
 class Handlers:
-    """The handlers of the routes."""
+    """The handlers of the routes that read a body or note what they did."""
 
     def __init__(self, service: AuthService) -> None:
         self._service = service
@@ -149,38 +149,20 @@ class Handlers:
         request.note(made=made["id"])
         return made
 
-    def ticket(self, request: Request) -> dict[str, Any]:
-        return self._service.ticket(_who(request))
-
-    def keys(self, request: Request) -> dict[str, Any]:
-        return self._service.keys(_who(request))
-
     def create_key(self, request: Request) -> dict[str, Any]:
         made = self._service.create_key(_who(request), **given(request, _CREATE_KEY))
         request.note(made=made["id"])
         return made
-
-    def key(self, request: Request, id: str) -> dict[str, Any]:
-        return self._service.key(_who(request), id)
 
     def delete_key(self, request: Request, id: str) -> dict[str, Any]:
         done = self._service.delete_key(_who(request), id)
         request.note(deleted=done["deleted"])
         return done
 
-    def users(self, request: Request) -> dict[str, Any]:
-        return self._service.users(_who(request))
-
     def create_user(self, request: Request) -> dict[str, Any]:
         said = given(request, _CREATE_USER)
         _check_user(said)
         return self._service.create_user(_who(request), **said)
-
-    def user(self, request: Request, username: str) -> dict[str, Any]:
-        return self._service.user(_who(request), username)
-
-    def delete_user(self, request: Request, username: str) -> dict[str, Any]:
-        return self._service.delete_user(_who(request), username)
 
     def set_password(self, request: Request, username: str) -> dict[str, Any]:
         said = given(request, _PUT_PASSWORD)
@@ -188,9 +170,6 @@ class Handlers:
         if old is not None and not isinstance(old, str):
             raise BadRequest("old_password must be text")
         return self._service.set_password(_who(request), username, said["password"], old)
-
-    def permissions(self, request: Request, username: str) -> dict[str, Any]:
-        return self._service.permissions(_who(request), username)
 
     def set_permissions(self, request: Request, username: str) -> dict[str, Any]:
         return self._service.set_permissions(_who(request), username, given(request, _PUT_KEY)["permissions"])
@@ -212,10 +191,14 @@ def _check_user(said: dict[str, Any]) -> None:
 
 
 def make_routes(find: Callable[[], AuthService]) -> list[Route]:
-    """Return the routes of :class:`Handlers`."""
-    handlers = Handlers(find())
+    """Return the routes of keys and users."""
+    service = find()
+    handlers = Handlers(service)
     user = (Arg("username", _USERNAME, "the user"),)
     key = (Arg("id", _PATH_ID, "the key's id, or `self` for the key that asks"),)
+
+    def ask(method: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        return lambda request, **path: method(_who(request), *path.values())
 
     def route(method: str, path: str, handler: Any, summary: str, result: Schema, **more: Any) -> Route:
         # Everybody with a key may ask; what of it they get is the service's business.
@@ -236,7 +219,7 @@ def make_routes(find: Callable[[], AuthService]) -> list[Route]:
         route(
             "POST",
             "/auth/ticket",
-            handlers.ticket,
+            ask(service.ticket),
             "a ticket for one request with `?ticket=`, for what cannot send a header",
             returns(ok={"const": True}, ticket=STRING, expires_in=SECONDS),
             also=(409,),
@@ -244,7 +227,7 @@ def make_routes(find: Callable[[], AuthService]) -> list[Route]:
         route(
             "GET",
             "/keys",
-            handlers.keys,
+            ask(service.keys),
             "the keys that one may see: an admin all, others their own and those made with it",
             returns(keys=listed(_KEY)),
         ),
@@ -258,7 +241,7 @@ def make_routes(find: Callable[[], AuthService]) -> list[Route]:
             status=201,
             also=(403, 404, 409, 503),
         ),
-        route("GET", "/keys/<id>", handlers.key, "one key", _KEY, parameters=key, also=(404,)),
+        route("GET", "/keys/<id>", ask(service.key), "one key", _KEY, parameters=key, also=(404,)),
         route(
             "DELETE",
             "/keys/<id>",
@@ -268,7 +251,7 @@ def make_routes(find: Callable[[], AuthService]) -> list[Route]:
             parameters=key,
             also=(404,),
         ),
-        route("GET", "/users", handlers.users, "all users", returns(users=listed(_USER)), also=(403,)),
+        route("GET", "/users", ask(service.users), "all users", returns(users=listed(_USER)), also=(403,)),
         route(
             "POST",
             "/users",
@@ -279,11 +262,11 @@ def make_routes(find: Callable[[], AuthService]) -> list[Route]:
             status=201,
             also=(403, 409, 503),
         ),
-        route("GET", "/users/<username>", handlers.user, "one user", _USER, parameters=user, also=(403, 404)),
+        route("GET", "/users/<username>", ask(service.user), "one user", _USER, parameters=user, also=(403, 404)),
         route(
             "DELETE",
             "/users/<username>",
-            handlers.delete_user,
+            ask(service.delete_user),
             "delete a user, and all keys of theirs",
             OK,
             parameters=user,
@@ -302,7 +285,7 @@ def make_routes(find: Callable[[], AuthService]) -> list[Route]:
         route(
             "GET",
             "/users/<username>/key",
-            handlers.permissions,
+            ask(service.permissions),
             "what the keys of a user allow",
             returns(permissions=_ALLOWED),
             parameters=user,
