@@ -152,22 +152,3 @@ def test_a_pid_of_ones_own_is_given_to_nobody_else(manager):
     manager.scale("web", 1)
     eventually(lambda: len(manager.pids()) == 2)
     assert mine not in manager.pids() and manager.get_process_id() > mine
-
-
-def test_managing_a_job_tries_what_waits_and_starts_nothing_that_is_stopped(manager):
-    manager.load(gaffer.JobConfig("bad", "/does/not/exist"))
-    eventually(lambda: (manager.info("bad")["retry_in"] or 0) > 1)
-    manager.manage("bad")
-    assert (manager.info("bad")["retry_in"] or 0) < 1
-    manager.load(job(start=False))
-    manager.manage("web")
-    assert not manager.info("web")["active"]
-    with pytest.raises(NotFound):
-        manager.manage("nothing")
-
-
-def test_adding_a_process_is_loading_a_job(manager):
-    manager.add_process("web", "sleep 1000", numprocesses=2, redirect_output=["out", "err"], start=False)
-    assert manager.get("web").redirect_output == ("out", "err") and manager.info("web")["state"] == "stopped"
-    with pytest.raises(Conflict):
-        manager.add_process("web", "sleep 1000")
