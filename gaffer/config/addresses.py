@@ -175,7 +175,8 @@ def _bind_tcp(host: str, port: int, backlog: int) -> list[socket.socket]:
         except OSError as error:
             # "localhost" is often ::1 too, on machines without IPv6.
             if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                _close_all(sockets)
+                for sock in sockets:
+                    sock.close()
                 raise _bind_error(shown, error) from error
             failed = error
     if failed is not None and not sockets:
@@ -198,11 +199,6 @@ def _listen(family: int, sockaddr: tuple[Any, ...], backlog: int) -> socket.sock
         sock.close()
         raise
     return sock
-
-
-def _close_all(sockets: list[socket.socket]) -> None:
-    for sock in sockets:
-        sock.close()
 
 
 def _bind_error(shown: str, error: OSError) -> BindError:

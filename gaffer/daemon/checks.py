@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ..config.settings import Section, Settings
+from ..config.settings import Settings
 from ..errors import PluginError, Problem, described
 from ..manager.manager import Manager
 
@@ -30,8 +30,8 @@ def _plugin_problems(settings: Settings, manager: Manager) -> list[Problem]:
     if not manager.hooks.implemented("gaffer_identify"):
         if settings.get("require_key"):
             problems.append(settings.problem("require_key", NO_KEYS))
-        locked = [endpoint for endpoint in settings.endpoints if endpoint.require_key and endpoint.name != "default"]
-        problems += [settings.problem(at, NO_KEYS) for one in locked for at in _sections_of(settings, one.name)]
+        names = {one.name for one in settings.endpoints if one.require_key and one.name != "default"}
+        problems += [settings.problem(at, NO_KEYS) for at in settings.sections("endpoint") if at.name in names]
     if settings.get("orphans") == "stop" and not settings.get("pidfile"):
         problems.append(settings.problem("orphans", NO_PIDFILE))
     problems += settings.unknown_plugins([plugin.name for plugin in manager.plugins.list()])
@@ -40,10 +40,6 @@ def _plugin_problems(settings: Settings, manager: Manager) -> list[Problem]:
     except PluginError as error:
         problems += [Problem("", 0, line) for line in str(error).splitlines()]
     return problems
-
-
-def _sections_of(settings: Settings, endpoint: str) -> list[Section]:
-    return [section for section in settings.sections("endpoint") if section.name == endpoint]
 
 
 def _ask_plugins(settings: Settings, manager: Manager) -> list[Problem]:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 HEARTBEAT = 20.0
 #: Heartbeats that may be missing before the connection counts as lost.
 MAX_MISSED_HEARTBEATS = 3
-#: Seconds for which a feed tries to reconnect.
-RECONNECT_TIMEOUT = 30.0
 #: Seconds before the first attempt to reconnect, and at most before another.
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 #: A line, and the data of an event, may be this long, in bytes.

@@ -39,7 +39,6 @@ DISK_TIMEOUT = 3.0
 #: What a thread takes at a time, in bytes.
 BATCH = 1 << 20
 _FAILED = "log file %s cannot be written: %s; it is tried again every second, and what exceeds %d bytes is lost"
-_AGAIN = "log file %s can be written again; %d bytes were lost"
 
 
 class QueueEntry:

@@ -105,7 +105,7 @@ def merge(feeds: Sequence[Feed[T]]) -> Iterator[list[tuple[int, T]]]:
         threading.Thread(target=_pour, args=(number, feed, waiting), daemon=True).start()
     running = len(feeds)
     while running:
-        found = [waiting.get(), *_all_there(waiting)]
+        found = [waiting.get(), *(waiting.get() for _ in range(waiting.qsize()))]
         yield [(number, item) for number, item, _ in found if item is not None]
         running -= sum(item is None for _, item, _ in found)
         for _, _, error in found:
@@ -120,11 +120,6 @@ def _pour(number: int, feed: Feed[T], waiting: Any) -> None:
         waiting.put((number, None, None))
     except BaseException as error:
         waiting.put((number, None, error))
-
-
-def _all_there(waiting: Any) -> Iterator[Any]:
-    for _ in range(waiting.qsize()):
-        yield waiting.get()
 
 
 def close_all(feeds: Iterable[Feed[T]]) -> None:

@@ -49,8 +49,8 @@ def stats(ctx: click.Context, name: str | None, follow: bool, interval: float) -
 
 
 def _job_view(found: dict[str, Any]) -> View:
-    each = found["stats"]
-    return View(_shortened(found), [one["pid"] for one in each], PROCESS_COLUMNS, [_process_row(one) for one in each])
+    each, short = found["stats"], {**found, "name": parse_job_name(found["name"]).short}
+    return View(short, [one["pid"] for one in each], PROCESS_COLUMNS, [_process_row(one) for one in each])
 
 
 def _jobs_view(found: list[dict[str, Any]]) -> View:
@@ -85,10 +85,6 @@ def _show_again(view: View, output: str) -> None:
     show(view, output)
     if not is_terminal:
         write("\n")
-
-
-def _shortened(stats: dict[str, Any]) -> dict[str, Any]:
-    return {**stats, "name": parse_job_name(stats["name"]).short}
 
 
 def _job_row(one: dict[str, Any]) -> tuple[object, ...]:

@@ -58,11 +58,8 @@ def _ended(info: Info) -> Outcome:
     ending = info.get("last_exit")
     if not ending:
         return Outcome(False, "stopped meanwhile")
-    return Outcome(ending.get("exit_status") in _good_codes(info), f"ended with {exit_text(ending)}")
-
-
-def _good_codes(info: Info) -> Collection[int]:
-    return info["config"].get("exit_codes") or (0,)
+    good = info["config"].get("exit_codes") or (0,)
+    return Outcome(ending.get("exit_status") in good, f"ended with {exit_text(ending)}")
 
 
 def has_stopped(info: Info | None) -> Outcome | None:

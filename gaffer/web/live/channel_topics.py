@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 from ...commands.visibility import without_secrets
@@ -15,7 +14,6 @@ from .utf8_stream import Utf8Decoder
 
 if TYPE_CHECKING:
     from ...commands.identity import Identity
-    from ...config.names import JobName
     from ...manager.manager import Manager
 
 MAX_TOPIC_CHARACTERS = 500
@@ -192,14 +190,10 @@ def _stats(manager: Manager, topic: str, whose: str, options: dict[str, Any]) ->
     measure()  # errors are raised now, not in a message later
     view = options["view"]
     hidden = view is not None and not view.manages(name)
-    shown = partial(_without_secrets, manager, measure, name) if hidden else measure
+    shown = (lambda: without_secrets(manager, measure(), name)) if hidden else measure
     head = json.dumps({"event": "stats", "topic": topic, **about}, ensure_ascii=False)[:-1]
     source = SampleSource(manager.statistics, ("stats", hidden, *about.values()), "stats", shown, interval)
     return [JsonMessages(source, topic, lambda data: f'{head}, "stats": {data}}}')]
-
-
-def _without_secrets(manager: Manager, measure: Callable[[], Any], name: JobName) -> Any:
-    return without_secrets(manager, measure(), name)
 
 
 def _stream(manager: Manager, topic: str, whose: str, options: dict[str, Any]) -> list[TopicPart]:

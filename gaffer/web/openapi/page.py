@@ -92,7 +92,10 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     permission = escape(operation["x-permission"])
     parts = [f"<p>Permission: <code>{permission}</code></p>"]
     if operation["parameters"]:
-        rows = ((one["name"], one["in"], _type(one["schema"]), _words(one["description"])) for one in _named(operation))
+        rows = (
+            (f"<code>{escape(one['name'])}</code>", one["in"], _type(one["schema"]), _words(one["description"]))
+            for one in operation["parameters"]
+        )
         parts.append(_table(("parameter", "in", "type", "meaning"), rows))
     if "requestBody" in operation:
         parts.append(f"<h3>Body</h3>{_contents_of(operation['requestBody'])}")
@@ -101,10 +104,6 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     # Inside, because a link to what is inside opens it.
     inside = f'<div id="{operation["operationId"]}">{"".join(parts)}</div>'
     return f"<details><summary>{line}</summary>{inside}</details>"
-
-
-def _named(operation: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{**one, "name": f"<code>{escape(one['name'])}</code>"} for one in operation["parameters"]]
 
 
 def _answers(responses: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple, cast
 
 from ...errors import GafferError
 from ..live.feeds import SourceReader
@@ -137,7 +137,7 @@ class FrameReader(SourceReader):
 
     def __init__(self, source: FrameSource, connection: Any = None) -> None:
         self.frames = source
-        super().__init__(_as_source(source), connection)
+        super().__init__(cast(LiveSource, source), connection)
         if self._departure is not None:
             source.session.probe = self._departure.look
 
@@ -152,11 +152,6 @@ class FrameReader(SourceReader):
         if found:
             return str(found[0])
         return None if self.over else frames.HEARTBEAT
-
-
-def _as_source(source: FrameSource) -> LiveSource:
-    found: Any = source
-    return found  # type: ignore[no-any-return]
 
 
 class FrameStreamBody:
