@@ -28,7 +28,8 @@ from gaffer.web.live.channel_session import ChannelSession
 from gaffer.web.requests.routes import Route
 from gaffer_plugins.auth import AuthPlugin
 from gaffer_plugins.http import HttpPlugin, collect_routes
-from tests.kit.web import call
+from tests.kit.accounts import Locked
+from tests.kit.web import call, wait_until
 
 
 class Keys:
@@ -221,3 +222,34 @@ def test_arguments_of_a_channel_that_cannot_be_are_told(manager, told, data):
     settle(manager)
     (one,) = told.of("gaffer_command_run")
     assert (one["command"], type(one["error"])) == ("scale", BadRequest)
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "route", "error"),
+    [
+        ("/channel/websocket", "AUTH:wrong", "GET /channel/websocket", Unauthorized),
+        ("/channel/websocket", "hello", "GET /channel/websocket", Unauthorized),
+        ("/{}/channel", "AUTH:wrong", "GET /<pid:int>/channel", Unauthorized),
+        ("/{}/channel", "hello", "GET /<pid:int>/channel", Unauthorized),
+        ("/{}/channel?mode=2", "AUTH:{}", "GET /<pid:int>/channel", Forbidden),
+    ],
+)
+def test_socket_that_is_refused_by_its_first_message_is_told(node, path, message, route, error):
+    told, pid, key = node
+    told.clear()
+    path = path.format(pid)
+    with told.node.socket(path) as socket:
+        socket.say(message.format(key))
+        wait_until(lambda: [one for one in told.of("gaffer_command_run") if one["error"] is not None])
+    (one,) = [one for one in told.of("gaffer_command_run") if one["error"] is not None]
+    assert (one["command"], type(one["error"])) == (route, error)
+    assert one["args"] == {"path": path.partition("?")[0]} and one["origin"].startswith("127.0.0.1:")
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    """A real server with a process, and a key that may only read it."""
+    told = HookRecorder("gaffer_command_run")
+    told.node = made = Locked(tmp_path_factory.mktemp("node"), told)
+    yield told, made.load("web"), made.key(read=["*"])
+    made.stop()

@@ -18,7 +18,7 @@ from ...errors import BadRequest, GafferError, NotFound, Unauthorized, nearest
 from ..requests.authentication import ACCESS, origin_of
 from ..requests.replies import INTERNAL_ERROR, encode_json
 from ..requests.request import MAX_DEPTH, MAX_VALUES, has_too_many_values, is_too_deep
-from ..websocket.late_auth import KEY_ENDED, KEY_NEEDED, LateAuth, key_in
+from ..websocket.late_auth import KEY_ENDED, LateAuth, key_in
 from .channel_topics import TopicSubscription, subscribe
 from .sources import Wakeable
 
@@ -157,7 +157,7 @@ class ChannelSession(Wakeable):
                 self._admit(text)
                 return
             if self.unauthenticated:
-                raise Unauthorized(KEY_NEEDED)
+                self._late.identify(text)  # raises
             event, data = parse(text)
             _HANDLERS[event](self, data)
         except Unauthorized as error:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from ...commands.identity import Credentials, Identity
 from ...config.addresses import format_address
-from ...errors import BadRequest, Forbidden, Misdirected, Unauthorized
+from ...errors import BadRequest, Forbidden, GafferError, Misdirected, Unauthorized
 from ...security.peer_credentials import unix_uid
 
 if TYPE_CHECKING:
@@ -180,3 +180,13 @@ def late_key(environ: dict[str, Any], key: str) -> Identity | None:
         raise Unauthorized("that is no key")
     environ[IDENTITY] = identity = access.identify(credentials_of(environ).with_key(key), environ.get(REQUIRED))
     return identity
+
+
+def note_refusal(environ: dict[str, Any], error: GafferError) -> None:
+    """Tell plugins that a socket is refused whose request was answered before its key came (``gaffer_command_run``)."""
+    access: Authorization | None = environ.get(ACCESS)
+    if access is not None:
+        route: Route | None = environ.get("gaffer.route")
+        args, identity = {"path": environ.get("PATH_INFO", "")}, environ.get(IDENTITY)
+        command, permission = ("GET", None) if route is None else (str(route), route.permission)
+        access.note(command, permission, args, identity, origin_of(environ), error)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import gevent
 
-from ...errors import GafferError, Unauthorized
+from ...errors import Forbidden, GafferError, Unauthorized
 from ...websocket.frames import POLICY_VIOLATION
-from ..requests.authentication import ACCESS, late_key
+from ..requests.authentication import ACCESS, late_key, note_refusal
 from .handshake import accept_websocket
 from .websocket import WebSocket
 
@@ -56,9 +56,13 @@ class LateAuth:
         :raises Unauthorized: it holds no key, or an unknown or expired one.
         """
         key = key_in(message)
-        if key is None:
-            raise Unauthorized(KEY_NEEDED)
-        return late_key(self._environ, key)
+        try:
+            if key is None:
+                raise Unauthorized(KEY_NEEDED)
+            return late_key(self._environ, key)
+        except Unauthorized as error:
+            note_refusal(self._environ, error)
+            raise
 
     def close(self) -> None:
         """Stop waiting for a key."""
@@ -83,7 +87,11 @@ def _authenticate_and_serve(request: Request, websocket: WebSocket, make: Callab
     try:
         with websocket.as_unauthenticated():
             _authenticate(request, websocket)
-            serve = make()
+            try:
+                serve = make()
+            except Forbidden as error:
+                note_refusal(request.environ, error)
+                raise
     except GafferError as error:
         websocket.close(POLICY_VIOLATION, str(error))
         return
