@@ -91,40 +91,6 @@ def test_start_after_stop_while_the_old_processes_still_end(manager, watch):
     assert watch.whats("spawned", "exited", "reaped") == ["spawned", "exited", "reaped", "spawned"]
 
 
-def test_starting_twice_and_stopping_twice_change_nothing(manager, watch):
-    manager.load(job())
-    manager.start_job("web")
-    manager.start_job("web")
-    running(manager)
-    manager.stop_job("web")
-    manager.stop_job("web")
-    stopped(manager)
-    manager.stop_job("web")
-    eventually(lambda: watch.count("stopped"))
-    settle(manager)
-    assert watch.whats("started", "spawned", "reaped", "stopped") == ["started", "spawned", "reaped", "stopped"]
-
-
-@pytest.mark.parametrize("first", ["restart_job", "reload", "stopall", "scale", "update"])
-@pytest.mark.parametrize("second", ["stop_job", "unload"])
-def test_stop_wins_over_everything_in_progress(manager, watch, first, second):
-    """The old process takes its time; what should follow it was asked for before the stop."""
-    manager.load(job(cmd=LINGERS, redirect_output=["out"]))
-    said(*running(manager))
-    if first == "scale":
-        manager.scale("web", "=0")
-        manager.scale("web", "=2")
-    elif first == "update":
-        manager.update(job(cmd="sleep 2000"))
-    else:
-        getattr(manager, first)("web")
-    getattr(manager, second)("web")
-    eventually(lambda: watch.count("stopped"))
-    settle(manager)
-    assert watch.count("spawned") - watch.count("reaped") == 0 and manager.pids() == []
-    assert watch.count("spawned") <= 2
-
-
 def test_restart_replaces_every_process(manager, watch):
     manager.load(job(numprocesses=3))
     old = {process.pid for process in running(manager, count=3)}
@@ -418,48 +384,6 @@ def test_job_loaded_again_waits_until_its_namesake_is_gone(manager, watch):
     assert not alive(old.os_pid)
     assert list(lives(watch)) == [1, 0, 1]
     assert watch.count("started") == 2
-
-
-@pytest.mark.parametrize("poke", ["scale", "restart_job", "reload", "update", "start_job", "stopstart"])
-def test_no_command_starts_a_job_that_waits_for_its_namesake(manager, watch, poke):
-    manager.load(job(cmd=LINGERS, redirect_output=["out"]))
-    said(*running(manager))
-    manager.unload("web")
-    manager.load(job())
-    if poke == "scale":
-        manager.scale("web", "=2")
-    elif poke == "update":
-        manager.update(job(cmd="sleep 2000"))
-    elif poke == "stopstart":
-        manager.stop_job("web")
-        manager.start_job("web")
-    else:
-        getattr(manager, poke)("web")
-    eventually(lambda: watch.count("spawned") == (3 if poke == "scale" else 2))
-    assert list(lives(watch))[:2] == [1, 0]
-
-
-def test_namesake_that_was_stopped_meanwhile_stays_down(manager, watch):
-    manager.load(job(cmd=LINGERS, redirect_output=["out"]))
-    said(*running(manager))
-    manager.unload("web")
-    manager.load(job())
-    manager.stop_job("web")
-    eventually(lambda: watch.count("unloaded"))
-    settle(manager)
-    assert watch.count("spawned") == 1
-
-
-def test_loaded_and_unloaded_many_times_at_once(manager, watch):
-    manager.load(job(cmd=LINGERS, redirect_output=["out"]))
-    said(*running(manager))
-    for _ in range(5):
-        manager.unload("web")
-        manager.load(job())
-    eventually(lambda: watch.count("unloaded") == 5)
-    running(manager)
-    assert max(lives(watch)) == 1
-    assert watch.count("spawned") == 2
 
 
 WRONG = pytest.mark.parametrize(
