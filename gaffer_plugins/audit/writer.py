@@ -6,11 +6,7 @@ import os
 import stat
 from typing import Any
 
-import gevent
-from gevent.event import Event
-from gevent.monkey import get_original
-
-from gaffer.api import open_file
+from gaffer.api import ThreadWriter, open_file
 
 #: Bytes that may wait for the disk; lines beyond are dropped and counted.
 LIMIT = 4 << 20
@@ -19,25 +15,22 @@ STOP_TIMEOUT = 2.0
 _APPEND_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-class AuditWriter:
+class AuditWriter(ThreadWriter):
     """A bounded queue of lines, and the thread that appends them to *path*.
 
     The file is looked for before every batch, so one that was moved away (logrotate(8)) is made again without a
-    signal. Each counter has one writer, so no lock is needed.
+    signal.
     """
 
     def __init__(self, path: str, limit: int = LIMIT) -> None:
+        super().__init__(limit)
         self.path = path
         #: Lines in the file; lines that did not fit into the queue, or could not be written.
         self.written = 0
         #: Why the last batch could not be written; ``""`` if it could.
         self.trouble = ""
         self._unqueued = self._unwritten = 0
-        self._limit = limit
-        self._put = self._done = 0
         self._fd = -1
-        self._started = self._closed = False
-        self._queue: Any = get_original("queue", "SimpleQueue")()
 
     @property
     def dropped(self) -> int:
@@ -70,36 +63,16 @@ class AuditWriter:
         if self._put - self._done + len(line) > self._limit:
             self._unqueued += 1
             return
-        if not self._started:
-            self._started = True
-            get_original("_thread", "start_new_thread")(self._run, ())
-        self._put += len(line)
-        self._queue.put(line)
+        self._enqueue(line)
 
-    def _run(self) -> None:
-        """The thread: everything that waits goes out in one call."""
-        while True:
-            batch = [self._queue.get()]
-            while not self._queue.empty() and isinstance(batch[-1], bytes):
-                batch.append(self._queue.get())
-            lines = [one for one in batch if isinstance(one, bytes)]
-            self._append(lines)
-            self._done += sum(map(len, lines))
-            if not isinstance(batch[-1], bytes):
-                self._shut()
-                batch[-1].send()
-                return
-
-    def _append(self, lines: list[bytes]) -> None:
-        if not lines:
-            return
+    def _write_batch(self, lines: list[bytes]) -> None:
         try:
             self._look()
             _write_all(self._fd, b"".join(lines))
         except OSError as error:
             self.trouble = error.strerror or str(error)
             self._unwritten += len(lines)
-            self._shut()
+            self._finish()
         else:
             self.trouble = ""
             self.written += len(lines)
@@ -112,28 +85,16 @@ class AuditWriter:
                     return
             except FileNotFoundError:
                 pass
-            self._shut()
+            self._finish()
         self.open()
 
-    def _shut(self) -> None:
+    def _finish(self) -> None:
         descriptor, self._fd = self._fd, -1
         if descriptor >= 0:
             os.close(descriptor)
 
-    def close(self) -> None:
-        """Wait a moment until everything is written; later lines are ignored."""
-        if self._closed:
-            return
-        self._closed = True
-        if not self._started:
-            self._shut()
-            return
-        written = Event()
-        watcher = gevent.get_hub().loop.async_(ref=False)
-        watcher.start(written.set)
-        self._queue.put(watcher)
-        if written.wait(STOP_TIMEOUT):
-            watcher.close()  # else the thread may still use it
+    def _wait(self, written: Any) -> bool:
+        return bool(written.wait(STOP_TIMEOUT))
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import IO, Any, Callable, Protocol
+from typing import IO, Callable, Protocol
 
 import gevent
 from gevent.event import Event
 
-from gaffer.api import native
+from gaffer.api import ThreadWriter, native
 
 log = logging.getLogger("gaffer.console")
 
@@ -21,25 +21,18 @@ PIECE = 131_072
 TERMINAL_TIMEOUT = 1.0
 
 
-class ConsoleWriter:
-    """A bounded queue of bytes and a native thread that writes them.
-
-    Native, because a write to a terminal that was stopped with Ctrl-S blocks its
-    thread; the thread starts with the first line. The two counters have one
-    writer each, so no lock is needed.
+class ConsoleWriter(ThreadWriter):
+    """A bounded queue of lines for a terminal, which may have been stopped with Ctrl-S.
 
     :param stream: a text stream with a descriptor, or any object with ``write(text)``.
     :param limit: bytes that may wait.
     """
 
     def __init__(self, stream: IO[str], limit: int = LIMIT) -> None:
-        self.dropped = 0
+        super().__init__(limit)
         self._stream = stream
-        self._limit = limit
-        self._put = self._done = self._pieces = 0
-        self._lost = 0
-        self._broken = self._started = self._closed = False
-        self._queue: Any = native("queue", "SimpleQueue")()
+        self.dropped = self._pieces = self._lost = 0
+        self._broken = False
 
     @property
     def full(self) -> bool:
@@ -65,33 +58,10 @@ class ConsoleWriter:
             return
         self._enqueue(text.encode("utf-8", "replace"))
 
-    def _enqueue(self, data: bytes) -> None:
-        if not self._started:
-            self._started = True
-            native("_thread", "start_new_thread")(self._run, ())
-        self._put += len(data)
-        self._queue.put(data)
-
-    def _run(self) -> None:
-        """The thread: everything that waits goes out in one call."""
-        while True:
-            item = self._queue.get()
-            batch = [item]
-            while not self._queue.empty() and isinstance(batch[-1], bytes):
-                batch.append(self._queue.get())
-            data = b"".join(part for part in batch if isinstance(part, bytes))
-            if not self._broken:
-                self._write(data)
-            self._done += len(data)
-            self._written()
-            if not isinstance(batch[-1], bytes):
-                batch[-1].send()
-                return
-
-    def _written(self) -> None:
-        """Called in the thread after every write."""
-
-    def _write(self, data: bytes) -> None:
+    def _write_batch(self, parts: list[bytes]) -> None:
+        if self._broken:
+            return
+        data = b"".join(parts)
         try:
             descriptor = _descriptor(self._stream)
             if descriptor is None:
@@ -113,20 +83,6 @@ class ConsoleWriter:
                 poll = native("select", "poll")()
                 poll.register(descriptor, 4)
                 poll.poll()
-
-    def close(self) -> None:
-        """Wait a moment until everything is written; later lines are ignored."""
-        if self._closed:
-            return
-        self._closed = True
-        if not self._started:
-            return
-        written = Event()
-        watcher = gevent.get_hub().loop.async_(ref=False)
-        watcher.start(written.set)
-        self._queue.put(watcher)
-        if self._wait(written):
-            watcher.close()  # else the thread may still use it
 
     def _wait(self, written: Event) -> bool:
         return bool(written.wait(TERMINAL_TIMEOUT))
