@@ -11,6 +11,7 @@ import gaffer.api
 from gaffer.config.jobconfig import JobConfig, JobFields
 from gaffer.errors import Conflict, InvalidConfig
 from gaffer.manager.reconcile import check_variables, parse
+from gaffer.process import environment
 from gaffer.testing import settle
 
 
@@ -190,3 +191,22 @@ def test_variable_that_no_process_would_have_is_rejected():
 def test_missing_env_file_is_rejected_when_the_job_is_loaded(tmp_path):
     with pytest.raises(InvalidConfig, match="nothing.env"):
         check_variables(JobConfig("web", "serve", env_file=str(tmp_path / "nothing.env")))
+
+
+def test_env_file_is_read_once_when_a_job_is_loaded_and_once_for_the_starts_that_follow(
+    gaffer_manager, gaffer_spawner, tmp_path, monkeypatch
+):
+    reads = []
+    read = environment.read_env_file
+    monkeypatch.setattr(environment, "read_env_file", lambda *args: reads.append(args) or read(*args))
+    path = tmp_path / "web.env"
+    path.write_text("WHO=ada\n")
+    manager = gaffer_manager()
+    manager.start()
+    manager.load(JobConfig("web", "serve $WHO", env_file=str(path), numprocesses=3, min_uptime=0.0))
+    settle(manager)
+    assert len(reads) == 2 and [one.plan.argv for one in gaffer_spawner.processes] == [["serve", "ada"]] * 3
+    path.write_text("WHO=bob\n")
+    gaffer_spawner.last.exit(1)
+    settle(manager)
+    assert len(reads) == 3 and gaffer_spawner.last.plan.argv == ["serve", "bob"]

@@ -57,9 +57,28 @@ def survivors(monkeypatch):
     return found, killed
 
 
+@pytest.fixture(autouse=True)
+def later(monkeypatch):
+    """Keep what is to be done later; return it as ``(seconds, call)``."""
+    planned = []
+
+    class Planned:
+        def kill(self):
+            planned.clear()
+
+    def spawn_later(seconds, function, *args):
+        planned.append((seconds, lambda: function(*args)))
+        return Planned()
+
+    monkeypatch.setattr(standalone.gevent, "spawn_later", spawn_later)
+    monkeypatch.setattr(standalone, "_KILL_PAUSES", (0.0, 0.0))
+    return planned
+
+
 def finish(owner, process):
     owner.exited(process)
-    gevent.sleep(0.05)
+    for _ in range(5):
+        gevent.idle()
 
 
 def test_start_makes_the_plan_of_a_single_process():
@@ -71,22 +90,32 @@ def test_start_makes_the_plan_of_a_single_process():
     assert env["GAFFER_ID"].endswith(".7")
 
 
-def test_stop_sends_the_signal_then_kill():
-    process = StandaloneProcess(graceful_timeout=0.02)
+def test_stop_sends_the_signal_then_kill(later):
+    process = StandaloneProcess(graceful_timeout=20.0)
     owner = StandaloneOwner(process)
     owner.stop_process(7)
     owner.stop_process(7)
     assert process.signals == [TERM, CONT]
-    gevent.sleep(0.05)
-    assert process.signals == [TERM, CONT, KILL]
+    ((seconds, call),) = later
+    call()
+    assert seconds == 20.0 and process.signals == [TERM, CONT, KILL]
 
 
-def test_stop_without_time_is_kill_at_once():
+def test_stop_without_time_is_kill_at_once(later):
     process = StandaloneProcess()
     process.graceful_timeout = 0
     StandaloneOwner(process).stop_process(7)
-    gevent.sleep(0.02)
-    assert process.signals == [KILL]
+    ((seconds, call),) = later
+    call()
+    assert seconds == 0 and process.signals == [KILL]
+
+
+def test_process_that_ends_in_time_is_not_killed_later(survivors, later):
+    process = StandaloneProcess()
+    owner = StandaloneOwner(process)
+    owner.stop_process(7)
+    finish(owner, process)
+    assert later == [] and process.calls[-1] == "close"
 
 
 def test_end_kills_the_group_before_the_leader_is_collected_and_is_reported():
