@@ -356,10 +356,18 @@ class Umask(Kind):
         return None if value is None else f"{value:03o}"
 
 
+#: Signals that have a name in Python, and real-time ones, most of which have none; macOS has none of them.
+_NAMED = frozenset(int(one) for one in signal.Signals)
+_REAL_TIME = range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else range(0)
+_REAL_TIME_NAME = re.compile(r"(SIGRTMIN(?=\+)|SIGRTMAX(?=-))([+-][0-9]{1,2})")
+
+
 def _signal_schema() -> dict[str, Any]:
     """Return the schema of this machine's signals; mixed case, which is accepted too, is left out of its pattern."""
     names = "|".join(sorted(name.removeprefix("SIG") for name in signal.Signals.__members__))
-    numbers = sorted(int(one) for one in signal.Signals)
+    if _REAL_TIME:
+        names += r"|RTMIN\+[0-9]{1,2}|RTMAX-[0-9]{1,2}"
+    numbers = sorted(_NAMED.union(_REAL_TIME))
     pattern = f"^((SIG)?({names})|(sig)?({names.lower()})|{'|'.join(map(str, numbers))})$"
     return {
         "anyOf": [{"type": "integer", "enum": numbers}, {"type": "string", "pattern": pattern}],
@@ -368,36 +376,54 @@ def _signal_schema() -> dict[str, Any]:
 
 
 class Signal(Kind):
-    """A signal: its number, or its name with or without SIG, any case."""
+    """A signal: its number, or its name with or without SIG, any case, or ``RTMIN+n`` and ``RTMAX-n``."""
 
     label = "signal"
     schema = _signal_schema()
 
-    def parse(self, text: str) -> signal.Signals:
+    def parse(self, text: str) -> int:
         return parse_signal(text.strip())
 
-    def check(self, value: Any) -> signal.Signals:
+    def check(self, value: Any) -> int:
         return parse_signal(value)
 
     def to_json(self, value: Any) -> Any:
-        return signal.Signals(value).name
+        return signal_name(value)
 
 
-def parse_signal(value: Any) -> signal.Signals:
-    """Return the signal that *value* names: ``15``, ``"15"``, ``"TERM"``, ``"sigterm"``.
+def parse_signal(value: Any) -> int:
+    """Return the signal that *value* names: ``15``, ``"15"``, ``"TERM"``, ``"sigterm"``, ``37``, ``"RTMIN+3"``.
+
+    Those without a name of their own in Python, between RTMIN and RTMAX (signal(7)), are numbers; the others are
+    :class:`signal.Signals`.
 
     :raises ValueError: if this machine has no such signal.
     """
-    known: signal.Signals | None = None
     number = _as_number(value)
-    if isinstance(number, int) and not isinstance(number, bool):
-        known = next((one for one in signal.Signals if one == number), None)
-    elif isinstance(number, str):
+    if isinstance(number, str):
         word = number.strip().upper()
-        known = signal.Signals.__members__.get(word if word.startswith("SIG") else "SIG" + word)
-    if known is None:
-        raise ValueError(f"no signal {value!r}; give a number such as 15 or a name such as TERM")
-    return known
+        number = _signal_number(word if word.startswith("SIG") else "SIG" + word)
+    if isinstance(number, int) and not isinstance(number, bool):
+        if number in _NAMED:
+            return signal.Signals(number)
+        if number in _REAL_TIME:
+            return number
+    raise ValueError(f"no signal {value!r}; give a number such as 15 or a name such as TERM or RTMIN+1")
+
+
+def _signal_number(name: str) -> int | None:
+    found = _REAL_TIME_NAME.fullmatch(name)
+    if found is None:
+        return signal.Signals.__members__.get(name)
+    number = signal.Signals[found[1]] + int(found[2])
+    return number if number in _REAL_TIME else None
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal: ``SIGTERM``, ``SIGRTMIN+3``; the number where this machine has no such signal."""
+    if number in _NAMED:
+        return signal.Signals(number).name
+    return f"SIGRTMIN+{number - _REAL_TIME.start}" if number in _REAL_TIME else str(number)
 
 
 class Flapping(NamedTuple):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import NamedTuple
+
+from ..config.fields import signal_name
 
 
 class ExitStatus(NamedTuple):
@@ -22,15 +23,8 @@ class ExitStatus(NamedTuple):
 
     def __str__(self) -> str:
         if self.signal is not None:
-            return f"signal {_signal_name(self.signal)}"
+            return f"signal {signal_name(self.signal)}"
         return "unknown status" if self.code is None else f"code {self.code}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)
 
 
 def collect(pidfd: int) -> ExitStatus | None:

@@ -274,6 +274,29 @@ def test_signals_that_do_not_exist(value):
         parse_signal(value)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="macOS has no real-time signals")
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (37, 37),
+        ("37", 37),
+        ("RTMIN", signal.SIGRTMIN),
+        ("SIGRTMIN+3", signal.SIGRTMIN + 3),
+        ("rtmin+3", signal.SIGRTMIN + 3),
+        ("RTMAX-1", signal.SIGRTMAX - 1),
+    ],
+)
+def test_real_time_signals(value, number):
+    assert parse_signal(value) == number
+    assert parse_signal(Signal().to_json(number)) == number
+
+
+@pytest.mark.parametrize("value", ["RTMIN-1", "RTMAX+1", "RTMIN+99", "RTMIN+", 65, "33", "TERM+1"])
+def test_real_time_signals_that_do_not_exist(value):
+    with pytest.raises(ValueError, match="no signal"):
+        parse_signal(value)
+
+
 @given(st.sampled_from(sorted(signal.Signals)))
 def test_every_signal_is_read_back_from_what_is_shown(signum):
     assert parse_signal(Signal().to_json(signum)) is signum

@@ -105,9 +105,9 @@ def exit_text(ending: Info | None) -> str:
     number = ending.get("term_signal")
     if not number:
         return f"code {ending.get('exit_status')}"
-    from signal import Signals
+    from ...config.fields import signal_name
 
-    return f"signal {Signals(number).name[3:]}" if number in iter(Signals) else f"signal {number}"
+    return f"signal {signal_name(number).removeprefix('SIG')}"
 
 
 def processes(info: Info) -> str:
