@@ -67,8 +67,10 @@ def gaffer_command_run(
     """[TELL] Somebody asked for something: it was done, it failed, or it was refused.
 
     When: once for each command of the table and each request that a plugin's
-    handler answers, whatever it came by; requests that only carry messages
-    (``Route.carries``) are left out unless they fail. ``command`` is the command's name, or
+    handler answers, whatever it came by: one that cannot be parsed, or may not be
+    made, is told too, one for a feed once. Requests that only carry messages
+    (``Route.carries``) are left out unless they fail, and so is a GET of what a
+    handler does not find. ``command`` is the command's name, or
     the route, such as ``POST /hello``; ``permission`` what it needs; ``args`` has
     no secrets in it; ``identity`` is None for somebody who did not say who they
     are, or a program of our own; ``origin`` is the other end's address,

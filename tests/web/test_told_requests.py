@@ -253,3 +253,18 @@ def node(tmp_path_factory):
     told.node = made = Locked(tmp_path_factory.mktemp("node"), told)
     yield told, made.load("web"), made.key(read=["*"])
     made.stop()
+
+
+def test_feed_is_told_once_however_often_it_measures(manager, told, monkeypatch):
+    measured = []
+    monkeypatch.setattr(
+        "gaffer.manager.reports.Reports.stats", lambda self, jobs: [measured.append(1) or {"name": "x"}]
+    )
+    monkeypatch.setattr("gaffer.web.live.samples.SampleSource", lambda sampler, key, name, measure, interval: measure)
+    monkeypatch.setattr("gaffer.web.live.feeds.follow", lambda request, measure, wish, media: measure() and measure())
+    app = App(collect_routes(manager), manager.commands.perform, access=manager.access, sampler=object())
+    told.clear()
+    assert call(app, "GET", f"{JOB}/stats?feed=continuous", HTTP_X_API_KEY="boss").status == 200
+    settle(manager)
+    (one,) = told.of("gaffer_command_run")
+    assert (one["command"], one["args"], one["error"], len(measured)) == ("stats", WEB, None, 3)
