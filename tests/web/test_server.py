@@ -55,6 +55,12 @@ def test_a_head_that_comes_in_pieces():
         sock.close()
 
 
+def test_tls_to_an_endpoint_without_it_is_refused_at_once():
+    with served(app(), header=60.0) as (address, _):
+        answer = parse(talk(address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"))
+    assert answer.status == 400 and "plain HTTP, not TLS; write http://" in answer.json["reason"]
+
+
 def test_small_answers_do_not_wait_for_acknowledgements():
     """Without TCP_NODELAY each of these takes 40 ms."""
     with served(app()) as (address, _):

@@ -14,7 +14,7 @@ from gaffer.web.application import App
 from gaffer.web.requests.routes import Route
 from gaffer.web.server.tls import TlsError, tls_context
 from tests.kit.certificates import make_certificates
-from tests.kit.web import connect, everything, in_thread, served, talk, wait_until
+from tests.kit.web import connect, everything, in_thread, parse, served, talk, wait_until
 
 
 def app():
@@ -75,7 +75,8 @@ def test_tls_handshakes_have_a_deadline_and_plain_http_is_no_handshake(certifica
         silent = connect(address)
         assert everything(silent) == b""
         silent.close()
-        talk(address, b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = parse(talk(address, b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+        assert answer.status == 400 and "speaks TLS; write https://" in answer.json["reason"]
         wait_until(lambda: server.connections == 0)
         assert in_thread(fetch, address, certificates)
     assert capfd.readouterr().err == ""

@@ -34,6 +34,8 @@ _LINGER_SECONDS = 2.0
 #: Of each page. A window that another origin opened, or opens, is not to be reached from here; and ``document.domain``,
 #: which takes the port out of what an origin is, works no more.
 ISOLATION = ((b"Cross-Origin-Opener-Policy", b"same-origin"), (b"Origin-Agent-Cluster", b"?1"))
+#: The first byte of a TLS handshake (RFC 8446 §5.1); waiting for the rest of a head would take until its timeout.
+_TLS_RECORD = b"\x16"
 #: Bytes of empty lines that may precede a request (RFC 9112 §2.2: some old clients send one after a body).
 _MOST_EMPTY = 64
 _GONE = (errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
@@ -173,9 +175,15 @@ class Handler(WSGIHandler):  # type: ignore[misc]
     def _take_head(self) -> bytes:
         buffered = self.rfile.peek(1)
         self.turn.give_way()
+        if buffered[:1] == _TLS_RECORD:
+            raise HeadError("this endpoint speaks plain HTTP, not TLS; write http:// in the address")
         end = buffered.find(b"\r\n\r\n")
         if end > 0:
             return bytes(self.rfile.read(end + 4))
+        return self._take_lines()
+
+    def _take_lines(self) -> bytes:
+        """Read a head that comes in pieces, or after empty lines."""
         head, empty = b"", 0
         with gevent.Timeout(self.server.limits.header, False):
             while True:

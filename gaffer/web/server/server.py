@@ -23,6 +23,7 @@ from .time_slice import TimeSlice
 log = logging.getLogger("gaffer.web")
 
 _TOO_MANY = "too many connections from your address (limit {}, http_max_peer_connections)"
+_PLAIN_HTTP = "this endpoint speaks TLS; write https:// in the address"
 #: Seconds for which a rejected connection may stay open.
 _REJECT_TIMEOUT = 1.0
 Wsgi = Callable[..., Iterable[bytes]]
@@ -87,7 +88,10 @@ class SocketListener(WSGIServer):  # type: ignore[misc]
         try:
             with gevent.Timeout(self.limits.handshake, TimeoutError("it took too long")):
                 # Signing takes a millisecond: when there is something to sign, it waits for its turn.
-                client_socket.recv(1, socket.MSG_PEEK)
+                plain = client_socket.recv(1, socket.MSG_PEEK).isalpha()  # a method; records of TLS begin otherwise
+                if plain:
+                    _reject(client_socket, 400, _PLAIN_HTTP)
+                    return
                 TimeSlice().give_way()
                 sock = self.wrap_socket(client_socket, do_handshake_on_connect=False, **self.ssl_args)
                 sock.do_handshake()
@@ -108,7 +112,7 @@ class SocketListener(WSGIServer):  # type: ignore[misc]
             if welcome:
                 self._serve(sock, address)
             else:
-                _reject(sock, _TOO_MANY.format(self.limits.per_peer))
+                _reject(sock, 503, _TOO_MANY.format(self.limits.per_peer))
 
     @contextmanager
     def _counted(self, sock: Any, address: Any) -> Iterator[bool]:
@@ -253,11 +257,11 @@ class HttpServer:
         return sum(listener.stuck for listener in self._listeners)
 
 
-def _reject(sock: Any, reason: str) -> None:
-    """Answer 503 and close when the client has read it: closing while it sends would destroy the answer on its way."""
+def _reject(sock: Any, status: int, reason: str) -> None:
+    """Answer and close when the client has read it: closing while it sends would destroy the answer on its way."""
     sock.settimeout(_REJECT_TIMEOUT)
     try:
-        sock.sendall(serialise(problem(503, reason, extra=[("Connection", "close")])))
+        sock.sendall(serialise(problem(status, reason, extra=[("Connection", "close")])))
         sock.shutdown(socket.SHUT_WR)
         with gevent.Timeout(_REJECT_TIMEOUT, False):
             turn = TimeSlice()
