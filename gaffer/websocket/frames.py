@@ -85,7 +85,7 @@ def decode_close(payload: bytes) -> tuple[int, str]:
         raise FrameError(NOT_TEXT, "the reason of a close must be UTF-8") from None
 
 
-def apply_mask(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
+def apply_mask(payload: bytes, mask: bytes) -> bytes:
     """Return *payload* with every byte XORed by the mask's; integers of any length do it in C."""
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]
@@ -142,14 +142,16 @@ class FrameDecoder:
         end = start + size
         if not self._has(end):
             return None
-        payload = self._buffer[start:end]
-        data = apply_mask(payload, self._buffer[start - 4 : start]) if self._masked else bytes(payload)
+        data = bytes(self._buffer[start:end])
+        if self._masked:
+            data = apply_mask(data, bytes(self._buffer[start - 4 : start]))
         del self._buffer[:end]
         return Frame(opcode, data, head > 0x7F)
 
     def _has(self, size: int) -> bool:
-        self.missing = max(0, size - len(self._buffer))
-        return not self.missing
+        missing = size - len(self._buffer)
+        self.missing = missing if missing > 0 else 0
+        return missing <= 0
 
     def _check(self, head: int, marker: int) -> None:
         """Check the first two bytes of a frame."""
@@ -167,6 +169,8 @@ class FrameDecoder:
         """Add a data frame to its message; returns the message with its last one."""
         if (frame.opcode == CONTINUATION) == (self._frames == 0):
             raise FrameError(PROTOCOL, "fragments are mixed up")
+        if frame.final and not self._frames:
+            return frame
         self._opcode = self._opcode or frame.opcode
         self._size += len(frame.payload)
         self._frames += 1
