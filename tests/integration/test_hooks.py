@@ -284,19 +284,6 @@ def test_plugin_may_decide_what_follows_an_exit(make_manager, watch):
     assert info["reason"] == "configuration error" and watch.count("spawned", "broken") == 1
 
 
-@pytest.mark.parametrize("answer", [None, "restart", 3, ValueError("broken"), SystemExit("broken")])
-def test_invalid_decision_leaves_it_to_the_policy(make_manager, watch, answer):
-    def restart_decision():
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    manager = make_manager(watch, plugin(restart_decision=restart_decision))
-    load(manager, "false", flapping=[2, 30.0, 0.01, 1])
-    eventually(lambda: manager.info("web")["state"] == "failed")
-    assert watch.count("spawned") == 4
-
-
 def test_plugin_that_never_answers_does_not_keep_a_job_from_being_stopped_and_started(make_manager, watch):
     manager = make_manager(watch, plugin(restart_decision=lambda: gevent.sleep(1000)))
     load(manager, "sh -c '[ -e /nowhere ] && exec sleep 1000; exit 1'")
@@ -332,52 +319,6 @@ def test_plugin_may_choose_the_steps_of_a_stop(make_manager, watch):
     manager.stop_job("web")
     eventually(lambda: watch.count("stopped"))
     assert signals(watch) == [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2, signal.SIGKILL]
-
-
-@pytest.mark.parametrize(
-    "steps",
-    [
-        [(99, 1.0)],
-        [("NOTHING", 1.0)],
-        [("TERM", -1.0)],
-        [("TERM", float("nan"))],
-        [("TERM",)],
-        "TERM",
-        15,
-        ValueError("broken"),
-    ],
-    ids=str,
-)
-def test_invalid_stop_steps_are_replaced_by_those_of_the_job(make_manager, watch, steps):
-    def stop_steps():
-        if isinstance(steps, Exception):
-            raise steps
-        return steps
-
-    manager = make_manager(watch, plugin(stop_steps=stop_steps))
-    load(manager, stop_signal="INT")
-    process(manager)
-    manager.stop_job("web")
-    eventually(lambda: watch.count("stopped"))
-    assert signals(watch) == [signal.SIGINT]
-
-
-def test_no_steps_at_all_mean_kill(make_manager, watch):
-    manager = make_manager(watch, plugin(stop_steps=lambda: []))
-    load(manager)
-    process(manager)
-    manager.stop_job("web")
-    eventually(lambda: watch.count("stopped"))
-    assert signals(watch) == [signal.SIGKILL]
-
-
-def test_kill_cannot_be_vetoed_by_silence(make_manager, watch):
-    manager = make_manager(watch, plugin(stop_steps=lambda: gevent.sleep(1000)))
-    load(manager, graceful_timeout=0.1)
-    process(manager)
-    manager.stop_job("web")
-    eventually(lambda: watch.count("stopped"))
-    assert signals(watch) == [signal.SIGKILL]
 
 
 def test_process_that_exits_while_a_plugin_is_asked_about_its_stop(make_manager, watch):

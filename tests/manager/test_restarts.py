@@ -327,3 +327,35 @@ def test_survived_signal_does_not_excuse_a_later_crash(life):
     life.kill("USR1")
     life.die(KILL)
     assert len(exits(life)) == 1
+
+
+# -- answers of plugins that cannot be used --------------------------------------------------------
+
+
+@pytest.fixture
+def confused(gaffer_manager, gaffer_spawner, gaffer_clock):
+    """A life whose plugin gives answers that mean nothing."""
+
+    class Confused:
+        @gaffer.hookimpl
+        def gaffer_restart_decision(self):
+            return "restart"
+
+        @gaffer.hookimpl
+        def gaffer_stop_steps(self):
+            return 15
+
+    return Life(lambda: gaffer_manager(Confused()), gaffer_spawner, gaffer_clock)
+
+
+def test_invalid_decision_leaves_it_to_the_policy(confused):
+    confused.load(flapping=[2, 30.0, 5.0, 1], min_uptime=0.0)
+    confused.exit(1)
+    confused.exit(1)
+    assert confused.starts == 2 and confused.info["retry_in"] == 5.0
+
+
+def test_invalid_stop_steps_are_replaced_by_those_of_the_job(confused):
+    confused.load(stop_signal="INT")
+    confused.call("stop_job")
+    assert confused.spawner.last.signals[0] == signal.SIGINT and confused.info["state"] == "stopped"

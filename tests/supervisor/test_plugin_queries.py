@@ -138,7 +138,21 @@ def test_stop_steps_are_those_of_the_plugin(hooks, answer, steps):
     assert plugin_queries.about_stop(hooks, job(), None) == steps
 
 
-@pytest.mark.parametrize("answer", [[("NOSUCH", 1)], [("TERM", "soon")], ["TERM"], 7])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [("NOSUCH", 1)],
+        [(99, 1.0)],
+        [("TERM", "soon")],
+        [("TERM", -1.0)],
+        [("TERM", float("nan"))],
+        [("TERM",)],
+        ["TERM"],
+        "TERM",
+        7,
+    ],
+    ids=str,
+)
 def test_invalid_stop_steps_leave_the_job_its_own(hooks, answer, caplog):
     plugin(hooks, stop_steps=lambda: answer)
     assert plugin_queries.about_stop(hooks, job(), None) is None
@@ -161,13 +175,15 @@ def test_restart_decision_is_that_of_the_plugin(hooks, answer):
     assert plugin_queries.about_restart(hooks, job(), ended()) == answer
 
 
-def test_invalid_restart_decision_leaves_it_to_the_policy(hooks, caplog):
-    plugin(hooks, restart_decision=lambda: "now")
+@pytest.mark.parametrize("answer", ["now", 3])
+def test_invalid_restart_decision_leaves_it_to_the_policy(hooks, caplog, answer):
+    plugin(hooks, restart_decision=lambda: answer)
     assert plugin_queries.about_restart(hooks, job(), ended()) is None
-    assert "'now'" in caplog.text and "the built-in policy decides" in caplog.text
+    assert repr(answer) in caplog.text and "the built-in policy decides" in caplog.text
 
 
-def test_failing_plugin_leaves_the_decision_to_the_policy(hooks, caplog):
-    plugin(hooks, restart_decision=fail(ValueError("no")))
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit("no")], ids=repr)
+def test_failing_plugin_leaves_the_decision_to_the_policy(hooks, caplog, error):
+    plugin(hooks, restart_decision=fail(error))
     assert plugin_queries.about_restart(hooks, job(), ended()) is None
     assert "the built-in policy decides" in caplog.text
