@@ -72,12 +72,12 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.process.output_listener import OutputListener as OutputListener
     from gaffer.process.process import Process as Process
     from gaffer.process.process import ProcessConfig as ProcessConfig
-    from gaffer.process.process_stats import ProcessWatcher as ProcessWatcher
     from gaffer.process.ring_buffer import GROWN_SIZE as GROWN_SIZE
     from gaffer.process.ring_buffer import GROWN_TOTAL as GROWN_TOTAL
     from gaffer.process.ring_buffer import RING_SIZE as RING_SIZE
     from gaffer.process.ring_buffer import Cursor as Cursor
     from gaffer.process.ring_buffer import Ring as Ring
+    from gaffer.process.sampler import ProcessWatcher as ProcessWatcher
     from gaffer.process.sink_worker import Sink as Sink
     from gaffer.process.spawn import SpawnPlan as SpawnPlan
     from gaffer.process.streams import Writer as Writer
@@ -134,7 +134,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "process.process": "Process ProcessConfig",
         "process.ring_buffer": "Cursor GROWN_SIZE GROWN_TOTAL RING_SIZE Ring",
         "process.spawn": "SpawnPlan",
-        "process.process_stats": "ProcessWatcher",
+        "process.sampler": "ProcessWatcher",
         "process.sink_worker": "Sink",
         "process.streams": "Writer",
         "procfile.application": "read_application",

@@ -39,7 +39,7 @@ class PublishedEvent:
         return {"event": self.name, **self.rest}
 
 
-class Receiver(Protocol):
+class EventFollower(Protocol):
     """Protocol of a follower of a log."""
 
     @property
@@ -106,11 +106,11 @@ class EventLog:
         oldest = self._history[0].number if self._history else self.last + 1
         return max(0, oldest - since - 1), [event for event in kept if event.number > since]
 
-    def add(self, follower: Receiver) -> None:
+    def add(self, follower: EventFollower) -> None:
         """Put events into *follower* from now on."""
         self._followers.setdefault(follower.pattern, []).append(follower)
 
-    def remove(self, follower: Receiver) -> None:
+    def remove(self, follower: EventFollower) -> None:
         """Put no more events into *follower*; nothing happens if none were."""
         others = [one for one in self._followers.get(follower.pattern, ()) if one is not follower]
         if others:
@@ -142,7 +142,7 @@ class Follower:
     ) -> None:
         self.pattern = normalise(pattern)
         self.wake = wake
-        #: How many events were dropped; :meth:`take` begins to count again.
+        #: How many events were dropped; ``take()`` begins to count again.
         self.lost, kept = log.kept(self.pattern, since, tail)
         self.lost += max(0, len(kept) - WAITING)
         self._events = deque(kept[-WAITING:])

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from .exit_status import ExitStatus as ExitStatus
     from .process import Process as Process
     from .process import ProcessConfig as ProcessConfig
-    from .process_stats import ProcessWatcher as ProcessWatcher
-    from .process_stats import get_process_stats as get_process_stats
+    from .sampler import ProcessWatcher as ProcessWatcher
+    from .sampler import get_process_stats as get_process_stats
 
 __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "process.exit_status": "ExitStatus",
         "process.process": "Process ProcessConfig",
-        "process.process_stats": "ProcessWatcher get_process_stats",
+        "process.sampler": "ProcessWatcher get_process_stats",
     },
 )

@@ -9,8 +9,7 @@ from ..errors import Conflict, IONotRedirected, NotFound
 from .child import Child
 from .exit_status import ExitStatus
 from .output_listener import OutputCallback, OutputListener
-from .process_stats import ProcessWatcher, get_process_stats
-from .sampler import MIN_STATS_INTERVAL, STAT, Figures, Listener, Sampler
+from .sampler import MIN_STATS_INTERVAL, STAT, Figures, Listener, ProcessWatcher, Sampler, get_process_stats
 from .standalone import ExitCallback, StandaloneOwner
 
 __all__ = ["ExitStatus", "Process", "ProcessConfig", "ProcessWatcher", "get_process_stats"]

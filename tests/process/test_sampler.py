@@ -10,8 +10,7 @@ import pytest
 from gevent.event import Event
 
 from gaffer.errors import BadRequest, NotFound, Unavailable
-from gaffer.process.process_stats import ProcessWatcher, get_process_stats
-from gaffer.process.sampler import MIN_STATS_INTERVAL, Sampler
+from gaffer.process.sampler import MIN_STATS_INTERVAL, ProcessWatcher, Sampler, get_process_stats
 from gaffer.process.standalone import StandaloneOwner
 from tests.kit.web import wait_until
 
