@@ -52,7 +52,9 @@ AUDIT = ["pip-audit>=2.7", "pip-licenses>=5"]
 TEST = [
     *DOCS,
     *ETCD,
-    "pytest>=8",
+    "pytest>=8.4",
+    "pytest-randomly>=3.16",
+    "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "jsonschema>=4.20",
     "shtab>=1.8",
