@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Iterator, NamedTuple
 
 from tests.kit.certificates import make_certificates
-from tests.kit.gafferd import PATIENCE, Gafferd, eventually, free_port
+from tests.kit.gafferd import PATIENCE, Gafferd, eventually
 from tests.kit.needed_programs import needs
+from tests.kit.ports import free_port
 
 CONTRIB = Path(__file__).parents[2] / "contrib"
 HAPROXY = CONTRIB / "haproxy" / "gafferd.cfg"

@@ -21,6 +21,7 @@ from gaffer.errors import (
 from gaffer.httpclient import CannotConnect, Disconnected, NoAnswer, NotGafferd, Server
 from gaffer.httpclient.transport import Address, Transport, parse_uri
 
+from ..kit.ports import free_port
 from ..kit.scripted_server import ScriptedServer
 
 
@@ -47,11 +48,6 @@ def test_addresses(uri, address):
 def test_invalid_addresses_are_rejected(uri):
     with pytest.raises(BadRequest):
         parse_uri(uri)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def test_connection_refused_has_a_remedy():

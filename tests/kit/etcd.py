@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ..programs.test_endpoints import make_certificate
-from .gafferd import PATIENCE, environment, eventually, free_port
+from .gafferd import PATIENCE, environment, eventually
 from .needed_programs import needs
+from .ports import free_port
 
 
 class Etcd:

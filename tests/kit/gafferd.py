@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,14 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+from .ports import free_port
+
 COMMAND = [sys.executable, "-m", "gaffer.daemon.main"]
 #: How long anything may take on a busy machine, in seconds.
-PATIENCE = 20.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+PATIENCE = 60.0
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:

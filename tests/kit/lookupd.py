@@ -13,7 +13,8 @@ from typing import Any
 from gaffer.httpclient import LookupServer
 from gaffer.httpclient.sockets import Socket
 
-from .gafferd import PATIENCE, Gafferd, environment, eventually, free_port
+from .gafferd import PATIENCE, Gafferd, environment, eventually
+from .ports import free_port
 
 COMMAND = [sys.executable, "-m", "gaffer.lookupd.main"]
 

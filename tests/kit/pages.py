@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Iterator, NamedTuple
 
 from tests.kit.readme_tour import Step
+
+from .ports import free_port
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -76,8 +77,7 @@ class Terminal:
     """Somebody who types commands in a copy of the examples; gafferd listens on a port of its own there."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
+        self.port = free_port()
         self.folder = self.cwd = folder
         self.gafferd: subprocess.Popen[bytes] | None = None
         self._log = folder / "gafferd.log"

@@ -6,7 +6,6 @@ import io
 import json
 import threading
 import time
-from contextlib import suppress
 from typing import Any, Callable, NamedTuple
 
 import gaffer
@@ -90,6 +89,7 @@ class SimulatedGafferd:
         self.manager: gaffer.Manager
         self.uri = ""
         self._ready = threading.Event()
+        self._left = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> SimulatedGafferd:
@@ -98,8 +98,8 @@ class SimulatedGafferd:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        with suppress(ValueError):  # it was shut down, and its loop is gone
-            self.manager.halt()
+        self.manager.halt()
+        self._left.set()
         self._thread.join(START_TIMEOUT)
         assert not self._thread.is_alive(), "the manager did not stop"
 
@@ -115,6 +115,7 @@ class SimulatedGafferd:
         self.uri = http.urls[0]
         self._ready.set()
         self.manager.run()
+        self._left.wait()  # a manager that has stopped by itself is still asked to, through its loop
         gevent.get_hub().destroy(destroy_loop=True)
 
     def call(self, function: Callable[[], Any]) -> Any:

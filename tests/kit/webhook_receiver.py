@@ -118,12 +118,6 @@ class Inbox:
         return True
 
 
-def closed_port() -> int:
-    """Return a port of loopback where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def complaints(stderr: str) -> str:
     """Return what a program said on standard error, but for plugins that a busy machine made slow."""
     return re.sub(r"plugin \S+: gaffer_\w+ took \d+ ms\n", "", stderr)

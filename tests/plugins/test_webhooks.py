@@ -17,7 +17,8 @@ from gaffer_plugins.webhooks.config import check_tuning, make_hook
 from gaffer_plugins.webhooks.dispatcher import Dispatcher
 from tests.kit.web import wait_until
 
-from ..kit.webhook_receiver import HANG, closed_port, complaints, settings
+from ..kit.ports import free_port
+from ..kit.webhook_receiver import HANG, complaints, settings
 
 SLEEP = "sleep 1000"
 
@@ -287,7 +288,7 @@ class TestStop:
         assert box.events[-1] == "proc.web.stop"
 
     def test_what_a_dead_receiver_leaves_is_counted_and_told_once(self, inbox, start, caplog):
-        dead, hung, live = f"http://u:pass@127.0.0.1:{closed_port()}/", inbox(HANG), inbox()
+        dead, hung, live = f"http://u:pass@127.0.0.1:{free_port()}/", inbox(HANG), inbox()
         text = f"[webhooks]\ncreate = {dead}, {hung.url}, {live.url}\n[plugin:webhooks]\nflush_timeout = 0.2\n"
         manager = start(text)
         for name in ("a", "b"):

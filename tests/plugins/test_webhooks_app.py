@@ -13,7 +13,8 @@ from gaffer.manager.manager import Manager
 from gaffer.webhooks import WebHooks
 from tests.kit.web import in_thread, wait_until
 
-from ..kit.webhook_receiver import CLOSE, HANG, closed_port, complaints
+from ..kit.ports import free_port
+from ..kit.webhook_receiver import CLOSE, HANG, complaints
 
 SLEEP = "sleep 1000"
 
@@ -178,7 +179,7 @@ class TestReferences:
         assert not manager.events
         webhooks.incref()
         assert manager.events
-        url = f"http://127.0.0.1:{closed_port()}/"
+        url = f"http://127.0.0.1:{free_port()}/"
         webhooks.register_hook("create", url)
         webhooks.decref()
         assert manager.events

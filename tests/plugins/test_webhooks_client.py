@@ -17,7 +17,8 @@ from gaffer_plugins.webhooks.urls import PORTS, parse_url
 from tests.kit.web import wait_until
 
 from ..kit.certificates import make_certificates
-from ..kit.webhook_receiver import CLOSE, HANG, closed_port, server_tls
+from ..kit.ports import free_port
+from ..kit.webhook_receiver import CLOSE, HANG, server_tls
 
 BODY = b'{"event": "create"}'
 
@@ -75,7 +76,7 @@ class TestRequests:
 
     def test_no_proxy_is_asked(self, monkeypatch, inbox, client):
         box = inbox()
-        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
         assert post(client(box.url)).status == 200
 
 
@@ -154,7 +155,7 @@ class TestConnections:
 class TestFailures:
     def test_nobody_listens(self, client):
         with pytest.raises(Undelivered, match="^Connection refused$"):
-            post(client(f"http://127.0.0.1:{closed_port()}/"))
+            post(client(f"http://127.0.0.1:{free_port()}/"))
 
     def test_no_answer(self, inbox, client):
         box = inbox(HANG, 200)
@@ -204,7 +205,7 @@ class TestFailures:
             # A listener whose backlog is full swallows further connections, like an address that nobody routes.
             full.bind(("127.0.0.2", 0))
             full.listen(0)
-            places = [full.getsockname(), ("127.0.0.3", closed_port()), ("127.0.0.1", port)]
+            places = [full.getsockname(), ("127.0.0.3", free_port()), ("127.0.0.1", port)]
             found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: found)
             with socket.create_connection(places[0]):

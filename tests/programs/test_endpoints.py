@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..kit.certificates import make_certificates
 from ..kit.gafferd import PATIENCE, Gafferd, eventually, run
+from ..kit.ports import free_port
 from ..kit.stranger import STRANGER, as_root, as_stranger
 
 
@@ -49,8 +50,7 @@ def test_certificates_are_renewed_by_hup(tmp_path: Path) -> None:
     make_certificates(tmp_path, "tls")
     options = "http_endpoints = safe\n[endpoint:safe]\nbind = 127.0.0.1:{}\ncertfile = tls.pem\nkeyfile = tls.key\n"
     with Gafferd(tmp_path) as gafferd:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         gafferd.options = options.format(port)
         gafferd.configure("")
         gafferd.start().ready()

@@ -12,8 +12,9 @@ from typing import Any, Callable, Iterator, NamedTuple
 
 import pytest
 
-from ..kit.gafferd import PATIENCE, Gafferd, environment, eventually, free_port
+from ..kit.gafferd import PATIENCE, Gafferd, environment, eventually
 from ..kit.gafferd import run as run_gafferd
+from ..kit.ports import free_port
 
 GAFFER = [sys.executable, "-c", "from gaffer.cli.app.gaffer import main; main()"]
 PROCFILE = "dummy: sleep 1000\ndummy1: sleep 1001\n"

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -21,15 +22,27 @@ talker: sh -c 'echo one; echo two >&2; exec sleep 1000'
 """
 
 
-@pytest.fixture(scope="module")
-def gafferd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gafferd]:
-    folder = tmp_path_factory.mktemp("talk")
+@contextmanager
+def talking(folder: Path) -> Iterator[Gafferd]:
     (folder / "Procfile").write_text(PROCFILE)
     (folder / ".env").write_text("GAFFER_REDIRECT_INPUT=echo\n")
     jobs = "[procfile:shop]\npath = Procfile\nconcurrency = talker=2\n"
     jobs += "[process:other:talker]\ncmd = sh -c 'echo three; exec sleep 1000'\nredirect_output = out\n"
     with Gafferd(folder, jobs).start() as gafferd:
         gafferd.ready()
+        yield gafferd
+
+
+@pytest.fixture(scope="module")
+def gafferd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gafferd]:
+    with talking(tmp_path_factory.mktemp("talk")) as gafferd:
+        yield gafferd
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Gafferd]:
+    """A gafferd of the test alone, for what is said to its processes ends up in their logs."""
+    with talking(tmp_path) as gafferd:
         yield gafferd
 
 
@@ -75,19 +88,19 @@ def test_logs_of_types_and_processes(gafferd: Gafferd) -> None:
     assert json.loads(out)["line"] == "echo.1 is ready"
 
 
-def test_what_is_sent_is_received(gafferd: Gafferd) -> None:
-    (pid,) = pids(gafferd, "echo")
+def test_what_is_sent_is_received(own: Gafferd) -> None:
+    (pid,) = pids(own, "echo")
     receiver = subprocess.Popen(
-        [*GAFFER, "recv", f"echo.{pid}", "-n", "1"], env=env(gafferd), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*GAFFER, "recv", f"echo.{pid}", "-n", "1"], env=env(own), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
         assert receiver.stdout is not None and receiver.stderr is not None
         assert receiver.stdout.readline() == b"echo.1 is ready\n"
-        assert gaffer(gafferd, "send", "echo", "hello", "there") == (0, "", "")
+        assert gaffer(own, "send", "echo", "hello", "there") == (0, "", "")
         assert receiver.stdout.readline() == b"hello there\n"
-        assert gaffer(gafferd, "send", str(pid), "-", stdin="a\0b\n") == (0, "", "")
+        assert gaffer(own, "send", str(pid), "-", stdin="a\0b\n") == (0, "", "")
         assert receiver.stdout.readline() == b"a\0b\n"
-        assert gaffer(gafferd, "send", f"echo.{pid}", "--eof", "last") == (0, "", "")
+        assert gaffer(own, "send", f"echo.{pid}", "--eof", "last") == (0, "", "")
         out, err = receiver.communicate(timeout=PATIENCE)
         assert (receiver.returncode, out, err) == (0, b"last\n", b"")
     finally:
@@ -95,9 +108,9 @@ def test_what_is_sent_is_received(gafferd: Gafferd) -> None:
         receiver.communicate()
 
 
-def test_attaching(gafferd: Gafferd) -> None:
-    eventually(lambda: pids(gafferd, "echo"))
-    with Terminal([*GAFFER, "attach", "echo"], env(gafferd)) as terminal:
+def test_attaching(own: Gafferd) -> None:
+    eventually(lambda: pids(own, "echo"))
+    with Terminal([*GAFFER, "attach", "echo"], env(own)) as terminal:
         terminal.read_until("attached to shop.echo")
         terminal.type("through the terminal\n")
         terminal.read_until("through the terminal\r\nthrough the terminal\r\n")

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ..kit.gafferd import COMMAND, PATIENCE, Gafferd, environment, eventually, free_port, processes, run
+from ..kit.gafferd import COMMAND, PATIENCE, Gafferd, environment, eventually, processes, run
+from ..kit.ports import free_port
 from ..kit.signal_masks import signals
 
 SLEEPER = "[job:{0}]\ncmd = sleep 1000\n"

@@ -26,6 +26,10 @@ JOBS = f"""
 cmd = cat
 redirect_output = out
 redirect_input = true
+[process:transcript]
+cmd = cat
+redirect_output = out
+redirect_input = true
 [process:count]
 cmd = {shlex.quote(sys.executable)} count.py
 redirect_output = stdout, stderr
@@ -61,7 +65,7 @@ def node(tmp_path_factory):
         gafferd.address = ("127.0.0.1", gafferd.port)
         gafferd.pids = {
             name: gafferd.get(f"/jobs/default/{name}")["processes"][0]
-            for name in ("echo", "count", "control", "mute", "lines")
+            for name in ("echo", "transcript", "count", "control", "mute", "lines")
         }
         yield gafferd
         assert "Traceback" not in gafferd.log.read_text()
@@ -88,7 +92,7 @@ def connections(node):
 
 
 def test_the_seeds_transcripts(node):
-    count, echo = node.pids["count"], node.pids["echo"]
+    count, echo = node.pids["count"], node.pids["transcript"]
     with Reader(node.address, f"/streams/{count}/stderr?feed=continuous") as reader:
         eventually(lambda: reader.chunk() and reader.body.count(b"\n") >= 2)
         first, second = reader.body.split(b"\n")[:2]

@@ -22,8 +22,9 @@ from gaffer.httpclient import Cluster, Disconnected, LookupServer
 from gaffer.httpclient.sockets import Socket
 from tests.kit.pages import DOCS, code_blocks, tidied
 
-from ..kit.gafferd import eventually, free_port
+from ..kit.gafferd import eventually
 from ..kit.lookupd import COMMAND, Lookupd, Talker, make_node, pause, resume, run
+from ..kit.ports import free_port
 from ..kit.readme_tour import Step, steps
 from .test_endpoints import make_certificate
 

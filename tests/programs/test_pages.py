@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
@@ -113,6 +114,7 @@ def gafferd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gafferd]:
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
     context = browser.new_context()
+    context.set_default_timeout(90_000)
     yield context.new_page()
     context.close()
 
@@ -174,12 +176,19 @@ def test_a_frame_around_our_pages(path: str, page: Any, gafferd: Gafferd, elsewh
     assert not frame.url.startswith("http"), frame.url
 
 
-def test_a_page_that_may(page: Any, gafferd: Gafferd, elsewhere: str) -> None:
+@pytest.fixture
+def permissive(tmp_path: Path, elsewhere: str) -> Iterator[Gafferd]:
+    """A gafferd that was told, while it ran, that the other page may."""
+    with Gafferd(tmp_path, JOB).start().ready() as gafferd:
+        gafferd.options = f"allowed_origins = {elsewhere}\n"
+        gafferd.configure(JOB)
+        gafferd.post("/reload")
+        yield gafferd
+
+
+def test_a_page_that_may(page: Any, permissive: Gafferd, elsewhere: str) -> None:
     """The attempts do work where they are allowed to, so what was refused was refused by gafferd."""
-    ours = targets(gafferd)  # before it is restarted
-    gafferd.options = f"allowed_origins = {elsewhere}\n"
-    gafferd.configure(JOB)
-    gafferd.post("/reload")
+    ours = targets(permissive)  # before it is restarted
     page.goto(elsewhere)
     page.wait_for_function("node => fetch(node + '/jobs').then(a => a.ok, () => false)", arg=ours["node"])
     pages = "async node => (await fetch(node + '/jobs/default/web/restart', {method: 'POST'})).status"

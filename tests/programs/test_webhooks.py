@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit.webhook_receiver import complaints
+
+from ..kit.ports import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "webhooks"
 GAFFERD = [sys.executable, "-m", "gaffer.daemon.main"]
@@ -131,9 +132,10 @@ def test_the_stop_sends_what_is_queued(gafferd, receiver):
 
 
 def test_a_receiver_that_is_gone(gafferd):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        target = f"http://me:hush@127.0.0.1:{listener.getsockname()[1]}/x?token=hush"
-    daemon = gafferd(f"[webhooks]\nspawn = {target}\n[job:web]\ncmd = sleep 1000\n")
+    target = f"http://me:hush@127.0.0.1:{free_port()}/x?token=hush"
+    # The second attempt is far away, so that the event is still queued when gafferd stops.
+    slow = "[plugin:webhooks]\nbackoff = 60\n"
+    daemon = gafferd(f"[webhooks]\nspawn = {target}\n{slow}[job:web]\ncmd = sleep 1000\n")
     assert daemon.ctl("wait", "web", "--for", "running").returncode == 0
     eventually(lambda: "Connection refused" in daemon.ctl("webhooks").stdout)
     assert daemon.ctl("health").returncode == 0

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.kit.certificates import make_certificates
-from tests.kit.gafferd import PATIENCE, Gafferd, free_port
+from tests.kit.gafferd import PATIENCE, Gafferd
+from tests.kit.ports import free_port
 from tests.kit.web import parse
 from tests.security import attack
 
