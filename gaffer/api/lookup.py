@@ -12,6 +12,7 @@ from gaffer import lazy_names
 if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.lookupd.backends import Backend as Backend
     from gaffer.lookupd.backends import Refuse as Refuse
+    from gaffer.lookupd.options import LOOKUPD_PORT as LOOKUPD_PORT
     from gaffer.lookupd.records import NodeInfo as NodeInfo
     from gaffer.lookupd.records import NodeKey as NodeKey
     from gaffer.lookupd.records import Record as Record
@@ -23,6 +24,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "lookupd.backends": "Backend Refuse",
+        "lookupd.options": "LOOKUPD_PORT",
         "lookupd.records": "NodeKey NodeInfo Record load_record taken",
         "lookupd.registry": "Registry",
     },

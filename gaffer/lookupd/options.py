@@ -10,7 +10,8 @@ from ..config.options import CORE_OPTIONS, Option, Options
 
 PROGRAM = "GAFFER_LOOKUPD_"
 DEFAULT_BIND = "127.0.0.1:5010"
-DEFAULT_PORT = 5010
+#: The port of a lookupd whose address names none.
+LOOKUPD_PORT = 5010
 MEMORY = "memory:"
 #: Seconds between two signs of life of a node.
 PING = 15.0

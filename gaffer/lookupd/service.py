@@ -31,7 +31,7 @@ from ..web.server.server import HttpServer
 from .backends import Backend
 from .event_printer import EventPrinter
 from .node_protocol import NodeSessions
-from .options import DEFAULT_PORT, make_options
+from .options import LOOKUPD_PORT, make_options
 from .registry import Registry
 from .routes import routes
 
@@ -122,7 +122,7 @@ class LookupdService:
             signals.finish()
 
     def _serve(self) -> None:
-        bound = bind_all(self.settings.endpoints, DEFAULT_PORT)
+        bound = bind_all(self.settings.endpoints, LOOKUPD_PORT)
         server = HttpServer(
             self.application(),
             ConnectionLimits(connections=MOST_CONNECTIONS, per_peer=MOST_CONNECTIONS, websockets=MOST_CONNECTIONS),

@@ -15,7 +15,7 @@ from .secret_names import FLAGS, HEADERS, is_secret
 #: What is shown in place of a secret.
 HIDDEN = "***"
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 #: Between name and value; a quote before it belongs to the name.
 _SEPARATOR = re.compile(r"""\\{0,8}["']?\s{0,20}(?:=>|:=|[:=])\s{0,20}""")
 _BLANKS = re.compile(r"\s+")
@@ -95,7 +95,7 @@ def _flagged(text: str) -> Iterator[tuple[int, int]]:
 def _values(text: str) -> Iterator[tuple[int, int]]:
     """Yield where values of secrets are."""
     at, seen, quote = 0, 0, ""
-    while (name := _NAME.search(text, at)) is not None:
+    while (name := _SETTING_NAME.search(text, at)) is not None:
         at = name.end()
         if not _names(text, name):
             continue

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 TAG = "Keys and users"
 #: Of what somebody wants to remember of a user: lists of users show all of it.
 LONGEST_EXTRA = 4096
-_NAME = PLAIN_NAME["pattern"][1:-1]
-_TARGET: Schema = {"type": "string", "pattern": rf"^(\*|{_NAME}(\.{_NAME})?)$"}
+_PLAIN_NAME = PLAIN_NAME["pattern"][1:-1]
+_TARGET: Schema = {"type": "string", "pattern": rf"^(\*|{_PLAIN_NAME}(\.{_PLAIN_NAME})?)$"}
 _TARGETS: Schema = {
     "type": "array",
     "items": _TARGET,

@@ -11,7 +11,6 @@ from gaffer.api import BadRequest, Field, OptionalText, Problem, SharedFile, che
 if TYPE_CHECKING:
     from gaffer.api import Section, Settings
 
-DEFAULT_PORT = 5010
 SCHEMES = {"http": False, "ws": False, "https": True, "wss": True}
 
 #: The keys of ``[plugin:lookup]``.
@@ -61,7 +60,9 @@ def parse_place(text: str) -> LookupdAddress:
         raise BadRequest(f"'{text}' is no address: {error}") from None
     if parts.scheme not in SCHEMES or not host or parts.username or parts.query or parts.fragment:
         raise BadRequest(f"'{text}' is no address of a lookupd; write http://host:port or https://host:port")
-    return LookupdAddress(text, host, port or DEFAULT_PORT, SCHEMES[parts.scheme], parts.path.rstrip("/"))
+    from gaffer.api.lookup import LOOKUPD_PORT  # late: most nodes have no lookupd
+
+    return LookupdAddress(text, host, port or LOOKUPD_PORT, SCHEMES[parts.scheme], parts.path.rstrip("/"))
 
 
 def parse_labels(text: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from gaffer.api import BadRequest, ConfigError, Problem, SharedFile, check_read
 from gaffer.api.lookup import NodeKey
 
-DEFAULT_PORT = 2379
+ETCD_PORT = 2379
 PREFIX = "/gaffer/lookupd"
 _FILES = ("cacert", "certfile", "keyfile")
 _USE = (
@@ -124,7 +124,7 @@ def _member(text: str) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     if not parts.hostname:
         raise BadRequest("a member has no host")
-    return parts.hostname, parts.port or DEFAULT_PORT
+    return parts.hostname, parts.port or ETCD_PORT
 
 
 class Spot(NamedTuple):

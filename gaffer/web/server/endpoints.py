@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gaffer.http")
 
 #: The port of an address that has none; gaffer_lookupd has another.
-DEFAULT_PORT = 5000
+GAFFERD_PORT = 5000
 _CHECKS = {"allowed_hosts": clean_host, "allowed_origins": check_origin}
 
 
@@ -87,14 +87,14 @@ def check_reach(endpoints: Iterable[Endpoint], rules: AccessRules) -> None:
         Problem("", 0, f"other machines can reach {address}, and any client there can run commands; set keys=True")
         for endpoint in endpoints
         for address in endpoint.bind
-        if not is_local(parse_address(address, DEFAULT_PORT))
+        if not is_local(parse_address(address, GAFFERD_PORT))
         and not (rules.anonymous or rules.keys or endpoint.allow_anonymous or endpoint.require_key)
     ]
     if far:
         raise ConfigError(far)
 
 
-def bind_all(endpoints: Iterable[Endpoint], default_port: int = DEFAULT_PORT, settled: bool = True) -> list[Bound]:
+def bind_all(endpoints: Iterable[Endpoint], default_port: int = GAFFERD_PORT, settled: bool = True) -> list[Bound]:
     """Listen at every address; at all or at none.
 
     :param default_port: the port of an address that has none.
@@ -188,5 +188,5 @@ def renewed(bound: Iterable[Bound]) -> list[tuple[socket.socket, Any]]:
 
 def host_names(endpoints: Iterable[Endpoint]) -> list[str]:
     """Return the hosts that are listened on by name or number."""
-    parsed = [parse_address(address, DEFAULT_PORT) for endpoint in endpoints for address in endpoint.bind]
+    parsed = [parse_address(address, GAFFERD_PORT) for endpoint in endpoints for address in endpoint.bind]
     return [address[0] for address in parsed if not isinstance(address, str) and ":" not in address[0]]
