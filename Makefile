@@ -42,7 +42,6 @@ run: .venv/run.stamp .run/plugins
 test: check
 	@.ci/tools $(if $(CI),install)
 	$(VENV) -m pytest $(ARGS)
-	@if [ -f docs/conf.py ]; then $(MAKE) --no-print-directory docs; fi
 
 tools:
 	@.ci/tools install

@@ -194,6 +194,7 @@ class AuthService:
         id = identity.name if id == SELF else id
         maker = None if is_admin(identity) else identity.name
         if self._keyring.exists:
+            found: StoredKey | None
             if maker is None:
                 found = self._keyring.ask(lambda store: store.key(id))
             else:

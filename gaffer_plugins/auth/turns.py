@@ -41,7 +41,7 @@ class Turns:
             raise
         if not turn.is_set():
             queue.remove(turn)
-        return turn.is_set()
+        return bool(turn.is_set())
 
     def release(self) -> None:
         """Give a turn back, to who has waited for longest."""

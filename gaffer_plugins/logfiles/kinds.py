@@ -63,7 +63,7 @@ class FileName(OptionalText):
                 "examples": ["logs/%(name)s.log"],
             }
 
-    def check(self, value: Any) -> str | None:
+    def check(self, value: Any) -> str | None:  # type: ignore[override]
         name = super().check(value)
         if name is None or not self._template:
             return name

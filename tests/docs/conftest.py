@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +30,19 @@ class Built(NamedTuple):
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    folder = tmp_path_factory.mktemp("html")
+    # Workers share it: their folders lie side by side, and the first one to come builds.
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "html"
+    ended = folder / "ended.json"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ended.exists():
+            code, said = _build(folder)
+            ended.write_text(json.dumps([code, said]), "utf-8")
+    return Built(folder, *json.loads(ended.read_text("utf-8")))
+
+
+def _build(folder: Path) -> tuple[int, str]:
     command = [sys.executable, "-m", "sphinx", "-q", "-n", "-W", "--keep-going", "-E", "-d", str(folder / ".doctrees")]
-    ended = subprocess.run([*command, str(DOCS), str(folder)], capture_output=True, text=True, timeout=120)
-    return Built(folder, ended.returncode, ended.stdout + ended.stderr)
+    done = subprocess.run([*command, str(DOCS), str(folder)], capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout + done.stderr
