@@ -11,7 +11,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
-from ..programs.test_endpoints import make_certificate
+from .certificates import make_certificates
 from .gafferd import PATIENCE, environment, eventually
 from .needed_programs import needs
 from .ports import free_port
@@ -28,7 +28,7 @@ class Etcd:
         self.program, self.folder, self.tls, self.flags = needs("etcd"), folder, tls, flags
         for name in ("etcd", "client", "stranger") if tls else ():
             (folder / name).mkdir()
-            make_certificate(folder / name, name)
+            make_certificates(folder / name, name)
         if tls:  # its gateway for JSON is a client of its own, and has the server's certificate
             pems = [Path(self.file(f"{name}.pem")).read_text() for name in ("client", "etcd")]
             (folder / "trusted.pem").write_text("".join(pems))
@@ -43,8 +43,8 @@ class Etcd:
 
     def file(self, name: str) -> str:
         """Return the path of ``etcd.pem``, ``client.pem``, ``client.key`` and so on."""
-        who, _, kind = name.partition(".")
-        return str(self.folder / who / f"tls.{kind}")
+        who = name.partition(".")[0]
+        return str(self.folder / who / name)
 
     def start(self, number: int) -> None:
         """Start a member, with what it knew before."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ..kit.certificates import make_certificates
 from ..kit.commands import command_line
 from ..kit.gafferd import PATIENCE, Gafferd, environment
 from .test_auth import PASSWORD, gafferd
-from .test_endpoints import make_certificate
 
 JOBS = "[process:web]\ncmd = sleep 1000\n[process:back:db]\ncmd = sleep 1000\n"
 COMMANDS = {"gaffer": "-g", "gafferctl": "--connect"}
@@ -118,7 +118,7 @@ def test_users(ann, node, tmp_path):
 
 
 def test_every_command_knows_the_authority_of_a_certificate(tmp_path):
-    make_certificate(tmp_path, "localhost")
+    make_certificates(tmp_path, "tls")
     gafferd(tmp_path, "--create-admin-user", "--username", "ann", said=f"{PASSWORD}\n")
     options = "require_key = true\ncertfile = tls.pem\nkeyfile = tls.key\n"
     with Gafferd(tmp_path, JOBS, options).start() as node:

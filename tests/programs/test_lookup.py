@@ -22,11 +22,11 @@ from gaffer.httpclient import Cluster, Disconnected, LookupServer
 from gaffer.httpclient.sockets import Socket
 from tests.kit.pages import DOCS, code_blocks, tidied
 
+from ..kit.certificates import make_certificates
 from ..kit.gafferd import eventually
 from ..kit.lookupd import COMMAND, Lookupd, Talker, make_node, pause, resume, run
 from ..kit.ports import free_port
 from ..kit.readme_tour import Step, steps
-from .test_endpoints import make_certificate
 
 CTL = [sys.executable, "-c", "from gaffer.cli.ctl.gafferctl import main; main()"]
 GAFFER = [sys.executable, "-c", "from gaffer.cli.app.gaffer import main; main()"]
@@ -483,7 +483,7 @@ def test_an_application_on_many_nodes(place, tmp_path):
 
 
 def test_client_certificates(tmp_path):
-    make_certificate(tmp_path, "localhost")
+    make_certificates(tmp_path, "tls")
     files = {"cert": str(tmp_path / "tls.pem"), "key": str(tmp_path / "tls.key")}
     port = free_port()
     secure = {"certfile": files["cert"], "keyfile": files["key"], "cacert": files["cert"]}
