@@ -25,6 +25,7 @@ BUILTIN_PLUGINS = [
     "registry_memory",
     "registry_etcd",
     "quotas",
+    "joblog",
     "auth",
     "audit",
 ]
