@@ -125,7 +125,7 @@ setup(
         "websocket-client>=1.7",
         "argon2-cffi>=23.1",
     ],
-    extras_require={"test": TEST, "docs": DOCS, "etcd": ETCD, "audit": AUDIT, "watch": ["watchfiles>=0.21"]},
+    extras_require={"test": TEST, "docs": DOCS, "etcd": ETCD, "audit": AUDIT},
     entry_points={
         "console_scripts": [f"{command} = {target}" for command, target in COMMANDS.items()],
         "pytest11": ["gaffer = gaffer.testing"],

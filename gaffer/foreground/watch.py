@@ -53,7 +53,7 @@ class FileWatch:
         try:
             import watchfiles
         except ImportError:
-            raise Unavailable("--watch needs the package watchfiles: pip install 'gaffer[watch]'") from None
+            raise Unavailable("--watch needs the package watchfiles: pip install watchfiles") from None
         self._watch = watchfiles.watch
         self._root = os.path.realpath(root)  # which is how changes are reported
         self._names = {config.job_name.job: config.job_name for config in configs}

@@ -32,6 +32,11 @@ def test_the_unit_is_one(tmp_path):
     assert ours == [] and done.returncode == 0, done.stderr
 
 
+def test_manual_page_of_the_unit_exists():
+    page = re.search(r"^Documentation=man:(\w+)\((\d)\)$", (CONTRIB / "systemd" / "gafferd.service").read_text(), re.M)
+    assert page and (CONTRIB / "man" / f"{page[1]}.{page[2]}").exists()
+
+
 @pytest.mark.parametrize("example", [NGINX, HAPROXY], ids=["nginx", "haproxy"])
 def test_what_a_proxy_is_told_to_find_is_a_configuration(example):
     lines = re.findall(r"^#   (.*)$", example.read_text(), re.MULTILINE)

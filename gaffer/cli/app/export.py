@@ -74,7 +74,7 @@ def export(
         raise BadRequest(f"{form} makes several files; name a folder for them with --out DIR")
     application = context.application(name=name, concurrency=concurrency, port=port, ports=not no_port)
     made = exporter.export(as_export(application))
-    _write(made, exporter.folder, out)
+    write_export(made, exporter.folder, out)
     for note in made.notes:
         complain("gaffer", note)
     return None
@@ -97,7 +97,11 @@ def _copies(config: JobConfig) -> list[dict[str, str]]:
     return found
 
 
-def _write(made: Export, folder: bool, out: str | None) -> None:
+def write_export(made: Export, folder: bool, out: str | None) -> None:
+    """Write files to *out*; without, print the first.
+
+    :raises BadRequest: one cannot be written.
+    """
     if out is None:
         return write(made.files[0].text)
     for file in made.files:

@@ -24,6 +24,7 @@ SECTIONS = {
         "run": "app.foreground:run",
         "check": "app.check:check",
         "export": "app.export:export",
+        "convert": "app.convert:convert",
     },
     "On a gafferd": {
         "load": "app.load:load",

@@ -1,7 +1,4 @@
-#!/usr/bin/env python3
 """Turn a circus.ini into a gafferd.ini.
-
-    python contrib/convert/circus_to_gaffer.py circus.ini > gaffer.ini
 
 Watchers become jobs. What has no counterpart is listed on stderr with file and line.
 """
@@ -13,14 +10,13 @@ import os
 import re
 import sys
 
-from common import (
+from .common import (
     Job,
     Notes,
     Section,
     command,
     file_name,
     log_settings,
-    main,
     read,
     settings,
     true,
@@ -93,9 +89,10 @@ def _included(section: Section) -> list[str]:
 
 
 def _daemon(section: Section, notes: Notes) -> dict[str, str]:
+    log = section.take("logoutput")
     own = settings(
         pidfile=section.take("pidfile"),
-        error_log=section.take("logoutput").replace("-", "", section.options.get("logoutput") == "-"),
+        error_log="" if log == "-" else log,
         log_level=_LEVELS.get(section.take("loglevel").lower(), ""),
         umask=section.take("umask"),
     )
@@ -246,7 +243,3 @@ class _Expansion:
             return self.env[name]
         self.notes.add(self.section, f"[{self.section.header}] {key}: variables are replaced in commands only")
         return f"$(circus.env.{name})"
-
-
-if __name__ == "__main__":
-    sys.exit(main("circus_to_gaffer", convert, sys.argv[1:]))

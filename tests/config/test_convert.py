@@ -10,24 +10,22 @@ from pathlib import Path
 import pytest
 
 import gaffer
+from gaffer.cli.app.gaffer import make_program
+from gaffer.cli.core.program import run
+from gaffer.config import convert as converters
 from gaffer.config.ini_reader import parse_text
 from gaffer.config.settings import Options, Settings, read_settings
+from gaffer.errors import ConfigError
 from gaffer_plugins import inijobs
 from gaffer_plugins.logfiles import LogfilesPlugin
 
-SAMPLES = Path(__file__).parent / "samples"
-CONTRIB = Path(__file__).parents[2] / "contrib" / "convert"
+SAMPLES = Path(__file__).parents[1] / "data" / "convert"
 
 
-def convert(program, path):
-    """Return what the converter prints, its notes without the samples' folder, and its exit code."""
-    ended = subprocess.run(
-        [sys.executable, str(CONTRIB / f"{program}_to_gaffer.py"), str(path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return ended.stdout, ended.stderr.replace(f"{SAMPLES}/", "").splitlines(), ended.returncode
+def convert(path, source=None):
+    """Return what the converter makes, and its notes without the samples' folder."""
+    text, notes = converters.convert(str(path), source)
+    return text, [note.replace(f"{SAMPLES}/", "") for note in notes]
 
 
 def read(text):
@@ -40,16 +38,12 @@ def read(text):
 
 @pytest.fixture(scope="module")
 def supervisord():
-    text, notes, code = convert("supervisord", SAMPLES / "supervisord.conf")
-    assert code == 0
-    return text, notes
+    return convert(SAMPLES / "supervisord.conf")
 
 
 @pytest.fixture(scope="module")
 def circus():
-    text, notes, code = convert("circus", SAMPLES / "circus.ini")
-    assert code == 0
-    return text, notes
+    return convert(SAMPLES / "circus.ini")
 
 
 def test_supervisors_programs_become_jobs(supervisord):
@@ -126,18 +120,15 @@ def test_everything_of_supervisor_that_is_lost_is_told(supervisord):
 
 def test_what_comes_from_supervisors_environment(monkeypatch):
     monkeypatch.setenv("PORT", "80")
-    text, notes, code = convert("supervisord", SAMPLES / "container.conf")
-    assert (code, notes) == (
-        0,
-        [
-            "container.conf:2: [supervisord] environment WHO: %(ENV_USER)s has no counterpart there",
-            "container.conf:15: [program:node] numprocs: %(ENV_COPIES)s is no number that gaffer takes; it is 1 now",
-            "container.conf:13: [program:node] startretries: %(ENV_TRIES)s is no number that gaffer takes; it is 3 now",
-            "container.conf:14: [program:node] priority: -5 is no number that gaffer takes; it is 0 now",
-            "container.conf:6: [program:node] user: %(ENV_USER)s has no counterpart there",
-            "container.conf:19: [program:unfinished] is left out: it has no command",
-        ],
-    )
+    text, notes = convert(SAMPLES / "container.conf")
+    assert notes == [
+        "container.conf:2: [supervisord] environment WHO: %(ENV_USER)s has no counterpart there",
+        "container.conf:15: [program:node] numprocs: %(ENV_COPIES)s is no number that gaffer takes; it is 1 now",
+        "container.conf:13: [program:node] startretries: %(ENV_TRIES)s is no number that gaffer takes; it is 3 now",
+        "container.conf:14: [program:node] priority: -5 is no number that gaffer takes; it is 0 now",
+        "container.conf:6: [program:node] user: %(ENV_USER)s has no counterpart there",
+        "container.conf:19: [program:unfinished] is left out: it has no command",
+    ]
     assert "uid = %(ENV_USER)s\n" in text, "gafferd refuses that; without, it would run as root"
     _, jobs = read(text.replace("uid = %(ENV_USER)s\n", ""))
     assert sorted(jobs) == ["more", "node"]
@@ -207,33 +198,73 @@ def test_what_is_written_passes_the_check(circus, tmp_path):
     assert (ended.returncode, ended.stdout) == (0, "g.ini: no problems\n")
 
 
-@pytest.mark.parametrize("program", ["supervisord", "circus"])
-def test_what_cannot_be_read(program, tmp_path):
-    missing, broken = tmp_path / "none", tmp_path / "broken"
-    broken.write_text("no section\n")
-    name = f"{program}_to_gaffer"
-    assert convert(program, missing)[1:] == ([f"{name}: {missing}: cannot be converted: No such file or directory"], 1)
-    assert convert(program, broken)[1:] == (
-        [f"{name}: {broken}: cannot be converted: File contains no section headers."],
-        1,
-    )
-    quotes = tmp_path / "quotes"
-    quotes.write_text("[program:x]\ncommand = x 'y\n[watcher:x]\ncmd = x 'y\n")
-    assert convert(program, quotes)[1:] == ([f"{name}: {quotes}: cannot be converted: No closing quotation"], 1)
+@pytest.mark.parametrize("source", ["supervisord", "circus", None])
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        (None, ": cannot be read: No such file or directory"),
+        (b"web: run\n", ":1: expected a [SECTION] before it"),
+        (b"[program:x]\ncommand = x\nwhat\n", ":3: expected [SECTION] or KEY = VALUE"),
+        (b"[program:x]\ncommand = caf\xe9\n", ":2: byte 0xe9 is not UTF-8"),
+    ],
+)
+def test_files_that_cannot_be_read(source, content, sentence, tmp_path):
+    path = tmp_path / "x.conf"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as refused:
+        convert(path, source)
+    assert str(refused.value) == f"{path}{sentence}"
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("[process:x]\ncmd = x\n", "this is no configuration of supervisord and none of circus; say by --from"),
+        ("[program:x]\ncommand = x\n[watcher:x]\ncmd = x\n", "this could be either; say by --from"),
+    ],
+)
+def test_files_whose_source_cannot_be_told(text, sentence, tmp_path):
+    path = tmp_path / "x.conf"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        convert(path)
+    assert f"{path}: {sentence}" in str(refused.value)
+    assert "[process:x]" in convert(path, "supervisord")[0] or "[process" in text
+
+
+def test_file_that_includes_itself(tmp_path):
+    (tmp_path / "a.conf").write_text("[program:a]\ncommand = a\n[include]\nfiles = *.conf\n")
+    (tmp_path / "b.conf").write_text("[program:b]\ncommand = b\n[include]\nfiles = *.conf\n")
+    assert [line for line in convert(tmp_path / "a.conf")[0].split("\n") if "[" in line] == [
+        "[process:a]",
+        "[process:b]",
+    ]
+
+
+def test_command_that_converts(tmp_path, capsys):
+    source, made = tmp_path / "s.conf", tmp_path / "g.ini"
+    source.write_text("[program:x]\ncommand = sleep 1\nstartsecs = 5\nserverurl = AUTO\n")
+    with pytest.raises(SystemExit) as ended:
+        run(make_program(), ["convert", str(source)])
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.err.split(": ")[:2]) == (0, [f"{source}:4", "[program:x] serverurl"])
+    with pytest.raises(SystemExit) as ended:
+        run(make_program(), ["convert", "--from", "supervisord", "--out", str(made), str(source)])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"{made}: written\n")
+    assert made.read_text() == printed.out
+    assert made.stat().st_mode & 0o077 == 0, "variables may be secrets"
 
 
 def test_what_comes_from_circus_environment():
-    text, notes, code = convert("circus", SAMPLES / "variables.ini")
-    assert (code, notes) == (
-        0,
-        [
-            "variables.ini:9: [watcher:unfinished] is left out: it has no cmd",
-            "variables.ini:14: [watcher:first] priority: none is no number that gaffer takes; it is 0 now",
-            "variables.ini:1: [watcher:program] uid: variables are replaced in commands only",
-            "variables.ini:6: [watcher:program] max_retry: many is no number that gaffer takes; it is 0 now",
-            "variables.ini:19: [env:program] PATH: gaffer replaces nothing in $PATH:/opt/bin; write what it stands for",
-        ],
-    )
+    text, notes = convert(SAMPLES / "variables.ini")
+    assert notes == [
+        "variables.ini:9: [watcher:unfinished] is left out: it has no cmd",
+        "variables.ini:14: [watcher:first] priority: none is no number that gaffer takes; it is 0 now",
+        "variables.ini:1: [watcher:program] uid: variables are replaced in commands only",
+        "variables.ini:6: [watcher:program] max_retry: many is no number that gaffer takes; it is 0 now",
+        "variables.ini:19: [env:program] PATH: gaffer replaces nothing in $PATH:/opt/bin; write what it stands for",
+    ]
     _, jobs = read(text.replace("uid = $(circus.env.USER)\n", ""))
     assert sorted(jobs) == ["first", "program"]
     assert (jobs["program"].numprocesses, jobs["program"].priority, jobs["first"].priority) == (3, 1, 0)

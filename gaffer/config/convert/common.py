@@ -7,13 +7,14 @@ import glob
 import os
 import re
 import shlex
-import sys
+import stat
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, NamedTuple
 
-from gaffer.config.ini_writer import can_name_variable, ini_command, ini_section, ini_value
-from gaffer.config.names import clean_name
-from gaffer.errors import GafferError
+from ...errors import ConfigError, Problem
+from ..ini_reader import MAX_FILE
+from ..ini_writer import can_name_variable, ini_command, ini_section, ini_value
+from ..names import clean_name
 
 _HEADER = re.compile(r"\[(.+)\]")
 _KEY = re.compile(r"([^\s=:;#\[][^=:]*?)\s*[=:]")
@@ -80,13 +81,26 @@ def read(path: str, comments: tuple[str, ...], include: Callable[[Section], Iter
 
     :param comments: what begins a comment behind a value.
     :param include: returns the patterns of files that a section includes.
-    :raises OSError, configparser.Error, UnicodeDecodeError: it cannot be read.
+    :raises ConfigError: one cannot be read.
     """
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+    return _read(path, comments, include, set())
+
+
+def _read(
+    path: str, comments: tuple[str, ...], include: Callable[[Section], Iterable[str]], done: set[str]
+) -> list[Section]:
+    done.add(os.path.realpath(path))
+    text = _text(path)
     parser = configparser.RawConfigParser(inline_comment_prefixes=comments or None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string(text, path)
+    try:
+        parser.read_string(text, path)
+    except configparser.MissingSectionHeaderError as error:
+        raise ConfigError([Problem(path, error.lineno, "expected a [SECTION] before it")]) from None
+    except configparser.ParsingError as error:
+        raise ConfigError(
+            [Problem(path, line, "expected [SECTION] or KEY = VALUE") for line, _ in error.errors]
+        ) from None
     lines = _lines(text)
     sections = [Section(header, path, lines.get((header, ""), 0)) for header in parser.sections()]
     for section in sections:
@@ -96,8 +110,26 @@ def read(path: str, comments: tuple[str, ...], include: Callable[[Section], Iter
     for section in sections:
         for pattern in include(section):
             for other in sorted(glob.glob(os.path.join(os.path.dirname(path), pattern))):
-                found += read(other, comments, include)
+                if os.path.realpath(other) not in done:
+                    found += _read(other, comments, include, done)
     return found
+
+
+def _text(path: str) -> str:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would hold up everything
+            raise ConfigError([Problem(path, 0, "this is no regular file")])
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise ConfigError([Problem(path, 0, f"cannot be read: {error.strerror}")]) from None
+    if len(data) > MAX_FILE:
+        raise ConfigError([Problem(path, 0, f"larger than {MAX_FILE} bytes")])
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError([Problem(path, line, f"byte 0x{data[error.start]:02x} is not UTF-8")]) from None
 
 
 def _lines(text: str) -> dict[tuple[str, str], int]:
@@ -202,23 +234,6 @@ def write(own: dict[str, str], jobs: list[Job]) -> str:
     """
     parts = [ini_section("gaffer", {key: ini_value(key, text) for key, text in own.items()})] if own else []
     return "\n".join([*parts, *(part for job in jobs for part in job.sections())])
-
-
-def main(program: str, convert: Callable[[str], tuple[str, list[str]]], args: list[str]) -> int:
-    """Convert the file that *args* names to stdout and print what is lost to stderr."""
-    if len(args) != 1 or args[0] in ("-h", "--help"):
-        print(f"usage: {program} FILE > gaffer.ini", file=sys.stderr)
-        return 0 if args and args[0] in ("-h", "--help") else 2
-    try:
-        text, notes = convert(args[0])
-    except (OSError, UnicodeDecodeError, configparser.Error, GafferError, ValueError) as error:
-        reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
-        print(f"{program}: {args[0]}: cannot be converted: {reason}", file=sys.stderr)
-        return 1
-    sys.stdout.write(text)
-    for note in notes:
-        print(note, file=sys.stderr)
-    return 0
 
 
 def settings(**pairs: Any) -> dict[str, str]:

@@ -1,7 +1,4 @@
-#!/usr/bin/env python3
 """Turn a supervisord.conf into a gafferd.ini.
-
-    python contrib/convert/supervisord_to_gaffer.py /etc/supervisor/supervisord.conf > gaffer.ini
 
 Programs become jobs, groups become sessions. What has no counterpart is listed on stderr with file and line.
 """
@@ -11,10 +8,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sys
 from typing import Iterable
 
-from common import (
+from .common import (
     Job,
     Notes,
     Option,
@@ -22,7 +18,6 @@ from common import (
     command,
     file_name,
     log_settings,
-    main,
     read,
     settings,
     true,
@@ -230,7 +225,7 @@ def _job(
 
 def _logs(section: Section, expand: _Expansion, count: int) -> dict[str, str]:
     """Return the log files; a copy's number stays a placeholder."""
-    found = {}
+    found: dict[str, str] = {}
     for key in ("stdout_logfile", "stderr_logfile"):
         text = section.options.get(key, _USUAL).text
         if text.strip().lower() in ("none", "off"):
@@ -269,7 +264,3 @@ class _Expansion:
             return found.group()
 
         return _EXPANSION.sub(replaced, text)
-
-
-if __name__ == "__main__":
-    sys.exit(main("supervisord_to_gaffer", convert, sys.argv[1:]))
