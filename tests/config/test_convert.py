@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 import subprocess
 import sys
@@ -85,7 +86,8 @@ def test_supervisors_own_settings(supervisord, tmp_path):
     path = tmp_path / "g.ini"
     path.write_text(supervisord[0])
     found = read_settings(str(path), environ={})
-    assert found.get("bind") == ("unix:/run/supervisor.sock", "0.0.0.0:9001")
+    assert found.get("bind") == ("0.0.0.0:9001",)
+    assert "[endpoint:supervisor]\nbind = unix:/run/supervisor.sock\nmode = 0700\n" in supervisord[0]
     assert (found.get("log_level"), found.get("daemonize")) == ("info", True)
     assert (found.get("error_log"), found.get("pidfile")) == (
         "/var/log/supervisor/supervisord.log",
@@ -96,13 +98,11 @@ def test_supervisors_own_settings(supervisord, tmp_path):
 
 def test_everything_of_supervisor_that_is_lost_is_told(supervisord):
     assert [note.split(": ")[0] + ": " + note.split(": ")[1] for note in supervisord[1]] == [
-        "supervisord.conf:4: [unix_http_server] chmod",
+        "supervisord.conf:13: [supervisord] logfile_maxbytes",
+        "supervisord.conf:17: [supervisord] minfds",
         "supervisord.conf:7: other machines reach 0.0.0.0:9001",
         "supervisord.conf:8: [inet_http_server] username",
         "supervisord.conf:9: [inet_http_server] password",
-        "supervisord.conf:13: [supervisord] logfile_maxbytes",
-        "supervisord.conf:17: [supervisord] minfds",
-        "supervisord.conf:18: [supervisord] user",
         "supervisord.conf:21: [rpcinterface:supervisor] is left out",
         "supervisord.conf:24: [supervisorctl] is left out",
         "supervisord.conf:43: [program:celery]",
@@ -119,24 +119,25 @@ def test_everything_of_supervisor_that_is_lost_is_told(supervisord):
 
 
 def test_what_comes_from_supervisors_environment(monkeypatch):
-    monkeypatch.setenv("PORT", "80")
+    monkeypatch.delenv("USER", raising=False)
     text, notes = convert(SAMPLES / "container.conf")
     assert notes == [
-        "container.conf:2: [supervisord] environment WHO: %(ENV_USER)s has no counterpart there",
         "container.conf:15: [program:node] numprocs: %(ENV_COPIES)s is no number that gaffer takes; it is 1 now",
         "container.conf:13: [program:node] startretries: %(ENV_TRIES)s is no number that gaffer takes; it is 3 now",
         "container.conf:14: [program:node] priority: -5 is no number that gaffer takes; it is 0 now",
-        "container.conf:6: [program:node] user: %(ENV_USER)s has no counterpart there",
+        "container.conf:8: [program:node] user: variables are replaced in commands only; USER is not set here",
         "container.conf:19: [program:unfinished] is left out: it has no command",
     ]
+    monkeypatch.setenv("PORT", "80")
+    monkeypatch.setenv("USER", "jo")
     assert "uid = %(ENV_USER)s\n" in text, "gafferd refuses that; without, it would run as root"
     _, jobs = read(text.replace("uid = %(ENV_USER)s\n", ""))
     assert sorted(jobs) == ["more", "node"]
-    assert jobs["node"].template.expand({"PORT": "80"}) == [
-        *("bash", "-c", "cd /app && exec node 'server.js' --port=80 $EXTRA")
+    assert jobs["node"].template.expand({"PORT": "80", "USER": "jo"}) == [
+        *("/usr/bin/env", "WHO=jo", "bash", "-c", "cd /app && exec node 'server.js' --port=80 $EXTRA")
     ]
     assert dict(jobs["node"].env) == {
-        **{"HERE": str(SAMPLES), "WHO": "%(ENV_USER)s"},
+        "HERE": str(SAMPLES),
         **{"NODE_ENV": "production", "JSON": '{"a": 1}', "EMPTY": ""},
     }
     assert (jobs["node"].graceful_timeout, jobs["node"].min_uptime, jobs["node"].priority) == (20, 0, 0)
@@ -176,8 +177,8 @@ def test_everything_of_circus_that_is_lost_is_told(circus):
         "circus.ini:5: [circus] statsd",
         "circus.ini:6: [circus] httpd",
         "circus.ini:7: [circus] httpd_port",
-        "circus.ini:13: [watcher:webapp] cmd",
-        "circus.ini:13: [watcher:webapp] cmd",
+        "circus.ini:14: [watcher:webapp] cmd",
+        "circus.ini:15: [watcher:webapp] args",
         "circus.ini:16: [watcher:webapp] use_sockets",
         "circus.ini:21: [watcher:webapp] warmup_delay",
         "circus.ini:22: [watcher:webapp] max_age",
@@ -256,16 +257,167 @@ def test_command_that_converts(tmp_path, capsys):
     assert made.stat().st_mode & 0o077 == 0, "variables may be secrets"
 
 
-def test_what_comes_from_circus_environment():
+def test_what_comes_from_circus_environment(monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin")
+    monkeypatch.delenv("USER", raising=False)
     text, notes = convert(SAMPLES / "variables.ini")
     assert notes == [
         "variables.ini:9: [watcher:unfinished] is left out: it has no cmd",
         "variables.ini:14: [watcher:first] priority: none is no number that gaffer takes; it is 0 now",
-        "variables.ini:1: [watcher:program] uid: variables are replaced in commands only",
+        "variables.ini:19: [env:program] PATH: variables are replaced in commands only; PATH is replaced by what it is"
+        " here and now",
+        "variables.ini:5: [watcher:program] uid: variables are replaced in commands only; USER is not set here",
         "variables.ini:6: [watcher:program] max_retry: many is no number that gaffer takes; it is 0 now",
-        "variables.ini:19: [env:program] PATH: gaffer replaces nothing in $PATH:/opt/bin; write what it stands for",
     ]
     _, jobs = read(text.replace("uid = $(circus.env.USER)\n", ""))
     assert sorted(jobs) == ["first", "program"]
     assert (jobs["program"].numprocesses, jobs["program"].priority, jobs["first"].priority) == (3, 1, 0)
     assert jobs["program"].template.expand({"DEBUG": "1"}) == ["python", "-u", "script.py", "1", "two words"]
+    assert jobs["program"].env["PATH"] == "/usr/bin:/opt/bin", "without copy_env the job has no other PATH"
+
+
+def converted(tmp_path, text):
+    """Return the jobs that a file becomes, its own settings, and the notes without the file's name."""
+    path = tmp_path / "x.conf"
+    path.write_text(text)
+    made, notes = convert(path)
+    settings, jobs = read(made)
+    return jobs, settings, [note.removeprefix(f"{path}:") for note in notes]
+
+
+def test_supervisors_variables_that_name_others(tmp_path):
+    """Those of the file have their values; PATH is that of gafferd, and the program is looked for in the new one."""
+    jobs, _, notes = converted(
+        tmp_path,
+        """[supervisord]
+environment=VENV="/srv/venv",PATH="/opt/bin:%(ENV_PATH)s"
+[program:web]
+command=gunicorn --home %(ENV_HOME)s --venv %(ENV_VENV)s --path %(ENV_PATH)s
+environment=PATH="%(ENV_VENV)s/bin:%(ENV_PATH)s",LOG="%(ENV_VENV)s/log"
+[program:other]
+command=other
+""",
+    )
+    env = {"PATH": "/usr/bin", "HOME": "/root", "VENV": "/srv/venv"}
+    path = "/srv/venv/bin:/opt/bin:/usr/bin"
+    assert jobs["web"].template.expand(env) == [
+        *("/usr/bin/env", f"PATH={path}", "LOG=/srv/venv/log", "gunicorn"),
+        *("--home", "/root", "--venv", "/srv/venv", "--path", path),
+    ]
+    assert jobs["other"].template.expand(env) == ["/usr/bin/env", "PATH=/opt/bin:/usr/bin", "other"]
+    assert (dict(jobs["other"].env), notes) == ({"VENV": "/srv/venv"}, [])
+
+
+def test_supervisors_variables_in_names_of_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOGS", "/var/log/site")
+    monkeypatch.delenv("NOPE", raising=False)
+    jobs, settings, notes = converted(
+        tmp_path,
+        """[unix_http_server]
+file=%(here)s/s.sock
+[supervisord]
+logfile=%(here)s/s.log
+pidfile=%(ENV_NOPE)s/s.pid
+[program:web]
+command=web
+stdout_logfile=%(ENV_LOGS)s/50%%_%(program_name)s_%(host_node_name)s.log
+stderr_logfile=%(ENV_NOPE)s/err.log
+""",
+    )
+    text = Path(tmp_path / "x.conf")
+    made = convert(text)[0]
+    assert f"bind = unix:{tmp_path}/s.sock\n" in made and f"error_log = {tmp_path}/s.log\n" in made
+    assert "pidfile" not in made and "stderr_logfile" not in made
+    assert jobs["web"].stdout_logfile == f"/var/log/site/50%%_web_{platform.node()}.log"
+    only = "variables are replaced in commands only"
+    assert notes == [
+        f"5: [supervisord] pidfile: {only}; NOPE is not set here",
+        f"8: [program:web] stdout_logfile: {only}; LOGS is replaced by what it is here and now",
+        "8: [program:web] stdout_logfile: %(host_node_name)s is replaced by this machine's name",
+        f"9: [program:web] stderr_logfile: {only}; NOPE is not set here",
+    ]
+
+
+def test_user_and_directory_of_supervisord_hold_for_programs_without(tmp_path):
+    jobs, _, _ = converted(
+        tmp_path,
+        "[supervisord]\nuser=nobody\ndirectory=/srv\n[program:a]\ncommand=a\n"
+        "[program:b]\ncommand=b\nuser=daemon\ndirectory=/tmp\n",
+    )
+    assert [(jobs[name].uid, jobs[name].cwd) for name in "ab"] == [("nobody", "/srv"), ("daemon", "/tmp")]
+
+
+def test_access_to_supervisors_socket(tmp_path):
+    path = tmp_path / "x.conf"
+    path.write_text("[unix_http_server]\nfile=/run/s.sock\nchmod=0770\nchown=jo:staff\n")
+    text, notes = convert(path)
+    assert notes == []
+    assert text == (
+        "[gaffer]\nhttp_endpoints = supervisor\n\n"
+        "[endpoint:supervisor]\nbind = unix:/run/s.sock\nmode = 0770\nowner = jo\ngroup = staff\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("[program:x]\ndirectory=/\ncommand=x 'y", "3: [program:x] is left out: No closing quotation"),
+        ("[program:x]\ncommand=x\nenvironment=A='b", "3: [program:x] is left out: environment: No closing quotation"),
+        (
+            "[program:x]\ncommand=x\nenvironment=A=1 B=2",
+            "3: [program:x] is left out: environment: expected KEY=VALUE,KEY=VALUE near '='",
+        ),
+        ("[watcher:x]\nnumprocesses=2\ncmd=x 'y", "3: [watcher:x] is left out: No closing quotation"),
+    ],
+)
+def test_only_the_job_that_cannot_be_converted_is_left_out(tmp_path, text, sentence):
+    key = "command" if "program" in text else "cmd"
+    kind = "program" if "program" in text else "watcher"
+    jobs, _, notes = converted(tmp_path, f"{text}\n[{kind}:good]\n{key}=good\n")
+    assert (sorted(jobs), notes) == (["good"], [sentence])
+
+
+def test_supervisords_variables_that_cannot_be_read(tmp_path):
+    jobs, _, notes = converted(tmp_path, "[supervisord]\nenvironment=A='b\n[program:x]\ncommand=x\n")
+    assert (dict(jobs["x"].env), notes) == (
+        {},
+        ["2: [supervisord] environment: No closing quotation; its variables are left out"],
+    )
+
+
+def test_circus_variables_that_name_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUN", "/run")
+    monkeypatch.delenv("NOPE", raising=False)
+    jobs, _, notes = converted(
+        tmp_path,
+        """[circus]
+logoutput = $(circus.env.RUN)/c.log
+pidfile = $(circus.env.NOPE)/c.pid
+[env]
+ROOT = /srv
+PATH = $ROOT/bin:${PATH}
+[watcher:web]
+cmd = web --path $(circus.env.path)
+copy_env = True
+[watcher:shell]
+cmd = echo $(circus.env.PATH) $HOME
+shell = True
+copy_env = True
+""",
+    )
+    env = {"PATH": "/usr/bin", "ROOT": "/srv"}
+    assert jobs["web"].template.expand(env) == [
+        "/usr/bin/env",
+        "PATH=/srv/bin:/usr/bin",
+        "web",
+        "--path",
+        "/srv/bin:/usr/bin",
+    ]
+    assert jobs["shell"].template.expand(env)[1:] == ["PATH=/srv/bin:/usr/bin", "/bin/sh", "-c", "echo ${PATH} $HOME"]
+    assert dict(jobs["web"].env) == {"ROOT": "/srv"}
+    made = convert(tmp_path / "x.conf")[0]
+    assert "error_log = /run/c.log\n" in made and "pidfile" not in made
+    assert [note.rpartition("; ")[2] for note in notes] == [
+        "RUN is replaced by what it is here and now",
+        "NOPE is not set here",
+    ]

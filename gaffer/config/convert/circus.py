@@ -9,23 +9,29 @@ import fnmatch
 import os
 import re
 import sys
+from functools import partial
+from typing import Mapping, NamedTuple
 
 from .common import (
     Job,
     Notes,
+    Option,
     Section,
     command,
     file_name,
+    has_variable,
     log_settings,
     read,
     settings,
     true,
+    usable,
     variable,
     whole,
     write,
 )
 
 _EXPANSION = re.compile(r"\$\(circus\.([A-Za-z0-9_.]+)\)|\(\(circus\.([A-Za-z0-9_.]+)\)\)", re.IGNORECASE)
+_DOLLAR_SIGN = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "critical": "critical"}
 _LOGS = "the output is kept for gafferctl logs, and stdout_logfile appends it to a file"
 _SIZES = {"logfile_maxbytes": "_stream.max_bytes", "logfile_backups": "_stream.backup_count"}
@@ -68,15 +74,15 @@ def convert(path: str) -> tuple[str, list[str]]:
     watchers = [section for section in sections if section.kind == "watcher" and _has_command(section, notes)]
     rule = _flapping_plugin(sections)
     ranks = _ranks(watchers, notes)
-    jobs = [_job(section, _environment(section.name, sections), rule, ranks, notes) for section in watchers]
+    jobs: list[Job] = []
+    for section in watchers:
+        jobs += usable(section, notes, partial(_job, section, sections, rule, ranks, notes))
     for section in sections:
-        if section.kind == "env":
-            _tell_variables(section, notes)
-        elif section.kind == "socket":
+        if section.kind == "socket":
             notes.add(section, f"[{section.header}] is left out: {_WHY['use_sockets']}")
         elif section.kind == "plugin":
             _tell_plugin(section, notes)
-        elif section.kind not in ("circus", "watcher"):
+        elif section.kind not in ("circus", "watcher", "env"):
             notes.add(section, f"[{section.header}] is left out: it has no counterpart")
     return write(own, jobs), notes.lines
 
@@ -89,10 +95,12 @@ def _included(section: Section) -> list[str]:
 
 
 def _daemon(section: Section, notes: Notes) -> dict[str, str]:
-    log = section.take("logoutput")
+    expand = _Expansion(section, {}, notes)
+    log = expand.take("logoutput")
+    pidfile = expand.take("pidfile")
     own = settings(
-        pidfile=section.take("pidfile"),
-        error_log="" if log == "-" else log,
+        pidfile="" if _EXPANSION.search(pidfile) else pidfile,
+        error_log="" if log == "-" or _EXPANSION.search(log) else log,
         log_level=_LEVELS.get(section.take("loglevel").lower(), ""),
         umask=section.take("umask"),
     )
@@ -100,28 +108,41 @@ def _daemon(section: Section, notes: Notes) -> dict[str, str]:
     return own
 
 
-def _environment(name: str, sections: list[Section]) -> dict[str, str]:
-    """Return the variables of a watcher: those for all, then those of patterns, in the order of the file."""
+def _environment(section: Section, sections: list[Section], inherits: bool, notes: Notes) -> dict[str, str]:
+    """Return the variables of a watcher: those for all, then those of patterns, in the order of the file.
+
+    :param inherits: whether the watcher has the environment of its daemon.
+    """
     env: dict[str, str] = {}
-    for section in sections:
-        patterns = [pattern.strip() for pattern in section.name.split(",")] if section.name else ["*"]
-        if section.kind == "env" and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
-            env.update({key: option.text for key, option in section.options.items()})
+    for other in sections:
+        patterns = [pattern.strip() for pattern in other.name.split(",")] if other.name else ["*"]
+        if other.kind == "env" and any(fnmatch.fnmatchcase(section.name, pattern) for pattern in patterns):
+            for key, option in other.options.items():
+                expand = _Expansion(other, env, notes)
+                text = _DOLLAR_SIGN.sub(
+                    partial(_known, env, inherits, option, f"[{other.header}] {key}", notes), option.text
+                )
+                env[key] = expand(text, key, option)
     return env
+
+
+def _known(
+    env: Mapping[str, str], inherits: bool, place: Option, label: str, notes: Notes, found: re.Match[str]
+) -> str:
+    """Return what ``$NAME`` stands for in a variable."""
+    name = found[1] or found[2]
+    if name in env:
+        return env[name]
+    if inherits:
+        return variable(name)
+    value = notes.value_of(name, place, label)
+    return found.group() if value is None else value
 
 
 def _has_command(section: Section, notes: Notes) -> bool:
     if "cmd" not in section.options:
         notes.add(section, f"[{section.header}] is left out: it has no cmd")
     return "cmd" in section.options
-
-
-def _tell_variables(section: Section, notes: Notes) -> None:
-    for key, option in section.options.items():
-        if re.search(r"\$[A-Z]|" + _EXPANSION.pattern, option.text):
-            notes.add(
-                option, f"[{section.header}] {key}: gaffer replaces nothing in {option.text}; write what it stands for"
-            )
 
 
 def _ranks(watchers: list[Section], notes: Notes) -> dict[str, int]:
@@ -154,22 +175,24 @@ def _tell_plugin(section: Section, notes: Notes) -> None:
         notes.leftovers(section, {}, "has no counterpart")
 
 
-def _job(section: Section, env: dict[str, str], rule: list[str], ranks: dict[str, int], notes: Notes) -> Job:
+def _job(section: Section, sections: list[Section], rule: list[str], ranks: dict[str, int], notes: Notes) -> Job:
+    inherits = true(section.take("copy_env", "false"))
+    env = _environment(section, sections, inherits, notes)
     expand = _Expansion(section, env, notes)
     shell = true(section.take("shell", "false"))
     for key in ("numprocesses", "uid", "gid", "graceful_timeout"):
         if key in section.options:
-            section.options[key] = section.options[key]._replace(text=expand(section.options[key].text, key))
+            option = section.options[key]
+            section.options[key] = option._replace(text=expand(option.text, key, option))
     number = whole(section, "numprocesses", 1, notes)
-    line = f"{section.take('cmd')} {section.take('args')}".strip()
-    cmd = expand(line, "cmd", marks=not shell)
+    cmd = f"{expand.take('cmd', marks=not shell)} {expand.take('args', marks=not shell)}".strip()
     found = settings(
         cmd=cmd if shell else command(cmd),
         shell="true" if shell else "",
-        cwd=expand(section.take("working_dir"), "working_dir"),
+        cwd=expand.take("working_dir"),
         numprocesses=1 if true(section.take("singleton", "false")) else number,
         # circus gives a process only what the file says, unless it is told otherwise.
-        os_env="" if true(section.take("copy_env", "false")) else "false",
+        os_env="" if inherits else "false",
         uid=section.take("uid"),
         gid=section.take("gid"),
         start="" if true(section.take("autostart", "true")) else "false",
@@ -183,7 +206,7 @@ def _job(section: Section, env: dict[str, str], rule: list[str], ranks: dict[str
     found |= _logs(section, expand)
     found |= log_settings(section, notes, _SIZES) if "stdout_logfile" in found or "stderr_logfile" in found else {}
     notes.leftovers(section, _WHY, "has no counterpart")
-    return Job("", section.name, found, {key: expand(text, key) for key, text in env.items()})
+    return Job("", section.name, found, env)
 
 
 def _logs(section: Section, expand: _Expansion) -> dict[str, str]:
@@ -193,8 +216,10 @@ def _logs(section: Section, expand: _Expansion) -> dict[str, str]:
         kind = section.options.get(f"{stream}_stream.class")
         if kind is not None and kind.text.rpartition(".")[2] == "FileStream":
             section.take(f"{stream}_stream.class")
-            name = section.take(f"{stream}_stream.filename")
-            found[f"{stream}_logfile"] = file_name(expand(name, f"{stream}_stream.filename"))
+            name = expand.take(f"{stream}_stream.filename")
+            if _EXPANSION.search(name):
+                continue
+            found[f"{stream}_logfile"] = file_name(name)
             if section.take(f"{stream}_stream.time_format"):
                 found["logfile_timestamps"] = "true"
     return found
@@ -211,35 +236,49 @@ def _flapping(section: Section, rule: list[str], notes: Notes) -> str:
     return f"{most}, {most}, 1, 0" if most > 0 else ""
 
 
-class _Expansion:
-    """Replaces ``$(circus.…)``; a variable of the environment becomes one of the command."""
+class _Expansion(NamedTuple):
+    """Replaces ``$(circus.…)``; a variable of the environment becomes one of the command.
 
-    def __init__(self, section: Section, env: dict[str, str], notes: Notes) -> None:
-        self.section, self.env, self.notes = section, env, notes
+    :param env: variables that the file itself sets.
+    """
 
-    def __call__(self, text: str, key: str, marks: bool = False) -> str:
+    section: Section
+    env: Mapping[str, str]
+    notes: Notes
+
+    def take(self, key: str, marks: bool = False) -> str:
+        """Take an option, replaced."""
+        option = self.section.options.pop(key, None)
+        return "" if option is None else self(option.text, key, option, marks)
+
+    def __call__(self, text: str, key: str, place: Option, marks: bool = False) -> str:
+        """Return *text*, replaced.
+
+        :param marks: whether it may hold what :func:`variable` returns.
+        """
+        label = f"[{self.section.header}] {key}"
+
         def replaced(found: re.Match[str]) -> str:
             name = found[1] or found[2]
             kind, _, rest = name.partition(".")
             if kind.lower() == "env" and rest:
-                return self._variable(rest, key, marks)
-            if kind.lower() == "wid":
-                self.notes.add(
-                    self.section, f"[{self.section.header}] {key}: circus.wid counts from 1; $GAFFER_INDEX from 0"
-                )
+                known = self._variable(rest, key, place, label, marks)
+                return found.group() if known is None else known
+            if kind.lower() == "wid" and key in ("cmd", "args"):
+                self.notes.add(place, f"{label}: circus.wid counts from 1; $GAFFER_INDEX from 0")
                 return variable("GAFFER_INDEX") if marks else "$GAFFER_INDEX"
-            self.notes.add(self.section, f"[{self.section.header}] {key}: {found.group()} has no counterpart")
+            self.notes.add(place, f"{label}: {found.group()} has no counterpart")
             return found.group()
 
         return _EXPANSION.sub(replaced, text)
 
-    def _variable(self, name: str, key: str, marks: bool) -> str:
-        name = next((known for known in self.env if known.lower() == name.lower()), name)
+    def _variable(self, name: str, key: str, place: Option, label: str, marks: bool) -> str | None:
+        name = next((known for known in [*self.env, *os.environ] if known.lower() == name.lower()), name)
+        known = self.env.get(name)
         if marks:
-            return variable(name)
-        if key == "cmd":
+            return known if known is not None and has_variable(known) else variable(name)
+        if key in ("cmd", "args"):  # the shell replaces it
             return f"${{{name}}}"
-        if name in self.env:
-            return self.env[name]
-        self.notes.add(self.section, f"[{self.section.header}] {key}: variables are replaced in commands only")
-        return f"$(circus.env.{name})"
+        if known is not None and not has_variable(known):
+            return known
+        return self.notes.value_of(name, place, label)

@@ -9,9 +9,9 @@ import re
 import shlex
 import stat
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable, NamedTuple
+from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple
 
-from ...errors import ConfigError, Problem
+from ...errors import ConfigError, GafferError, Problem
 from ..ini_reader import MAX_FILE
 from ..ini_writer import can_name_variable, ini_command, ini_section, ini_value
 from ..names import clean_name
@@ -61,6 +61,13 @@ class Notes:
 
     def add(self, where: Option | Section, text: str) -> None:
         self.lines.append(f"{where.file}:{where.line}: {text}")
+
+    def value_of(self, name: str, place: Option | Section, label: str) -> str | None:
+        """Return a variable of the environment where gafferd replaces none, and report it."""
+        value = os.environ.get(name)
+        outcome = "is not set here" if value is None else "is replaced by what it is here and now"
+        self.add(place, f"{label}: variables are replaced in commands only; {name} {outcome}")
+        return value
 
     def leftovers(self, section: Section, why: dict[str, str], otherwise: str) -> None:
         """Report every option that nobody took.
@@ -164,6 +171,11 @@ def variable(name: str) -> str:
     return f"\x01{name}\x01"
 
 
+def has_variable(text: str) -> bool:
+    """Tell whether :func:`variable` put something into *text*."""
+    return _MARK.search(text) is not None
+
+
 def command(text: str) -> str:
     """Return a command whose words gaffer splits alike; a dollar stays one, but where :func:`variable` put it.
 
@@ -212,27 +224,63 @@ class Job:
     env: dict[str, str] = field(default_factory=dict)
 
     def sections(self) -> list[str]:
-        """Return its sections as text. Variables whose names an ini file cannot hold are set by ``env``."""
+        """Return its sections as text.
+
+        Variables whose names an ini file cannot hold, and those that name others, are set by ``env``.
+
+        :raises InvalidConfig: an ini file cannot hold it.
+        """
         name = ":".join(clean_name(part) for part in (self.session, self.name) if part)
         texts = dict(self.settings)
-        awkward = [shlex.quote(f"{key}={text}") for key, text in self.env.items() if not can_name_variable(key)]
+        plain = {key: text for key, text in self.env.items() if can_name_variable(key) and not has_variable(text)}
+        awkward = [_word(f"{key}={text}") for key, text in self.env.items() if key not in plain]
         if awkward and texts.get("shell") == "true":
             del texts["shell"]
             texts["cmd"] = f"/bin/sh -c {shlex.quote(texts['cmd'])}"
         if awkward:
             texts["cmd"] = " ".join(["/usr/bin/env", *awkward, texts["cmd"]])
-        env = {key: ini_value(key, text) for key, text in self.env.items() if can_name_variable(key)}
+        env = {key: ini_value(key, text) for key, text in plain.items()}
         commands = {"cmd", "args"}
         shown = {key: (ini_command if key in commands else ini_value)(key, text) for key, text in texts.items()}
         return [ini_section(f"process:{name}", shown), *([ini_section(f"env:{name}", env)] if env else [])]
 
 
-def write(own: dict[str, str], jobs: list[Job]) -> str:
+class Unusable(GafferError):
+    """A job that cannot be converted.
+
+    :param place: what is wrong with it.
+    """
+
+    def __init__(self, place: Option | Section, sentence: str) -> None:
+        super().__init__(sentence)
+        self.place = place
+
+
+def usable(section: Section, notes: Notes, make: Callable[[], Job]) -> Iterator[Job]:
+    """Yield the job of a section; report one that cannot be converted."""
+    places = dict(section.options)
+    try:
+        job = make()
+        job.sections()
+    except (ValueError, GafferError) as error:
+        named = next((places[key] for key in ("command", "cmd") if key in places), section)
+        notes.add(getattr(error, "place", named), f"[{section.header}] is left out: {error}")
+    else:
+        yield job
+
+
+def write(own: dict[str, str], jobs: list[Job], endpoints: Mapping[str, dict[str, str]] | None = None) -> str:
     """Return the text of a gafferd.ini.
 
     :param own: the options of ``[gaffer]``.
+    :param endpoints: those of ``[endpoint:NAME]`` by name.
     """
-    parts = [ini_section("gaffer", {key: ini_value(key, text) for key, text in own.items()})] if own else []
+    sections = {"gaffer": own, **{f"endpoint:{name}": items for name, items in (endpoints or {}).items()}}
+    parts = [
+        ini_section(header, {key: ini_value(key, text) for key, text in items.items()})
+        for header, items in sections.items()
+        if items
+    ]
     return "\n".join([*parts, *(part for job in jobs for part in job.sections())])
 
 

@@ -6,21 +6,26 @@ Programs become jobs, groups become sessions. What has no counterpart is listed 
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shlex
-from typing import Iterable
+from functools import partial
+from typing import Iterable, NamedTuple
 
 from .common import (
     Job,
     Notes,
     Option,
     Section,
+    Unusable,
     command,
     file_name,
+    has_variable,
     log_settings,
     read,
     settings,
     true,
+    usable,
     variable,
     whole,
     write,
@@ -49,10 +54,8 @@ _WHY = {
 }
 _WHY_DAEMON = {
     "logfile*": "rotate the file of error_log with logrotate, which sends USR1",
-    "user": "start gafferd as that user, or give jobs a uid",
     "minfds": "gafferd raises its limit by itself",
     "minprocs": "set the limit where gafferd is started",
-    "directory": "start gafferd in that folder",
     "childlogdir": "name the files, or set logfile_dir",
 }
 _WHY_SERVER = {"username": "gaffer has API keys: require_key", "password": "gaffer has API keys: require_key"}
@@ -82,73 +85,116 @@ def convert(path: str) -> tuple[str, list[str]]:
     }
     own: dict[str, str] = {}
     jobs: list[Job] = []
-    common_env: dict[str, str] = {}
+    common = _Common({}, "", "")
+    endpoints: dict[str, dict[str, str]] = {}
     for section in sections:
         if section.header == "supervisord":
-            common_env = _daemon(section, own, notes)
-        elif section.header in ("unix_http_server", "inet_http_server"):
-            _server(section, own, notes)
+            common = _daemon(section, own, notes)
     for section in sections:
-        if section.kind == "program":
-            jobs += _program(section, groups.get(section.name), path, common_env, notes)
+        if section.header in ("unix_http_server", "inet_http_server"):
+            _server(section, own, endpoints, common, notes)
+        elif section.kind == "program":
+            jobs += _program(section, groups.get(section.name), path, common, notes)
         elif section.kind == "group":
             notes.leftovers(section, {"priority": "give each job of the session a priority"}, "has no counterpart")
         elif section.kind not in _CONVERTED:
             notes.add(section, f"[{section.header}] is left out: {_OTHER.get(section.kind, 'it has no counterpart')}")
-    return write(own, jobs), notes.lines
+    return write(own, jobs, endpoints), notes.lines
+
+
+class _Common(NamedTuple):
+    """What ``[supervisord]`` says for programs that do not."""
+
+    env: dict[str, str]
+    user: str
+    directory: str
 
 
 def _included(section: Section) -> Iterable[str]:
     if section.header != "include":
         return ()
-    return [word.replace("%(here)s", _folder(section.file)) for word in section.take("files").split()]
+    values = {"%(here)s": _folder(section.file), "%(host_node_name)s": platform.node()}
+    files = section.take("files")
+    for name, value in values.items():
+        files = files.replace(name, value)
+    return re.sub(r"%\(ENV_([A-Za-z0-9_]+)\)s", lambda found: os.environ.get(found[1], found[0]), files).split()
 
 
 def _folder(path: str) -> str:
     return os.path.dirname(os.path.abspath(path))
 
 
-def _daemon(section: Section, own: dict[str, str], notes: Notes) -> dict[str, str]:
+def _daemon(section: Section, own: dict[str, str], notes: Notes) -> _Common:
+    expand = _Expansion(section, notes, {"here": _folder(section.file)}, {})
+    env: dict[str, str] = {}
+    place = section.options.get("environment", section)
+    try:
+        env = _environment(expand, section)
+    except Unusable as error:
+        notes.add(place, f"[supervisord] {error}; its variables are left out")
+    expand = expand._replace(env=env)
     level = section.take("loglevel")
     if level and level not in _LEVELS:
         level = "debug"
+    logfile = section.options.get("logfile", Option("", "", 0)).text
     own |= settings(
-        error_log=section.take("logfile"),
+        error_log="" if logfile.strip().lower() in ("none", "off", "syslog") else expand.path("logfile"),
         log_level=_LEVELS.get(level, level),
-        pidfile=section.take("pidfile"),
+        pidfile=expand.path("pidfile"),
         umask=section.take("umask"),
         daemonize="false" if true(section.take("nodaemon", "false")) else "true",
     )
-    expand = _Expansion(section, notes, {"here": _folder(section.file)})
-    env = {key: expand(text, f"environment {key}") for key, text in _environment(section.take("environment")).items()}
+    user = expand.take("user").strip()
+    common = _Common(env, "" if user in ("root", "0") else user, expand.take("directory"))
     notes.leftovers(section, _WHY_DAEMON, "has no counterpart")
-    return env
+    return common
 
 
-def _server(section: Section, own: dict[str, str], notes: Notes) -> None:
+def _server(
+    section: Section, own: dict[str, str], endpoints: dict[str, dict[str, str]], common: _Common, notes: Notes
+) -> None:
     if section.header == "unix_http_server":
-        address = f"unix:{section.take('file')}"
+        expand = _Expansion(section, notes, {"here": _folder(section.file)}, common.env)
+        path = expand.path("file")
+        address = f"unix:{path}" if path else ""
+        owner, _, group = expand.take("chown").partition(":")
+        access = settings(mode=section.take("chmod"), owner=owner, group=group) if path else {}
+        if access:
+            own["http_endpoints"] = "supervisor"
+            endpoints["supervisor"] = {"bind": address, **access}
+            address = ""
     else:
         host, _, port = section.options.get("port", Option("", "", 0)).text.rpartition(":")
         address = f"{'0.0.0.0' if host in ('', '*') else host}:{port}"
         option = section.options.pop("port", None)
         if option is not None and not address.startswith(("127.", "localhost:")):
             notes.add(option, f"other machines reach {address}: gafferd wants require_key = true for it")
-    own["bind"] = f"{own['bind']}, {address}" if "bind" in own else address
+    if address:
+        own["bind"] = f"{own['bind']}, {address}" if "bind" in own else address
     notes.leftovers(section, _WHY_SERVER, "has no counterpart")
 
 
-def _environment(text: str) -> dict[str, str]:
-    """Read ``KEY="value",KEY2=value`` as supervisor does."""
-    lexer = shlex.shlex(text)
+def _environment(expand: _Expansion, section: Section) -> dict[str, str]:
+    """Take ``KEY="value",KEY2=value`` as supervisor does.
+
+    :raises Unusable: it cannot be read.
+    """
+    option = section.options.pop("environment", Option("", section.file, section.line))
+    lexer = shlex.shlex(option.text)
     lexer.wordchars += "/.+-():%"
-    tokens = list(lexer)
-    return {tokens[at]: tokens[at + 2].strip("'\"") for at in range(0, len(tokens) - 2, 4)}
+    try:
+        tokens = list(lexer)
+    except ValueError as error:
+        raise Unusable(option, f"environment: {error}") from None
+    found: dict[str, str] = {}
+    for at in range(0, len(tokens), 4):
+        if len(tokens) < at + 3 or tokens[at + 1] != "=":
+            raise Unusable(option, f"environment: expected KEY=VALUE,KEY=VALUE near {tokens[at]!r}")
+        found[tokens[at]] = expand(tokens[at + 2].strip("'\""), f"environment {tokens[at]}", option, marks=True)
+    return found
 
 
-def _program(
-    section: Section, group: Section | None, path: str, common_env: dict[str, str], notes: Notes
-) -> Iterable[Job]:
+def _program(section: Section, group: Section | None, path: str, common: _Common, notes: Notes) -> Iterable[Job]:
     """Yield the job of a program, or one for each process if these differ."""
     if not section.options.get("command", Option("", "", 0)).text.strip():
         return notes.add(section, f"[{section.header}] is left out: it has no command")
@@ -160,21 +206,23 @@ def _program(
     elif section.options.get("process_name", _USUAL).text.strip() == _USUAL.text:
         section.take("process_name")
     if not differ:
-        yield _job(section, group, path, common_env, notes, section.name, count, 0)
+        make = partial(_job, section, group, path, common, notes, section.name, count, 0)
+        yield from usable(section, notes, make)
         return
     if count > 1:
         notes.add(section, f"[{section.header}]: its {count} processes differ and become {count} jobs")
     for number in range(first, first + count):
         name = f"{section.name}-{number}" if count > 1 else section.name
         copy = Section(section.header, section.file, section.line, dict(section.options))
-        yield _job(copy, group, path, common_env, notes if number == first else Notes(), name, 1, number)
+        told = notes if number == first else Notes()
+        yield from usable(copy, told, partial(_job, copy, group, path, common, told, name, 1, number))
 
 
 def _job(
     section: Section,
     group: Section | None,
     path: str,
-    env: dict[str, str],
+    common: _Common,
     notes: Notes,
     name: str,
     count: int,
@@ -191,15 +239,17 @@ def _job(
             "process_num": number,
             "numprocs": count,
         },
+        common.env,
     )
-    own = {key: expand(text, f"environment {key}") for key, text in _environment(section.take("environment")).items()}
+    env = {**common.env, **_environment(expand, section)}
+    expand = expand._replace(env=env)
     restart = section.take("autorestart", "unexpected").strip().lower()
-    cmd = command(expand(section.take("command"), "command", marks=True))
+    cmd = command(expand.take("command", marks=True))
     retries = whole(section, "startretries", 3, notes) if "startretries" in section.options else None
     startsecs = whole(section, "startsecs", 1, notes)
     found = settings(
         cmd=cmd,
-        cwd=expand(section.take("directory"), "directory"),
+        cwd=expand.take("directory") or common.directory,
         numprocesses=count,
         start="" if true(section.take("autostart", "true")) else "false",
         priority=whole(section, "priority", 0, notes) if "priority" in section.options else "",
@@ -210,7 +260,7 @@ def _job(
         stop_signal=section.take("stopsignal"),
         graceful_timeout=whole(section, "stopwaitsecs", 10, notes),
         # What cannot be replaced stays, and gafferd refuses it: root would be worse.
-        uid=expand(section.take("user"), "user"),
+        uid=expand.take("user") or common.user,
         umask=section.take("umask"),
         redirect_output="out, out" if true(section.take("redirect_stderr", "false")) else "out, err",
     )
@@ -220,22 +270,26 @@ def _job(
         if true(section.options.get(key, Option("false", "", 0)).text):
             section.take(key)
     notes.leftovers(section, _WHY, "has no counterpart")
-    return Job(session, name, found, {**env, **own})
+    return Job(session, name, found, env)
 
 
 def _logs(section: Section, expand: _Expansion, count: int) -> dict[str, str]:
     """Return the log files; a copy's number stays a placeholder."""
     found: dict[str, str] = {}
     for key in ("stdout_logfile", "stderr_logfile"):
-        text = section.options.get(key, _USUAL).text
-        if text.strip().lower() in ("none", "off"):
+        text = section.options.get(key, _USUAL).text.strip()
+        if text.lower() in ("none", "off"):
             section.take(key)
-        elif key in section.options and text.strip().lower() not in ("auto", "syslog"):
-            section.take(key)
+        elif key in section.options and text.lower() not in ("auto", "syslog"):
+            option = section.options.pop(key)
             # Every second piece is the form of a number.
-            pieces = (_NUMBER if count > 1 else re.compile("$^()")).split(text)
-            names = [f"%(index){piece}" if at % 2 else file_name(expand(piece, key)) for at, piece in enumerate(pieces)]
-            found[key] = _DEVICES.get(text.strip(), "".join(names))
+            pieces = (_NUMBER if count > 1 else re.compile("$^()")).split(option.text)
+            names = [
+                f"%(index){piece}" if at % 2 else file_name(expand(piece, key, option))
+                for at, piece in enumerate(pieces)
+            ]
+            if not any(_EXPANSION.search(name.replace("%%", "%")) for name in names[::2]):
+                found[key] = _DEVICES.get(text, "".join(names))
     return found
 
 
@@ -245,22 +299,61 @@ def _flapping(retries: int, startsecs: int) -> str:
     return f"{attempts}, {attempts * max(1, startsecs)}, 1, 0"
 
 
-class _Expansion:
-    """Replaces ``%(name)s``; what only the environment knows becomes a variable of the command."""
+class _Expansion(NamedTuple):
+    """Replaces ``%(name)s``; what only the environment knows becomes a variable of the command.
 
-    def __init__(self, section: Section, notes: Notes, values: dict[str, object]) -> None:
-        self.section, self.notes, self.values = section, notes, values
+    :param env: variables that the file itself sets.
+    """
 
-    def __call__(self, text: str, key: str, marks: bool = False) -> str:
+    section: Section
+    notes: Notes
+    values: dict[str, object]
+    env: dict[str, str]
+
+    def take(self, key: str, marks: bool = False) -> str:
+        """Take an option, replaced."""
+        option = self.section.options.pop(key, None)
+        return "" if option is None else self(option.text, key, option, marks)
+
+    def path(self, key: str) -> str:
+        """Take an option that names a file of gafferd's own; ``""`` if something in it cannot be replaced."""
+        text = self.take(key)
+        return "" if re.search(r"%\([A-Za-z0-9_]+\)", text) else text
+
+    def __call__(self, text: str, key: str, place: Option, marks: bool = False) -> str:
+        """Return *text*, replaced.
+
+        :param marks: whether it may hold what :func:`variable` returns.
+        """
+        label = f"[{self.section.header}] {key}"
+
         def replaced(found: re.Match[str]) -> str:
             if found.group() == "%%":
                 return "%"
             name, form = found.groups()
+            if name == "host_node_name":
+                self.notes.add(place, f"{label}: {found.group()} is replaced by this machine's name")
+                return platform.node()
             if name in self.values:
-                return f"%{form}" % self.values[name]
-            if name.startswith("ENV_") and marks:
-                return variable(name[4:])
-            self.notes.add(self.section, f"[{self.section.header}] {key}: {found.group()} has no counterpart there")
-            return found.group()
+                return self._formatted(found, place, label)
+            known = self._variable(name[4:], place, label, marks) if name.startswith("ENV_") else None
+            if known is None and not name.startswith("ENV_"):
+                self.notes.add(place, f"{label}: {found.group()} has no counterpart there")
+            return found.group() if known is None else known
 
         return _EXPANSION.sub(replaced, text)
+
+    def _formatted(self, found: re.Match[str], place: Option, label: str) -> str:
+        try:
+            return f"%{found[2]}" % self.values[found[1]]
+        except (TypeError, ValueError):
+            self.notes.add(place, f"{label}: {found.group()} is no text that can be formatted so")
+            return found.group()
+
+    def _variable(self, name: str, place: Option, label: str, marks: bool) -> str | None:
+        known = self.env.get(name)
+        if marks:
+            return known if known is not None and has_variable(known) else variable(name)
+        if known is not None and not has_variable(known):
+            return known
+        return self.notes.value_of(name, place, label)
