@@ -55,7 +55,7 @@ def _start() -> None:
         configs = application.configs()
         if first_taken(application.ports()) is not None:
             return
-    except GafferError:
+    except (GafferError, FileNotFoundError):  # the latter of a current folder that is gone
         return
     gc.disable()  # until everything runs: what is imported stays, and the first process waits for each look at it
     from ..foreground.guard import Guard

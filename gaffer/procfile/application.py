@@ -112,6 +112,7 @@ def read_application(
     root: str | None = None,
     envs: Iterable[str] = (),
     *,
+    dotenv: bool = True,
     name: str | None = None,
     concurrency: Iterable[str] = (),
     port: int | None = None,
@@ -123,6 +124,7 @@ def read_application(
 
     :param procfile: see :func:`find_procfile`, as for *root*.
     :param envs: dotenv files, read after the ``.env`` of the root; a later one wins.
+    :param dotenv: whether that ``.env`` is read.
     :param name: see :func:`application_name`.
     :param concurrency: texts such as ``web=2,worker=3``; ``all=2`` means the types that are not named.
     :param port: the first port; by default ``PORT`` of the files or of *environ*, or 5100.
@@ -134,7 +136,7 @@ def read_application(
     path, root = find_procfile(procfile, root)
     problems: list[Problem] = []
     found = _read_types(path, problems)
-    variables = _read_variables(root, envs, problems)
+    variables = _read_variables([*_own_dotenv(root if dotenv else None), *envs], problems)
     numbers = _read_numbers(concurrency, found, problems)
     only = list(only)
     for one in only:
@@ -180,10 +182,14 @@ def _read_types(path: str, problems: list[Problem]) -> dict[str, tuple[int, str]
     return found
 
 
-def _read_variables(root: str, envs: Iterable[str], problems: list[Problem]) -> dict[str, DotenvVariable]:
-    own = os.path.normpath(os.path.join(root, ".env"))
+def _own_dotenv(root: str | None) -> list[str]:
+    own = None if root is None else os.path.normpath(os.path.join(root, ".env"))
+    return [own] if own is not None and os.path.lexists(own) else []
+
+
+def _read_variables(envs: Iterable[str], problems: list[Problem]) -> dict[str, DotenvVariable]:
     variables: dict[str, DotenvVariable] = {}
-    for path in dict.fromkeys([*([own] if os.path.lexists(own) else []), *envs]):
+    for path in dict.fromkeys(envs):
         if not os.path.lexists(path):
             problems.append(Problem(path, 0, "there is no such environment file; create it, or leave out -e"))
             continue

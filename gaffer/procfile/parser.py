@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ItemsView, Iterable, Mapping
 from ..config.command_template import make_template
 from ..config.dotenv import read_env_file
 from ..config.ini_writer import can_name_variable, ini_command, ini_value
-from ..config.names import check_name
+from ..config.names import check_name, clean_name
 from ..errors import BadRequest, ConfigError, GafferError, InvalidConfig, Problem, nearest
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Procfile:
         return job_settings(name, self.cfg[name], self.env, self.root, number, port)
 
     def as_configparser(self, concurrency_settings: Mapping[str, int] | None = None) -> configparser.ConfigParser:
-        """Return all types as sections of a gafferd.ini, to be written to a file that it can include.
+        """Return all types as sections ``process:APP:NAME`` of an ini file, to be written where gafferd can include it.
 
         :raises InvalidConfig: a variable has a name or a value that an ini file cannot hold.
         """
@@ -118,13 +118,14 @@ class Procfile:
         config = configparser.ConfigParser(interpolation=None)
         # The default writes names in lower case.
         config.optionxform = str  # type: ignore[assignment,method-assign]
+        session = clean_name(self.get_appname())
         for name in self.cfg:
             settings = self.as_dict(name, concurrency_settings)
             env = settings.pop("env")
             del settings["name"]
-            config[f"process:{name}"] = {key: _ini_text(key, value) for key, value in settings.items()}
+            config[f"process:{session}:{name}"] = {key: _ini_text(key, value) for key, value in settings.items()}
             if env:
-                config[f"env:{name}"] = {_ini_name(key): _ini_value(key, value) for key, value in env.items()}
+                config[f"env:{session}:{name}"] = {_ini_name(key): _ini_value(key, value) for key, value in env.items()}
         return config
 
     def _check_concurrency(self, settings: Mapping[str, int]) -> Mapping[str, int]:

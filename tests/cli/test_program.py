@@ -9,7 +9,10 @@ import click
 import pytest
 
 from gaffer import __version__
-from gaffer.cli.core.program import exit_code
+from gaffer.cli import entry
+from gaffer.cli.app.foreground import run as one_off
+from gaffer.cli.app.gaffer import make_program as make_gaffer
+from gaffer.cli.core.program import exit_code, is_folder_gone
 from gaffer.cli.ctl.gafferctl import SECTIONS, make_program
 from gaffer.errors import (
     BadRequest,
@@ -337,3 +340,75 @@ def test_output_that_cannot_be_written(gafferd, words, code, sentence):
     line = f'"$0" -c "{program}" --connect {gafferd.uri} {words}'
     ended = subprocess.run(["sh", "-c", line, sys.executable], stderr=subprocess.PIPE, text=True, timeout=20)
     assert (ended.returncode, ended.stderr) == (code, sentence)
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (make_gaffer, []),
+        (make_gaffer, ["run"]),
+        (make_gaffer, ["key", "create"]),
+        (make_program, []),
+        (make_program, ["add-process"]),
+    ],
+)
+def test_help_of_a_command_is_what_its_option_prints(call, make, words):
+    asked = call("help", *words, program=make())
+    assert (asked.code, asked.err) == (0, "")
+    assert asked.out.replace("add-process", "add_process") == call(*words, "--help", program=make()).out.replace(
+        "add-process", "add_process"
+    )
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["scal"], "No such command 'scal'; did you mean 'scale'?"),
+        (["key", "creat"], "No such command 'creat'; did you mean 'create'?"),
+        (["scale", "x"], "No such command 'x'"),
+    ],
+)
+def test_help_of_an_unknown_command(call, words, sentence):
+    ended = call("help", *words, program=make_gaffer())
+    assert ended.code == 2 and ended.err.endswith(f"Error: {sentence}\n")
+
+
+@pytest.fixture
+def deleted_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+
+
+@pytest.mark.parametrize("command", ["start", "check", "export", "run true", "load", "ps", "logs", "convert x"])
+def test_gaffer_in_a_deleted_folder_says_so(deleted_folder, call, command):
+    assert call(*command.split(), program=make_gaffer()) == (
+        1,
+        "",
+        "gaffer: the folder you are in is gone; change to another one\n",
+    )
+
+
+def test_plain_start_in_a_deleted_folder_says_so(deleted_folder, capsys, monkeypatch):
+    """Its command line is not parsed unless something is wrong."""
+    monkeypatch.setattr("sys.argv", ["gaffer", "start"])
+    monkeypatch.setattr("gaffer.cli.entry.signal.signal", lambda *args: None)
+    for name in [name for name in os.environ if name.startswith("GAFFER_")]:
+        monkeypatch.delenv(name)
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert (ended.value.code, capsys.readouterr().err) == (
+        1,
+        "gaffer: the folder you are in is gone; change to another one\n",
+    )
+
+
+def test_file_that_does_not_exist_is_no_deleted_folder(deleted_folder):
+    assert not is_folder_gone(FileNotFoundError(2, "No such file", "x"))
+
+
+@pytest.mark.parametrize("option", ["-c", "--copies", "--concurrency"])
+def test_run_takes_the_number_of_copies_by_each_of_its_names(option):
+    params = one_off.make_context("run", [option, "2", "true", "--concurrency"]).params
+    assert (params["copies"], params["words"]) == (2, ("true", "--concurrency"))

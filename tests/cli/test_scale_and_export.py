@@ -150,3 +150,44 @@ def test_names_export(monkeypatch, tmp_path, capsys):
         run(make_program(), ["export", "--format", "names", "-c", "web=2"])
     assert ended.value.code == 0
     assert capsys.readouterr() == ("web-1\t./web -v\nweb-2\t./web -v\nclock-1\t/bin/sh -c date | cat\n", "")
+
+
+@pytest.fixture
+def exported(tmp_path, call):
+    """Return a function that exports an application ``shop``."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+
+    def exported(*words, text="web: serve\n", env=""):
+        (folder / "Procfile").write_text(text)
+        (folder / ".env").write_text(env)
+        return call("-d", str(folder), "export", *words, program=make_program())
+
+    return exported
+
+
+@pytest.mark.parametrize("form", ["ini", "json", "systemd"])
+def test_format_where_a_name_is_expected(exported, form):
+    refused = exported(form)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        f"gaffer: '{form}' would be the application's name; did you mean --format {form}?"
+        " If not, say --format ini too\n"
+    )
+    assert "[process:json:web]" in exported("--format", "ini", "json").out
+
+
+def test_type_where_a_name_is_expected(exported):
+    ended = exported("web")
+    assert (ended.code, ended.err) == (0, "gaffer: all types are exported; 'web' is the application's name\n")
+    assert "[process:web:web]" in ended.out
+    assert exported("shop", text="shop: serve\n").err == ""
+
+
+@pytest.mark.parametrize("form", ["ini", "json", "systemd", "supervisord", "docker-compose", "runit"])
+@pytest.mark.parametrize("value", ["s3cret\ntwo", "s3cret\rtwo", "'''s3cret\"\"\" ' \"", "s3cret %(here)s ; x"])
+def test_values_that_a_format_cannot_hold_are_not_printed(exported, tmp_path, form, value):
+    written = value.replace("\\", "\\\\").replace('"', '\\"').replace("\r", "\\r")
+    ended = exported("--format", form, "--out", str(tmp_path / "out"), env=f'TOKEN="{written}"\n')
+    assert "s3cret" not in ended.out + ended.err
+    assert ended.code == 0 or "TOKEN" in ended.err

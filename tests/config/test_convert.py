@@ -365,7 +365,7 @@ def test_access_to_supervisors_socket(tmp_path):
         ("[program:x]\ncommand=x\nenvironment=A='b", "3: [program:x] is left out: environment: No closing quotation"),
         (
             "[program:x]\ncommand=x\nenvironment=A=1 B=2",
-            "3: [program:x] is left out: environment: expected KEY=VALUE,KEY=VALUE near '='",
+            "3: [program:x] is left out: environment: expected KEY=VALUE,KEY=VALUE",
         ),
         ("[watcher:x]\nnumprocesses=2\ncmd=x 'y", "3: [watcher:x] is left out: No closing quotation"),
     ],

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gaffer.cli.app.gaffer import make_program
+from gaffer.cli.core.program import run
 from gaffer.config.jobconfig import JobConfig
 from gaffer.errors import ConfigError
 from gaffer.procfile.application import read_application
@@ -43,6 +45,23 @@ def test_neither_gevent_nor_the_engine_is_imported():
     code = "import sys, gaffer.procfile.application\n"
     code += "sys.exit(bool({'gevent', 'gaffer.supervisor.engine'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+# -- variables of files
+
+
+def test_own_dotenv_may_be_left_out(shop):
+    files = {".env": "A=1\nB=1\n", "prod.env": "B=2\n"}
+    assert shop(files=files, envs=["prod.env"]).env == {"A": "1", "B": "2"}
+    assert shop(files=files, envs=["prod.env"], dotenv=False).env == {"B": "2"}
+    assert shop(files={".env": "no line\n"}, dotenv=False).env == {}
+
+
+def test_option_that_leaves_the_own_dotenv_out(shop, capsys):
+    shop(files={".env": "A=1\n", "prod.env": "B=2\n"})
+    with pytest.raises(SystemExit):
+        run(make_program(), ["-d", str(shop.folder), "--no-dotenv", "-e", str(shop.folder / "prod.env"), "export"])
+    assert "B = 2" in (out := capsys.readouterr().out) and "A = 1" not in out
 
 
 # -- jobs

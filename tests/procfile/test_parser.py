@@ -278,9 +278,9 @@ def test_an_ini_file_says_the_same(tmp_path_factory, types, env):
     except InvalidConfig as error:
         assert "an ini file cannot hold" in str(error)
         return
+    names = {name: f"{app.get_appname()}.{name}" for name in types}
     assert found == {
-        f"default.{name}": JobConfig.from_dict({**app.as_dict(name, {name: 2}), "name": f"default.{name}"})
-        for name in types
+        full: JobConfig.from_dict({**app.as_dict(name, {name: 2}), "name": full}) for name, full in names.items()
     }
 
 
@@ -294,6 +294,8 @@ def test_what_an_ini_file_cannot_hold_is_said(application, key, value):
 
 def test_the_sections_of_an_ini_file(application):
     out = io.StringIO()
-    application("web: run | x", {".env": "A=80"}).as_configparser().write(out)
-    assert "[process:web]\ncmd = run | x\n" in out.getvalue() and "shell = true" in out.getvalue()
-    assert "[env:web]\nA = 80\n" in out.getvalue() and "port = 5100\n" in out.getvalue()
+    app = application("web: run | x", {".env": "A=80"})
+    app.root = "/srv/my shop"
+    app.as_configparser().write(out)
+    assert "[process:my-shop:web]\ncmd = run | x\n" in out.getvalue() and "shell = true" in out.getvalue()
+    assert "[env:my-shop:web]\nA = 80\n" in out.getvalue() and "port = 5100\n" in out.getvalue()

@@ -19,6 +19,7 @@ class GafferContext:
     :param directory: the application's folder, or None.
     :param envs: dotenv files besides the folder's own ``.env``.
     :param endpoint: a gafferd's URL.
+    :param dotenv: whether the folder's own ``.env`` is read.
     :param keys: credentials: ``api_key``, ``certfile``, ``keyfile``, ``cacert``.
     """
 
@@ -29,8 +30,9 @@ class GafferContext:
         envs: Sequence[str],
         endpoint: str,
         keys: Mapping[str, Any],
+        dotenv: bool = True,
     ) -> None:
-        self.procfile, self.directory, self.envs = procfile, directory, envs
+        self.procfile, self.directory, self.envs, self.dotenv = procfile, directory, envs, dotenv
         self.endpoint = endpoint
         self._keys = keys
         self._server: Server | None = None
@@ -42,7 +44,7 @@ class GafferContext:
         """
         from ...procfile.application import read_application
 
-        return read_application(self.procfile, self.directory, self.envs, **options)
+        return read_application(self.procfile, self.directory, self.envs, dotenv=self.dotenv, **options)
 
     def session(self, name: str | None = None) -> str:
         """Return the name of an application: *name*, or that of the folder, which needs no Procfile.

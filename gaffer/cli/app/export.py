@@ -44,9 +44,9 @@ def exporters() -> dict[str, tuple[Exporter, str]]:
 @port_options
 @click.argument("name", required=False)
 @view_option
-@click.pass_obj
+@click.pass_context
 def export(
-    context: GafferContext,
+    ctx: click.Context,
     form: str,
     out: str | None,
     listed: bool,
@@ -61,6 +61,7 @@ def export(
     there, by default what its folder is called. Files are readable for their owner only: they hold the
     application's environment. What a format cannot express is said on stderr.
     """
+    context: GafferContext = ctx.obj
     known = exporters()
     if listed:
         rows = [(name, one.help, plugin) for name, (one, plugin) in known.items()]
@@ -69,10 +70,15 @@ def export(
     if form not in known:
         remedy = nearest(form, known) or f"; there are {', '.join(known)}"
         raise BadRequest(f"there is no format '{form}'{remedy}")
+    if name in known and ctx.get_parameter_source("form") is click.core.ParameterSource.DEFAULT:
+        sentence = f"'{name}' would be the application's name; did you mean --format {name}?"
+        raise BadRequest(f"{sentence} If not, say --format {form} too")
     exporter = known[form][0]
     if exporter.folder and out is None:
         raise BadRequest(f"{form} makes several files; name a folder for them with --out DIR")
     application = context.application(name=name, concurrency=concurrency, port=port, ports=not no_port)
+    if name is not None and name != context.session() and name in {one.name for one in application.types}:
+        complain("gaffer", f"all types are exported; '{name}' is the application's name")
     made = exporter.export(as_export(application))
     write_export(made, exporter.folder, out)
     for note in made.notes:

@@ -57,7 +57,16 @@ def start(
 
 
 @command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("-c", "--copies", type=click.IntRange(1), default=1, metavar="N", help="Run so many at once.")
+@click.option(
+    "-c",
+    "--copies",
+    "--concurrency",
+    "copies",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="Run so many at once.",
+)
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND...")
 @click.pass_context
 def run(ctx: click.Context, copies: int, words: tuple[str, ...]) -> None:

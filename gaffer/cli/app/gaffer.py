@@ -54,6 +54,9 @@ SECTIONS = {
     "Many machines": {
         "lookup": "cluster.lookup:lookup",
     },
+    "This program": {
+        "help": "core.help:help_command",
+    },
 }
 
 #: Commands that differ with ``-L``: on other machines ``start`` has no foreground.
@@ -70,7 +73,8 @@ def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], GafferCont
     keys = {name: given[name] for name in ("api_key", "certfile", "keyfile", "cacert")}
 
     def context(node: Node) -> GafferContext:
-        return GafferContext(given["procfile"], given["directory"], given["env"], node.origin, keys)
+        files = given["procfile"], given["directory"], given["env"]
+        return GafferContext(*files, node.origin, keys, dotenv=not given["no_dotenv"])
 
     return Cluster(given["lookupd_address"], **keys), context
 
@@ -106,6 +110,7 @@ def make_program() -> Program:
         multiple=True,
         help="A file of variables beside .env; a later one wins.",
     )
+    @click.option("--no-dotenv", is_flag=True, help="Leave the folder's own .env out.")
     @click.option(
         "-g",
         "--endpoint",
@@ -127,6 +132,7 @@ def make_program() -> Program:
         procfile: str | None,
         directory: str | None,
         env: tuple[str, ...],
+        no_dotenv: bool,
         endpoint: str,
         certfile: str | None,
         keyfile: str | None,
@@ -136,7 +142,7 @@ def make_program() -> Program:
     ) -> None:
         """Run Procfile applications, here or on a gafferd."""
         keys = {"api_key": api_key, "certfile": certfile, "keyfile": keyfile, "cacert": cacert}
-        ctx.obj = GafferContext(procfile, directory, env, endpoint, keys)
+        ctx.obj = GafferContext(procfile, directory, env, endpoint, keys, dotenv=not no_dotenv)
         ctx.call_on_close(ctx.obj.close)
 
     return gaffer

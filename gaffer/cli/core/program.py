@@ -33,6 +33,8 @@ ENTRY_POINTS = "gaffer.cli"
 #: Context settings of commands whose last arguments may begin with a dash.
 DASHES = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
+FOLDER_GONE = "the folder you are in is gone; change to another one"
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -225,7 +227,7 @@ class Program(click.Group):
             ctx.exit(BROKEN_PIPE)
 
     def _is_meant_for_many(self, ctx: click.Context) -> bool:
-        if self._everywhere is None or _words(ctx)[:1] == ["lookup"]:
+        if self._everywhere is None or _words(ctx)[:1] in (["lookup"], ["help"]):
             return False
         on = ctx.params.get("on") or any(word == "--on" or word.startswith("--on=") for word in _words(ctx))
         if not ctx.params.get("lookupd_address"):
@@ -318,8 +320,22 @@ def _outcome(program: Program, args: Sequence[str] | None) -> int:
             _drop_output()
             complain(program.name, f"cannot write the output: {error.strerror}; make room, or write it elsewhere")
             return FAILED
+        if is_folder_gone(error):
+            complain(program.name, FOLDER_GONE)
+            return FAILED
         complain(program.name, f"a defect of {program.name} itself, please report it: {_described(error)}")
         return FAILED
+
+
+def is_folder_gone(error: Exception) -> bool:
+    """Tell whether *error* says that the current folder does not exist any more."""
+    if not isinstance(error, FileNotFoundError) or error.filename is not None:
+        return False
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _described(error: BaseException) -> str:

@@ -60,6 +60,9 @@ SECTIONS = {
         "reload-config": "ctl.daemon:reload_config",
         "shutdown": "ctl.daemon:shutdown",
     },
+    "This program": {
+        "help": "core.help:help_command",
+    },
 }
 
 ALIASES = {"load": "load_process"}

@@ -189,7 +189,7 @@ def _environment(expand: _Expansion, section: Section) -> dict[str, str]:
     found: dict[str, str] = {}
     for at in range(0, len(tokens), 4):
         if len(tokens) < at + 3 or tokens[at + 1] != "=":
-            raise Unusable(option, f"environment: expected KEY=VALUE,KEY=VALUE near {tokens[at]!r}")
+            raise Unusable(option, "environment: expected KEY=VALUE,KEY=VALUE")
         found[tokens[at]] = expand(tokens[at + 2].strip("'\""), f"environment {tokens[at]}", option, marks=True)
     return found
 
