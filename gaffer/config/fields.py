@@ -28,7 +28,7 @@ _LONGEST_SECONDS = 31_536_000  # seconds: a year
 #: For JSON Schema. No process can be given a NUL.
 _NO_NUL: dict[str, Any] = {"type": "string", "pattern": r"^[^\u0000]*$"}
 _SECONDS: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": _LONGEST_SECONDS}
-_MOST_ATTEMPTS, _MOST_RETRIES = 10_000, 1_000_000
+MOST_ATTEMPTS, _MOST_RETRIES = 10_000, 1_000_000
 
 
 class Kind:
@@ -436,7 +436,7 @@ class Flapping(NamedTuple):
 
 
 _FLAPPING: list[dict[str, Any]] = [
-    {"type": "integer", "minimum": 1, "maximum": _MOST_ATTEMPTS},
+    {"type": "integer", "minimum": 1, "maximum": MOST_ATTEMPTS},
     _SECONDS,
     _SECONDS,
     {"type": "integer", "minimum": -1, "maximum": _MOST_RETRIES},
@@ -483,7 +483,7 @@ class FlappingRule(Kind):
             raise ValueError(f"expected '{self.label}', not {value!r}")
         attempts, window, retry_in, max_retry = value
         return Flapping(
-            Int(1, _MOST_ATTEMPTS).check(attempts) or 1,
+            Int(1, MOST_ATTEMPTS).check(attempts) or 1,
             Seconds().check(window),
             Seconds().check(retry_in),
             Int(-1, _MOST_RETRIES).check(max_retry) or 0,

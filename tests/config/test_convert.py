@@ -421,3 +421,11 @@ copy_env = True
         "RUN is replaced by what it is here and now",
         "NOPE is not set here",
     ]
+
+
+def test_more_retries_than_gaffer_counts_are_no_limit(tmp_path):
+    jobs, _, notes = converted(
+        tmp_path, "[program:x]\ncommand=x\nstartretries=10000\n[program:y]\ncommand=y\nstartretries=9999\n"
+    )
+    assert (jobs["x"].flapping, jobs["y"].flapping.attempts) == (None, 10000)
+    assert notes == ["1: [program:x] startretries: 10000 are more than gaffer counts; it never gives up"]

@@ -12,6 +12,7 @@ import shlex
 from functools import partial
 from typing import Iterable, NamedTuple
 
+from ..fields import MOST_ATTEMPTS
 from .common import (
     Job,
     Notes,
@@ -246,6 +247,8 @@ def _job(
     restart = section.take("autorestart", "unexpected").strip().lower()
     cmd = command(expand.take("command", marks=True))
     retries = whole(section, "startretries", 3, notes) if "startretries" in section.options else None
+    if retries is not None and retries >= MOST_ATTEMPTS:
+        notes.add(section, f"[{section.header}] startretries: {retries} are more than gaffer counts; it never gives up")
     startsecs = whole(section, "startsecs", 1, notes)
     found = settings(
         cmd=cmd,
@@ -294,8 +297,10 @@ def _logs(section: Section, expand: _Expansion, count: int) -> dict[str, str]:
 
 
 def _flapping(retries: int, startsecs: int) -> str:
-    """Give up after so many starts in a row that did not last."""
+    """Give up after so many starts in a row that did not last; with more than gaffer counts, never."""
     attempts = retries + 1
+    if attempts > MOST_ATTEMPTS:
+        return ""
     return f"{attempts}, {attempts * max(1, startsecs)}, 1, 0"
 
 
