@@ -119,9 +119,13 @@ def test_everything_of_supervisor_that_is_lost_is_told(supervisord):
 
 
 def test_what_comes_from_supervisors_environment(monkeypatch):
-    monkeypatch.delenv("USER", raising=False)
+    for name in ("USER", "COPIES", "TRIES"):
+        monkeypatch.delenv(name, raising=False)
     text, notes = convert(SAMPLES / "container.conf")
     assert notes == [
+        "container.conf:15: [program:node] numprocs: variables are replaced in commands only; COPIES is not set here",
+        "container.conf:13: [program:node] startretries: variables are replaced in commands only; TRIES is not set"
+        " here",
         "container.conf:15: [program:node] numprocs: %(ENV_COPIES)s is no number that gaffer takes; it is 1 now",
         "container.conf:13: [program:node] startretries: %(ENV_TRIES)s is no number that gaffer takes; it is 3 now",
         "container.conf:14: [program:node] priority: -5 is no number that gaffer takes; it is 0 now",
@@ -429,3 +433,35 @@ def test_more_retries_than_gaffer_counts_are_no_limit(tmp_path):
     )
     assert (jobs["x"].flapping, jobs["y"].flapping.attempts) == (None, 10000)
     assert notes == ["1: [program:x] startretries: 10000 are more than gaffer counts; it never gives up"]
+
+
+def test_variables_in_numbers_and_switches(tmp_path, monkeypatch):
+    for name, value in {"COPIES": "3", "START": "false", "LEVEL": "warn", "PORT": "9001"}.items():
+        monkeypatch.setenv(name, value)
+    text = """[inet_http_server]
+port=127.0.0.1:%(ENV_PORT)s
+[supervisord]
+loglevel=%(ENV_LEVEL)s
+[program:x]
+command=x
+numprocs=%(ENV_COPIES)s
+autostart=%(ENV_START)s
+"""
+    jobs, settings, notes = converted(tmp_path, text)
+    assert (jobs["x"].numprocesses, jobs["x"].start, settings.get("log_level")) == (3, False, "warning")
+    assert settings.get("bind") == ("127.0.0.1:9001",)
+    assert len(notes) == 4 and all("is replaced by what it is here and now" in note for note in notes)
+    circus = "[watcher:x]\ncmd = x\nautostart = $(circus.env.START)\nnumprocesses = $(circus.env.COPIES)\n"
+    jobs, _, notes = converted(tmp_path, circus)
+    assert (jobs["x"].numprocesses, jobs["x"].start, len(notes)) == (3, False, 2)
+
+
+@pytest.mark.parametrize(
+    "text, note",
+    [
+        ("[include]\nfiles = a/*.conf\n[program:x]\ncommand = x\n", "1: [include]: no file a/*.conf to include"),
+        ("[circus]\ninclude = a.ini\n[watcher:x]\ncmd = x\n", "1: [circus]: no file a.ini to include"),
+    ],
+)
+def test_include_that_matches_nothing_is_told(tmp_path, text, note):
+    assert converted(tmp_path, text)[2] == [note]

@@ -32,6 +32,11 @@ from .common import (
 
 _EXPANSION = re.compile(r"\$\(circus\.([A-Za-z0-9_.]+)\)|\(\(circus\.([A-Za-z0-9_.]+)\)\)", re.IGNORECASE)
 _DOLLAR_SIGN = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+#: Options whose variables have to be replaced here and now.
+_SIMPLE = (
+    *("numprocesses", "singleton", "autostart", "respawn", "max_retry", "graceful_timeout", "stop_signal"),
+    *("uid", "gid"),
+)
 _LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "critical": "critical"}
 _LOGS = "the output is kept for gafferctl logs, and stdout_logfile appends it to a file"
 _SIZES = {"logfile_maxbytes": "_stream.max_bytes", "logfile_backups": "_stream.backup_count"}
@@ -66,7 +71,7 @@ _WHY_DAEMON = {
 def convert(path: str) -> tuple[str, list[str]]:
     """Return the text of the gafferd.ini, and what is lost."""
     notes = Notes()
-    sections = read(path, (), _included)
+    sections = read(path, (), _included, notes)
     own: dict[str, str] = {}
     for section in sections:
         if section.header == "circus":
@@ -180,7 +185,7 @@ def _job(section: Section, sections: list[Section], rule: list[str], ranks: dict
     env = _environment(section, sections, inherits, notes)
     expand = _Expansion(section, env, notes)
     shell = true(section.take("shell", "false"))
-    for key in ("numprocesses", "uid", "gid", "graceful_timeout"):
+    for key in _SIMPLE:
         if key in section.options:
             option = section.options[key]
             section.options[key] = option._replace(text=expand(option.text, key, option))

@@ -83,18 +83,25 @@ def _means(known: str, key: str) -> bool:
     return key.startswith(known[:-1]) if known.endswith("*") else key == known
 
 
-def read(path: str, comments: tuple[str, ...], include: Callable[[Section], Iterable[str]]) -> list[Section]:
+def read(
+    path: str, comments: tuple[str, ...], include: Callable[[Section], Iterable[str]], notes: Notes | None = None
+) -> list[Section]:
     """Return the sections of a file and of those that it includes.
 
     :param comments: what begins a comment behind a value.
     :param include: returns the patterns of files that a section includes.
+    :param notes: are told of patterns that match none.
     :raises ConfigError: one cannot be read.
     """
-    return _read(path, comments, include, set())
+    return _read(path, comments, include, set(), notes)
 
 
 def _read(
-    path: str, comments: tuple[str, ...], include: Callable[[Section], Iterable[str]], done: set[str]
+    path: str,
+    comments: tuple[str, ...],
+    include: Callable[[Section], Iterable[str]],
+    done: set[str],
+    notes: Notes | None,
 ) -> list[Section]:
     done.add(os.path.realpath(path))
     text = _text(path)
@@ -116,9 +123,12 @@ def _read(
     found = list(sections)
     for section in sections:
         for pattern in include(section):
-            for other in sorted(glob.glob(os.path.join(os.path.dirname(path), pattern))):
+            others = sorted(glob.glob(os.path.join(os.path.dirname(path), pattern)))
+            if not others and notes is not None:
+                notes.add(section, f"[{section.header}]: no file {pattern} to include")
+            for other in others:
                 if os.path.realpath(other) not in done:
-                    found += _read(other, comments, include, done)
+                    found += _read(other, comments, include, done, notes)
     return found
 
 

@@ -60,6 +60,11 @@ _WHY_DAEMON = {
     "childlogdir": "name the files, or set logfile_dir",
 }
 _WHY_SERVER = {"username": "gaffer has API keys: require_key", "password": "gaffer has API keys: require_key"}
+#: Options whose variables have to be replaced here and now: numbers, switches and names.
+_SIMPLE = (
+    *("numprocs", "numprocs_start", "startretries", "startsecs", "stopwaitsecs", "priority", "exitcodes", "stopsignal"),
+    *("autostart", "autorestart", "redirect_stderr", "umask", "loglevel", "nodaemon", "port", "chmod"),
+)
 _MAY_DIFFER = ("command", "directory", "environment")
 _USUAL = Option("%(program_name)s", "", 0)
 _OTHER = {
@@ -75,7 +80,7 @@ _CONVERTED = ("supervisord", "unix_http_server", "inet_http_server", "include")
 def convert(path: str) -> tuple[str, list[str]]:
     """Return the text of the gafferd.ini, and what is lost."""
     notes = Notes()
-    sections = read(path, (";", "#"), _included)
+    sections = read(path, (";", "#"), _included, notes)
     for section in sections:
         section.options = {key.lower(): option for key, option in section.options.items()}
     groups = {
@@ -134,6 +139,7 @@ def _daemon(section: Section, own: dict[str, str], notes: Notes) -> _Common:
     except Unusable as error:
         notes.add(place, f"[supervisord] {error}; its variables are left out")
     expand = expand._replace(env=env)
+    expand.replace_simple()
     level = section.take("loglevel")
     if level and level not in _LEVELS:
         level = "debug"
@@ -154,8 +160,9 @@ def _daemon(section: Section, own: dict[str, str], notes: Notes) -> _Common:
 def _server(
     section: Section, own: dict[str, str], endpoints: dict[str, dict[str, str]], common: _Common, notes: Notes
 ) -> None:
+    expand = _Expansion(section, notes, {"here": _folder(section.file)}, common.env)
+    expand.replace_simple()
     if section.header == "unix_http_server":
-        expand = _Expansion(section, notes, {"here": _folder(section.file)}, common.env)
         path = expand.path("file")
         address = f"unix:{path}" if path else ""
         owner, _, group = expand.take("chown").partition(":")
@@ -199,6 +206,7 @@ def _program(section: Section, group: Section | None, path: str, common: _Common
     """Yield the job of a program, or one for each process if these differ."""
     if not section.options.get("command", Option("", "", 0)).text.strip():
         return notes.add(section, f"[{section.header}] is left out: it has no command")
+    _Expansion(section, notes, {"program_name": section.name}, common.env).replace_simple()
     count = whole(section, "numprocs", 1, notes)
     differ = any("%(process_num)" in section.options.get(key, _USUAL).text for key in _MAY_DIFFER)
     if differ:
@@ -314,6 +322,13 @@ class _Expansion(NamedTuple):
     notes: Notes
     values: dict[str, object]
     env: dict[str, str]
+
+    def replace_simple(self) -> None:
+        """Replace variables in options that take no text of their own."""
+        for key in _SIMPLE:
+            option = self.section.options.get(key)
+            if option is not None and "%(" in option.text:
+                self.section.options[key] = option._replace(text=self(option.text, key, option))
 
     def take(self, key: str, marks: bool = False) -> str:
         """Take an option, replaced."""
