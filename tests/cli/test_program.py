@@ -412,3 +412,14 @@ def test_file_that_does_not_exist_is_no_deleted_folder(deleted_folder):
 def test_run_takes_the_number_of_copies_by_each_of_its_names(option):
     params = one_off.make_context("run", [option, "2", "true", "--concurrency"]).params
     assert (params["copies"], params["words"]) == (2, ("true", "--concurrency"))
+
+
+@pytest.mark.parametrize("words", [[], ["x"], ["x", "y"]])
+@pytest.mark.parametrize("make", [make_gaffer, make_program])
+def test_no_command_takes_a_deleted_folder_for_a_defect(deleted_folder, call, make, words, monkeypatch):
+    nothing = open(os.devnull)
+    monkeypatch.setattr("sys.stdin", nothing)
+    for name in [name for section in make().sections.values() for name in section]:
+        option = "-g" if make is make_gaffer else "--connect"
+        assert "a defect of" not in call(option, "http://127.0.0.1:1", name, *words, program=make()).err, name
+    nothing.close()
