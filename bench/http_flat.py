@@ -84,7 +84,8 @@ ROUND = (
     *(
         Ask(method, path)
         for path in (
-            *("/", "/ping", "/version", "/sessions", "/jobs", "/pids", "/plugins", "/health", "/openapi.json", "/docs"),
+            *("/", "/ping", "/version", "/sessions", "/jobs", "/info", "/pids", "/plugins", "/health"),
+            *("/openapi.json", "/docs"),
             *("/jobs/default", "/jobs/default/web", "/jobs/default/web/stats", "/jobs/default/web/numprocesses"),
             *("/jobs/default/web/state", "/jobs/default/web/pids", "/PID", "/PID/stats", "/processes"),
             *("/processes?running=true", "/processes/web", "/processes/PID", "/processes/web/_pids", "/status/web"),

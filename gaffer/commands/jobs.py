@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Iterator
 
 from ..config.fields import Environment, Seconds
+from ..config.names import check_name
 from ..errors import BadRequest, InvalidConfig, NotFound
 from . import visibility
 from .command import CHANGES, CONFIG, IN_SESSION, JOB, SIGNAL, START, Arg, command
@@ -58,6 +59,8 @@ def infos(manager: Manager, sessionid: str | None = None) -> Iterator[dict[str, 
 
 def names_in(manager: Manager, sessionid: str | None) -> list[str]:
     """Return the full names of all jobs, or of a session's; a session that cannot be seen is like one without jobs."""
+    if sessionid is not None:
+        check_name(sessionid, "session")
     return [name for name in manager.jobs() if sessionid is None or name.startswith(f"{sessionid}.")]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -109,11 +110,11 @@ class Talker:
 
     def leave(self) -> None:
         """Say that the node stops."""
-        self._socket._socket.send_close(1001)
+        self._socket._websocket.send_close(1001)
 
     def cut(self) -> None:
         """Lose the connection, without a word."""
-        self._socket._socket.shutdown()
+        self._socket._socket.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Talker:
         return self

@@ -136,7 +136,7 @@ def test_who_writes_too_fast_waits_and_nothing_is_lost(pipe):
     while got < sent:
         got += len(os.read(reader, 4096))
         gevent.sleep(0.001)
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         while not source.resumed:
             gevent.sleep(0.01)
     assert (source.paused, source.resumed, writer.unwritten) == (1, 1, 0)

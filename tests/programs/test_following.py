@@ -28,11 +28,17 @@ JOBS = f"""
 [process:echo]
 cmd = sh -c 'echo ready; exec cat'
 {CAT}
+[process:sent]
+cmd = sh -c 'echo ready; exec cat'
+{CAT}
 [process:two]
 cmd = sh -c 'echo up; exec cat'
 numprocesses = 2
 {CAT}
 [process:ends]
+cmd = sh -c 'echo one; echo two >&2; read line; echo "got $line"; exit 3'
+{CAT}
+[process:followed]
 cmd = sh -c 'echo one; echo two >&2; read line; echo "got $line"; exit 3'
 {CAT}
 [process:mute]
@@ -48,7 +54,7 @@ redirect_input = false
 def gafferd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gafferd]:
     with Gafferd(tmp_path_factory.mktemp("live"), JOBS).start() as gafferd:
         gafferd.ready()
-        for name in ("echo", "two", "ends", "talker"):
+        for name in ("echo", "sent", "two", "ends", "followed", "talker"):
             eventually(lambda name=name: gafferd.get(f"/jobs/default/{name}")["processes"])
         yield gafferd
 
@@ -102,18 +108,18 @@ def run(gafferd: Gafferd, *args: str, input: bytes = b"") -> tuple[int, str, str
 
 
 def test_what_is_sent_comes_back_in_the_logs(gafferd: Gafferd) -> None:
-    assert run(gafferd, "send", "echo", "hello", "world") == (0, "", "")
-    assert run(gafferd, "send", str(pid_of(gafferd, "echo")), "-", input=b"bytes \xff\0\nx\n") == (0, "", "")
-    logs = eventually(lambda: (found := run(gafferd, "logs", "echo", "-n", "4")[1]).endswith("x\n") and found)
+    assert run(gafferd, "send", "sent", "hello", "world") == (0, "", "")
+    assert run(gafferd, "send", str(pid_of(gafferd, "sent")), "-", input=b"bytes \xff\0\nx\n") == (0, "", "")
+    logs = eventually(lambda: (found := run(gafferd, "logs", "sent", "-n", "4")[1]).endswith("x\n") and found)
     assert logs == "ready\nhello world\nbytes \ufffd\\x00\nx\n"
-    raw = subprocess.run([*GAFFERCTL, "logs", "echo", "-o", "raw"], env=env(gafferd), capture_output=True)
+    raw = subprocess.run([*GAFFERCTL, "logs", "sent", "-o", "raw"], env=env(gafferd), capture_output=True)
     assert raw.stdout == b"ready\nhello world\nbytes \xff\0\nx\n"
 
 
 def test_logs_follow_across_restarts_and_stop_at_ctrl_c(gafferd: Gafferd) -> None:
-    with Running(gafferd, "logs", "ends", "-f", "-t") as logs:
+    with Running(gafferd, "logs", "followed", "-f", "-t") as logs:
         assert sorted(line.partition(" | ")[2] for line in logs.lines(2)) == ["one\n", "two\n"]
-        assert run(gafferd, "send", "ends", "x")[0] == 0
+        assert run(gafferd, "send", "followed", "x")[0] == 0
         got, *again = logs.lines(3)
         assert re.fullmatch(r"\d\d:\d\d:\d\d \| got x\n", got)
         assert sorted(line.partition(" | ")[2] for line in again) == ["one\n", "two\n"]

@@ -194,8 +194,8 @@ def test_what_fails_while_others_go_on_is_told_at_once(place, tmp_path):
 @pytest.mark.parametrize(
     "args, code, words",
     [
-        (["status"], 2, "say where: --on all"),
-        (["status", "--on", "zone=c"], 1, "no node is meant by 'zone=c'; the lookupds know node-1, node-2, node-3"),
+        (["status"], 2, "with -L name the nodes: --on all"),
+        (["status", "--on", "zone=c"], 1, "no node matches 'zone=c'; the lookupds know node-1, node-2, node-3"),
         (["attach", "1", "--on", "all"], 2, "works with one gafferd"),
         (["nonsense", "--on", "all"], 2, "No such command"),
         (["scale", "web", "x", "--on", "all"], 1, "none of N"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -195,7 +196,7 @@ def test_key_that_root_kept_for_the_port_is_found_for_the_socket(machine: Machin
     made = machine.run(*COMMAND, "--create-admin-user", "--username", "ann", GAFFERD_PASSWORD="correct horse")
     assert made.returncode == 0, made
     machine.gafferd("--require-key")
-    login = f"{sys.executable} -c 'from gaffer.cli.app.gaffer import main; main()'"
+    login = f"{shlex.quote(sys.executable)} -c 'from gaffer.cli.app.gaffer import main; main()'"
     machine.sh(f"echo correct horse | {login} -g http://127.0.0.1:5000 login ann")
     assert machine.cli("gafferctl", "sessions").returncode == 0
     assert machine.cli("gaffer", "logout").returncode == 0
