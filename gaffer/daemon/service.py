@@ -14,6 +14,7 @@ from ..config.settings import Settings
 from ..errors import ConfigError, GafferError
 from ..manager.manager import Manager
 from ..pidfile import Pidfile
+from ..plugins.calling import Killed
 from ..plugins.registry import PluginSet
 from ..process import posix_spawn
 from ..process.proc_scan import SubreaperScan
@@ -120,7 +121,7 @@ class GafferdService:
         starting.join(BREAK_OFF)
         if not starting.ready():
             log.warning("a plugin did not finish its start, which is broken off")
-            starting.kill(timeout=BREAK_OFF)
+            starting.kill(Killed, timeout=BREAK_OFF)
         error = starting.value if starting.ready() else None
         if error is not None and not (self.stopping and isinstance(error, (GafferError, gevent.GreenletExit))):
             raise error

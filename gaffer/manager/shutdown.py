@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import gevent
 from gevent.event import Event
 
-from ..plugins.calling import FLUSH
+from ..plugins.calling import FLUSH, Killed
 from ..process.proc_scan import find_node_survivors
 from ..supervisor import messages
 from ..supervisor.job import Job
@@ -151,7 +151,7 @@ class Shutdown:
         stopping.join(APP_GRACE)
         if not stopping.ready():
             log.error("%s does not stop; gaffer leaves it", name)
-            stopping.kill(block=False)
+            stopping.kill(Killed, block=False)
 
     @staticmethod
     def _guard(name: str, function: Callable[..., Any], *args: Any) -> None:

@@ -18,6 +18,7 @@ from greenlet import GreenletExit
 
 from ..errors import GafferError, PluginError, described
 from ..events.outbox import Outbox
+from .answers import checked
 
 log = logging.getLogger("gaffer.hooks")
 #: On its own, so that those who cannot do anything about it need not read it.
@@ -41,6 +42,10 @@ UNTIMED = frozenset(
 )
 #: How long a stopping manager waits for outboxes to empty, in seconds.
 FLUSH = 5.0
+
+
+class Killed(GreenletExit):  # type: ignore[misc]
+    """gaffer itself ends a greenlet. A GreenletExit that comes out of a plugin is contained like any exception."""
 
 
 class Implementation(NamedTuple):
@@ -151,7 +156,7 @@ class Hooks:
         for call in reversed(self.implementations(name)):
             try:
                 answer = _answer(call, kwargs)
-            except GreenletExit:
+            except Killed:
                 raise
             except BaseException as error:
                 answer = error
@@ -199,13 +204,13 @@ def named_call(call: Implementation, kwargs: dict[str, Any]) -> Any:
 
 
 def _answer(call: Implementation, kwargs: dict[str, Any]) -> Any:
-    """Call one implementation; a generator's exceptions come now, like those of any other."""
+    """Call one implementation and check its answer; a generator's exceptions come now, like those of any other."""
     answer = call.call(kwargs)
-    return list(answer) if isinstance(answer, Iterator) else answer
+    return checked(call.plugin, call.hook, list(answer) if isinstance(answer, Iterator) else answer)
 
 
 def _raise_named(error: BaseException, call: Implementation) -> NoReturn:
-    if isinstance(error, GreenletExit):
+    if isinstance(error, Killed):
         raise error
     if isinstance(error, GafferError):
         if not getattr(error, "plugin", None):

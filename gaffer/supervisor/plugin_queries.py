@@ -10,6 +10,8 @@ import os
 from typing import Any
 
 from ..config.fields import Seconds, parse_signal
+from ..errors import PluginError
+from ..plugins.answers import checks
 from ..plugins.calling import Hooks
 from ..process.proc_scan import ID_VARIABLE
 from ..process.sink_worker import SinkWorker
@@ -36,6 +38,10 @@ def about_start(hooks: Hooks, job: Job, plan: SpawnPlan) -> None:
     """
     mark = plan.env[ID_VARIABLE]
     hooks.ask("gaffer_before_spawn", job=job, plan=plan)
+    words = plan.argv if isinstance(plan.argv, (list, tuple)) else ()
+    right = words and all(isinstance(word, (str, bytes, os.PathLike)) for word in words)
+    if not right or not isinstance(plan.env, dict):
+        raise PluginError("a plugin's gaffer_before_spawn left a plan without a list of words or an environment")
     plan.argv = [os.fsdecode(word) for word in plan.argv]  # paths and bytes will do
     plan.env = {**plan.env, ID_VARIABLE: mark}  # without it a daemon would not be found at the stop
     for label in dict.fromkeys([*_labels(job), *job.config.custom_streams]):
@@ -58,8 +64,8 @@ def _labels(job: Job) -> list[str]:
 def about_stop(hooks: Hooks, job: Job, process: Any) -> list[tuple[int, float]] | None:
     """Return the signals that a plugin wants sent, with the seconds that each may take; None for the job's own."""
     try:
-        steps = hooks.ask_first("gaffer_stop_steps", job=job, process=process)
-        return None if steps is None else [(int(parse_signal(name)), Seconds().check(after)) for name, after in steps]
+        steps: list[tuple[int, float]] | None = hooks.ask_first("gaffer_stop_steps", job=job, process=process)
+        return steps
     except Exception as error:
         log.error("%s; the job's own settings are used", error)
         return None
@@ -67,9 +73,8 @@ def about_stop(hooks: Hooks, job: Job, process: Any) -> list[tuple[int, float]] 
 
 def about_restart(hooks: Hooks, job: Job, death: Decide) -> restart_policy.Decision | None:
     """Return the restart decision of a plugin; None leaves it to the built-in policy."""
-    decision = None
     try:
-        decision = hooks.ask_first(
+        decision: restart_policy.Decision | None = hooks.ask_first(
             "gaffer_restart_decision",
             job=job,
             process=death.process,
@@ -78,9 +83,21 @@ def about_restart(hooks: Hooks, job: Job, death: Decide) -> restart_policy.Decis
         )
     except Exception as error:
         log.error("%s; the built-in policy decides", error)
-    if decision is None or isinstance(
-        decision, (restart_policy.Now, restart_policy.After, restart_policy.GiveUp, restart_policy.Done)
-    ):
-        return decision
-    log.error("gaffer_restart_decision answered %r, which is no decision; the built-in policy decides", decision)
-    return None
+        return None
+    return decision
+
+
+@checks("gaffer_stop_steps")
+def _steps(answer: Any) -> list[tuple[int, float]]:
+    return [(int(parse_signal(name)), Seconds().check(after)) for name, after in answer]
+
+
+@checks("gaffer_restart_decision")
+def _decision(answer: Any) -> restart_policy.Decision:
+    if isinstance(answer, restart_policy.After):
+        return answer._replace(seconds=Seconds().check(answer.seconds))
+    if isinstance(answer, restart_policy.GiveUp):
+        return answer._replace(reason=str(answer.reason))
+    if isinstance(answer, (restart_policy.Now, restart_policy.Done)):
+        return answer
+    raise ValueError("it must be Now(), After(seconds), GiveUp(reason) or Done()")

@@ -11,10 +11,10 @@ import re
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 import bottle
-from greenlet import GreenletExit
 
 from ..commands.authorization import is_named
 from ..errors import BadRequest, GafferError, MethodNotAllowed, NotFound
+from ..plugins.calling import Killed
 from .requests.authentication import ACCESS, ARGUMENTS, IDENTITY, JSON, NOTED, admit, origin_of
 from .requests.replies import (
     INTERNAL_ERROR,
@@ -118,7 +118,7 @@ class App:
             return error_reply(error)
         except bottle.HTTPResponse as response:
             return bottle_reply(response)
-        except GreenletExit:
+        except Killed:
             raise
         except BaseException as error:  # SystemExit and gevent.Timeout too: one request's trouble, not the server's
             log.error("%s %s failed: %r", environ["REQUEST_METHOD"], environ["PATH_INFO"], error, exc_info=error)

@@ -8,12 +8,11 @@ import gevent
 import pluggy
 import pytest
 from gevent.event import Event
-from greenlet import GreenletExit
 
 import gaffer
 from gaffer.errors import InvalidConfig, NotFound, PluginError, Veto
 from gaffer.plugins import calling as module
-from gaffer.plugins.calling import Hooks
+from gaffer.plugins.calling import Hooks, Killed
 
 
 class Specs:
@@ -212,10 +211,20 @@ def test_leaving_the_program_is_not_up_to_a_plugin(hooks):
 
 
 @pytest.mark.parametrize("call", ["ask", "ask_first", "collect"])
-def test_a_greenlet_that_is_killed_while_it_asks_ends(hooks, call):
-    plugin(hooks, "one", asked=broken(GreenletExit()))
-    with pytest.raises(GreenletExit):
-        getattr(hooks, call)("gaffer_asked", one=1, two=2)
+def test_greenlet_that_gaffer_kills_while_it_asks_ends(hooks, call):
+    plugin(hooks, "one", asked=lambda: gevent.sleep(60))
+    asking = gevent.spawn(getattr(hooks, call), "gaffer_asked", one=1, two=2)
+    gevent.sleep(0)
+    asking.kill(Killed)
+    assert isinstance(asking.value, Killed)
+
+
+@pytest.mark.parametrize("call", ["ask", "ask_first"])
+def test_plugin_that_kills_the_greenlet_of_its_hook_has_failed(hooks, call):
+    plugin(hooks, "one", asked=lambda: gevent.getcurrent().kill())
+    asking = gevent.spawn(getattr(hooks, call), "gaffer_asked", one=1, two=2)
+    asking.join(10)
+    assert isinstance(asking.exception, PluginError) and "plugin one failed in gaffer_asked" in str(asking.exception)
 
 
 # -- collect

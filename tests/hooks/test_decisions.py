@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+from greenlet import GreenletExit
 
 from gaffer.errors import PluginError
 from gaffer.process.process import ExitStatus
@@ -40,8 +41,11 @@ def test_gaffer_restart_decision(running, gaffer_spawner, answer, states, proces
     assert asked["history"].failures == 1
 
 
-@pytest.mark.parametrize("answer", [None, RuntimeError("no")])
-def test_gaffer_restart_decision_left_to_the_built_in_policy(running, gaffer_spawner, answer):
+WRONG = [5, "x", [], After(float("nan")), After(float("inf")), After(1e300), After(-1.0), After("x"), After(None)]
+
+
+@pytest.mark.parametrize("answer", [None, RuntimeError("no"), SystemExit(3), GreenletExit(), *WRONG], ids=repr)
+def test_gaffer_restart_decision_left_to_the_built_in_policy(running, gaffer_spawner, caplog, answer):
     plugin = Plugin("own", gaffer_restart_decision=answer)
     manager = running(plugin)
     gaffer_spawner.fail("no such program")
@@ -50,6 +54,7 @@ def test_gaffer_restart_decision_left_to_the_built_in_policy(running, gaffer_spa
     assert manager.info("web")["state"] == "backoff"
     (asked,) = plugin.of("gaffer_restart_decision")
     assert (asked["process"], asked["status"]) == (None, None)
+    assert answer is None or "plugin own" in caplog.text
     manager.stop_job("web")
     settle(manager)
     assert len(plugin.calls) == 1
@@ -61,6 +66,10 @@ def test_gaffer_restart_decision_left_to_the_built_in_policy(running, gaffer_spa
         ([(signal.SIGQUIT, 5.0), (signal.SIGINT, 2.0)], [signal.SIGQUIT, signal.SIGINT, signal.SIGKILL]),
         (None, [signal.SIGTERM, signal.SIGKILL]),
         (RuntimeError("no"), [signal.SIGTERM, signal.SIGKILL]),
+        (GreenletExit(), [signal.SIGTERM, signal.SIGKILL]),
+        (5, [signal.SIGTERM, signal.SIGKILL]),
+        ([("NOPE", 1.0)], [signal.SIGTERM, signal.SIGKILL]),
+        ([(signal.SIGINT, float("nan"))], [signal.SIGTERM, signal.SIGKILL]),
         ([], [signal.SIGKILL]),
     ],
 )

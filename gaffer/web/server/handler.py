@@ -15,6 +15,7 @@ from gevent.pywsgi import Input, WSGIHandler, format_date_time
 from greenlet import GreenletExit
 
 from ...errors import GafferError
+from ...plugins.calling import Killed
 from ..requests.access_rules import DEFAULT_POLICY
 from ..requests.replies import INTERNAL_ERROR, Reply, error_reply, problem
 from .chunked_body import ChunkedBody
@@ -274,7 +275,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             pass
         linger(sock, rfile)
         # Not an Exception: what begins again after each of those ends now.
-        self.greenlet.kill(block=False)
+        self.greenlet.kill(Killed, block=False)
 
     def _sendall(self, data: bytes) -> None:
         if self.abandoned:

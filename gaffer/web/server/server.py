@@ -12,6 +12,7 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 from greenlet import GreenletExit
 
+from ...plugins.calling import Killed
 from ..requests.access_rules import DEFAULT_POLICY, EndpointPolicy
 from ..requests.replies import problem
 from .connection import ConnectionLimits
@@ -146,7 +147,7 @@ class SocketListener(WSGIServer):  # type: ignore[misc]
         for handler in self.idle:
             if key is None or handler.key == key:
                 del self.idle[handler]
-                handler.greenlet.kill(block=False)
+                handler.greenlet.kill(Killed, block=False)
                 return True
         return False
 
@@ -167,18 +168,18 @@ class SocketListener(WSGIServer):  # type: ignore[misc]
         else:
             return
         self.evicted += 1
-        slow.kill(block=False)
+        slow.kill(Killed, block=False)
 
     def finish(self, timeout: float) -> None:
         """Accept nothing more, close what is idle, let running requests end within *timeout* seconds."""
         self.closing = True
         self.close()
         for handler in list(self.idle):
-            handler.greenlet.kill(block=False)
+            handler.greenlet.kill(Killed, block=False)
         for end in list(self.endings):
             end()
         self.pool.join(timeout)
-        self.pool.kill(timeout=1)
+        self.pool.kill(Killed, timeout=1)
 
 
 class HttpServer:

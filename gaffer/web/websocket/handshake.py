@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator
 
 import gevent
 from geventwebsocket.handler import WebSocketHandler
-from greenlet import GreenletExit
 
 from ...errors import BadRequest, GafferError
+from ...plugins.calling import Killed
 from ...websocket.frames import FAILED, GOING_AWAY, NORMAL
 from ..requests.replies import INTERNAL_ERROR, Reply
 from ..requests.request import MAX_BODY
@@ -113,7 +113,7 @@ class _WebSocketBody:
         try:
             self._serve(websocket)
             code, reason = NORMAL, ""
-        except GreenletExit:
+        except Killed:
             raise
         except Closed:
             return
