@@ -79,6 +79,12 @@ CORE_FIELDS: tuple[Field, ...] = (
     Field("tty", Bool(), False, "stdout and stderr are a terminal, and one stream: the first label's"),
     Field("redirect_input", Bool(), False, "stdin can be written"),
     Field(
+        "stdin",
+        Choice("auto", "null", "open"),
+        "auto",
+        "stdin that nobody writes to: the null device, or a pipe that stays open; auto is open with tty, else null",
+    ),
+    Field(
         "custom_streams",
         # stdout and stderr are what outputs are called that redirect_output does not name.
         Labels(64, distinct=True, reserved=(*RESERVED_LABELS, "stdout", "stderr")),

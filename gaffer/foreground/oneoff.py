@@ -42,7 +42,7 @@ def one_off(application: ProcfileApplication, words: Sequence[str], number: int 
     if known is not None:
         line, port = known.command, known.port
     settings = job_settings(PROCESS_NAME, line, application.env, application.root, number, port)
-    return JobConfig.from_dict({**settings, "redirect_input": False})
+    return JobConfig.from_dict({**settings, "redirect_input": False, "stdin": "null"})
 
 
 def run(config: JobConfig) -> int:

@@ -50,6 +50,7 @@ class Child:
         "readers",
         "duplexes",
         "stdin",
+        "silent_stdin",
         "env_extra",
         "graceful_timeout",
         "stderr_label",
@@ -83,6 +84,8 @@ class Child:
         self.readers: dict[str, Reader] = {}
         self.duplexes: dict[str, Duplex] | None = None
         self.stdin: Writer | None = None
+        #: Our end of a stdin that stays open and says nothing, -1 without.
+        self.silent_stdin = -1
         self.env_extra: dict[str, str] | None = None
         #: Seconds between the stop signal and KILL of a committed process; None for the job's.
         self.graceful_timeout: float | None = None
@@ -262,6 +265,9 @@ class Child:
         self._pidfd = _CLOSED
         if self.stdin is not None:
             self.stdin.close()
+        if self.silent_stdin >= 0:
+            os.close(self.silent_stdin)
+            self.silent_stdin = -1
         for reader in self._all_readers():
             reader.drain()
             reader.close()

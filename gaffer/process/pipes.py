@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .child import Child
 
 
+#: Our end of a stdin that nobody writes to; a label that no stream can have.
+_SILENT = ""
+
+
 def set_window(terminal: int, rows: int, columns: int) -> None:
     """Set the size of a terminal (ioctl_tty(2), TIOCSWINSZ)."""
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -47,10 +51,12 @@ class Pipes:
             raise SpawnError(f"a custom channel cannot be used: {error}") from error
 
     def _input(self) -> int:
-        if not self.config.redirect_input:
+        silent = self.config.stdin == "open" or self.config.tty and self.config.stdin == "auto"
+        if not self.config.redirect_input and not silent:
             return -1
+        # Programs that watch files end when their stdin does, and take the null device for one that has ended.
         theirs, ours = make_pipe()
-        self.ours["stdin"] = ours
+        self.ours["stdin" if self.config.redirect_input else _SILENT] = ours
         self.theirs.append(theirs)
         return theirs
 
@@ -111,7 +117,9 @@ class Pipes:
         """
         kept: dict[str, Any] = {"size": limits.size, "limits": limits} if limits is not None else {}
         for label, fd in list(self.ours.items()):
-            if label == "stdin":
+            if label == _SILENT:
+                process.silent_stdin = fd
+            elif label == "stdin":
                 process.stdin = Writer(process.loop, label, fd)
             else:
                 extra = kept if label in self.config.redirect_output else {"size": TAIL_SIZE}

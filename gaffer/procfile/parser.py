@@ -162,6 +162,8 @@ def job_settings(
         settings["shell"] = True
     if name in words(env.get(REDIRECT_INPUT, "")):
         settings["redirect_input"] = True
+    else:
+        settings["stdin"] = "open"  # as in a terminal: programs that watch files end when stdin does
     accounts = {"uid": env.get(UID), "gid": env.get(GID)}
     return settings | {key: value for key, value in accounts.items() if value}
 

@@ -32,6 +32,7 @@ DEFAULTS = {
     "redirect_input": False,
     "custom_streams": [],
     "graceful_timeout": 30.0,
+    "stdin": "auto",
     "stop_signal": "SIGTERM",
     "restart": "always",
     "exit_codes": [0],

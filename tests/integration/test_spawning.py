@@ -577,3 +577,27 @@ def test_supervision_survives_a_lack_of_descriptors(manager, watch):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     eventually(lambda: manager.info("web")["running"] == 40)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({}, "/dev/null"),
+        ({"stdin": "null"}, "/dev/null"),
+        ({"stdin": "open"}, "pipe:"),
+        ({"tty": True}, "pipe:"),
+        ({"tty": True, "stdin": "null"}, "/dev/null"),
+        ({"redirect_input": True, "stdin": "null"}, "pipe:"),
+    ],
+)
+def test_stdin_is_the_null_device_or_a_pipe_that_stays_open(manager, watch, settings, kind):
+    load(manager, "cat" if kind == "pipe:" else "sleep 1000", **settings)
+    found = process(manager)
+    eventually(lambda: os.readlink(f"/proc/{found.os_pid}/fd/0").startswith(kind))
+    held = found.silent_stdin
+    assert (held >= 0) == (kind == "pipe:" and "redirect_input" not in settings)
+    assert found.stdin is None or "redirect_input" in settings
+    assert found.active
+    manager.stop_job("web")
+    if held >= 0:
+        eventually(lambda: found.silent_stdin == -1)

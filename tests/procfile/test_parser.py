@@ -219,6 +219,7 @@ def test_a_type_as_a_job(application, tmp_path):
         "cwd": str(tmp_path),
         "env": {"QUEUE": "mail"},
         "numprocesses": 3,
+        "stdin": "open",
         "redirect_output": ["stdout", "stderr"],
         "port": 80,
     }
