@@ -19,8 +19,9 @@ from gaffer.config.settings import Options, Settings, read_settings
 from gaffer.errors import ConfigError
 from gaffer_plugins import inijobs
 from gaffer_plugins.logfiles import LogfilesPlugin
+from tests.kit.data import data_folder
 
-SAMPLES = Path(__file__).parents[1] / "data" / "convert"
+SAMPLES = data_folder() / "convert"
 
 
 def convert(path, source=None):

@@ -20,8 +20,9 @@ from gaffer.procfile.export import Application, ExportJob
 from gaffer_plugins import inijobs
 from gaffer_plugins.http import HttpPlugin
 from gaffer_plugins.logfiles import LogfilesPlugin
+from tests.kit.data import data_folder
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = data_folder()
 APPS = sorted(path.name for path in (DATA / "apps").iterdir())
 CONFIGURATIONS = sorted(
     f"{kind}/{path.stem}"

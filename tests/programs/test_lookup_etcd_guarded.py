@@ -70,8 +70,8 @@ def guard(etcd: Etcd, prefix: bytes, permission: str = "READWRITE") -> None:
 
 
 def test_users_with_passwords(tmp_path):
-    # Tokens end after two seconds without a request: as they do after five minutes.
-    with Etcd(tmp_path, members=1, flags=("--auth-token-ttl=2",)) as etcd:
+    # Tokens end after five seconds without a request: as they do after five minutes.
+    with Etcd(tmp_path, members=1, flags=("--auth-token-ttl=5",)) as etcd:
         hosts = etcd.url.removeprefix("etcd://")
         (tmp_path / "password").write_text("pass word\n")
 

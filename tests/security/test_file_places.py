@@ -101,6 +101,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/lookupd/service.py LookupdService.run unlink",
     ),
     "check_read() in the same function, or in the one that calls it": (
+        "gaffer/config/convert/common.py _text open",
         "gaffer/config/dotenv.py _read open",
         "gaffer/config/ini_reader.py _text open",
         "gaffer/config/settings.py _unreadable open",

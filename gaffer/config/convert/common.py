@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple
 
 from ...errors import ConfigError, GafferError, Problem
-from ..ini_reader import MAX_FILE
 from ..ini_writer import can_name_variable, ini_command, ini_section, ini_value
 from ..names import clean_name
 
+#: Bytes that a file may have; a larger one is no configuration.
+MAX_FILE = 4 * 1024 * 1024
 _HEADER = re.compile(r"\[(.+)\]")
 _KEY = re.compile(r"([^\s=:;#\[][^=:]*?)\s*[=:]")
 #: Stands for a variable of the environment in a command that is being taken apart.
