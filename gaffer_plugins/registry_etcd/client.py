@@ -132,6 +132,8 @@ class Etcd:
                 password = read_password(self._place)
             except (OSError, ValueError) as error:
                 raise EtcdError(f"the password in {self._place.passwordfile} cannot be read: {error}") from None
+            # etcd rejects a login, too, that comes with a token that it has forgotten.
+            member.session.headers.pop(_TOKEN, None)
             answer = self._ask(member, "/auth/authenticate", {"name": self._place.user, "password": password})
             member.session.headers[_TOKEN] = str(answer.get("token", ""))
 
