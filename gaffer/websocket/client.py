@@ -6,7 +6,7 @@ import os
 import threading
 from typing import Any, ContextManager, Mapping
 
-from .frames import CLOSE, NORMAL, PING, PONG, TEXT, Frame, FrameDecoder, encode_close, encode_frame
+from .frames import CLOSE, NORMAL, PING, PONG, TEXT, FrameDecoder, WebSocketFrame, encode_close, encode_frame
 
 #: Bytes of one read; no more than a frame needs are read, so the socket is readable while something has come.
 _READ_BYTES = 65_536
@@ -34,7 +34,7 @@ class ClientWebSocket:
         handshake: Any = websocket.WebSocket(enable_multithread=False)
         handshake.connect(url, socket=sock, header=dict(headers), suppress_origin=True, redirect_limit=0)
 
-    def receive(self) -> Frame:
+    def receive(self) -> WebSocketFrame:
         """Return the next message or close frame. Pings are answered, and so is a close.
 
         :raises FrameError: what came is not allowed. :raises OSError: the connection is lost; after a TimeoutError,

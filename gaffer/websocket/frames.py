@@ -35,7 +35,7 @@ class FrameError(Exception):
         self.code = code
 
 
-class Frame(NamedTuple):
+class WebSocketFrame(NamedTuple):
     """A frame, or a message put together from its fragments."""
 
     opcode: int
@@ -118,7 +118,7 @@ class FrameDecoder:
         """Add received bytes."""
         self._buffer += data
 
-    def take(self) -> Frame | None:
+    def take(self) -> WebSocketFrame | None:
         """Return the next message or control frame; None when :attr:`missing` bytes have to come, or after a fragment.
 
         :raises FrameError: what has come is not allowed.
@@ -126,7 +126,7 @@ class FrameDecoder:
         frame = self._next_frame()
         return frame if frame is None or frame.opcode >= CLOSE else self._assemble(frame)
 
-    def _next_frame(self) -> Frame | None:
+    def _next_frame(self) -> WebSocketFrame | None:
         if not self._has(2):
             return None
         head, marker = self._buffer[0], self._buffer[1] & 0x7F
@@ -146,7 +146,7 @@ class FrameDecoder:
         if self._masked:
             data = apply_mask(data, bytes(self._buffer[start - 4 : start]))
         del self._buffer[:end]
-        return Frame(opcode, data, head > 0x7F)
+        return WebSocketFrame(opcode, data, head > 0x7F)
 
     def _has(self, size: int) -> bool:
         missing = size - len(self._buffer)
@@ -165,7 +165,7 @@ class FrameDecoder:
         if opcode >= CLOSE and (head <= 0x7F or marker > _MAX_CONTROL_BYTES):
             raise FrameError(PROTOCOL, f"a control frame must be whole and have at most {_MAX_CONTROL_BYTES} bytes")
 
-    def _assemble(self, frame: Frame) -> Frame | None:
+    def _assemble(self, frame: WebSocketFrame) -> WebSocketFrame | None:
         """Add a data frame to its message; returns the message with its last one."""
         if (frame.opcode == CONTINUATION) == (self._frames == 0):
             raise FrameError(PROTOCOL, "fragments are mixed up")
@@ -180,6 +180,6 @@ class FrameDecoder:
             self._parts.append(frame.payload)
         if not frame.final:
             return None
-        message = Frame(self._opcode, b"".join(self._parts))
+        message = WebSocketFrame(self._opcode, b"".join(self._parts))
         self._begin()
         return message

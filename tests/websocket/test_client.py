@@ -6,7 +6,17 @@ import pytest
 import websocket
 
 from gaffer.websocket.client import ClientWebSocket
-from gaffer.websocket.frames import CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, FrameDecoder, FrameError, encode_frame
+from gaffer.websocket.frames import (
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    FrameDecoder,
+    FrameError,
+    WebSocketFrame,
+    encode_frame,
+)
 
 LIMIT = 200_000
 
@@ -52,15 +62,15 @@ def test_messages_are_received_and_pings_answered(connected, piece):
         piece=piece,
     )
     ws = connected(sock)
-    assert ws.receive() == Frame(TEXT, b"hello")
-    assert sock.sent == [Frame(PONG, b"beat")]
-    assert ws.receive() == Frame(TEXT, b"x" * 70_000)
+    assert ws.receive() == WebSocketFrame(TEXT, b"hello")
+    assert sock.sent == [WebSocketFrame(PONG, b"beat")]
+    assert ws.receive() == WebSocketFrame(TEXT, b"x" * 70_000)
 
 
 def test_no_more_is_read_than_a_frame_needs(connected):
     sock = Connection(encode_frame(b"one", TEXT) + encode_frame(b"two", TEXT))
     ws = connected(sock)
-    assert ws.receive() == Frame(TEXT, b"one")
+    assert ws.receive() == WebSocketFrame(TEXT, b"one")
     assert sock.asked == [2, 3] and sock.data == [encode_frame(b"two", TEXT)]
 
 
@@ -70,15 +80,15 @@ def test_receiving_goes_on_after_a_timeout_in_the_middle_of_a_frame(connected):
     for _ in range(2):
         with pytest.raises(TimeoutError):
             ws.receive()
-    assert ws.receive() == Frame(TEXT, b"late")
+    assert ws.receive() == WebSocketFrame(TEXT, b"late")
 
 
 def test_close_is_answered_once(connected):
     sock = Connection(encode_frame(b"\x03\xe9bye", CLOSE))
     ws = connected(sock)
-    assert ws.receive() == Frame(CLOSE, b"\x03\xe9bye")
+    assert ws.receive() == WebSocketFrame(CLOSE, b"\x03\xe9bye")
     ws.send_close()
-    assert sock.sent == [Frame(CLOSE, b"\x03\xe8")]
+    assert sock.sent == [WebSocketFrame(CLOSE, b"\x03\xe8")]
 
 
 def test_answer_to_a_close_is_not_answered(connected):
@@ -86,7 +96,7 @@ def test_answer_to_a_close_is_not_answered(connected):
     ws = connected(sock)
     ws.send_close(1001, "gone")
     assert ws.receive().opcode == CLOSE
-    assert sock.sent == [Frame(CLOSE, b"\x03\xe9gone")]
+    assert sock.sent == [WebSocketFrame(CLOSE, b"\x03\xe9gone")]
 
 
 def test_frames_that_are_sent_are_masked_anew(connected):

@@ -18,9 +18,9 @@ from gaffer.websocket.frames import (
     PROTOCOL,
     TEXT,
     TOO_BIG,
-    Frame,
     FrameDecoder,
     FrameError,
+    WebSocketFrame,
     apply_mask,
     decode_close,
     encode_close,
@@ -34,8 +34,8 @@ LIMIT = 70_000
 SIZES = (0, 1, 125, 126, 127, 65_535, 65_536, LIMIT)
 MASK = b"\x01\x80\xff\x00"
 masks = st.binary(min_size=4, max_size=4)
-controls = st.builds(Frame, st.sampled_from([PING, PONG]), st.binary(max_size=125), st.just(True))
-messages = st.builds(Frame, st.sampled_from([TEXT, BINARY]), st.binary(max_size=300), st.just(True))
+controls = st.builds(WebSocketFrame, st.sampled_from([PING, PONG]), st.binary(max_size=125), st.just(True))
+messages = st.builds(WebSocketFrame, st.sampled_from([TEXT, BINARY]), st.binary(max_size=300), st.just(True))
 
 
 def decode(data, masked=True, piece=1 << 20, limit=LIMIT):
@@ -66,7 +66,7 @@ def test_frame_of_every_length_form_comes_back(size, mask):
     data = (bytes(range(256)) * 300)[:size]
     frame = encode_frame(data, BINARY, mask)
     assert frame == websocket_client.frame(data, BINARY, True, mask or None)
-    assert decode(frame, bool(mask)) == [Frame(BINARY, data)]
+    assert decode(frame, bool(mask)) == [WebSocketFrame(BINARY, data)]
 
 
 @given(st.lists(st.one_of(messages, controls), max_size=5), masks, st.booleans(), st.integers(1, 50))
@@ -88,7 +88,7 @@ def test_fragments_with_control_frames_between_become_one_message(opcode, fragme
         data += b"".join(encode_frame(one.payload, one.opcode, mask) for one in between)
         data += encode_frame(part, CONTINUATION if at else opcode, mask, last)
     expected = [one for _, between in fragments for one in between]
-    assert decode(data, masked, piece) == [*expected, Frame(opcode, b"".join(part for part, _ in fragments))]
+    assert decode(data, masked, piece) == [*expected, WebSocketFrame(opcode, b"".join(part for part, _ in fragments))]
 
 
 @given(st.binary(max_size=200), st.booleans())
@@ -113,7 +113,7 @@ def test_missing_bytes_are_never_more_than_the_frame_needs(data, masked):
 
 
 def test_data_received_with_the_handshake_is_decoded_first():
-    assert FrameDecoder(LIMIT, True, encode_frame(b"early", TEXT, MASK)).take() == Frame(TEXT, b"early")
+    assert FrameDecoder(LIMIT, True, encode_frame(b"early", TEXT, MASK)).take() == WebSocketFrame(TEXT, b"early")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_malformed_close_is_rejected(payload, code):
 
 def test_text_is_sent_as_text_and_bytes_as_binary():
     assert decode(encode_message("é") + encode_message(b"\xff") + encode_message("a", True), False) == [
-        Frame(TEXT, "é".encode()),
-        Frame(BINARY, b"\xff"),
-        Frame(BINARY, b"a"),
+        WebSocketFrame(TEXT, "é".encode()),
+        WebSocketFrame(BINARY, b"\xff"),
+        WebSocketFrame(BINARY, b"a"),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...errors import ConfigError, Problem
 from . import circus, supervisord
-from .common import Section, read
+from .common import SourceSection, read
 
 #: Sources by name, each with the kinds of sections by which its files are told.
 SOURCES = {
@@ -22,7 +22,7 @@ def convert(path: str, source: str | None = None) -> tuple[str, list[str]]:
     return SOURCES[source or _source(path, read(path, (), _no_includes))][0](path)
 
 
-def _source(path: str, sections: list[Section]) -> str:
+def _source(path: str, sections: list[SourceSection]) -> str:
     kinds = {section.kind for section in sections}
     found = [name for name, (_, known) in SOURCES.items() if kinds & known]
     if len(found) == 1:
@@ -31,5 +31,5 @@ def _source(path: str, sections: list[Section]) -> str:
     raise ConfigError([Problem(path, 0, f"{sentence}; say by --from which of the two it is")])
 
 
-def _no_includes(section: Section) -> list[str]:
+def _no_includes(section: SourceSection) -> list[str]:
     return []

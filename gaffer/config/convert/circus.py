@@ -13,10 +13,10 @@ from functools import partial
 from typing import Mapping, NamedTuple
 
 from .common import (
-    Job,
+    ConvertedJob,
     Notes,
-    Option,
-    Section,
+    SourceOption,
+    SourceSection,
     command,
     file_name,
     has_variable,
@@ -79,7 +79,7 @@ def convert(path: str) -> tuple[str, list[str]]:
     watchers = [section for section in sections if section.kind == "watcher" and _has_command(section, notes)]
     rule = _flapping_plugin(sections)
     ranks = _ranks(watchers, notes)
-    jobs: list[Job] = []
+    jobs: list[ConvertedJob] = []
     for section in watchers:
         jobs += usable(section, notes, partial(_job, section, sections, rule, ranks, notes))
     for section in sections:
@@ -92,15 +92,15 @@ def convert(path: str) -> tuple[str, list[str]]:
     return write(own, jobs), notes.lines
 
 
-def _included(section: Section) -> list[str]:
+def _included(section: SourceSection) -> list[str]:
     if section.header != "circus":
         return []
     folders = [os.path.join(folder, "*.ini") for folder in section.take("include_dir").split()]
     return section.take("include").split() + folders
 
 
-def _daemon(section: Section, notes: Notes) -> dict[str, str]:
-    expand = _Expansion(section, {}, notes)
+def _daemon(section: SourceSection, notes: Notes) -> dict[str, str]:
+    expand = _CircusExpansion(section, {}, notes)
     log = expand.take("logoutput")
     pidfile = expand.take("pidfile")
     own = settings(
@@ -113,7 +113,7 @@ def _daemon(section: Section, notes: Notes) -> dict[str, str]:
     return own
 
 
-def _environment(section: Section, sections: list[Section], inherits: bool, notes: Notes) -> dict[str, str]:
+def _environment(section: SourceSection, sections: list[SourceSection], inherits: bool, notes: Notes) -> dict[str, str]:
     """Return the variables of a watcher: those for all, then those of patterns, in the order of the file.
 
     :param inherits: whether the watcher has the environment of its daemon.
@@ -123,7 +123,7 @@ def _environment(section: Section, sections: list[Section], inherits: bool, note
         patterns = [pattern.strip() for pattern in other.name.split(",")] if other.name else ["*"]
         if other.kind == "env" and any(fnmatch.fnmatchcase(section.name, pattern) for pattern in patterns):
             for key, option in other.options.items():
-                expand = _Expansion(other, env, notes)
+                expand = _CircusExpansion(other, env, notes)
                 text = _DOLLAR_SIGN.sub(
                     partial(_known, env, inherits, option, f"[{other.header}] {key}", notes), option.text
                 )
@@ -132,7 +132,7 @@ def _environment(section: Section, sections: list[Section], inherits: bool, note
 
 
 def _known(
-    env: Mapping[str, str], inherits: bool, place: Option, label: str, notes: Notes, found: re.Match[str]
+    env: Mapping[str, str], inherits: bool, place: SourceOption, label: str, notes: Notes, found: re.Match[str]
 ) -> str:
     """Return what ``$NAME`` stands for in a variable."""
     name = found[1] or found[2]
@@ -144,20 +144,20 @@ def _known(
     return found.group() if value is None else value
 
 
-def _has_command(section: Section, notes: Notes) -> bool:
+def _has_command(section: SourceSection, notes: Notes) -> bool:
     if "cmd" not in section.options:
         notes.add(section, f"[{section.header}] is left out: it has no cmd")
     return "cmd" in section.options
 
 
-def _ranks(watchers: list[Section], notes: Notes) -> dict[str, int]:
+def _ranks(watchers: list[SourceSection], notes: Notes) -> dict[str, int]:
     """Return gaffer's priorities: there the smallest is first, in circus the largest."""
     given = {one.name: whole(one, "priority", 0, notes, least=-sys.maxsize) for one in watchers}
     order = sorted(set(given.values()), reverse=True)
     return {name: order.index(priority) for name, priority in given.items()} if len(order) > 1 else {}
 
 
-def _flapping_plugin(sections: list[Section]) -> list[str]:
+def _flapping_plugin(sections: list[SourceSection]) -> list[str]:
     """Return circus' rule for watchers that flap: attempts, window, retry_in, max_retry."""
     for section in sections:
         if section.kind == "plugin" and section.options.get("use", ("",))[0].endswith(".Flapping"):
@@ -171,7 +171,7 @@ def _flapping_plugin(sections: list[Section]) -> list[str]:
     return []
 
 
-def _tell_plugin(section: Section, notes: Notes) -> None:
+def _tell_plugin(section: SourceSection, notes: Notes) -> None:
     if "use" in section.options:
         notes.add(
             section, f"[{section.header}] is left out: {section.take('use')} has no counterpart; see gaffer's plugins"
@@ -180,10 +180,12 @@ def _tell_plugin(section: Section, notes: Notes) -> None:
         notes.leftovers(section, {}, "has no counterpart")
 
 
-def _job(section: Section, sections: list[Section], rule: list[str], ranks: dict[str, int], notes: Notes) -> Job:
+def _job(
+    section: SourceSection, sections: list[SourceSection], rule: list[str], ranks: dict[str, int], notes: Notes
+) -> ConvertedJob:
     inherits = true(section.take("copy_env", "false"))
     env = _environment(section, sections, inherits, notes)
-    expand = _Expansion(section, env, notes)
+    expand = _CircusExpansion(section, env, notes)
     shell = true(section.take("shell", "false"))
     for key in _SIMPLE:
         if key in section.options:
@@ -211,10 +213,10 @@ def _job(section: Section, sections: list[Section], rule: list[str], ranks: dict
     found |= _logs(section, expand)
     found |= log_settings(section, notes, _SIZES) if "stdout_logfile" in found or "stderr_logfile" in found else {}
     notes.leftovers(section, _WHY, "has no counterpart")
-    return Job("", section.name, found, env)
+    return ConvertedJob("", section.name, found, env)
 
 
-def _logs(section: Section, expand: _Expansion) -> dict[str, str]:
+def _logs(section: SourceSection, expand: _CircusExpansion) -> dict[str, str]:
     """Return the log files of circus' FileStream."""
     found = {}
     for stream in ("stdout", "stderr"):
@@ -230,7 +232,7 @@ def _logs(section: Section, expand: _Expansion) -> dict[str, str]:
     return found
 
 
-def _flapping(section: Section, rule: list[str], notes: Notes) -> str:
+def _flapping(section: SourceSection, rule: list[str], notes: Notes) -> str:
     names = ("attempts", "window", "retry_in", "max_retry")
     given = [section.take(f"flapping.{name}") for name in names]
     active = true(section.take("flapping.active", "true"))
@@ -241,13 +243,13 @@ def _flapping(section: Section, rule: list[str], notes: Notes) -> str:
     return f"{most}, {most}, 1, 0" if most > 0 else ""
 
 
-class _Expansion(NamedTuple):
+class _CircusExpansion(NamedTuple):
     """Replaces ``$(circus.…)``; a variable of the environment becomes one of the command.
 
     :param env: variables that the file itself sets.
     """
 
-    section: Section
+    section: SourceSection
     env: Mapping[str, str]
     notes: Notes
 
@@ -256,7 +258,7 @@ class _Expansion(NamedTuple):
         option = self.section.options.pop(key, None)
         return "" if option is None else self(option.text, key, option, marks)
 
-    def __call__(self, text: str, key: str, place: Option, marks: bool = False) -> str:
+    def __call__(self, text: str, key: str, place: SourceOption, marks: bool = False) -> str:
         """Return *text*, replaced.
 
         :param marks: whether it may hold what :func:`variable` returns.
@@ -277,7 +279,7 @@ class _Expansion(NamedTuple):
 
         return _EXPANSION.sub(replaced, text)
 
-    def _variable(self, name: str, key: str, place: Option, label: str, marks: bool) -> str | None:
+    def _variable(self, name: str, key: str, place: SourceOption, label: str, marks: bool) -> str | None:
         name = next((known for known in [*self.env, *os.environ] if known.lower() == name.lower()), name)
         known = self.env.get(name)
         if marks:

@@ -23,7 +23,7 @@ _KEY = re.compile(r"([^\s=:;#\[][^=:]*?)\s*[=:]")
 _MARK = re.compile("\x01([^\x01]*)\x01")
 
 
-class Option(NamedTuple):
+class SourceOption(NamedTuple):
     """The text of one option and where it stands."""
 
     text: str
@@ -32,13 +32,13 @@ class Option(NamedTuple):
 
 
 @dataclass
-class Section:
+class SourceSection:
     """One section; ``take`` removes options, so that what nobody took is left over."""
 
     header: str
     file: str
     line: int
-    options: dict[str, Option] = field(default_factory=dict)
+    options: dict[str, SourceOption] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -60,17 +60,17 @@ class Notes:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def add(self, where: Option | Section, text: str) -> None:
+    def add(self, where: SourceOption | SourceSection, text: str) -> None:
         self.lines.append(f"{where.file}:{where.line}: {text}")
 
-    def value_of(self, name: str, place: Option | Section, label: str) -> str | None:
+    def value_of(self, name: str, place: SourceOption | SourceSection, label: str) -> str | None:
         """Return a variable of the environment where gafferd replaces none, and report it."""
         value = os.environ.get(name)
         outcome = "is not set here" if value is None else "is replaced by what it is here and now"
         self.add(place, f"{label}: variables are replaced in commands only; {name} {outcome}")
         return value
 
-    def leftovers(self, section: Section, why: dict[str, str], otherwise: str) -> None:
+    def leftovers(self, section: SourceSection, why: dict[str, str], otherwise: str) -> None:
         """Report every option that nobody took.
 
         :param why: reasons by option, or by its beginning up to ``*``.
@@ -85,8 +85,8 @@ def _means(known: str, key: str) -> bool:
 
 
 def read(
-    path: str, comments: tuple[str, ...], include: Callable[[Section], Iterable[str]], notes: Notes | None = None
-) -> list[Section]:
+    path: str, comments: tuple[str, ...], include: Callable[[SourceSection], Iterable[str]], notes: Notes | None = None
+) -> list[SourceSection]:
     """Return the sections of a file and of those that it includes.
 
     :param comments: what begins a comment behind a value.
@@ -100,10 +100,10 @@ def read(
 def _read(
     path: str,
     comments: tuple[str, ...],
-    include: Callable[[Section], Iterable[str]],
+    include: Callable[[SourceSection], Iterable[str]],
     done: set[str],
     notes: Notes | None,
-) -> list[Section]:
+) -> list[SourceSection]:
     done.add(os.path.realpath(path))
     text = _text(path)
     parser = configparser.RawConfigParser(inline_comment_prefixes=comments or None, strict=False)
@@ -117,10 +117,10 @@ def _read(
             [Problem(path, line, "expected [SECTION] or KEY = VALUE") for line, _ in error.errors]
         ) from None
     lines = _lines(text)
-    sections = [Section(header, path, lines.get((header, ""), 0)) for header in parser.sections()]
+    sections = [SourceSection(header, path, lines.get((header, ""), 0)) for header in parser.sections()]
     for section in sections:
         for key, value in parser.items(section.header):
-            section.options[key] = Option(value, path, lines.get((section.header, key), section.line))
+            section.options[key] = SourceOption(value, path, lines.get((section.header, key), section.line))
     found = list(sections)
     for section in sections:
         for pattern in include(section):
@@ -166,7 +166,7 @@ def true(text: str) -> bool:
     return text.strip().lower() in ("true", "yes", "on", "1")
 
 
-def whole(section: Section, key: str, default: int, notes: Notes, least: int = 0) -> int:
+def whole(section: SourceSection, key: str, default: int, notes: Notes, least: int = 0) -> int:
     """Take an option that is a whole number, at least *least*; *default* stands for anything else, which is told."""
     option = section.options.pop(key, None)
     if option is None:
@@ -210,7 +210,7 @@ def file_name(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def log_settings(section: Section, notes: Notes, sizes: dict[str, str]) -> dict[str, str]:
+def log_settings(section: SourceSection, notes: Notes, sizes: dict[str, str]) -> dict[str, str]:
     """Return the settings of rotation; gaffer has them once for both streams.
 
     :param sizes: the options of each setting but for their beginning: ``{"logfile_maxbytes": "_logfile_maxbytes"}``.
@@ -226,7 +226,7 @@ def log_settings(section: Section, notes: Notes, sizes: dict[str, str]) -> dict[
 
 
 @dataclass
-class Job:
+class ConvertedJob:
     """A job of the gafferd.ini to be."""
 
     session: str
@@ -262,12 +262,12 @@ class Unusable(GafferError):
     :param place: what is wrong with it.
     """
 
-    def __init__(self, place: Option | Section, sentence: str) -> None:
+    def __init__(self, place: SourceOption | SourceSection, sentence: str) -> None:
         super().__init__(sentence)
         self.place = place
 
 
-def usable(section: Section, notes: Notes, make: Callable[[], Job]) -> Iterator[Job]:
+def usable(section: SourceSection, notes: Notes, make: Callable[[], ConvertedJob]) -> Iterator[ConvertedJob]:
     """Yield the job of a section; report one that cannot be converted."""
     places = dict(section.options)
     try:
@@ -280,7 +280,7 @@ def usable(section: Section, notes: Notes, make: Callable[[], Job]) -> Iterator[
         yield job
 
 
-def write(own: dict[str, str], jobs: list[Job], endpoints: Mapping[str, dict[str, str]] | None = None) -> str:
+def write(own: dict[str, str], jobs: list[ConvertedJob], endpoints: Mapping[str, dict[str, str]] | None = None) -> str:
     """Return the text of a gafferd.ini.
 
     :param own: the options of ``[gaffer]``.

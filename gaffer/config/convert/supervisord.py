@@ -14,10 +14,10 @@ from typing import Iterable, NamedTuple
 
 from ..fields import MOST_ATTEMPTS
 from .common import (
-    Job,
+    ConvertedJob,
     Notes,
-    Option,
-    Section,
+    SourceOption,
+    SourceSection,
     Unusable,
     command,
     file_name,
@@ -66,7 +66,7 @@ _SIMPLE = (
     *("autostart", "autorestart", "redirect_stderr", "umask", "loglevel", "nodaemon", "port", "chmod"),
 )
 _MAY_DIFFER = ("command", "directory", "environment")
-_USUAL = Option("%(program_name)s", "", 0)
+_USUAL = SourceOption("%(program_name)s", "", 0)
 _OTHER = {
     "supervisorctl": "gafferctl takes --connect, or GAFFERCTL_CONNECT",
     "eventlistener": "let a webhook or a plugin hear of events",
@@ -90,7 +90,7 @@ def convert(path: str) -> tuple[str, list[str]]:
         for program in section.take("programs").split(",")
     }
     own: dict[str, str] = {}
-    jobs: list[Job] = []
+    jobs: list[ConvertedJob] = []
     common = _Common({}, "", "")
     endpoints: dict[str, dict[str, str]] = {}
     for section in sections:
@@ -116,7 +116,7 @@ class _Common(NamedTuple):
     directory: str
 
 
-def _included(section: Section) -> Iterable[str]:
+def _included(section: SourceSection) -> Iterable[str]:
     if section.header != "include":
         return ()
     values = {"%(here)s": _folder(section.file), "%(host_node_name)s": platform.node()}
@@ -130,8 +130,8 @@ def _folder(path: str) -> str:
     return os.path.dirname(os.path.abspath(path))
 
 
-def _daemon(section: Section, own: dict[str, str], notes: Notes) -> _Common:
-    expand = _Expansion(section, notes, {"here": _folder(section.file)}, {})
+def _daemon(section: SourceSection, own: dict[str, str], notes: Notes) -> _Common:
+    expand = _SupervisorExpansion(section, notes, {"here": _folder(section.file)}, {})
     env: dict[str, str] = {}
     place = section.options.get("environment", section)
     try:
@@ -143,7 +143,7 @@ def _daemon(section: Section, own: dict[str, str], notes: Notes) -> _Common:
     level = section.take("loglevel")
     if level and level not in _LEVELS:
         level = "debug"
-    logfile = section.options.get("logfile", Option("", "", 0)).text
+    logfile = section.options.get("logfile", SourceOption("", "", 0)).text
     own |= settings(
         error_log="" if logfile.strip().lower() in ("none", "off", "syslog") else expand.path("logfile"),
         log_level=_LEVELS.get(level, level),
@@ -158,9 +158,9 @@ def _daemon(section: Section, own: dict[str, str], notes: Notes) -> _Common:
 
 
 def _server(
-    section: Section, own: dict[str, str], endpoints: dict[str, dict[str, str]], common: _Common, notes: Notes
+    section: SourceSection, own: dict[str, str], endpoints: dict[str, dict[str, str]], common: _Common, notes: Notes
 ) -> None:
-    expand = _Expansion(section, notes, {"here": _folder(section.file)}, common.env)
+    expand = _SupervisorExpansion(section, notes, {"here": _folder(section.file)}, common.env)
     expand.replace_simple()
     if section.header == "unix_http_server":
         path = expand.path("file")
@@ -172,7 +172,7 @@ def _server(
             endpoints["supervisor"] = {"bind": address, **access}
             address = ""
     else:
-        host, _, port = section.options.get("port", Option("", "", 0)).text.rpartition(":")
+        host, _, port = section.options.get("port", SourceOption("", "", 0)).text.rpartition(":")
         address = f"{'0.0.0.0' if host in ('', '*') else host}:{port}"
         option = section.options.pop("port", None)
         if option is not None and not address.startswith(("127.", "localhost:")):
@@ -182,12 +182,12 @@ def _server(
     notes.leftovers(section, _WHY_SERVER, "has no counterpart")
 
 
-def _environment(expand: _Expansion, section: Section) -> dict[str, str]:
+def _environment(expand: _SupervisorExpansion, section: SourceSection) -> dict[str, str]:
     """Take ``KEY="value",KEY2=value`` as supervisor does.
 
     :raises Unusable: it cannot be read.
     """
-    option = section.options.pop("environment", Option("", section.file, section.line))
+    option = section.options.pop("environment", SourceOption("", section.file, section.line))
     lexer = shlex.shlex(option.text)
     lexer.wordchars += "/.+-():%"
     try:
@@ -202,11 +202,13 @@ def _environment(expand: _Expansion, section: Section) -> dict[str, str]:
     return found
 
 
-def _program(section: Section, group: Section | None, path: str, common: _Common, notes: Notes) -> Iterable[Job]:
+def _program(
+    section: SourceSection, group: SourceSection | None, path: str, common: _Common, notes: Notes
+) -> Iterable[ConvertedJob]:
     """Yield the job of a program, or one for each process if these differ."""
-    if not section.options.get("command", Option("", "", 0)).text.strip():
+    if not section.options.get("command", SourceOption("", "", 0)).text.strip():
         return notes.add(section, f"[{section.header}] is left out: it has no command")
-    _Expansion(section, notes, {"program_name": section.name}, common.env).replace_simple()
+    _SupervisorExpansion(section, notes, {"program_name": section.name}, common.env).replace_simple()
     count = whole(section, "numprocs", 1, notes)
     differ = any("%(process_num)" in section.options.get(key, _USUAL).text for key in _MAY_DIFFER)
     if differ:
@@ -222,23 +224,23 @@ def _program(section: Section, group: Section | None, path: str, common: _Common
         notes.add(section, f"[{section.header}]: its {count} processes differ and become {count} jobs")
     for number in range(first, first + count):
         name = f"{section.name}-{number}" if count > 1 else section.name
-        copy = Section(section.header, section.file, section.line, dict(section.options))
+        copy = SourceSection(section.header, section.file, section.line, dict(section.options))
         told = notes if number == first else Notes()
         yield from usable(copy, told, partial(_job, copy, group, path, common, told, name, 1, number))
 
 
 def _job(
-    section: Section,
-    group: Section | None,
+    section: SourceSection,
+    group: SourceSection | None,
     path: str,
     common: _Common,
     notes: Notes,
     name: str,
     count: int,
     number: int,
-) -> Job:
+) -> ConvertedJob:
     session = group.name if group is not None else ""
-    expand = _Expansion(
+    expand = _SupervisorExpansion(
         section,
         notes,
         {
@@ -278,13 +280,13 @@ def _job(
     found |= _logs(section, expand, count)
     found |= log_settings(section, notes, _SIZES) if "stdout_logfile" in found or "stderr_logfile" in found else {}
     for key in ("stopasgroup", "killasgroup"):
-        if true(section.options.get(key, Option("false", "", 0)).text):
+        if true(section.options.get(key, SourceOption("false", "", 0)).text):
             section.take(key)
     notes.leftovers(section, _WHY, "has no counterpart")
-    return Job(session, name, found, env)
+    return ConvertedJob(session, name, found, env)
 
 
-def _logs(section: Section, expand: _Expansion, count: int) -> dict[str, str]:
+def _logs(section: SourceSection, expand: _SupervisorExpansion, count: int) -> dict[str, str]:
     """Return the log files; a copy's number stays a placeholder."""
     found: dict[str, str] = {}
     for key in ("stdout_logfile", "stderr_logfile"):
@@ -312,13 +314,13 @@ def _flapping(retries: int, startsecs: int) -> str:
     return f"{attempts}, {attempts * max(1, startsecs)}, 1, 0"
 
 
-class _Expansion(NamedTuple):
+class _SupervisorExpansion(NamedTuple):
     """Replaces ``%(name)s``; what only the environment knows becomes a variable of the command.
 
     :param env: variables that the file itself sets.
     """
 
-    section: Section
+    section: SourceSection
     notes: Notes
     values: dict[str, object]
     env: dict[str, str]
@@ -340,7 +342,7 @@ class _Expansion(NamedTuple):
         text = self.take(key)
         return "" if re.search(r"%\([A-Za-z0-9_]+\)", text) else text
 
-    def __call__(self, text: str, key: str, place: Option, marks: bool = False) -> str:
+    def __call__(self, text: str, key: str, place: SourceOption, marks: bool = False) -> str:
         """Return *text*, replaced.
 
         :param marks: whether it may hold what :func:`variable` returns.
@@ -363,14 +365,14 @@ class _Expansion(NamedTuple):
 
         return _EXPANSION.sub(replaced, text)
 
-    def _formatted(self, found: re.Match[str], place: Option, label: str) -> str:
+    def _formatted(self, found: re.Match[str], place: SourceOption, label: str) -> str:
         try:
             return f"%{found[2]}" % self.values[found[1]]
         except (TypeError, ValueError):
             self.notes.add(place, f"{label}: {found.group()} is no text that can be formatted so")
             return found.group()
 
-    def _variable(self, name: str, place: Option, label: str, marks: bool) -> str | None:
+    def _variable(self, name: str, place: SourceOption, label: str, marks: bool) -> str | None:
         known = self.env.get(name)
         if marks:
             return known if known is not None and has_variable(known) else variable(name)

@@ -22,9 +22,9 @@ from ...websocket.frames import (
     PING,
     PONG,
     TRY_AGAIN_LATER,
-    Frame,
     FrameDecoder,
     FrameError,
+    WebSocketFrame,
     decode_close,
     encode_close,
     encode_frame,
@@ -104,7 +104,7 @@ class WebSocket:
                 return None
 
     @staticmethod
-    def _message(frame: Frame) -> str | bytes:
+    def _message(frame: WebSocketFrame) -> str | bytes:
         if frame.opcode == BINARY:
             return frame.payload
         try:
@@ -139,7 +139,7 @@ class WebSocket:
         self._asked = True
         self.send_frame(b"", PING)
 
-    def _control(self, frame: Frame) -> bool:
+    def _control(self, frame: WebSocketFrame) -> bool:
         """Act on a control frame; returns whether the websocket goes on."""
         if frame.opcode == PING and not self._closing:
             self.send_frame(frame.payload, PONG)
