@@ -303,8 +303,15 @@ class TestSystem:
         one = child(["sh", "-c", "sleep 60 & echo; wait"], start_new_session=True)
         one.stdout.readline()
         try:
-            [below] = ProcessMeter().sample([process(3, one.pid)])[3]["children"]
-            assert below["cmdline"].endswith("sleep 60") or "sh" in below["cmdline"]
+            wait_until(  # between fork and exec it has the shell's, and for a moment none
+                lambda: (
+                    [
+                        below["cmdline"].endswith("sleep 60")
+                        for below in ProcessMeter().sample([process(3, one.pid)])[3]["children"]
+                    ]
+                    == [True]
+                )
+            )
         finally:
             os.killpg(one.pid, 9)
 

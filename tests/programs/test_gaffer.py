@@ -291,7 +291,7 @@ def test_a_reader_that_goes_ends_the_run(app):
 
 def test_input_goes_to_the_types_that_want_it(app):
     (app.folder / ".env").write_text("GAFFER_REDIRECT_INPUT=echo\n")
-    text = "echo: cat\nother: cat; sleep 0.2\n"
+    text = "echo: cat\nother: timeout 1 cat; sleep 0.2\n"
     code, out, _ = run(app, text, "start", "--no-port", "--no-timestamp", "--on-exit", "ignore", stdin=b"one\ntwo\n")
     assert code == 0 and re.findall(r"^(\w+) +\| (one|two)$", out, re.M) == [("echo", "one"), ("echo", "two")]
 

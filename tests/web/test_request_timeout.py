@@ -9,6 +9,7 @@ import pytest
 from gevent.event import Event
 
 from gaffer.errors import Unavailable
+from gaffer.plugins.calling import Killed
 from gaffer.web.websocket.handshake import accept_websocket
 from tests.kit.web import connect, everything, parse, request, served, wait_until
 from tests.kit.web_app import HELLO, answers, app, post
@@ -62,7 +63,7 @@ def test_handler_that_retries_after_timeout_is_ended(caplog):
         sock.close()
         wait_until(lambda: server.connections == 0)
         assert (server.late, server.stuck) == (1, 0)
-    assert ends == [Unavailable, gevent.GreenletExit]
+    assert ends == [Unavailable, Killed]
     assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
 
 
