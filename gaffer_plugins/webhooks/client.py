@@ -16,7 +16,7 @@ from gevent import monkey, socket
 from gaffer.api import Meter, Metered, TooMuch
 from gaffer.api.web import TimeSlice
 
-from .outcome import ReceiverAnswer, Undelivered
+from .retry import ReceiverAnswer, Undelivered
 from .urls import PORTS, Target
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from gevent.event import Event
 from gaffer import __version__
 from gaffer.api import Bounded
 
-from .outcome import Undelivered, Verdict, backoff, judge
+from .retry import Undelivered, Verdict, backoff, judge
 from .signing import sign
 from .urls import Target
 

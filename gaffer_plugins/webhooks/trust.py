@@ -7,7 +7,7 @@ from typing import Any
 
 import gevent
 
-from .outcome import Undelivered
+from .retry import Undelivered
 
 
 class Trust:

@@ -7,8 +7,8 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from gaffer_plugins.webhooks.config import check_tuning
-from gaffer_plugins.webhooks.outcome import ReceiverAnswer
 from gaffer_plugins.webhooks.receiver import Delivery, Receiver, Shared
+from gaffer_plugins.webhooks.retry import ReceiverAnswer
 from gaffer_plugins.webhooks.trust import Trust
 from gaffer_plugins.webhooks.urls import parse_url
 from tests.kit.web import wait_until

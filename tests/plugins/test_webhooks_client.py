@@ -11,7 +11,7 @@ from gevent.server import StreamServer
 
 from gaffer_plugins.webhooks.client import MAX_ANSWER, Client, describe
 from gaffer_plugins.webhooks.config import check_tuning
-from gaffer_plugins.webhooks.outcome import ReceiverAnswer, Undelivered
+from gaffer_plugins.webhooks.retry import ReceiverAnswer, Undelivered
 from gaffer_plugins.webhooks.trust import Trust
 from gaffer_plugins.webhooks.urls import PORTS, parse_url
 from tests.kit.web import wait_until

@@ -7,7 +7,7 @@ from email.utils import formatdate
 import pytest
 
 from gaffer_plugins.webhooks.config import check_tuning
-from gaffer_plugins.webhooks.outcome import ReceiverAnswer, Verdict, backoff, judge, seconds_of
+from gaffer_plugins.webhooks.retry import ReceiverAnswer, Verdict, backoff, judge, seconds_of
 from gaffer_plugins.webhooks.signing import make_key, sign
 
 NOW = 1_800_000_000.0

@@ -10,7 +10,7 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from gaffer_plugins.webhooks import receiver as module
-from gaffer_plugins.webhooks.outcome import ReceiverAnswer, Undelivered
+from gaffer_plugins.webhooks.retry import ReceiverAnswer, Undelivered
 from tests.kit.web import wait_until
 
 from ..kit.webhook_queue import Bench

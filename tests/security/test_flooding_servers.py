@@ -15,7 +15,7 @@ from gaffer_plugins.lookup.config import parse_place
 from gaffer_plugins.lookup.connection import LinkError, LookupConnection
 from gaffer_plugins.webhooks.client import Client
 from gaffer_plugins.webhooks.config import check_tuning
-from gaffer_plugins.webhooks.outcome import Undelivered
+from gaffer_plugins.webhooks.retry import Undelivered
 from gaffer_plugins.webhooks.trust import Trust
 from gaffer_plugins.webhooks.urls import parse_url
 from tests.kit.gafferd import Gafferd

@@ -13,7 +13,7 @@ from ...errors import Forbidden, GafferError, Misdirected
 from ...security.peer_credentials import peer_uid
 from .access_rules import AccessRules
 from .authentication import PAGE_CHECK, REQUIRED
-from .host_header import clean_host, is_loopback, is_same_address
+from .host_header import AcceptedHosts, clean_host, is_loopback
 from .replies import StartResponse, empty, error_reply
 from .web_origin import check_fetch, check_origin, is_encrypted, is_own_origin
 
@@ -61,8 +61,7 @@ class AccessGuard:
 
     @rules.setter
     def rules(self, rules: AccessRules) -> None:
-        machine = socket.gethostname().lower()
-        self._hosts = {"localhost", machine, machine.partition(".")[0], *(clean_host(host) for host in rules.hosts)}
+        self._hosts = AcceptedHosts(rules.hosts)
         self._origins = {check_origin(origin) for origin in rules.origins}
         self._rules = rules
 
@@ -146,9 +145,7 @@ class AccessGuard:
             self._check_name(connection, host)
 
     def _check_name(self, connection: Any, host: str) -> None:
-        if host in self._hosts or is_loopback(host):
-            return
-        if connection is not None and is_same_address(host, connection.local[0]):
+        if self._hosts.accepts(host, None if connection is None else connection.local[0]):
             return
         raise Misdirected(
             f"this {self._program} does not answer to the name {host[:100]!r}; "

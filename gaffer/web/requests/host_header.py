@@ -1,9 +1,10 @@
-"""The meaning of a Host header: the name in it, and which names are a loopback address or the address connected to."""
+"""The meaning of a Host header: the name in it, and which are accepted: ours, loopback, the address connected to."""
 
 from __future__ import annotations
 
 import re
 import socket
+from typing import Iterable
 
 from ...errors import BadRequest
 
@@ -43,3 +44,21 @@ def is_same_address(host: str, local: str) -> bool:
     """Tell whether *host* is written as the address *local*."""
     packed = _packed(host)
     return bool(packed) and packed == _packed(local)
+
+
+class AcceptedHosts:
+    """The names that requests may come for, addresses aside.
+
+    :param hosts: further names, as ``allowed_hosts`` has them.
+    :raises BadRequest: one is no name.
+    """
+
+    def __init__(self, hosts: Iterable[str] = ()) -> None:
+        machine = socket.gethostname().lower()
+        self._names = {"localhost", machine, machine.partition(".")[0], *(clean_host(host) for host in hosts)}
+
+    def accepts(self, host: str, local: str | None) -> bool:
+        """Return whether *host* is one of the names, a loopback address, or *local*, the address connected to."""
+        if host in self._names or is_loopback(host):
+            return True
+        return local is not None and is_same_address(host, local)
