@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from typing import Any, Callable
 
 import gevent
@@ -27,6 +26,7 @@ from .checks import find_problems, warn_of_unused
 from .reaper import GRACE, PAUSE, Orphans, become_subreaper
 from .recovery import Leftovers
 from .reload import ConfigReload
+from .signals import gafferd_actions
 
 log = logging.getLogger("gafferd")
 
@@ -83,7 +83,8 @@ class GafferdService:
         self._log = Log(self.settings.get("error_log"), self.settings.get("log_level"))
         log_failures(gevent.get_hub())
         warn_of_unused(self.settings, self.manager)
-        signals = Signals(self.manager.loop, self._actions())
+        actions = gafferd_actions(self._stop, self._reread, self._reopen, self._child_died.set)
+        signals = Signals(self.manager.loop, actions)
         signals.install()
         pidfile = Pidfile(self.settings.get("pidfile"))
         try:
@@ -141,14 +142,6 @@ class GafferdService:
         gevent.spawn(self._reap_orphans)
 
     # -- signals ----------------------------------------------------------------
-    def _actions(self) -> dict[int, Callable[[], Any] | None]:
-        actions: dict[int, Callable[[], Any] | None] = {number: self._stop for number in STOP}
-        actions[signal.SIGHUP] = self._reread
-        actions[signal.SIGUSR1] = self._reopen
-        actions[signal.SIGUSR2] = None
-        actions[signal.SIGCHLD] = self._child_died.set
-        return actions
-
     def _stop(self) -> None:
         if self.stopping:
             log.warning("second stop request: everything is killed now")

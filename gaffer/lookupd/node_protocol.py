@@ -10,6 +10,7 @@ from ..config.names import parse_job_name
 from ..errors import BadRequest, Conflict, Forbidden, GafferError
 from ..web.requests.request import MAX_VALUES, has_too_many_values
 from .backends import Backend
+from .lease import longest_silence
 from .records import NodeInfo, NodeKey, Record, read_info, read_pids, read_state, taken
 from .registry import Registry
 
@@ -25,7 +26,7 @@ class NodeSessions:
 
     :param registry: what they change.
     :param backend: what keeps it.
-    :param ping: seconds after which a node is to give a sign of life; after three of them it is given up.
+    :param ping: seconds between two signs of life of a node.
     """
 
     def __init__(self, registry: Registry, backend: Backend, ping: float) -> None:
@@ -37,7 +38,7 @@ class NodeSessions:
     @property
     def patience(self) -> float:
         """Longest silence of a node, in seconds."""
-        return 3 * self.ping
+        return longest_silence(self.ping)
 
     @property
     def identified(self) -> int:

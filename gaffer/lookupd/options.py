@@ -7,16 +7,13 @@ from typing import Any
 
 from ..config.fields import Seconds, Text
 from ..config.options import CORE_OPTIONS, Option, Options
+from .lease import PING
 
 PROGRAM = "GAFFER_LOOKUPD_"
 DEFAULT_BIND = "127.0.0.1:5010"
 #: The port of a lookupd whose address names none.
 LOOKUPD_PORT = 5010
 MEMORY = "memory:"
-#: Seconds between two signs of life of a node.
-PING = 15.0
-#: Shorter ones would be work for nothing, and etcd has no leases of less than a second.
-LEAST_PING = 0.5
 
 #: What is said differently of those that gafferd has, too.
 _CHANGES: dict[str, dict[str, Any]] = {

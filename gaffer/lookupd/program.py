@@ -14,7 +14,8 @@ from ..service.exit_codes import DONE, status_of
 from ..service.logging import Log
 from ..service.rlimits import hold_standard_streams
 from ..version import __version__
-from .options import LEAST_PING, make_options
+from .lease import LEAST_PING
+from .options import make_options
 
 NAME = "gaffer_lookupd"
 
