@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -62,6 +63,7 @@ def make(ends):
     """Return a function that makes processes; they are gone afterwards, and so are their descriptors."""
     made = []
     loop = gevent.get_hub().loop
+    gc.collect()  # what other tests left is closed now, not meanwhile
     before = len(os.listdir("/proc/self/fd"))
 
     def make(cmd="sleep 1000", **settings):
@@ -74,7 +76,7 @@ def make(ends):
         if process.active:
             process.kill(signal.SIGKILL)
     eventually(lambda: all(process.closed for process in made if process.os_pid))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_process_is_made_started_and_stopped(make, ends):
