@@ -65,7 +65,7 @@ class Conflict(GafferError):
 class Veto(Conflict):
     """Raised by a ``gaffer_before_…`` hook to refuse an operation.
 
-    The reason is shown to whoever asked; the hook caller adds the plugin's name.
+    The reason is shown to the caller; the hook caller adds the plugin's name.
     """
 
 
@@ -170,5 +170,5 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
 
 
 def described(error: BaseException) -> str:
-    """Return kind and words of what somebody else's code raised, in one line: a sentence of ours is to hold them."""
+    """Return type and message of an exception of third-party code, in one line that fits into a sentence."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")

@@ -2,7 +2,7 @@
 
 The number may belong to any process by now; the lock belongs to a process that
 lives, and the kernel drops it when that one dies, however it dies. It is that of
-a file of its own, ``PIDFILE.lock``: everybody may read a pidfile, and whoever can
+a file of its own, ``PIDFILE.lock``: a pidfile is world-readable, and a process that can
 open a file can lock it.
 """
 
@@ -120,7 +120,7 @@ class Pidfile:
         self.pid = None
 
     def validate(self) -> int | None:
-        """Return the pid of the process that holds the file; None if nobody does, whatever number is in it.
+        """Return the pid of the process that holds the file; None if there is none, whatever number is in it.
 
         :raises PidfileError: it is something else than a pidfile.
         """
@@ -175,7 +175,7 @@ def _is_held(path: str) -> bool:
 
 
 def _check(descriptor: int, path: str) -> int:
-    """Return the number in a pidfile; refuse what somebody may have put there for us to overwrite."""
+    """Return the number in a pidfile; refuse a file that another account may have put there for us to overwrite."""
     found = os.fstat(descriptor)
     reason = ""
     if not stat.S_ISREG(found.st_mode):

@@ -1,1 +1,1 @@
-"""The plugins that come with gaffer; each is found by its entry point, like anybody else's."""
+"""The plugins that come with gaffer; each is found by its entry point, like a third-party one."""

@@ -100,7 +100,7 @@ class JobLogPlugin(Plugin):
 
     @hookimpl
     def gaffer_job_started(self, job: Job) -> None:
-        """Look at a job that had failed a while after somebody started it."""
+        """Look at a job that had failed a while after it was started by hand."""
         name = job.name.full
         if name in self._jobs:
             self._look_in(WELL, name, self._jobs[name])
@@ -157,7 +157,7 @@ class JobLogPlugin(Plugin):
             return
         if found["state"] == "stopped" or not trouble.told and found["state"] not in _TROUBLE:
             del self._jobs[name]
-        elif found["state"] != "failed":  # somebody's start ends that
+        elif found["state"] != "failed":  # a start by hand ends that
             self._look_in(max(WELL, found["retry_in"] or 0.0), name, trouble)
 
     def _tell(self, name: str, trouble: _Trouble, found: dict[str, Any]) -> None:

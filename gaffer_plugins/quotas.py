@@ -1,7 +1,7 @@
 """Limits of one session: jobs, processes of a job, processes in all.
 
-Whoever may manage a session may start what they like, but not so much of it that nothing is left for others. Jobs of
-gafferd's own configuration are not bounded: whoever writes that file may change these numbers, too.
+A key that may manage a session may start any program, but not so many that nothing is left for others. Jobs of
+gafferd's own configuration are not bounded: who may write that file may change these numbers, too.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Passes:
         self._given: OrderedDict[str, tuple[float, str, Identity]] = OrderedDict()
 
     def issue(self, request: Any, site: str) -> str:
-        """Return a new cookie for whoever makes *request*, as a header says it."""
+        """Return a new cookie for the caller of *request*, as the value of a header."""
         word = secrets.token_urlsafe(32)
         self._given[word] = self._clock() + self.LIFE, site, request.identity
         while len(self._given) > self.MOST:
@@ -110,7 +110,7 @@ class Passes:
         return f"{self.COOKIE}={word}; Path=/_plugin/{quote(site)}; HttpOnly; SameSite=Strict{secure}"
 
     def holds(self, request: Any, site: str) -> bool:
-        """Tell whether *request* has a cookie that opens *site*, and whoever got it may still read."""
+        """Tell whether *request* has a cookie that opens *site*, and its owner may still read."""
         ends, opened, identity = self._given.get(request.get_cookie(self.COOKIE) or "", (0.0, "", None))
         if identity is None or opened != site or ends < self._clock():
             return False
@@ -129,7 +129,7 @@ class _Sites:
         """Return the site called *name*; folders come before what plugins name.
 
         :raises NotFound: there is none.
-        :raises Unauthorized, Forbidden: it is private, and whoever asks may not read.
+        :raises Unauthorized, Forbidden: it is private, and the caller may not read.
         """
         site = next((site for site in self._all() if site.name == name), None)
         if site is None:
@@ -207,7 +207,7 @@ def open_inside(root: str, names: list[str]) -> int | None:
     """Open a file or folder below *root*; return its descriptor, None if there is none.
 
     Links count as long as they stay below *root*. The way is first found and then
-    walked folder by folder without following links, so that nobody can swap one
+    walked folder by folder without following links, so that none can be swapped
     in between: gafferd may be root where the site's owner is not.
 
     :raises Forbidden: it exists, but must not be read.

@@ -51,7 +51,7 @@ class TokenFile(gaffer.Plugin):
             self.refresh()
 
     def refresh(self):
-        """Read the file again if it is another one than before; one that cannot be used leaves nobody known."""
+        """Read the file again if it is another one than before; one that cannot be used leaves no key known."""
         if not self.path:
             return
         try:

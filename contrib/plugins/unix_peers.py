@@ -1,6 +1,6 @@
 """Lets accounts of this machine in by what the kernel says of them, without any key.
 
-For a node with ``require_key``: whoever connects from this machine, over a unix socket or loopback TCP, is the account
+For a node with ``require_key``: a client on this machine, over a unix socket or loopback TCP, is the account
 that owns the other end. Which accounts, and what they may do, stands in the configuration; the others need a key::
 
     [gaffer]
@@ -16,7 +16,7 @@ Install it as ``unix_peers.py`` in a folder that ``gafferd -p`` names. A unix so
 accounts must be able to open it.
 
 A browser is its account, too: over TCP, requests without a key must call gafferd by ``localhost``, an address or one of
-``allowed_hosts``, or get 421. Whoever connects through a proxy or a forwarded port is the account that runs that one.
+``allowed_hosts``, or get 421. A client behind a proxy or a forwarded port is the account that runs that one.
 """
 
 import pwd
@@ -50,7 +50,7 @@ class UnixPeers(gaffer.Plugin):
         self.learn(new)
 
     def learn(self, settings):
-        """Take over who is known. Those who were are nobody from now on: what is open for them ends."""
+        """Take over the new accounts. Earlier identities are no longer valid: what is open for them ends."""
         gone = list(self.known.values())
         accounts = settings.plugin(self.name) if settings is not None else {}
         self.known = {
@@ -62,7 +62,7 @@ class UnixPeers(gaffer.Plugin):
 
     @gaffer.hookimpl
     def gaffer_identify(self, credentials):
-        # A key that is shown counts, whoever shows it.
+        # A key that is shown counts, whatever the account.
         if self.known and not credentials.shown:
             return self.known.get(credentials.uid)
 

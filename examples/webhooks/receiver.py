@@ -17,7 +17,7 @@ seen = set()
 
 
 def is_genuine(headers, body, secret, tolerance=300):
-    """Tell whether somebody who knows the secret sent this, within the last minutes."""
+    """Tell whether this was sent with the secret, within the last minutes."""
     delivery, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not stamp.isdecimal() or abs(time.time() - int(stamp)) > tolerance:
         return False

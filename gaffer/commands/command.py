@@ -25,14 +25,14 @@ class Command(NamedTuple):
 
     :param permission: None (open), ``read``, ``write``, ``manage`` or ``admin``.
     :param target: what the permission is asked about: ``job``, ``session``, ``process``, None for the node, or
-        ``visible``: it is about all jobs, and whoever has a key sees of it what they may read.
+        ``visible``: it is about all jobs, and a key sees those it may read.
     :param run: called with the manager and the arguments by name; without a result, the answer is ``{"ok": true}``.
     :param result: JSON Schema of what it returns; it may refer to :func:`gaffer.commands.schemas.definitions`.
     :param errors: statuses of the errors that are its own, beside 400 and, for what is not there, 404.
-    :param show: ``show(manager, result, view)`` returns what somebody may see of the result who may not see everything.
+    :param show: ``show(manager, result, view)`` returns what a caller with fewer permissions may see of the result.
     :param each: the key of the list in the result, where *run* returns its items one by one instead: a transport can
         give way between two of them. *show* gets the items, too, and returns those that may be seen.
-    :param waits: *run* waits before it does something, and is given ``check``, which raises once whoever asks may not.
+    :param waits: *run* waits before it does something, and is given ``check``, which raises once the caller may not.
     """
 
     name: str

@@ -131,9 +131,9 @@ class Permissions:
         return all(self.allows(level, of_target(target)) for level in LEVELS for target in getattr(other, level))
 
     def exceeds(self, other: Permissions) -> bool:
-        """Tell whether this is more than *other*; whoever may do everything exceeds everybody.
+        """Tell whether this is more than *other*; an identity that may do everything exceeds all others.
 
-        Nobody exceeds who they come from, in any number of steps.
+        No key exceeds those it was made with, in any number of steps.
         """
         return self.admin or self.covers(other) and not other.covers(self)
 
@@ -168,7 +168,7 @@ class Identity:
     :param label: a word for people.
     :param permissions: what it may do, where that is said by :class:`Permissions`; a plugin may keep anything here
         that its ``gaffer_permit`` understands.
-    :param trusted: nobody is asked; it may do everything.
+    :param trusted: it may do everything, and no plugin is asked.
     """
 
     name: str
@@ -190,7 +190,7 @@ class Identity:
         return f"{self.kind} {self.name}" + (f" ({self.label})" if self.label else "")
 
 
-#: Whoever gets in where no keys are asked for.
+#: The identity of callers where no keys are required.
 LOCAL = Identity("local", "local", trusted=True)
 
 
@@ -215,7 +215,7 @@ class Credentials:
 
     @property
     def uid(self) -> int | None:
-        """The local account at the other end, as the kernel says; None from elsewhere, or if nobody can tell."""
+        """The local account at the other end, as the kernel says; None from elsewhere, or if it is unknown."""
         return None if self.ask_uid is None else self.ask_uid()
 
     @property

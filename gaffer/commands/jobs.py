@@ -127,7 +127,7 @@ def unload(manager: Manager, name: str) -> None:
 def from_outside(config: dict[str, Any]) -> dict[str, Any]:
     """Return settings that came from outside.
 
-    :raises InvalidConfig: descriptors are among them, which would be gaffer's own, and not those of whoever asks.
+    :raises InvalidConfig: descriptors are among them, which would be gaffer's own, not the caller's.
     """
     if "custom_channels" in config:
         raise InvalidConfig("custom_channels: can be set from Python only")

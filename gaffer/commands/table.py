@@ -65,7 +65,7 @@ class CommandTable:
         """Run a command and tell plugins of it (``gaffer_command_run``); returns what can be shown as JSON.
 
         :param args: arguments by name.
-        :param identity: of the caller, from ``access.identify``; None is nobody.
+        :param identity: of the caller, from ``access.identify``; None is anonymous.
         :param origin: where from, for those who write it down.
         :param parse: returns the arguments instead; what it raises is told like any error of the command.
         :raises GafferError: with the code that every transport shows.

@@ -256,7 +256,7 @@ def _bind_at(at: str, path: str, backlog: int, access: SocketAccess) -> socket.s
             if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink > 1:
                 raise OSError(errno.EPERM, "another program has replaced it")
             sock.claim(path, found)
-            # Before listen() nobody can connect, whatever the mode.
+            # Before listen() no client can connect, whatever the mode.
             os.chown(f"/proc/self/fd/{entry}", access.uid, access.gid)
             os.chmod(f"/proc/self/fd/{entry}", access.mode)
         finally:
@@ -278,7 +278,7 @@ def _make_way(path: str, shown: str) -> None:
     if not stat.S_ISSOCK(mode):
         raise BindError(f"cannot listen on {shown}: something that is no socket has that name", errno.EEXIST)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        # A full backlog makes a blocking connect wait; EAGAIN says as well that somebody is there.
+        # A full backlog makes a blocking connect wait; EAGAIN, too, means that a server listens.
         probe.setblocking(False)
         code = probe.connect_ex(path)
     if code == errno.ECONNREFUSED:

@@ -16,7 +16,7 @@ from ..security.trusted_files import SharedFile, check_read
 if TYPE_CHECKING:
     from dotenv.parser import Binding
 
-#: A larger file is refused: nobody means it.
+#: A larger file is refused: it is a mistake.
 MAX_SIZE = 1_048_576
 #: So long may all values together be, ``${VAR}`` replaced; the kernel takes 2 MiB of arguments and environment at most.
 MAX_EXPANDED = 1_048_576
@@ -165,7 +165,7 @@ def _values(
 
     ``${VAR}`` is a line before, then *earlier*, then our environment.
 
-    :raises _WrongLine: together they are longer than anybody means.
+    :raises _WrongLine: together they are too long.
     """
     wrong: list[tuple[int, str]] = []
     values: dict[str, str | None] = {}

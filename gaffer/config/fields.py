@@ -69,7 +69,7 @@ class Text(Kind):
         if "\0" in value:
             raise ValueError("a NUL character cannot be passed to a process")
         if len(value) > MOST_TEXT:
-            raise ValueError(f"longer than {MOST_TEXT} characters, which no process could be given")
+            raise ValueError(f"longer than {MOST_TEXT} characters, which no other could be given")
         if not value.strip() and not self.empty:
             raise ValueError("must not be empty")
         return value

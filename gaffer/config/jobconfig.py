@@ -82,7 +82,7 @@ CORE_FIELDS: tuple[Field, ...] = (
         "stdin",
         Choice("auto", "null", "open"),
         "auto",
-        "stdin that nobody writes to: the null device, or a pipe that stays open; auto is open with tty, else null",
+        "stdin without a writer: the null device, or a pipe that stays open; auto is open with tty, else null",
     ),
     Field(
         "custom_streams",

@@ -77,7 +77,7 @@ class Options:
 
     :param core: the program's own; by default gafferd's.
     :param program: what environment variables begin with.
-    :param power: what somebody can do who reaches an address of the program.
+    :param power: what a client can do that reaches an address of the program.
     """
 
     def __init__(

@@ -97,7 +97,7 @@ class Settings:
     def get(self, option: str) -> Any:
         """Return the value of *option* in its canonical form.
 
-        :raises KeyError: nobody declared that option.
+        :raises KeyError: no such option is declared.
         """
         found = self._found.get(option)
         return self._option(option).default if found is None else found.value

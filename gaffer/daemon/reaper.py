@@ -16,9 +16,9 @@ from ..process.proc_scan import children
 
 log = logging.getLogger("gafferd")
 
-#: How long a dead child is left to whoever may be waiting for it, in seconds.
+#: How long a dead child is left to a plugin that may wait for it, in seconds.
 GRACE = 2.0
-#: Orphans are looked for this long after a child has died, in seconds; nobody is in a hurry.
+#: Orphans are looked for this long after a child has died, in seconds.
 PAUSE = 0.2
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -35,7 +35,7 @@ def become_subreaper() -> bool:
 
 
 class Orphans:
-    """Reaps dead children that nobody else reaps.
+    """Reaps dead children that no other code waits for.
 
     The kernel gives us every process whose parent died. Which children are such
     orphans cannot be seen, so one that is dead is left alone for a while: a

@@ -1,9 +1,9 @@
 """Recovery of the processes of a killed gafferd: ``orphans = stop``.
 
 A process is ended only if three things are certain: the gafferd that started it is dead, since we hold the lock of its
-pidfile, which the kernel drops at no other time; it carries that gafferd's random id in its environment, which nobody
-else's processes do; and it is still that process when the signal is sent, since it is held by a pidfd meanwhile. Jobs
-with ``detach`` are meant to live on.
+pidfile, which the kernel drops at no other time; it carries that gafferd's random id in its environment, which no other
+process does; and it is still that process when the signal is sent, since it is held by a pidfd meanwhile. Jobs with
+``detach`` are meant to live on.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _end(node: str, grace: float) -> int:
 
 
 def _wait(node: str, seconds: float) -> list[int]:
-    """Return who is left after *seconds*, or nobody as soon as nobody is."""
+    """Return the processes left after *seconds*; return at once when none is left."""
     for _ in range(max(1, int(seconds / STEP))):
         left = list(_orphans(node))
         if not left:
@@ -111,7 +111,7 @@ def _wait(node: str, seconds: float) -> list[int]:
 
 
 def _orphans(node: str) -> Iterator[int]:
-    """Yield the processes of *node* that nobody detached."""
+    """Yield the processes of *node* that are not detached."""
     for os_pids in find_node_survivors(node).values():
         for os_pid in os_pids:
             if _is_orphan(os_pid, node):

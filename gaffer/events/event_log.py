@@ -30,7 +30,7 @@ class PublishedEvent:
         self.number = number
         self.name = name
         self.rest = rest
-        #: The message as it is sent, kept by whoever encodes it first: it is the same for all followers.
+        #: The message as it is sent, kept by the follower that encodes it first: it is the same for all.
         self.encoded: bytes | None = None
 
     @property
@@ -66,7 +66,7 @@ class EventLog:
         self._followers: dict[str, list[Any]] = {}
 
     def __bool__(self) -> bool:
-        """Tell whether an event would reach anybody, now or later; publishing is worth nothing otherwise."""
+        """Tell whether an event has followers or is kept; publishing is worth nothing otherwise."""
         return bool(self._followers) or bool(self._history.maxlen)
 
     def remember(self, history: int) -> None:

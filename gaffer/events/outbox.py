@@ -1,6 +1,6 @@
 """A bounded queue of calls with a greenlet of its own, for one plugin or subscriber.
 
-Whoever is slow, raises or calls ``sys.exit`` delays and hurts only itself: calls
+A receiver that is slow, raises or calls ``sys.exit`` delays and hurts only itself: calls
 are made in order, failures logged once a row and counted, what does not fit is
 dropped and counted, and what fails twenty times in a row is muted.
 """
@@ -53,7 +53,7 @@ class Outbox:
         self.owner = owner
         self.delivered = self.dropped = self.failures = 0
         self.muted: set[str] = set()
-        #: Whether the call being made waits for whoever flushes and closes.
+        #: Whether the call being made waits for the greenlet that flushes and closes.
         self.excused = False
         self._size = size
         self._row: dict[str, int] = {}
@@ -121,7 +121,7 @@ class Outbox:
             log.error("%s: %s failed %d times in a row and is muted", self.owner, name, row)
 
     def excuse(self, greenlet: Any) -> None:
-        """Wait no more for the call that is being made, if *greenlet* makes it: it waits for whoever flushes."""
+        """Wait no more for the current call if *greenlet* makes it: it waits for the greenlet that flushes."""
         if greenlet is self._greenlet:
             self.excused = True
 

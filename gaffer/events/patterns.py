@@ -42,7 +42,7 @@ EVENTS = (
     Event("reap", "a process and all that it started is gone", (*_PROCESS, "reason")),
     Event("stop_pid", "gaffer begins to stop a process", _PROCESS),
     Event("flap", "a process dies too often and is paused", ("retry_in",)),
-    Event("restart", "somebody asked for new processes of a job"),
+    Event("restart", "new processes of a job were asked for"),
     Event("update", "a job got a new configuration"),
     Event("stop", "a job is not wanted up any more, and its last process is gone"),
     Event("delete", "a job was unloaded, and its last process is gone"),

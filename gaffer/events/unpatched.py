@@ -8,7 +8,7 @@ from typing import Any
 
 
 def native(module: str, name: str) -> Any:
-    """Return what *name* of *module* was before anybody patched it; gevent.monkey is not imported to find out."""
+    """Return what *name* of *module* was before it was patched; gevent.monkey is not imported to find out."""
     monkey = sys.modules.get("gevent.monkey")
     if monkey is not None:
         return monkey.get_original(module, name)

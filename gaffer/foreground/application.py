@@ -106,7 +106,7 @@ class ApplicationRun:
         """
         hold_standard_streams()
         logging.getLogger("gaffer").addHandler(CarefulHandler())
-        # All plugins are ours here: on a busy machine they take their time, and nobody can do anything about it.
+        # All plugins are ours here: on a busy machine they take their time, which a user cannot change.
         logging.getLogger("gaffer.hooks.slow").setLevel(logging.ERROR)
         manager = self.manager
         for config in self._configs:

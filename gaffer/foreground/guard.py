@@ -76,4 +76,4 @@ class Guard:
         try:
             os.write(self._pipe, line.encode())
         except OSError:
-            pass  # somebody killed the guard; or it is stuck, and finds by their mark whom it was not told of
+            pass  # the guard was killed; or it is stuck, and finds by their mark the processes it was not told of

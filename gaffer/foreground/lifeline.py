@@ -1,7 +1,7 @@
 """End all processes when gaffer is killed: children get a death signal, and a guard looks for the rest.
 
 A parent-death signal (prctl(2), PR_SET_PDEATHSIG) must be asked for by the child, so commands are started by
-``setpriv`` where the system has it; that becomes the command. It reaches nobody whom the child starts; so a tiny
+``setpriv`` where the system has it; that becomes the command. It does not reach the child's own children; so a tiny
 process of its own session waits for the end of our pipe, and kills every process that carries our mark.
 """
 

@@ -76,7 +76,7 @@ def _wait(child: subprocess.Popen[bytes], passed: set[signal.Signals]) -> None:
 
 
 def _next_signal(expected: set[signal.Signals]) -> tuple[int, bool]:
-    """Return the next signal, and whether somebody sent it; the terminal sends its to the command, too."""
+    """Return the next signal, and whether a process sent it; the terminal sends its own to the command, too."""
     if sys.platform == "linux":
         info = signal.sigwaitinfo(expected)
         return info.si_signo, info.si_code <= 0  # above, it is the kernel's (sigaction(2))

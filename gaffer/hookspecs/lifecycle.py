@@ -93,7 +93,7 @@ def gaffer_run_instead(settings: Settings) -> int | None:
     """[ASK1] Do what the command line asks for instead of starting.
 
     When: gafferd has read its command line and its settings; before they are checked, and before anything starts.
-    May: read the settings, ask whoever started gafferd, print.
+    May: read the settings, ask the user at the terminal, print.
     Returns: gafferd's exit status if there was something to do; None to start.
     On exception: gafferd ends with its sentence.
 

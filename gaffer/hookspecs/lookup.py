@@ -35,7 +35,7 @@ def gaffer_registry(url: str) -> Backend | None:
 
     When: gaffer_lookupd starts; ``url`` is what ``--registry`` says, ``memory:`` by default.
     May: read ``url``; must not connect yet.
-    Returns: a :class:`gaffer.lookupd.backends.Backend`, or None if ``url`` means somebody else.
+    Returns: a :class:`gaffer.lookupd.backends.Backend`, or None if ``url`` is for another plugin.
     On exception: gaffer_lookupd does not start.
 
     Example::

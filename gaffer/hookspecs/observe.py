@@ -64,7 +64,7 @@ def gaffer_command_run(
     origin: str,
     error: Exception | None,
 ) -> None:
-    """[TELL] Somebody asked for something: it was done, it failed, or it was refused.
+    """[TELL] A request or command was done, failed, or was refused.
 
     When: once for each command of the table and each request that a plugin's
     handler answers, whatever it came by: one that cannot be parsed, or may not be
@@ -72,8 +72,8 @@ def gaffer_command_run(
     (``Route.carries``) are left out unless they fail, and so is a GET of what a
     handler does not find. ``command`` is the command's name, or
     the route, such as ``POST /hello``; ``permission`` what it needs; ``args`` has
-    no secrets in it; ``identity`` is None for somebody who did not say who they
-    are, or a program of our own; ``origin`` is the other end's address,
+    no secrets in it; ``identity`` is None for a caller without credentials,
+    or a program of our own; ``origin`` is the other end's address,
     without keys with its user, ``127.0.0.1:40000 uid=1000``, or ``unix:uid=1000``; ``error`` is None if it was done.
     May: write it down; the error's sentence is a secret's best hiding place, so it is cleaned, too.
     Returns: nothing.
@@ -92,7 +92,7 @@ def gaffer_command_run(
 def gaffer_sample(manager: Manager, processes: list[Process]) -> dict[int, dict[str, Any]] | None:
     """[ASK1] Measure processes: the statistics of docs/http-api.rst.
 
-    When: somebody asks for statistics.
+    When: statistics are requested.
     May: take a few milliseconds for hundreds of processes.
     Returns: ``{pid: statistics}``; processes that are gone are left out.
     On exception: the question fails with the plugin's name.

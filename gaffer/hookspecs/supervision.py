@@ -74,7 +74,7 @@ def gaffer_before_scale(job: Job, count: int) -> int | None:
 def gaffer_before_commit(job: Job) -> None:
     """[ASK] Refuse an extra process of a job.
 
-    When: somebody commits one; ``job.out`` counts it already, with those that live or were asked for.
+    When: a process is committed; ``job.out`` counts it already, with those that live or were asked for.
     May: ``raise gaffer.Veto("reason")``.
     Returns: nothing.
     On exception: refused, nothing is started.

@@ -1,4 +1,4 @@
-"""Hooks of the HTTP side: who somebody is and what they may do, routes, sites and a last word on every request."""
+"""Hooks of the HTTP side: authentication, permissions, routes, sites and WSGI middleware."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def gaffer_identify(credentials: Credentials) -> Identity | None:
 
     When: at every request and every new socket, wherever it listens; without a key or a ticket, too.
     May: read; wait for others, but no longer than a client would.
-    Returns: who it is, one object for one key as long as that is valid; None for whom it does not know. If nobody
+    Returns: who it is, one object for one key as long as that is valid; None for an unknown caller. If no plugin
     knows a key that is shown, or none is shown where keys are required, the request is refused.
-    On exception: nobody is let in; an ``Unauthorized`` says why.
+    On exception: the caller is refused; an ``Unauthorized`` says why.
 
     Example::
 
         @gaffer.hookimpl
         def gaffer_identify(credentials):
             if credentials.key == state.token:
-                return state.somebody
+                return state.known_identity
     """
 
 
 @hookspec
 def gaffer_permit(identity: Identity, permission: str, resource: Resource) -> bool | None:
-    """[COLLECT] Say whether somebody may do something.
+    """[COLLECT] Say whether an identity has a permission.
 
-    When: at every command, route and subscription of somebody whom a plugin has identified, for each job in a list.
+    When: at every command, route and subscription of an identity that a plugin returned, for each job in a list.
     May: look up what it knows; it is asked often, so it must not wait.
     Returns: True to allow, False to deny, None for no opinion. One False denies; else one True is needed. The
     permission is ``read``, ``write``, ``manage`` or ``admin``; the resource is a job, a session or the node.
@@ -46,7 +46,7 @@ def gaffer_permit(identity: Identity, permission: str, resource: Resource) -> bo
 
         @gaffer.hookimpl
         def gaffer_permit(identity, permission, resource):
-            if identity is state.somebody:
+            if identity is state.known_identity:
                 return permission == "read"
     """
 

@@ -29,8 +29,8 @@ class Server:
     :param cacert: the authority that signed gafferd's certificate; by default the system's.
     :param timeout: seconds to wait for each answer; None waits for ever.
     :param served_by: ids of accounts. Without TLS, a gafferd of this machine must run as one of them, or nothing is
-        sent to it and :class:`WrongServer` raised: the program at its port may be somebody else's. By default nobody
-        is asked (Linux).
+        sent to it and :class:`WrongServer` raised: the program at its port may be another account's. By default that
+        is not asked (Linux).
 
     Every method raises :class:`CannotConnect` when gafferd cannot be reached,
     or the class of :mod:`gaffer.errors` that gafferd answered with. Jobs are

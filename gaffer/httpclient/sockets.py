@@ -32,7 +32,7 @@ class Socket:
     :param path: what to connect to, with *query*, in which None is left out.
     :raises GafferError: gafferd refuses. :raises CannotConnect: it cannot be reached.
 
-    It answers gafferd's pings while somebody receives; who does not for a minute is taken for dead.
+    It answers gafferd's pings while it is read from; a channel not read for a minute is taken for dead.
     """
 
     def __init__(self, transport: Transport, path: str, query: dict[str, Any] | None = None) -> None:

@@ -193,7 +193,7 @@ class Answering:
         deadline = None if timeout is None else time.monotonic() + timeout
         incoming = self._response.incoming
         while not self._body.ended:
-            # A feed may go on for ever; what is kept of it is bounded by whoever reads.
+            # A feed may go on for ever; what is kept of it is bounded by the reader.
             self._meter.begin(_READ_SIZE)
             with self._problems():
                 if not incoming.ready(self._patience(deadline)):

@@ -431,7 +431,7 @@ def _check_key(api_key: str) -> str:
 
 
 def _keep_asking(sock: Any) -> None:
-    """Let the kernel notice that the other machine has gone: nobody else does while nothing is sent."""
+    """Let the kernel notice that the other machine has gone: without traffic nothing else does."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, name):

@@ -29,7 +29,7 @@ class Backend:
         """Begin.
 
         :param registry: what is to be kept current.
-        :param ttl: seconds after which a node that nobody called alive is gone.
+        :param ttl: seconds after which a node without a sign of life is gone.
         :param refuse: to be called if a claim was let through while it could not be decided, and is lost.
         """
 
@@ -60,7 +60,7 @@ class Backend:
     def now(self) -> int:
         """Return a number above those of all states that are known here, for nodes that do not number theirs.
 
-        0 where nobody else has copies.
+        0 where there are no other copies.
         """
         return 0
 

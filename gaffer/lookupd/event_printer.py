@@ -30,7 +30,7 @@ class EventPrinter:
             try:
                 print(*(f"{now} {one}" for one in lines), sep="\n", flush=True)
             except OSError:
-                return  # nobody reads it any more
+                return  # the reader is gone
 
     def close(self) -> None:
         """Print no longer."""

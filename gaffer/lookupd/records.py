@@ -49,7 +49,7 @@ class NodeInfo:
         return NodeKey(self.name, self.origin)
 
     def shown(self) -> dict[str, Any]:
-        """Return what HTTP and watchers see; the same object each time, which nobody may change."""
+        """Return what HTTP and watchers see; the same object each time, which must not be changed."""
         return self._shown
 
     @cached_property

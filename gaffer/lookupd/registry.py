@@ -181,7 +181,7 @@ class Registry:
         ]
 
     def state(self) -> Iterator[dict[str, Any]]:
-        """Yield the events that tell somebody who knows nothing what is there.
+        """Yield the events that describe the whole state to a new watcher.
 
         Others may change it between two of them: each node is told as it is when its turn comes.
         """

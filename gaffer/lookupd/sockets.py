@@ -49,7 +49,7 @@ def serve_node(websocket: WebSocket, sessions: NodeSessions) -> None:
 def _hear_one(websocket: WebSocket, session: NodeSession, sessions: NodeSessions, begun: float) -> bool:
     """Hear one message and answer it; returns whether there may be more.
 
-    :param begun: when the connection was; whoever does not say who they are has so long for that in all.
+    :param begun: when the connection was; a peer without credentials has so long to show some.
     """
     patience = sessions.patience
     known = session.record is not None
@@ -69,7 +69,7 @@ def _hear_one(websocket: WebSocket, session: NodeSession, sessions: NodeSessions
     reason = f"silent for {patience:g} seconds" if known else f"did not identify itself within {patience:g} seconds"
     who = session.record.info.name if session.record is not None else "a connection"
     log.warning("%s was %s and is given up" if known else "%s %s and is given up", who, reason)
-    session.leave()  # now: whoever is silent may not read, either, and closing takes a while
+    session.leave()  # now: a silent peer may not read, either, and closing takes a while
     websocket.close(POLICY_VIOLATION, reason)
     return False
 
@@ -114,7 +114,7 @@ class WatchTap(FollowerSource):
             said = json.loads(text)
         except (ValueError, RecursionError):
             return
-        # One that is on its way already answers whoever asks again.
+        # One that is on its way already answers a repeated request.
         if isinstance(said, dict) and said.get("event") == "STATE" and self._first is None:
             self._first = self._state()
             self.notify()

@@ -89,7 +89,7 @@ class Manager(OldSpellings):
         self.process_table = ProcessTable()
         self.reports = Reports(self)
         self.events = EventEmitter(self.loop)
-        #: Measures processes while somebody follows their statistics.
+        #: Measures processes while their statistics are followed.
         self.statistics = Sampler(self.reports.measure)
         self.subscriptions = Subscriptions(self.events, self.statistics, self.job_table, self.process_table)
         #: How much output of processes is kept.
@@ -140,7 +140,7 @@ class Manager(OldSpellings):
 
     @property
     def commands(self) -> CommandTable:
-        """The table of all operations, for whoever offers them to others; imported when first asked for."""
+        """The table of all operations, for plugins that offer them to clients; imported when first asked for."""
         if self._commands is None:
             from ..commands.table import CommandTable
 
@@ -408,7 +408,7 @@ class Manager(OldSpellings):
         return count
 
     def _scale(self, job: Job, before: int, count: int) -> bool:
-        """Called in the engine: take the new number, unless somebody else changed the old one meanwhile."""
+        """Called in the engine: take the new number, unless the old one was changed meanwhile."""
         if job.wanted != before:
             return False
         self.engine.submit(job, messages.Scale(count))

@@ -1,6 +1,6 @@
 """Turning what the engine tells into hooks and events (docs/events.rst).
 
-Nothing is built while nobody listens: neither a plugin nor a subscriber.
+Nothing is built without a listener: neither a plugin nor a subscriber.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ STATS = "STATS"
 class Channel(Follower):
     """Events to be taken one by one: ``for name, message in manager.subscribe("proc.web")``.
 
-    A thousand wait; whoever takes them too slowly loses the oldest, which ``lost`` counts. The end of the manager,
+    A thousand wait; a slow subscriber loses the oldest, which ``lost`` counts. The end of the manager,
     or of the subscription, ends the loop.
     """
 

@@ -1,7 +1,7 @@
 """Checks of what plugins answer, made once, where an answer comes in.
 
 Who asks a hook declares what an answer may be. A wrong one is logged with the plugin's name and left out: the plugin
-that was right is still heard, and nobody else is blamed.
+that was right is still used, and no other plugin is blamed.
 """
 
 from __future__ import annotations

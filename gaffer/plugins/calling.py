@@ -26,7 +26,7 @@ slow = logging.getLogger("gaffer.hooks.slow")
 
 #: An implementation that takes longer is logged with its name, in seconds.
 SLOW = 0.05
-#: Hooks of the start and the end: whoever starts gaffer sees how long they take, and nothing else waits.
+#: Hooks of the start and the end: the user who starts gaffer sees how long they take, and nothing else waits.
 UNTIMED = frozenset(
     (
         "gaffer_check_config",
@@ -177,7 +177,7 @@ class Hooks:
         return [plugin for plugin, box in boxes if not box.flush(max(0.0, deadline - time.monotonic()))]
 
     def excuse(self, greenlet: Any) -> None:
-        """Let nobody wait for what a plugin does in *greenlet*: that waits for the end of the manager itself."""
+        """Do not wait for what a plugin does in *greenlet*: that waits for the end of the manager itself."""
         for outbox in (*self._outboxes.values(), *self.passing):
             outbox.excuse(greenlet)
 

@@ -80,7 +80,7 @@ def scan(directory: str) -> Iterator[FolderEntry]:
 def scan_sites(directory: str) -> Iterator[tuple[str, str]]:
     """Yield name and root of every site in *directory*: cheaper than :func:`scan`, for every request.
 
-    A site that appeared a moment ago is served where it is, since whoever copies
+    A site that appeared a moment ago is served where it is, since a program that copies
     it may not be done; it is moved under ``_site`` by the next start.
 
     :raises OSError: the folder cannot be read, or has more than ``MAX_ENTRIES``.
@@ -153,7 +153,7 @@ def _module_names(entries: list[str]) -> list[str]:
 def is_site(path: str) -> bool:
     """Tell whether the folder *path* may be served; a link counts only when we or root made it.
 
-    Somebody else's link could lead a gafferd that runs as root to any file.
+    Another account's link could lead a gafferd that runs as root to any file.
     """
     try:
         entry = os.lstat(path)
@@ -238,7 +238,7 @@ def move_site(path: str) -> str:
 
     Everything is renamed into a staging folder, which then becomes ``_site`` in
     one step; a move that was interrupted is finished the next time. Where that is
-    impossible — a read-only folder, a mount inside it, a link to somebody's
+    impossible — a read-only folder, a mount inside it, a link to another account's
     folder — the files stay, a warning says so and they are served where they are.
     """
     if os.path.islink(path):

@@ -72,7 +72,7 @@ class HookManager(pluggy.PluginManager):
         return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
 
     def add_hookspecs(self, module_or_class: Any) -> None:
-        """Add somebody's hook specifications.
+        """Add hook specifications.
 
         :raises PluginError: there are none, one is taken or its name is reserved.
         """
@@ -133,7 +133,7 @@ def check_hooks(pm: pluggy.PluginManager, calls: Iterable[HookFunction], name: s
 
 
 def unspecified(pm: pluggy.PluginManager) -> list[str]:
-    """Return a sentence for each implementation of a hook that nobody specified."""
+    """Return a sentence for each implementation of a hook without a specification."""
     return [
         f"plugin '{call.plugin_name}' implements the hook {hook}, which nothing specifies{_nearest_hook(pm, hook)}"
         for hook, caller in vars(pm.hook).items()

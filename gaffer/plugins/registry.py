@@ -262,7 +262,7 @@ class PluginSet:
         """Check, when everything is registered, that nothing is missing.
 
         :raises PluginError: a plugin's ``mandatory`` names one that is not loaded, or a plugin
-            implements a hook that nobody specifies; one line for each.
+            implements a hook without a specification; one line for each.
         """
         problems = kinds.unspecified(self.pm)
         for record in self._loaded():

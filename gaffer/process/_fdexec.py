@@ -75,7 +75,7 @@ def limit(soft: str, hard: str) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (int(soft), int(hard)))
     except (ValueError, OSError):
-        pass  # somebody lowered what gafferd may have, and we have that
+        pass  # gafferd's hard limit was lowered, and ours is the same
 
 
 def become(uid: str, gid: str, groups: str) -> None:

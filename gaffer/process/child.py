@@ -89,7 +89,7 @@ class Child:
         self.env_extra: dict[str, str] | None = None
         #: Seconds between the stop signal and KILL of a committed process; None for the job's.
         self.graceful_timeout: float | None = None
-        #: Signals that somebody asked gaffer to send, and when.
+        #: Signals sent on request, and when.
         self._asked: dict[int, float] | None = None
         self.stderr_label = ""
         self._on_exit = on_exit
@@ -185,7 +185,7 @@ class Child:
             self._on_exit(self)
 
     def has_exited(self) -> bool:
-        """Return True if it has exited and is not collected yet; if nobody has noticed, it is noticed now.
+        """Return True if it has exited and is not collected yet; an exit that was not noticed yet is noticed now.
 
         Its output ends a moment before the kernel reports the exit, and that moment need not be waited for (reason 34).
         """
@@ -230,7 +230,7 @@ class Child:
         except ProcessLookupError:
             return False
         except PermissionError:
-            return True  # somebody is there who changed to another user
+            return True  # there is a member that changed to another user
         return True
 
     def kill(self, signum: int) -> None:
@@ -258,7 +258,7 @@ class Child:
         return any(signum in ending and at >= since for signum, at in self._asked.items())
 
     def close(self) -> None:
-        """Give back every descriptor; what was read can still be read. Nobody is told of an end after this."""
+        """Give back every descriptor; what was read can still be read. No exit is reported after this."""
         self._unwatch()
         if self._pidfd >= 0:
             os.close(self._pidfd)

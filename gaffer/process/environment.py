@@ -49,7 +49,7 @@ def process_environment(
     """Return the whole environment of one process.
 
     :param index: number of the copy; a committed process, -1, gets what the first one has.
-    :param gaffer_id: by which its descendants are found; None for a process that nobody looks for.
+    :param gaffer_id: by which its descendants are found; None for a process whose descendants are not looked for.
     :param job_env: what :func:`job_environment` returned, where many processes share it.
     :param extra: variables of this process; they win over those of its job.
     :raises SpawnError: ``env_file`` cannot be read, or so many copies have no ports.

@@ -30,7 +30,7 @@ class ExitStatus(NamedTuple):
 def collect(pidfd: int) -> ExitStatus | None:
     """Collect the status of an exited child; None while it lives.
 
-    A status that somebody else took (ECHILD) is unknown, never an error (waitid(2)).
+    A status that other code has taken (ECHILD) is unknown, never an error (waitid(2)).
     """
     try:
         result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)

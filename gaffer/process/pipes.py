@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .child import Child
 
 
-#: Our end of a stdin that nobody writes to; a label that no stream can have.
+#: Our end of a stdin without a writer; a label that no stream can have.
 _SILENT = ""
 
 
@@ -72,7 +72,7 @@ class Pipes:
         if len(labels) > 1:
             self.stderr_label = labels[1]
             return first, self._output(labels[1], True)
-        # stderr is read even when nobody redirects it: its tail explains failures. A
+        # stderr is read even when it is not redirected: its tail explains failures. A
         # detached process outlives us, and a pipe without a reader would kill it (reason 6).
         if self.config.detach and "stderr" not in sinks:
             return first, -1

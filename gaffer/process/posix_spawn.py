@@ -56,7 +56,7 @@ def start(program: str | None, argv: list[str], env: Mapping[str, str], stdio: S
     """Start *program* in a session of its own; returns its os_pid.
 
     :param stdio: descriptors above 2 for 0, 1 and 2; -1 for the null device.
-    :returns: None if nothing was started: Popen can do it, or says why nobody can.
+    :returns: None if nothing was started: Popen can do it, or says why it cannot be done.
     """
     if program is None or not _mark():
         return None

@@ -47,7 +47,7 @@ def find_survivors(ids: Mapping[str, int], groups: Mapping[int, int] | None = No
 class SubreaperScan:
     """A search for survivors by a subreaper, which need not look at the whole machine.
 
-    The kernel makes it the parent of whoever loses its own (prctl(2),
+    The kernel makes it the parent of orphaned descendants (prctl(2),
     PR_SET_CHILD_SUBREAPER), so survivors are its children, or below one, and as
     a rule there are none.
 
@@ -101,7 +101,7 @@ def _walk(listing: Callable[[], Iterable[int]]) -> Iterator[tuple[int, list[byte
     """Yield every process with the ids it carries, those too that come into being meanwhile; None if they are unclear.
 
     A process may fork after it was listed and be gone before it is looked at; so the walk goes on
-    until a listing brings nobody new.
+    until a listing brings no new process.
     """
     seen: set[int] = set()
     end = math.inf
@@ -200,8 +200,8 @@ def _group(os_pid: int) -> int:
 def group_left(group: int, thorough: bool = False) -> bool:
     """Return True if a group, whose leader was our child and is collected, has members left.
 
-    Those that are dead already and were left to us are taken out of the way; nobody else can wait
-    for members of that group, since nobody else's child can join it (setpgid(2)).
+    Those that are dead already and were left to us are collected; no other process can wait
+    for members of that group, since only our children can join it (setpgid(2)).
 
     :param thorough: leave dead ones out that were left to others; takes a walk through ``/proc``.
     """

@@ -31,7 +31,7 @@ class ProcessOwner(Protocol):
 class Process(Child):
     """A process that is to be started, runs or ran.
 
-    A manager makes those of its jobs. Whoever makes one calls :meth:`spawn`, and *on_exit_cb* tells of its
+    A manager makes those of its jobs. A program that makes one calls :meth:`spawn`, and *on_exit_cb* tells of its
     end; it is not restarted.
 
     :param loop: gevent's hub loop.

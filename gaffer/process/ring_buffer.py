@@ -19,7 +19,7 @@ log = logging.getLogger("gaffer.streams")
 
 #: Bytes of output that a ring keeps.
 RING_SIZE = 65_536
-#: Bytes that it may hold while somebody reads …
+#: Bytes that it may hold while a reader is attached …
 GROWN_SIZE = 4_194_304
 #: … and that all rings together may hold beyond what they keep anyway.
 GROWN_TOTAL = 16_777_216
@@ -53,7 +53,7 @@ class RingLimits:
     """Limits on the rings of one manager; changes count for rings made later.
 
     :param size: bytes that each keeps.
-    :param most: bytes that one may hold while somebody reads.
+    :param most: bytes that one may hold while a reader is attached.
     :param total: bytes by which all of them together may exceed what they keep.
     """
 
@@ -72,7 +72,7 @@ class Ring:
 
     :param size: how many bytes are kept, at least 1; whole chunks are dropped, so a little
         more can be there.
-    :param limits: how far it may grow while somebody reads; without them not at all.
+    :param limits: how far it may grow while a reader is attached; without them not at all.
     """
 
     __slots__ = ("size", "end", "ended", "_limits", "_chunks", "_held", "_grown", "_cursors")

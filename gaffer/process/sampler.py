@@ -1,4 +1,4 @@
-"""Sampling: figures are measured again and again while somebody follows them, and at no other time (reason 15).
+"""Sampling: figures are measured at intervals while they are followed, and at no other time (reason 15).
 
 What measures processes is a plugin: the manager's for its processes, gaffer's own ``stats``, found by its
 entry point, for processes without a manager. So nothing in here knows ``/proc`` or psutil.
@@ -182,7 +182,7 @@ class Sampler:
             raise BadRequest(f"interval: {error}") from error
         if interval < MIN_STATS_INTERVAL:
             raise BadRequest(f"interval: {interval:g} s is too short; {MIN_STATS_INTERVAL} s is the shortest")
-        self._measure([])  # whoever cannot measure says so now
+        self._measure([])  # raises now where measuring is impossible
         for found in self._subscriptions(event, whose, listener):
             if found.once == once:
                 found.close()
@@ -204,7 +204,7 @@ class Sampler:
         return bool(self._subscriptions(event, whose, listener))
 
     def last(self, pid: int) -> Figures | None:
-        """Return the latest figures of a process that somebody is subscribed to, None for others."""
+        """Return the latest figures of a process with subscribers, None for others."""
         return next((found.latest[pid] for found in self._subscriptions() if pid in found.latest), None)
 
     def measure(self, process: Any) -> Figures | None:

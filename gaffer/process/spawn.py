@@ -102,7 +102,7 @@ def execute(
             return _execute_with_extra(plan, config, stdio, extra, limit)
         if limit is None:
             return _execute(plan, config, stdio)
-        # Only while nobody here can need a descriptor above the limit: threads may open files at any time.
+        # Only while no thread here can need a descriptor above the limit: threads may open files at any time.
         if 0 <= max(stdio) < limit[0] - SPARE_DESCRIPTORS:
             return _execute_limited(plan, config, stdio, limit)
         os_pid = _execute(plan, config, stdio)
@@ -121,7 +121,7 @@ def _execute(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int]) ->
 def _execute_limited(plan: SpawnPlan, config: JobConfig, stdio: tuple[int, int, int], limit: tuple[int, int]) -> int:
     """Let the child inherit *limit*: set from outside, a program that asks at once would see ours."""
     ours = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # somebody lowered what we may have: the child has that then
+    with suppress(ValueError, OSError):  # our hard limit was lowered: the child has that then
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     try:
         return _execute(plan, config, stdio)

@@ -69,7 +69,7 @@ class StandaloneOwner:
     def _finish(self) -> None:
         process, stopped = self._process, self._deadline is not None
         if stopped or not process.config.detach:
-            # The dead leader is not waited for yet, so its group id cannot belong to anybody else (reasons 3 and 11).
+            # The dead leader is not waited for yet, so its group id cannot be reused (reasons 3 and 11).
             process.signal_group(signal.SIGKILL)
         status = process.collect()
         if status is None:
@@ -95,12 +95,12 @@ class StandaloneOwner:
                     pass  # it has gone meanwhile, or changed to another user
 
     def signalled(self, process: Process, signum: int) -> None:
-        """Ignore a signal that was sent: there is nobody to notify."""
+        """Ignore a signal that was sent: there is no manager to notify."""
 
     # -- its statistics -------------------------------------------------------------
     @property
     def statistics(self) -> Sampler:
-        """The sampler that measures the process while somebody is subscribed."""
+        """The sampler that measures the process while there are subscribers."""
         if self._statistics is None:
             self._statistics = Sampler(make_measure())
         return self._statistics

@@ -1,6 +1,6 @@
 """Streams of processes: always drained into bounded rings, written without waiting.
 
-A child never blocks because nobody reads it: whatever arrives is read at once
+A child never blocks for want of a reader: whatever arrives is read at once
 and kept in a ring of the latest bytes; older ones are dropped and counted. A
 reader is a position in that ring, so nothing is copied per reader. Bytes never
 pass through hooks; plugins get them by opening a sink.
@@ -28,7 +28,7 @@ log = logging.getLogger("gaffer.streams")
 
 #: Bytes of one read; one read a callback keeps hundreds of writers fair.
 READ_SIZE = 65_536
-#: Bytes of stderr kept of a stream that nobody redirected, for the tail of failures.
+#: Bytes of stderr kept of a stream that is not redirected, for the tail of failures.
 TAIL_SIZE = 8_192
 #: Bytes that may wait to be written to a child's stdin.
 MAX_UNREAD_INPUT = 1_048_576
@@ -48,7 +48,7 @@ class Reader:
     :param label: the stream's name.
     :param fd: a descriptor that is ours from now on.
     :param size: bytes kept.
-    :param limits: how far the ring may grow while somebody reads.
+    :param limits: how far the ring may grow while a reader is attached.
     :param exited: asked at the end of the stream: if its process has exited too, its end closes this reader.
     """
 
@@ -200,7 +200,7 @@ class Reader:
         self._watcher.close()
         self._exited = None
         fd, self.fd = self.fd, -1
-        with suppress(OSError):  # closed by somebody else: a fault of theirs, which the read has logged
+        with suppress(OSError):  # closed by other code: a fault there, which the read has logged
             os.close(fd)
         self._end()
 
@@ -236,7 +236,7 @@ class Writer:
         self._waiting: deque[memoryview] = deque()
         self._size = 0
         self._finish = False
-        #: Set when something was written; made when somebody waits for it.
+        #: Set when something was written; made when a waiter needs it.
         self._room: Event | None = None
         os.set_blocking(fd, False)
 

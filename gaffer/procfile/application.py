@@ -1,6 +1,6 @@
 """Applications: a Procfile with its environment, its ports and how many of each type, as settings of jobs.
 
-Whoever runs an application, here or on a gafferd, reads it by :func:`read_application`, which finds
+All commands that run an application, here or on a gafferd, read it by :func:`read_application`, which finds
 everything that is wrong at once. Types of processes are numbered in the order of the Procfile, whether
 they are wanted or not, so that each keeps its ports: 5100 for the first copy of the first type, one more
 for each further copy, 100 more for each further type.
@@ -261,7 +261,7 @@ def _check_ports(application: ProcfileApplication, problems: list[Problem]) -> N
 def _check_jobs(
     application: ProcfileApplication, variables: Mapping[str, DotenvVariable], problems: list[Problem]
 ) -> None:
-    # Without a type that is right, user and group are looked at in one that nobody wrote.
+    # Without a type that is right, user and group are checked in an invented one.
     for one in application.types or (ProcessType("x", "x", 0, None, 1, False),):
         try:
             JobConfig.from_dict(application.settings(one))

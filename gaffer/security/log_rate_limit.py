@@ -1,4 +1,4 @@
-"""Log lines that somebody else can cause: so many a minute, and how many were left out."""
+"""Log lines that a client can cause: so many a minute, and how many were left out."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """The account at the other end of a local connection, as the kernel tells it.
 
 For TCP it is asked by NETLINK sock_diag (sock_diag(7)) with the connection's four addresses: one system call pair
-of some 20 µs, no scan of a table. Linux only; elsewhere nobody is known.
+of some 20 µs, no scan of a table. Linux only; elsewhere no peer is known.
 
 The four addresses name a connection only while both ends exist: an account could send a request, reset its end, and
 leave its port to root. So the other end must be connected, and our own end still open after the kernel has answered.
-While ours is open the kernel connects nobody else with the same addresses, so it was this end that it told of.
+While ours is open the kernel connects no other socket with the same addresses, so its answer is about this one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SocketOwner(NamedTuple):
 def peer_uid(sock: Any, peer: Any, local: Any) -> int | None:
     """Return the uid of the process that opened the other end of a connection, None if it cannot be known.
 
-    Once known it stays true for *sock*: nobody else can send anything to it.
+    Once known it stays true for *sock*: no other process can send to it.
 
     :param sock: the accepted socket.
     :param peer: its peer's address, as ``accept()`` gave it.
@@ -92,17 +92,17 @@ def tcp_uid(peer: Any, local: Any) -> int | None:
     :raises OSError: the kernel cannot be asked.
     """
     found = _find(peer, local)
-    # Without such a connection the kernel finds whoever listens at the peer's port; who only wants to connect has none.
+    # Without such a connection the kernel finds the listener at the peer's port; a client has none.
     if found is None or found.state not in _CONNECTED or found.ports != _PORTS.pack(peer[1], local[1]):
         return None
-    # A socket that its process has closed belongs to nobody, and the kernel then says uid 0: anybody could play root.
+    # A closed socket has no owner, and the kernel then says uid 0: any account could pass for root.
     return found.uid if found.inode else None
 
 
 def server_uid(sock: Any) -> int | None:
     """Return the uid of the program that serves a connection that we have made, None if it cannot be known.
 
-    A connection that nobody has accepted yet is its listener's. Nobody else comes to listen there unseen: when a
+    A connection that is not accepted yet is its listener's. No other program comes to listen there unseen: when a
     listener closes, what waits at it is reset.
     """
     if sock.family == socket.AF_UNIX:

@@ -23,7 +23,7 @@ _URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@'\"]*:)(?!\d{1,5}[/?#])[^
 _CUT_URL = re.compile(r"(?<=://)[^\s'\"@/]{0,200}:[^\s'\"@]*\Z")
 #: Keys whose values are environment variables, all of them hidden.
 _ENVIRONMENTS = ("env", "os_env", "environ", "environment")
-#: Keys whose values are what somebody typed or sent.
+#: Keys whose values are a user's input.
 _CONTENT = ("data", "body", "stdin", "lines")
 
 

@@ -1,6 +1,6 @@
 """Root's own socket: where a gafferd that root starts without any address listens beside 127.0.0.1:5000.
 
-Only root reaches it, whereas the port is anybody's while gafferd is down. So root's command lines look here first.
+Only root reaches it, whereas any account can take the port while gafferd is down. So root's command lines try it first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import stat
 from ..errors import GafferError
 
 ROOT_SOCKET = "/run/gaffer/gafferd.sock"
-#: How long a gafferd may take to let somebody connect, in seconds; its backlog may be full.
+#: How long a gafferd may take to accept a connection, in seconds; its backlog may be full.
 _CONNECT_TIMEOUT = 2.0
 
 
@@ -36,7 +36,7 @@ def make_folder() -> None:
 
 
 def answers() -> bool:
-    """Tell whether a program of root's listens at the socket, and nobody else could have put it there."""
+    """Tell whether a program of root's listens at the socket, and only root could have put it there."""
     import socket
 
     from .peer_credentials import unix_uid

@@ -1,6 +1,6 @@
 """Files and folders whose names other accounts may have a hand in: the one place that checks and opens them.
 
-Where somebody else may write to a folder on the way, they could put a link in place of the next one, and have gafferd
+An account that may write to a folder on the way could put a link in place of the next one, and have gafferd
 read, write or give away a file of any folder. So each part of a path is opened by itself, in the one before it, when
 gafferd runs as root; a gafferd that is not root has no more rights than its own account, and opens paths as they are.
 
@@ -57,7 +57,7 @@ class Walk:
 
     :param path: absolute.
     :param make: make the folders that are missing.
-    :raises OSError: there is no such folder, or somebody made a link to what is not theirs.
+    :raises OSError: there is no such folder, or a link was made by another account than the owner of its target.
     """
 
     def __init__(self, path: str, make: bool = False) -> None:
@@ -65,7 +65,7 @@ class Walk:
         self._links = 0
         #: Others who made a link on the way.
         self._makers: set[int] = set()
-        #: Whether nobody else could have put anything else in the way.
+        #: Whether no other account could have replaced a part of the path.
         self.safe = True
         self.fd = os.open("/", _FOLDER_FLAGS)
         try:
@@ -80,7 +80,7 @@ class Walk:
         os.close(self.fd)
 
     def protects(self, name: str) -> bool:
-        """Tell whether nobody else could have put what has this *name* into the folder."""
+        """Tell whether no other account could have put *name* into the folder."""
         try:
             entry = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -88,7 +88,7 @@ class Walk:
         return self.safe and _protects(os.fstat(self.fd), entry)
 
     def safe_folder(self) -> bool:
-        """Tell whether nobody else can put anything into the folder, or anything else in its place."""
+        """Tell whether no other account can add to the folder, or replace it."""
         found = os.fstat(self.fd)
         return self.safe and _protects(found, None)
 
@@ -155,7 +155,7 @@ def _protects(folder: os.stat_result, entry: os.stat_result | None) -> bool:
 
 @contextmanager
 def place(path: str) -> Iterator[str]:
-    """Give a path of the same file that nobody can turn elsewhere meanwhile, for those who rename, bind and remove.
+    """Give a path of the same file that cannot be redirected meanwhile, for renaming, binding and removing.
 
     :raises OSError: as :class:`Walk`.
     """
@@ -170,7 +170,7 @@ def place(path: str) -> Iterator[str]:
 
 
 def open_file(path: str, flags: int, mode: int = 0o600, make_folders: bool = False) -> int:
-    """Return a descriptor of *path*; as root, no link that somebody else could have made is followed.
+    """Return a descriptor of *path*; as root, no link that another account could have made is followed.
 
     :param flags: as for open(2).
     :param make_folders: make the folders that are missing.
@@ -205,7 +205,7 @@ def _open_as_root(path: str, flags: int, mode: int, make_folders: bool) -> int:
 def open_log(path: str, mode: int, make_folders: bool = False) -> int:
     """Return a descriptor that appends to *path* and does not wait.
 
-    A link at the end of the path is followed to a device or a pipe only, such as ``/dev/stdout``: whoever may write to
+    A link at the end of the path is followed to a device or a pipe only, such as ``/dev/stdout``: who may write into
     the folder of a log file could otherwise have gafferd write anywhere.
 
     :raises OSError: it cannot be opened.
@@ -229,8 +229,8 @@ def open_log(path: str, mode: int, make_folders: bool = False) -> int:
 def check_read(path: str, *users: int) -> None:
     """Refuse a file or folder that other accounts can change, or exchange for another.
 
-    For root these are files and folders on the way that belong to somebody else, or that others may write. An account
-    of its own group is common elsewhere, so everybody else is warned of what all may write only.
+    For root these are files and folders on the way that belong to another account, or that others may write. An account
+    of its own group is common elsewhere, so other accounts are warned of what all may write only.
 
     :param users: accounts that may own and write it, such as the one that a job runs as.
     :raises SharedFile: names what has to be changed, and how. A path that leads nowhere is no concern of this.
@@ -239,7 +239,7 @@ def check_read(path: str, *users: int) -> None:
         return
     trusted = {0, os.geteuid(), *users}
     if is_guarded():
-        # Who called sudo could do everything before. In a user namespace, / itself may belong to nobody we know.
+        # Who called sudo could do everything before. In a user namespace, / itself may belong to an unmapped uid.
         trusted |= {int(os.environ.get("SUDO_UID") or 0), os.stat("/").st_uid}
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
         shared = False
@@ -309,10 +309,10 @@ def lock_path(path: str) -> str:
 
 
 def open_lock(path: str, patience: float = 0.0) -> int:
-    """Return a descriptor that holds the lock file *path*, which nobody else can open and so nobody else can hold.
+    """Return a descriptor that holds the lock file *path*, which no other account can open and so none can hold.
 
     :param patience: seconds to wait for another process of ours.
-    :raises LockHeld: it is held for longer. :raises OSError: it cannot be made, or somebody else made it.
+    :raises LockHeld: it is held for longer. :raises OSError: it cannot be made, or another account made it.
     """
     deadline = time.monotonic() + patience
     while True:

@@ -35,7 +35,7 @@ class Starter:
             try:
                 os.write(self._descriptor, bytes([status]))
             except BrokenPipeError:
-                pass  # whoever started us did not wait
+                pass  # our parent did not wait
             os.close(self._descriptor)
             self._descriptor = -1
 

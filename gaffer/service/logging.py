@@ -33,7 +33,7 @@ class _Handler(logging.StreamHandler[Any]):
     """Closes its file, as logging's FileHandler does; which file that is, is not its own decision."""
 
     def close(self) -> None:
-        with suppress(OSError):  # nobody is left to be told
+        with suppress(OSError):  # stderr is gone, too
             self.stream.close()
         super().close()
 
@@ -90,7 +90,7 @@ class Log:
 
 
 def log_failures(hub: Any, program: str = "gafferd") -> None:
-    """Log what nobody catches, in greenlets, threads and finalizers, instead of printing it."""
+    """Log uncaught exceptions of greenlets, threads and finalizers instead of printing them."""
 
     def failed(what: str, kind: Any, value: Any, traceback: Any) -> None:
         logging.getLogger(program).error("failure in %s", what, exc_info=(kind, value, traceback))

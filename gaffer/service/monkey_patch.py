@@ -23,13 +23,13 @@ def patch() -> None:
 def _told_to_nobody() -> Iterator[None]:
     """Let gevent find no entry points meanwhile.
 
-    ``patch_all`` looks 17 times for somebody who wants to know of it, and each look goes through every
+    ``patch_all`` looks 17 times for entry points that want to know of it, and each look goes through every
     installed distribution: with seventy of them 0.1 s, a third of the time to the first child. The only
     one who asks to be told is gevent itself, to warn of patching signals without os; we patch neither.
     """
     look = metadata.entry_points
-    nobody: Any = lambda **which: ()  # noqa: E731
-    metadata.entry_points = nobody
+    no_entry_points: Any = lambda **which: ()  # noqa: E731
+    metadata.entry_points = no_entry_points
     try:
         yield
     finally:

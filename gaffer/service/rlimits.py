@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 
-#: More descriptors than anybody needs; some systems allow a milliard, and programs that close them all would try.
+#: More descriptors than any program needs; some systems allow a milliard, and programs that close them all would try.
 MOST_FILES = 1_048_576
 
 
@@ -19,8 +19,8 @@ def hold_standard_streams() -> None:
 
 
 def inherit_nothing() -> None:
-    """Keep descriptors above 2 that somebody left open for us from reaching our children."""
-    from ..util import open_descriptors  # late: with it comes a lot that whoever only raises a limit does not need
+    """Keep inherited descriptors above 2 from reaching our children."""
+    from ..util import open_descriptors  # late: it imports much that raising a limit does not need
 
     for descriptor in open_descriptors():
         os.set_inheritable(descriptor, False)

@@ -3,7 +3,7 @@
 Callbacks of the loop only enqueue. Messages are taken in order; deadlines live in
 one heap; starts wait in a queue ordered by priority and happen one at a time, so
 that a stop can come between two of them. Notifications are sent once nothing is to
-be started, and in any case before anybody else runs (reason 34). Third-party code never runs in the
+be started, and always before another greenlet runs (reason 34). Third-party code never runs in the
 engine's greenlet: hooks that are asked on a job's behalf run in a greenlet of
 their own, which posts the answer back and so holds up that job alone.
 """
@@ -103,7 +103,7 @@ class Engine:
         self._retries: dict[Job, dict[int, Deadline]] = {}
         self._starts: list[tuple[bool, int, int, int, Job]] = []
         self._sequence = itertools.count()
-        #: What is done when nothing is due or to be started: nobody can see it earlier, see :meth:`afterwards`.
+        #: What is done when nothing is due or to be started, see :meth:`afterwards`.
         self._afterwards: deque[Callable[[], None]] = deque()
         #: When the slice began.
         self._began = 0.0
@@ -172,7 +172,7 @@ class Engine:
         self.deadlines.clock = clock
 
     def afterwards(self, call: Callable[[], None]) -> None:
-        """Call *call*, in order, when nothing else is due, and in any case before the engine lets anybody else run."""
+        """Call *call*, in order, when nothing else is due, and always before the engine lets another greenlet run."""
         self._afterwards.append(call)
         self._wake.set()
 
@@ -365,7 +365,7 @@ class Engine:
         _, job, copy = owned
         crashed = copy.state == UP
         if crashed and not process.config.detach:
-            # The dead leader is not waited for yet, so its group id cannot belong to anybody else (reasons 3 and 11).
+            # The dead leader is not waited for yet, so its group id cannot be reused (reasons 3 and 11).
             process.signal_group(9)
         status = process.collect()
         if status is None:

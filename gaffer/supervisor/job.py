@@ -154,7 +154,7 @@ class Job:
         self.copies: dict[int, Copy] = {}
         #: Committed processes by pid.
         self.extras: dict[int, Copy] = {}
-        #: Pids that committed processes will have for whom somebody waits.
+        #: Pids reserved for committed processes whose callers wait.
         self.asked: set[int] = set()
         self.restarts = 0
         self.last_exit: Any = None

@@ -82,7 +82,7 @@ class Stopping:
         self.steps = steps
         #: If true, the exit of its leader is still to come, and the walk for survivors has to wait for that.
         self.waits = True
-        #: If true, the group may still have members; once it has none its number may be somebody else's.
+        #: If true, the group may still have members; once it has none its number may be reused.
         self.grouped = True
         #: Steps done.
         self.at = 0
@@ -232,7 +232,7 @@ class Termination:
             process.signal_group(signum)
             if signum != signal.SIGKILL:
                 process.signal_group(signal.SIGCONT)  # a stopped process acts on no other signal
-        # With the leader collected its group id may be somebody else's; survivors are known one by one.
+        # With the leader collected its group id may be reused; survivors are known one by one.
         for fd, _ in stopping.watchers.values():
             _signal(fd, signum)
         self._supervisor.signalled(self._owned[process.pid].job, process, signum)
@@ -254,9 +254,9 @@ class Termination:
     def _group_left(stopping: Stopping) -> bool:
         """Return True if members of the group are left.
 
-        The number of a group is given away only when nobody uses it any more, as process or as group
+        The number of a group is reused only when it names neither a process nor a group
         (fork(2)). So a process of that number is a stranger, and so is its group; and once the group
-        was empty whoever is in one of that number is a stranger too.
+        was empty, the members of a group of that number are strangers too.
         """
         if stopping.grouped:
             os_pid = stopping.process.os_pid

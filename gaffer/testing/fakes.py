@@ -20,7 +20,7 @@ from ..process.spawn import SpawnPlan
 from ..process.standalone import StandaloneOwner
 from ..process.streams import TAIL_SIZE, Duplex, Reader, Writer
 
-#: The kernel gives no such number (PID_MAX_LIMIT in proc(5)), so a signal that slips through reaches nobody.
+#: The kernel gives no such number (PID_MAX_LIMIT in proc(5)), so a signal that slips through reaches no process.
 FIRST_OS_PID = 2**22
 #: Signals that end no process that does not ask for it (signal(7)).
 HARMLESS_SIGNALS = frozenset(
@@ -170,15 +170,15 @@ class FakeProcess(Process):
         self._end(ExitStatus(code, None))
 
     def die(self, signum: int = signal.SIGSEGV) -> None:
-        """Let it die of a signal that nobody here sent."""
+        """Let it die of a signal from outside."""
         self._end(ExitStatus(None, int(signum)))
 
     def vanish(self) -> None:
-        """Let it end with a status that somebody else took."""
+        """Let it end with a status that other code has taken."""
         self._end(ExitStatus(None, None))
 
     def say(self, data: bytes, stream: str = "stdout") -> None:
-        """Let it write *data*; what nobody redirects goes nowhere, as in life.
+        """Let it write *data*; what is not redirected is lost, as in reality.
 
         :param stream: ``stdout``, ``stderr`` or the label of a custom stream.
         """
@@ -281,7 +281,7 @@ class FakeSpawner:
         """Give *manager* these processes and this clock; before it is started."""
         engine = manager.engine
         engine.launch, engine.clock = self, self.clock
-        # What never lived leaves nobody behind.
+        # What never lived leaves no descendants.
         engine.termination.find = lambda ids, groups=None: Survivors()
         manager.shutdown.find = lambda node_id: Survivors()
         self.clock.on_advance(lambda: engine.post(None, lambda: None))  # look at what is due

@@ -67,7 +67,7 @@ class AuditPlugin(Plugin):
         except OSError as error:
             raise PluginError(f"audit_log: cannot write to {path}: {error.strerror or error}") from error
         if not self._listening:
-            # Only now: where nobody listens, nothing is put together for anybody.
+            # Only now: without listeners, no record is built.
             self._listening = True
             manager.plugins.add(CommandListener(self), "audit_record", origin="plugin audit")
 
@@ -90,7 +90,7 @@ class AuditPlugin(Plugin):
             log.error("the audit log %s cannot be written: %s; %d records lost", *writer.state)
 
     def refuse(self, line: dict[str, Any]) -> None:
-        """Write that nobody in particular was refused something, in full or as one of many."""
+        """Write that an anonymous caller was refused, in full or as one of many."""
         self._refusals.add(line)
         if self._timer is None:
             self._timer = gevent.spawn(self._sum_up)

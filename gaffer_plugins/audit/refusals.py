@@ -17,7 +17,7 @@ MOST = 64
 MOST_ADDRESSES = 8
 #: Characters that a line has of what clients say.
 MOST_TEXT = 500
-#: Results of routes and commands, of which there are so many; others may be of any URL that somebody makes up.
+#: Results of routes and commands, of which there are so many; others may be of any invented URL.
 _OF_ROUTES = ("unauthorized", "too_many_requests")
 _OTHERS = "other requests"
 Line = dict[str, Any]
@@ -50,7 +50,7 @@ class _Kind:
 
 
 class Refusals:
-    """Refused requests of nobody, told apart by what was asked for, the result with its reason, and the local account.
+    """Refused anonymous requests, told apart by what was asked for, the result with its reason, and the local account.
 
     :param write: takes a line.
     :param clock: monotonic seconds.
@@ -109,7 +109,7 @@ def _split(origin: str) -> tuple[str, str]:
 
 
 def _short(line: Line) -> Line:
-    """Return *line* with no more of what a client says than anybody wants to read."""
+    """Return *line* with the client's words cut to a readable length."""
     args = line["args"]
     if len(json.dumps(args)) > MOST_TEXT:
         args = {"cut": json.dumps(args)[:MOST_TEXT]}

@@ -1,4 +1,4 @@
-"""Appending lines to a file from a native thread: a disk that is slow or full holds up nobody."""
+"""Appending lines to a file from a native thread: a slow or full disk does not hold up the loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gafferd --create-admin-user`` and ``--list-admins``: the first user, made by whoever owns the database."""
+"""``gafferd --create-admin-user`` and ``--list-admins``: the first user, made by the owner of the database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def create_admin(path: str, username: str | None, password: str | None) -> int:
     """Make a user who may do everything; returns the exit status.
 
     :param username, password: asked for if they are None.
-    :raises ConfigError: nobody can be asked. :raises GafferError: there is a user of that name.
+    :raises ConfigError: there is no terminal to ask at. :raises GafferError: there is a user of that name.
     """
     from argon2 import PasswordHasher
 

@@ -41,7 +41,7 @@ class Known(Identity):
 class Keyring:
     """Checks keys.
 
-    :param path: the database; opened when somebody needs it.
+    :param path: the database; opened when first needed.
     """
 
     def __init__(self, path: str) -> None:
@@ -100,7 +100,7 @@ class Keyring:
     # -- checking -------------------------------------------------------------------------------
 
     def find(self, text: str) -> Known | None:
-        """Return who has a key; None if nobody does, or no longer."""
+        """Return the identity of a key; None if it is unknown or no longer valid."""
         token = parse_token(text)
         if token is None or not self.exists:
             return None
@@ -143,7 +143,7 @@ class Keyring:
     # -- forgetting -----------------------------------------------------------------------------
 
     def forget(self, ids: Iterable[str]) -> None:
-        """Keys were deleted: who has them is nobody from now on."""
+        """Forget deleted keys: they are not valid from now on."""
         for id in ids:
             self._recent.pop(id, None)
             self._used.pop(id, None)

@@ -29,7 +29,7 @@ def check_password(password: object) -> str:
 
 
 class Passwords:
-    """Makes and checks hashes without holding up anybody else."""
+    """Makes and checks hashes without holding up other greenlets."""
 
     def __init__(self) -> None:
         self._turn = Turns(_AT_ONCE)
@@ -43,7 +43,7 @@ class Passwords:
     @cached_property
     def _nobodys(self) -> str:
         """The hash of no password, checked for users that are not there: both take the same time."""
-        return str(self._hasher.hash("\0 nobody has this one"))
+        return str(self._hasher.hash("\0 no password"))
 
     def _work(self, first: bool, function: Callable[..., Any], *args: Any) -> Any:
         if not self._turn.acquire(_TURN_TIMEOUT, first):
@@ -57,7 +57,7 @@ class Passwords:
     def verify(self, stored: str | None, password: str) -> bool:
         """Tell whether *password* is the one whose hash is *stored*; None is that of a user that is not there.
 
-        Those of users overtake those of nobody: whoever guesses names must not keep users out. A wrong one gets its
+        Those of existing users overtake those of unknown names: guessing must not keep users out. A wrong one gets its
         answer no sooner for that, or it would tell which names there are.
         """
         if stored is None:
@@ -79,7 +79,7 @@ class Passwords:
 
 
 class Throttle:
-    """Slows down whoever guesses: after some failures each further one doubles the time to wait.
+    """Slows down guessing: after some failures each further one doubles the time to wait.
 
     :param free: failures that cost nothing.
     :param longest: the longest time to wait, in seconds.

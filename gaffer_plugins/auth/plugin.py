@@ -83,7 +83,7 @@ class AuthPlugin(Plugin):
 
     @hookimpl
     def gaffer_manager_start(self, manager: Manager) -> None:
-        """See whether anybody could come in, where keys are needed."""
+        """See whether there is an identity at all, where keys are needed."""
         self._settings = manager.settings
         if not _needs_keys(manager.settings):
             return

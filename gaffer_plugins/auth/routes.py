@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .service import AuthService
 
 TAG = "Keys and users"
-#: Of what somebody wants to remember of a user: lists of users show all of it.
+#: Of the notes about a user: lists of users show all of them.
 LONGEST_EXTRA = 4096
 _PLAIN_NAME = PLAIN_NAME["pattern"][1:-1]
 _TARGET: Schema = {"type": "string", "pattern": rf"^(\*|{_PLAIN_NAME}(\.{_PLAIN_NAME})?)$"}
@@ -176,7 +176,7 @@ class Handlers:
 
 
 def _who(request: Request) -> Identity:
-    # Without anybody who decides, as in an embedded application, whoever gets here may do everything.
+    # Without a plugin that decides, as in an embedded application, a caller may do everything.
     return request.identity or LOCAL
 
 

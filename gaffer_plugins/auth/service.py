@@ -40,8 +40,8 @@ class AuthService:
         self._lifetime = lifetime
         self._passwords = Passwords()
         self._tickets = Tickets()
-        # Whoever guesses one user's password from one place waits; so do those who guess from one place, or one user's
-        # from many, but that one never for long: others must not be able to lock somebody out.
+        # Guessing one user's password from one place waits; so does guessing from one place, or one user's
+        # from many, but that one never for long: others must not be able to lock a user out.
         self._pairs, self._places, self._names = Throttle(4, 300.0), Throttle(20, 300.0), Throttle(50, 10.0)
         # Behind a proxy all come from one place, where one who guesses must not keep the others out.
         self._here = Throttle(4, 10.0)
@@ -56,12 +56,12 @@ class AuthService:
         self._keyring.ask(lambda store: store.version)
 
     def _change(self, identity: Identity | None, change: Callable[[Store], Any]) -> Any:
-        """Change the database for *identity*, who must still be somebody when that is done, and not only when it asked.
+        """Change the database for *identity*, which must still be valid when that is done, and not only when it asked.
 
         Until then it may have waited for a password to be hashed, and for the changes of others.
 
-        :param identity: None is whoever logs in.
-        :raises Unauthorized: it is nobody any more.
+        :param identity: None for a login.
+        :raises Unauthorized: it is no longer valid.
         """
         id = identity.key.id if isinstance(identity, Known) else None
 
@@ -97,7 +97,7 @@ class AuthService:
         """
         throttles = self._throttles(username[:128], address)
         for throttle, who in throttles:
-            # Whoever logged in from a place before is not kept out by others who guess there, only by who guesses the
+            # A user who logged in from a place before is not kept out by others who guess there, only by guesses of the
             # very name.
             if throttle is not self._places or throttles[0][1] not in self._welcome:
                 throttle.check(who)
@@ -315,7 +315,7 @@ def is_admin(identity: Identity) -> bool:
 
 
 def _own(identity: Identity) -> Permissions:
-    """Return what *identity* allows; whoever gets in without a key may do everything."""
+    """Return what *identity* allows; without required keys that is everything."""
     if identity.trusted:
         return ADMIN
     return identity.permissions if isinstance(identity.permissions, Permissions) else Permissions()

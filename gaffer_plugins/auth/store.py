@@ -28,7 +28,7 @@ SCHEMA = 1
 MOST_KEYS = 10_000
 MOST_USERS = 10_000
 #: Keys of one user's logins, the one not used for longest making room; and keys that may come from one key or user, in
-#: any number of steps. So nobody who may make some keeps others from logging in.
+#: any number of steps. So an identity that may make keys cannot keep others from logging in.
 MOST_LOGINS, MOST_BELOW = 100, 1_000
 #: How long another gafferd that writes is waited for, in seconds.
 _BUSY = 5.0
@@ -111,7 +111,7 @@ class Store:
     """An open database.
 
     :param path: its file; made if it is not there.
-    :raises GafferError: it cannot be opened, is somebody else's, or of a later version of gaffer.
+    :raises GafferError: it cannot be opened, belongs to another account, or is of a later version of gaffer.
     """
 
     def __init__(self, path: str) -> None:
@@ -196,7 +196,7 @@ class Store:
             return change(self)
 
     def expect_user(self, user: User) -> None:
-        """See, within a change, that *user* is what it was when somebody was allowed to change it.
+        """See, within a change, that *user* is what it was when the change was permitted.
 
         :raises Conflict: it is not.
         """
@@ -231,7 +231,7 @@ class Store:
         with self._change() as db:
             if login is not None and self.user(login.name) != login:
                 raise Conflict(f"user '{login.name}' was changed meanwhile; log in again")
-            # Those that expired and have none below them are of no use to anybody.
+            # Those that expired and have none below them are of no use.
             db.execute(
                 "DELETE FROM keys WHERE expires < ? AND id NOT IN (SELECT parent FROM keys WHERE parent IS NOT NULL)",
                 (time.time(),),
@@ -380,9 +380,9 @@ def _user(row: tuple[Any, ...]) -> User:
 
 
 def make_private(path: str) -> None:
-    """Make the file if it is not there, and see that nobody else can read it.
+    """Make the file if it is not there, and see that no other account can read it.
 
-    :raises GafferError: it is somebody else's, in a folder that others can change, or cannot be made.
+    :raises GafferError: it belongs to another account, is in a folder that others can change, or cannot be made.
     """
     try:
         check_read(os.path.dirname(os.path.abspath(path)))  # SQLite opens by name, and makes files beside it

@@ -1,8 +1,8 @@
 """Keys as clients have them, ``gk_<id>_<secret>``, and what is stored of them.
 
-A key's secret is 256 random bits. Nobody can try those out however fast hashing is, so a fast hash is enough, where a
+A key's secret is 256 random bits. Those cannot be tried out however fast hashing is, so a fast hash is enough, where a
 password needs a slow one; it is a keyed one, so that a stolen copy of the table alone cannot even be searched for a
-key that somebody found elsewhere. The id is no secret: lists, logs and URLs use it.
+key that was found elsewhere. The id is no secret: lists, logs and URLs use it.
 """
 
 from __future__ import annotations

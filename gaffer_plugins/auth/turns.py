@@ -55,8 +55,8 @@ class Turns:
 def in_turn(turn: Turns, function: Callable[..., Any], *args: Any) -> Any:
     """Call *function* in a thread, and give *turn* back when that has returned.
 
-    Whoever waits for it may be ended meanwhile, by ``http_request_timeout`` for instance; the thread goes on, and
-    nobody else may think that it was finished.
+    The waiting greenlet may be ended meanwhile, by ``http_request_timeout`` for instance; the thread goes on, and
+    no other greenlet may take it for finished.
 
     :param turn: acquired already.
     """

@@ -33,7 +33,7 @@ class RunConsole:
     :param names: those that will be printed, to align them.
     :param colorize: a colour for each name; None decides by the terminal and ``NO_COLOR``.
     :param timestamps: whether lines begin with the time.
-    :param gone: called in the hub when nobody reads *stream* any more.
+    :param gone: called in the hub when the reader of *stream* is gone.
     """
 
     name = "console"
@@ -116,7 +116,7 @@ class RunConsole:
         return BatchSink(self, label(job, process.index))
 
     def close(self) -> int:
-        """Wait until everything is written, as long as somebody takes it; returns how many bytes were not."""
+        """Wait until everything is written, as long as the reader takes it; returns how many bytes were not."""
         self.writer.close()
         return self.writer.unwritten
 

@@ -15,7 +15,7 @@ log = logging.getLogger("gaffer.console")
 
 #: Bytes that may wait for the terminal; lines that come when there are more are dropped and counted.
 LIMIT = 1_048_576
-#: What one call writes, in bytes: whoever waits sees from time to time that it goes on.
+#: What one call writes, in bytes: a waiter sees from time to time that it goes on.
 PIECE = 131_072
 #: How long a stopping manager waits for the terminal, in seconds.
 TERMINAL_TIMEOUT = 1.0
@@ -40,7 +40,7 @@ class ConsoleWriter(ThreadWriter):
         return self._put - self._done > self._limit
 
     def drop(self, lines: int) -> None:
-        """Count *lines* that somebody did not even format, because the writer is full."""
+        """Count *lines* that were not even formatted, because the writer is full."""
         self.dropped += lines
         self._lost += lines
 
@@ -79,7 +79,7 @@ class ConsoleWriter(ThreadWriter):
             try:
                 view = view[os.write(descriptor, view[:PIECE]) :]
                 self._pieces += 1
-            except BlockingIOError:  # somebody who shares the terminal made it non-blocking
+            except BlockingIOError:  # another program at the terminal made it non-blocking
                 poll = native("select", "poll")()
                 poll.register(descriptor, 4)
                 poll.poll()
@@ -99,7 +99,7 @@ class PausableSource(Protocol):
 class PatientWriter(ConsoleWriter):
     """Drops nothing: while the terminal is slow, those who write wait, as if they had it for themselves.
 
-    :param gone: called in the hub when nobody reads any more: the terminal is closed, or a pipe's other end.
+    :param gone: called in the hub when the reader is gone: the terminal is closed, or a pipe's other end.
     """
 
     #: How long nothing may go out at the end before the rest is given up, in seconds.

@@ -84,7 +84,7 @@ class HttpPlugin(Plugin):
         locked = rules.keys or any(one.require_key for one in self._endpoints)
         if locked and not manager.hooks.implemented("gaffer_identify"):
             raise PluginError("keys are required, but no plugin that checks them is loaded")
-        # Where a key is not needed, requests say so themselves: they come from somebody who may do everything.
+        # Where a key is not needed, requests say so themselves: their caller may do everything.
         manager.access.strict, self._keys = locked, rules.keys
         if given is not None or settings is None:
             check_reach(self._endpoints, rules)

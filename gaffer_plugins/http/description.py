@@ -16,7 +16,7 @@ _HTML = "text/html; charset=utf-8"
 
 
 class Description:
-    """Describes the routes of a manager; made when somebody asks and kept, since neither routes nor settings change.
+    """Describes the routes of a manager; made on request and kept, since neither routes nor settings change.
 
     :param routes: returns them, once all plugins were asked.
     """

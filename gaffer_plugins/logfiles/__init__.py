@@ -118,7 +118,7 @@ class LogfilesPlugin(Plugin):
 
     @hookimpl
     def gaffer_reopen_logs(self) -> None:
-        """Open the files again: somebody moved them."""
+        """Open the files again: they were moved."""
         if self._files is not None:
             self._files.reopen()
 

@@ -25,7 +25,7 @@ _PIECES = 256
 _PAUSE = 1.0
 #: How long a pipe or a terminal that is full is waited for, in seconds.
 _PIPE_TIMEOUT = 1.0
-#: For whoever may read what the owner of gafferd's files reads; the umask takes more away.
+#: Readable by all as far as the umask allows.
 _MODE = 0o640
 
 
@@ -143,7 +143,7 @@ class DiskFile:
             count -= len(self._pending.popleft())
 
     def look(self) -> None:
-        """See to it that the descriptor is that of the path: somebody may have moved or removed the file.
+        """See to it that the descriptor is that of the path: the file may have been moved or removed.
 
         :raises OSError: it cannot be opened.
         """

@@ -28,7 +28,7 @@ log = logging.getLogger("gaffer.logfiles")
 HIGH = 1 << 20
 #: … and before more are dropped, because the disk takes nothing.
 LIMIT = 4 << 20
-#: A disk that took nothing for so long holds nobody up, in seconds.
+#: A disk that took nothing for so long is not waited for, in seconds.
 STALL = 0.5
 #: Seconds until a file that could not be written is tried again.
 RETRY = 1.0
@@ -121,7 +121,7 @@ class LogFile:
         self._add(QueueEntry(None))
 
     def retire(self) -> bool:
-        """End, if nobody writes here any more and nothing is to be done; tells whether that is so."""
+        """End, if there are no writers left and nothing is to be done; tells whether that is so."""
         return not self.streams and not self._entries and bool(self._token.acquire(False))
 
     def _add(self, entry: QueueEntry) -> None:
@@ -201,7 +201,7 @@ class LogFile:
             gevent.spawn_later(RETRY, self._pool.give, self)
 
     def _give_up(self) -> None:
-        """Lose what waits: nobody writes here any more, and it cannot be written for long. No thread works on it."""
+        """Lose what waits: there are no writers left, and it cannot be written for long. No thread works on it."""
         lost = self.waiting
         log.error("%d bytes for log file %s are lost: %s", lost, self.file.path, self.problem)
         self._entries.clear()
@@ -304,7 +304,7 @@ class LogFiles:
             one.reopen()
 
     def tidy(self, one: LogFile) -> None:
-        """Forget a file that nobody writes to any more, but for what it counts."""
+        """Forget a file without writers, but for what it counts."""
         if self._open.get(one.file.path) is not one or not one.retire():
             return
         del self._open[one.file.path]

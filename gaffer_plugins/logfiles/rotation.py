@@ -62,7 +62,7 @@ def trim(path: str, most: int) -> None:
 def compress(path: str, lock: Any) -> None:
     """Compress the old files of *path* that are not yet, while new ones may come.
 
-    :param lock: held by whoever renames them.
+    :param lock: held while they are renamed.
     :raises OSError: the disk is full, most likely; those that are left stay as they are.
     """
     for old in reversed([old for old in backups(path) if not old.compressed]):
@@ -83,8 +83,8 @@ def compress(path: str, lock: Any) -> None:
 def _source(path: str) -> Iterator[Any]:
     """Open a file; None for what is none.
 
-    Whoever may write to the folder could put a link there, to have a copy made of what they must not read, or a pipe
-    that nobody writes to.
+    An account that may write to the folder could put a link there, to get a copy of what it must not read, or a pipe
+    without a writer.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -99,7 +99,7 @@ def _source(path: str) -> Iterator[Any]:
 
 def _gzip(source: Any, part: str) -> None:
     mode = os.fstat(source.fileno()).st_mode & 0o777
-    # Never through a link that somebody else put there.
+    # Never through a link that another account put there.
     with suppress(FileNotFoundError):
         os.unlink(part)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

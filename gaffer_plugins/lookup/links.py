@@ -1,7 +1,7 @@
 """Links to lookupds, one each: connect, register, send heartbeats, reconnect after a loss.
 
 Whatever a lookupd does, it costs its own link and nothing else: what is to be told is remembered by the name of
-the job, and supervision never waits for anybody here.
+the job, and supervision never waits for a lookupd.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class LookupPlugin(Plugin):
     # -- life -----------------------------------------------------------------------------------
     @hookimpl
     def gaffer_manager_start(self, manager: Manager) -> None:
-        """Listen to what happens from the first job on, if anybody is to be told."""
+        """Listen to events from the first job on, if there is a lookupd to tell."""
         from .config import read_config
 
         if not manager.option("lookupd_address"):

@@ -25,7 +25,7 @@ SECONDS, RATE = 3.0, 1 << 20
 
 
 class _Bounded:
-    """A connection whose answers are bounded; one that has a meter given leaves it to whoever reads."""
+    """A connection whose answers are bounded; one that has a meter given leaves it to the reader."""
 
     sock: Any
     given: Meter | None = None

@@ -127,7 +127,7 @@ class Etcd:
         """
         with self._turn:
             if member.session.headers.get(_TOKEN) != old:
-                return  # somebody was faster
+                return  # another greenlet was faster
             try:
                 password = read_password(self._place)
             except (OSError, ValueError) as error:

@@ -24,7 +24,7 @@ WORKERS = 6
 #: Seconds between two attempts when etcd does not answer.
 PAUSE = 0.5
 #: Seconds that a node which says who it is waits for etcd. If it takes longer, the node is let in, and is told
-#: afterwards if somebody else was it.
+#: afterwards if another node wrote.
 DECISION = 3.0
 _NO_LEASE = 0
 
@@ -44,7 +44,7 @@ class NodeSlot:
         self.claims: list[AsyncResult[None]] = []
         self.dirty = False
         self.alive = False
-        #: Somebody has deleted what was written.
+        #: What was written has been deleted by others.
         self.missing = False
         self.lease = _NO_LEASE
         #: When the lease was granted or kept alive.
@@ -166,7 +166,7 @@ class EtcdWriter:
         finally:
             self._busy.discard(key)
             if key in self._tasks:
-                self._bell.set()  # it changed meanwhile, and nobody else would look
+                self._bell.set()  # it changed meanwhile, and no other greenlet would look
         gevent.sleep(pause)
 
     def _tell(self, reason: str) -> None:

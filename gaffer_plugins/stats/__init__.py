@@ -1,4 +1,4 @@
-"""CPU, memory and children of processes, measured when somebody asks and never otherwise.
+"""CPU, memory and children of processes, measured on request and never otherwise.
 
 There is no timer and no greenlet: a question reads ``/proc`` once for all
 processes it is about, and questions within a tenth of a second share the answer.

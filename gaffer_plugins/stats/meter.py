@@ -110,7 +110,7 @@ class ProcessMeter:
 
     def sample(self, processes: Iterable[Any]) -> dict[int, dict[str, Any]]:
         """Return ``{pid: statistics}`` of gaffer's *processes*; those that are gone are left out."""
-        # The id of a process that was collected may be somebody else's by now.
+        # The id of a process that was collected may be reused by now.
         living = {process.pid: process.os_pid for process in processes if getattr(process, "status", None) is None}
         look = self._see(living.values())
         answers = {pid: self._answer(look, os_pid) for pid, os_pid in living.items()}

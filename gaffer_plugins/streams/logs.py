@@ -1,6 +1,6 @@
 """Stored output of a job: lines of all its processes in the order of their times, and those that follow.
 
-Lines come from the rings: of processes that live, and of those that ended a while ago. Whoever follows gets what
+Lines come from the rings: of processes that live, and of those that ended a while ago. A follower gets what
 processes say that are started later, too, so a restart is no end.
 """
 

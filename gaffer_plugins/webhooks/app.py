@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class WebHooks:
     """Posts a manager's events to URLs: ``manager.start(apps=[WebHooks(hooks=[("create", url)])])``.
 
-    It hears events while it is started *and* somebody needs them: each hook counts for one, and so does each
+    It hears events while it is started *and* they are needed: each hook counts for one, and so does each
     :meth:`incref`.
 
     :param hooks: ``(event pattern, URL)``.
@@ -109,13 +109,13 @@ class WebHooks:
         self.maybe_stop_monitor()
 
     def maybe_start_monitor(self) -> None:
-        """Subscribe to the manager's events if it is started and somebody needs them."""
+        """Subscribe to the manager's events if it is started and they are needed."""
         if self._manager is not None and self.refcount > 0 and not self._hearing:
             self._hearing = True
             self._manager.subscribe(ALL, self._on_event)
 
     def maybe_stop_monitor(self) -> None:
-        """Take the subscription back if nobody needs events."""
+        """End the subscription if events are no longer needed."""
         if self.refcount == 0:
             self._unsubscribe()
 

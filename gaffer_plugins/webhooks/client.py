@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .config import Tuning
     from .trust import Trust
 
-#: Bytes of an answer's body that are read to keep the connection; nobody looks at them.
+#: Bytes of an answer's body that are read, and thrown away, to keep the connection.
 MAX_ANSWER = 65_536
 #: Bytes that an answer may have in all: status lines, headers, chunks, trailers.
 MAX_BYTES = 262_144

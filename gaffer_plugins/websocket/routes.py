@@ -167,7 +167,7 @@ def readable(process: Process, stream: str) -> str | None:
 
 
 def may_write(request: Request, process: Process) -> Callable[[], None]:
-    """Return what raises :class:`~gaffer.errors.Forbidden` once whoever asks may not write to *process*."""
+    """Return what raises :class:`~gaffer.errors.Forbidden` once the caller may not write to *process*."""
     resource = of_job(process.name)
     return lambda: request.check("write", resource)
 

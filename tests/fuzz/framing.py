@@ -151,7 +151,7 @@ def exchange(port: int, data: bytes, all_said: bool) -> bytes:
                 sock.shutdown(socket.SHUT_WR)
             while chunk := sock.recv(65536):
                 found += chunk
-        except ConnectionError:
+        except OSError:  # ENOTCONN too, from shutdown()
             pass  # it was closed while something was left unread
     return found
 

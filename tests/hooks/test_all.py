@@ -150,7 +150,7 @@ def drive(manager: Any, spawner: Any, http: HttpPlugin) -> None:
 
 
 def test_the_examples_of_all_contracts_work(tmp_path, gaffer_spawner, caplog):
-    state = State(token="secret", somebody=gaffer.Identity("somebody"))
+    state = State(token="secret", known_identity=gaffer.Identity("somebody"))
     calls, options, plugins, http = [], Options(), PluginSet(), HttpPlugin()
     for plugin in (inijobs, http, SitesPlugin, *(example(hook, state, calls) for hook in HOOKS)):
         plugins.add(plugin)

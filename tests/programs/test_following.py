@@ -199,9 +199,12 @@ def test_attach_talks_and_detaches(gafferd: Gafferd) -> None:
         terminal.type("hello\n")
         terminal.read_until("hello\r\nhello\r\n")  # typed, and answered
         terminal.type("half a line\x1d")
+        terminal.read_until(f"detached; process {pid} goes on; 11 bytes without a line end were not sent")
         assert terminal.wait() == 0
         assert terminal.settings == terminal.before
     assert pid_of(gafferd, "echo") == pid
+    run(gafferd, "send", "echo", "whole")
+    eventually(lambda: run(gafferd, "logs", "echo", "-n", "1")[1] == "whole\n")
 
 
 @pytest.mark.parametrize("ending, code", [(b"\x03", 130), (b"\x04", 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

@@ -28,7 +28,7 @@ def exporters() -> dict[str, tuple[Exporter, str]]:
     ):
         try:
             for exporter in entry_point.load().gaffer_exporters():
-                # Ours come first: nobody replaces them unseen.
+                # Ours come first: a plugin cannot replace them unseen.
                 found.setdefault(exporter.name, (exporter, entry_point.name))
         except Exception as error:
             complain(

@@ -234,7 +234,7 @@ class Program(click.Group):
             if ctx.params.get("on"):
                 ctx.fail("--on needs a lookupd that knows the nodes: -L URL")
             return False
-        # Whoever has set lookupds once and for all in the environment may still mean the one gafferd.
+        # A user with lookupds set in the environment may still mean the one gafferd.
         source = ctx.get_parameter_source("lookupd_address")
         return bool(on) or source is not click.core.ParameterSource.ENVIRONMENT
 

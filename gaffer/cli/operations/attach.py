@@ -73,7 +73,10 @@ def attach_to(
             detached = attached.run()
     finally:
         attached.close()
-    if not detached:
+    if detached:
+        if terminal.is_one and terminal.key:
+            attached.announce_detached()
+    else:
         complain(ctx.find_root().info_name, f"process {process.pid} has exited{_exit_text(server, info, process.pid)}")
 
 
@@ -86,6 +89,7 @@ class Attached:
         self._main: ProcessChannel | None = None
         self._reading = False
         self._unanswered = 0
+        self._dropped = 0
         self._finish = False
 
     def open(self, labels: list[str], writes: bool, lines: int) -> None:
@@ -104,6 +108,11 @@ class Attached:
         how = "" if writes else ", output only"
         leave = f"; {key} detaches" if self._terminal.key else ""
         complain(self._program, f"attached to {name}, process {self._process.pid}{how}{leave}")
+
+    def announce_detached(self) -> None:
+        """Print that the process goes on, and how much of a line was not sent."""
+        dropped = f"; {self._dropped} bytes without a line end were not sent" if self._dropped else ""
+        complain(self._program, f"detached; process {self._process.pid} goes on{dropped}")
 
     def run(self) -> bool:
         """Forward in both directions; return whether the user detached."""
@@ -129,11 +138,13 @@ class Attached:
     def _send_input(self) -> bool:
         """Send the input of the terminal; return False if the user detaches."""
         data, leave = self._terminal.read(READ_SIZE)
+        if leave:
+            # The terminal hands out lines: this is one that was not ended by Return.
+            self._dropped = len(data) if self._main is not None else 0
+            return False
         if data and self._main is not None:
             self._main.send(data)
             self._unanswered += 1
-        if leave:
-            return False
         if not data:
             self._reading = False
             self._finish = self._eof

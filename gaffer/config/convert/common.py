@@ -33,7 +33,7 @@ class SourceOption(NamedTuple):
 
 @dataclass
 class SourceSection:
-    """One section; ``take`` removes options, so that what nobody took is left over."""
+    """One section; ``take`` removes options, so that unknown options are left over."""
 
     header: str
     file: str
@@ -71,7 +71,7 @@ class Notes:
         return value
 
     def leftovers(self, section: SourceSection, why: dict[str, str], otherwise: str) -> None:
-        """Report every option that nobody took.
+        """Report every option that was not taken.
 
         :param why: reasons by option, or by its beginning up to ``*``.
         """

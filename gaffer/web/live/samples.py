@@ -1,4 +1,4 @@
-"""Sources of figures that are measured again and again while somebody looks."""
+"""Sources of figures that are measured at intervals while they are followed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .sources import LiveItem, Wakeable
 
 log = logging.getLogger("gaffer.web")
 
-#: Seconds between two measurements unless somebody says otherwise.
+#: Seconds between two measurements by default.
 USUAL = 1.0
 _SLOWEST = 86_400.0
 
 
 def read_interval(value: Any) -> float:
-    """Return the seconds between two measurements that somebody wants; None is :data:`USUAL`.
+    """Return the seconds between two measurements that are asked for; None is :data:`USUAL`.
 
     :raises BadRequest: it is no such number.
     """

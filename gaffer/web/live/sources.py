@@ -1,7 +1,7 @@
 """Pull-based sources for feeds and websockets: a reader polls ``take()`` and is woken when items arrive.
 
 A source queues nothing without bound: it is a cursor of a ring, or a follower of the
-event log, so a slow reader affects nobody else and is told how much it missed.
+event log, so a slow reader affects no other one and is told how much it missed.
 """
 
 from __future__ import annotations

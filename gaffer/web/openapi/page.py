@@ -29,7 +29,7 @@ details > div { scroll-margin-top: 3rem; padding: 0 .75rem .75rem; border-top: 1
 table { border-collapse: collapse; width: 100%; margin: .5rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
 """
-#: The page may show itself, and no more: whatever got into it could neither run nor call anybody.
+#: The page may show itself, and no more: injected code could neither run nor send a request.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'sha256-"
     + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -38,7 +38,7 @@ CONTENT_SECURITY_POLICY = (
 _METHODS = ("get", "post", "put", "patch", "delete", "head")
 #: What of a schema is said in words beside its type.
 _LIMITS = ("minimum", "maximum", "minLength", "maxLength", "pattern", "maxItems", "default")
-#: Longer patterns help nobody.
+#: Longer patterns are cut.
 _LONG = 80
 
 

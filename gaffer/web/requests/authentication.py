@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...commands.authorization import Authorization
     from .routes import Route
 
-#: Where in a WSGI environment is who asks, whether it has to be somebody, and who decides.
+#: Keys of the WSGI environment: the identity, whether one is required, and who decides.
 IDENTITY, REQUIRED, ACCESS = "gaffer.identity", "gaffer.key_required", "gaffer.access"
 #: Where the guard leaves what refuses requests of strangers' pages, if it lets them through because a key is needed.
 PAGE_CHECK = "gaffer.page_check"
@@ -128,12 +128,12 @@ def identify(environ: dict[str, Any]) -> Identity | None:
 
 
 def check_still(environ: dict[str, Any], waited: float = 0.0) -> None:
-    """Refuse to go on for somebody who was let in, but is nobody any more.
+    """Refuse to go on for an identity that is no longer valid.
 
     Their key may have been deleted, or may have expired, while they were waited for.
 
     :param waited: seconds. After a while not only what is known here counts: who they are is asked again.
-    :raises Unauthorized: they are nobody by now, or somebody else.
+    :raises Unauthorized: the credentials are no longer valid, or are those of another identity.
     """
     identity: Identity | None = environ.get(IDENTITY)
     if identity is None:

@@ -6,7 +6,7 @@ from typing import Any, Iterable
 
 from ...config.fields import TextList
 
-#: In place of an address: whoever may use a unix socket.
+#: In place of an address: any client of a unix socket.
 UNIX = "unix"
 #: Proxies in a row that are believed.
 MOST_HOPS = 16
@@ -46,7 +46,7 @@ class Proxies:
         """Return where a request comes from.
 
         The header is read from the right: each proxy adds at its end whom it serves, and what stands before the
-        address that no trusted proxy has said may be anybody's invention.
+        address that no trusted proxy has said may be invented.
 
         :param peer: the address at the other end, ``""`` for a unix socket.
         :param header: X-Forwarded-For.

@@ -2,7 +2,7 @@
 
 ``bottle.request`` is one object for a whole thread, so greenlets of a program
 that is not monkey-patched would read each other's requests. A
-:class:`Request` belongs to its WSGI environment and to nobody else.
+:class:`Request` belongs to its WSGI environment only.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
         return identity
 
     def identify(self) -> Identity | None:
-        """Find out who makes it, at a route that is open to everybody; None where nobody decides.
+        """Identify the caller at a route that is open to all; None where no plugin decides.
 
-        :raises Unauthorized: it is nobody, but has to be somebody.
+        :raises Unauthorized: an identity is required, and there is none.
         """
         return identify(self.environ)
 
     def may(self, permission: str, resource: Resource = NODE) -> bool:
-        """Tell whether whoever makes it has *permission* for *resource*."""
+        """Tell whether the caller has *permission* for *resource*."""
         access = self.environ.get(ACCESS)
         return access is None or access.permits(self.identity, permission, resource)
 
     def check(self, permission: str, resource: Resource = NODE) -> None:
-        """Refuse whoever has no *permission* for *resource*.
+        """Refuse a caller without *permission* for *resource*.
 
         :raises Forbidden, Unauthorized: they have none.
         """
@@ -72,7 +72,7 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
         self.environ.setdefault(NOTED, {}).update(said)
 
     def check_still(self) -> None:
-        """Refuse to go on, after a wait, for somebody whose key was deleted or has expired meanwhile.
+        """Refuse to go on, after a wait, for a caller whose key was deleted or has expired meanwhile.
 
         Whatever reads the body does that by itself, and so does :meth:`check`.
 
@@ -96,7 +96,7 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
 
         :raises TooLarge: it is longer.
         :raises BadRequest: the client left before the end, or sent it malformed.
-        :raises Unauthorized: whoever makes the request is nobody any more now that it has come.
+        :raises Unauthorized: the caller's credentials are no longer valid now that it has come.
         """
         return read_body(self.environ)
 
@@ -143,7 +143,7 @@ class Request(bottle.BaseRequest):  # type: ignore[misc]
 
 
 def limit_body(environ: dict[str, Any]) -> None:
-    """Accept only a short body: nobody knows who sends it."""
+    """Accept only a short body: the sender is not identified yet."""
     environ[_WHOLE] = environ[_LIMIT]
     environ[_LIMIT] = min(environ[_LIMIT], MAX_UNAUTHENTICATED_BYTES)
 

@@ -26,7 +26,7 @@ def check_origin(origin: str) -> str:
 def is_own_origin(origin: str, host: str, encrypted: bool = False) -> bool:
     """Tell whether a page from *origin* was served by whom the Host header *host* names.
 
-    :param encrypted: the request came by TLS. Pages without TLS are then others': anybody on their way may have
+    :param encrypted: the request came by TLS. Pages without TLS are then foreign: an attacker on their way may have
         written them. A page with TLS may use what seems to have none, since there may be a proxy that took it off.
     """
     scheme, separator, own = origin.lower().partition("://")
@@ -45,7 +45,7 @@ def is_encrypted(environ: dict[str, Any]) -> bool:
 
 
 def check_fetch(environ: dict[str, Any]) -> None:
-    """Refuse what a page of somebody else's loads as an image, a script or a frame: browsers say so (Fetch Metadata).
+    """Refuse what a foreign page loads as an image, a script or a frame: browsers say so (Fetch Metadata).
 
     It could not read the answer, but it would keep a feed open. Links that lead here are fine.
 

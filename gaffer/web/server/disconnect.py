@@ -3,7 +3,7 @@
 A server that only waits for something to tell would never see it. The kernel
 does: it says "the other end sends no more" (POLLRDHUP, poll(2)) even while bytes
 that the client sent wait unread. A client that closes only its own direction
-counts as gone, too: nobody can tell it from one that closed both.
+counts as gone, too: it cannot be told from one that closed both.
 """
 
 from __future__ import annotations

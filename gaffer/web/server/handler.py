@@ -27,7 +27,7 @@ from .time_slice import SocketReader, TimeSlice
 
 log = logging.getLogger("gaffer.web")
 
-#: A body that nobody read is skipped up to this size, so that the connection can go on; beyond, it is closed.
+#: A body that was not read is skipped up to this size, so that the connection can go on; beyond, it is closed.
 _SKIP = 64 * 1024
 #: How much and how long is still read from a client that is being refused, so that it can see the refusal.
 _LINGER_BYTES = 4 << 20
@@ -77,7 +77,7 @@ class RequestBody(Input):  # type: ignore[misc]
         try:
             with gevent.Timeout(max(0.001, self._deadline - now), SlowBody(f"it took longer than {seconds:g} s")):
                 data: bytes = read(-1 if size is None else size)
-                handler.turn.give_way()  # before anybody works on it
+                handler.turn.give_way()  # before it is worked on
             self._lost = lost
         finally:
             handler.server.bodies.pop(handler, None)
@@ -87,7 +87,7 @@ class RequestBody(Input):  # type: ignore[misc]
     def unread(self) -> int:
         """Bytes of the body that are still to come; more than :data:`_SKIP` where the number is unknown."""
         if self._lost:
-            return _SKIP + 1  # a read was interrupted: nobody knows how far it had come
+            return _SKIP + 1  # a read was interrupted: how far it had come is unknown
         if self._chunks is not None:
             return 0 if self._chunks.ended else _SKIP + 1
         left = (self.content_length or 0) - self.position
@@ -225,7 +225,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         waits = head.version != "HTTP/1.0" and environ.get("HTTP_EXPECT", "").lower() == "100-continue"
         expects = self.socket if waits else None
         self.wsgi_input = RequestBody(self, self.content_length, "HTTP_TRANSFER_ENCODING" in environ, expects)
-        # Nobody else may read from the connection: a body that is read elsewhere is taken from the next request.
+        # No other code may read from the connection: a body that is read elsewhere is taken from the next request.
         environ["wsgi.input"] = self.wsgi_input
         environ["wsgi.input_terminated"] = True
         environ["gaffer.connection"] = self.connection
@@ -326,7 +326,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         self.response_headers += [(name, value) for name, value in ISOLATION if name.lower() not in names]
 
     def write(self, data: bytes) -> None:
-        """Send a part of the body: never more than its length, and nothing to HEAD, whoever answers."""
+        """Send a part of the body: never more than its length, and nothing to HEAD, whichever handler answers."""
         if self.command == "HEAD":
             data = b""
         elif self.left is not None:

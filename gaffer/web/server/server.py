@@ -57,7 +57,7 @@ class SocketListener(WSGIServer):  # type: ignore[misc]
         self.refused = 0
         #: Connections closed for others in the middle of a TLS handshake or of a body.
         self.evicted = 0
-        #: Requests whose answers took too long, and how many of them are still worked on though nobody waits for them.
+        #: Requests whose answers took too long, and how many of them are still worked on after their 503.
         self.late = self.stuck = 0
         self.lengths = Lengths(log)
         self.closing = False

@@ -1,6 +1,6 @@
 """Giving way: a greenlet that always has something to do must let the others have their turn.
 
-gevent goes on with a greenlet as long as a system call need not wait, so whoever sends without end would have the
+gevent goes on with a greenlet as long as a system call need not wait, so a peer that sends without end would have the
 program to itself; and many who each take only a little would leave nothing, either. So there is one account for a
 loop, not one for each greenlet: whatever calls :meth:`TimeSlice.give_way` may work for :data:`SLICE` seconds in one
 round of the loop, all together. Who comes later waits for one of the next rounds; between two of them the loop looks
@@ -33,7 +33,7 @@ class LoopRounds:
 
     def __init__(self, loop: Any) -> None:
         self.loop = loop
-        #: The loop's number of the round that somebody works in, and when the first of them began.
+        #: The loop's number of the current round, and when the first greenlet of it began.
         self.number = -1
         self.began = 0.0
         #: Those who have not worked yet when the round was over, and those who have; they take turns.
@@ -47,7 +47,7 @@ class LoopRounds:
         return bool(self._fresh or self._busy)
 
     def wait(self, fresh: bool) -> None:
-        """Wait for a place in one of the next rounds; in a callback of the hub nobody can.
+        """Wait for a place in one of the next rounds; not possible in a callback of the hub.
 
         :param fresh: the caller has done nothing in this round.
         """

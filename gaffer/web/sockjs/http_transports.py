@@ -147,7 +147,7 @@ class FrameReader(SourceReader):
         super().end()
 
     def frame(self, heartbeat: float) -> str | None:
-        """Wait for the next frame; None when there is nobody left who could get it."""
+        """Wait for the next frame; None when no receiver is left."""
         found = self.take(heartbeat)
         if found:
             return str(found[0])

@@ -61,7 +61,7 @@ def info(limits: SockJSLimits) -> bytes:
 def iframe(request: Request, url: str, origins: Iterable[str]) -> Reply:
     """Return the page by which pages of other origins speak to this one, as one of its own.
 
-    Whoever may put it into a page may do what the service's own pages may. So the browser is told who that is, and
+    A page that may embed it may do what the service's own pages may. So the browser is told which may, and
     asks again each time, where the protocol would let it keep the page for a year.
 
     :param url: of the client's library.

@@ -212,7 +212,7 @@ class SockJS:
 
 
 def check_site(request: Request) -> None:
-    """Refuse what a page of somebody else's made its browser load as a script, a picture or a frame.
+    """Refuse what a foreign page made its browser load as a script, a picture or a frame.
 
     Such requests have no Origin, by which :class:`gaffer.web.requests.access_guard.AccessGuard` would know them.
 

@@ -41,7 +41,7 @@ class Peer(Protocol):
         """Act on a message; while this waits, no more messages of the client are read."""
 
     def close(self) -> None:
-        """The client is gone; it may be called several times, and also while somebody waits in :meth:`receive`."""
+        """The client is gone; it may be called several times, and also while :meth:`receive` waits."""
 
 
 _ANOTHER_KEY = "this session was begun with another key"
@@ -93,16 +93,16 @@ class SockJSSession(Wakeable):
         #: Who began it.
         self.owner: Identity | None = None
         #: What its client sends with each request beside the id, which is in URLs and so in logs; None where it shows
-        #: who it is with each request, or is nobody in particular.
+        #: its credentials with each request, or is anonymous.
         self.secret: str | None = None
-        #: Asks whether whoever receives has left; None if nobody knows.
+        #: Asks whether the receiver has left; None if that is unknown.
         self.probe: Callable[[], bool] | None = None
         self._peer = peer
         self._timeout = timeout
         self._after = after
         self._forget = forget
         self._fresh = True
-        #: Of whoever receives.
+        #: Of the receiver.
         self.wake: Callable[[], None] | None = None
         self._timer: Any = None
         self._receiving = BoundedSemaphore(1)
@@ -111,10 +111,10 @@ class SockJSSession(Wakeable):
     # -- receiving ------------------------------------------------------------------------------
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """Receive from now on. If whoever did has just left, the session has ended with that, and this is told so.
+        """Receive from now on. If the previous receiver has just left, that ended the session, and this raises so.
 
         :param wake: called when there may be a frame; it must only set something.
-        :raises Occupied: somebody else does, or did until now.
+        :raises Occupied: there is another receiver, or was until now.
         """
         if self.wake is not None:
             if self.probe is not None and self.probe():
@@ -139,7 +139,7 @@ class SockJSSession(Wakeable):
     def detach(self, clean: bool) -> None:
         """Receive no longer.
 
-        :param clean: everything that :meth:`next` returned was sent; else nobody knows what the client has got, so the
+        :param clean: everything that :meth:`next` returned was sent; else it is unknown what the client has got, so the
             session has ended.
         """
         self.wake = self.probe = None
@@ -198,7 +198,7 @@ class SockJSSession(Wakeable):
     # -- the end --------------------------------------------------------------------------------
 
     def close(self, code: int, reason: str) -> None:
-        """End the session; whoever receives is told."""
+        """End the session; the receiver is told."""
         if self.closed is not None:
             return
         self.closed = frames.closing(code, reason)
@@ -253,7 +253,7 @@ class SockJSSessions:
         :param make: makes its peer.
         :param asker: who asks for it.
         :param shown: see :meth:`Session.check`.
-        :raises Unavailable: there are too many. :raises Forbidden: it is somebody else's.
+        :raises Unavailable: there are too many. :raises Forbidden: it belongs to another identity.
         """
         found = self._sessions.get(id)
         if found is not None:
@@ -285,7 +285,7 @@ class SockJSSessions:
     def find(self, id: str, asker: Identity | None = None, shown: Iterable[str] = ()) -> SockJSSession:
         """Return the session *id*.
 
-        :raises NotFound: there is none, or it has ended. :raises Forbidden: it is somebody else's.
+        :raises NotFound: there is none, or it has ended. :raises Forbidden: it belongs to another identity.
         """
         found = self._sessions.get(id)
         if found is None or found.closed is not None:
@@ -294,7 +294,7 @@ class SockJSSessions:
         return found
 
     def close(self) -> None:
-        """End all of them; whoever receives is told."""
+        """End all of them; receivers are told."""
         for session in list(self._sessions.values()):
             session.close(*frames.STOPPING)
             session.drop()

@@ -80,7 +80,7 @@ class WebSocket:
     # -- receiving ------------------------------------------------------------------------------
 
     def receive(self) -> str | bytes | None:
-        """Wait for a message: text or bytes; None when the websocket is closed, whoever did it."""
+        """Wait for a message: text or bytes; None when the websocket is closed, by either end."""
         try:
             return None if self.closed else self.read_message()
         except FrameError as error:
@@ -98,7 +98,7 @@ class WebSocket:
                 if self._decoder.missing:
                     self._fill()
             elif frame.opcode < CLOSE:
-                self._pace.give_way()  # before anybody works on it
+                self._pace.give_way()  # before it is worked on
                 return self._message(frame)
             elif not self._control(frame):
                 return None
@@ -239,7 +239,7 @@ class WebSocket:
             self._parting.kill(block=False)
 
     def _cut(self) -> None:
-        """End the connection whatever the peer does; whoever receives notices it."""
+        """End the connection whatever the peer does; a waiting :meth:`receive` returns."""
         try:
             self._sock.shutdown(socket.SHUT_RDWR)
         except OSError:
