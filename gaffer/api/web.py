@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.commands.schemas import or_null as or_null
     from gaffer.commands.schemas import refer as refer
     from gaffer.commands.schemas import returns as returns
+    from gaffer.events.time_slice import TimeSlice as TimeSlice
     from gaffer.web.application import App as App
     from gaffer.web.live.channel_session import ChannelSession as ChannelSession
     from gaffer.web.live.feed_parameters import EVENT_STREAM as EVENT_STREAM
@@ -88,7 +89,6 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.server.endpoints import wrong_certificates as wrong_certificates
     from gaffer.web.server.endpoints import wrong_rules as wrong_rules
     from gaffer.web.server.server import HttpServer as HttpServer
-    from gaffer.web.server.time_slice import TimeSlice as TimeSlice
     from gaffer.web.sockjs import MAX_UNSENT_CHARACTERS as MAX_UNSENT_CHARACTERS
     from gaffer.web.sockjs import SockJSLimits as SockJSLimits
     from gaffer.web.sockjs.routes import LazyService as LazyService
@@ -138,7 +138,7 @@ __all__, __getattr__, __dir__ = lazy_names(
             "wrong_certificates wrong_rules"
         ),
         "web.server.server": "HttpServer",
-        "web.server.time_slice": "TimeSlice",
+        "events.time_slice": "TimeSlice",
         "web.sockjs": "MAX_UNSENT_CHARACTERS SockJSLimits",
         "web.sockjs.routes": "LazyService lazy_service sockjs_routes",
         "web.websocket.duplex": "run_duplex",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..version import __version__
-from .command import command
-from .schemas import Schema, listed, refer, returns
+from .command import Arg, command
+from .schemas import BOOLEAN, Schema, listed, refer, returns
 
 if TYPE_CHECKING:
     from ..manager.manager import Manager
@@ -45,12 +45,28 @@ def health(manager: Manager) -> dict[str, Any]:
     return manager.health()
 
 
-@command("reload_config", permission="admin", returns=refer("Reloaded"), errors=(409, 422, 503))
-def reload_config(manager: Manager) -> dict[str, Any]:
+@command("strays", permission="read", returns=returns(strays=listed(refer("Stray"))))
+def strays(manager: Manager) -> dict[str, Any]:
+    """Descendants of processes that have exited."""
+    return {"strays": manager.strays.find()}
+
+
+@command("kill_strays", permission="admin", returns=returns(strays=listed(refer("Stray"))))
+def kill_strays(manager: Manager) -> dict[str, Any]:
+    """Send KILL to descendants of processes that have exited."""
+    return {"strays": manager.strays.kill()}
+
+
+_FORCE = Arg("force", BOOLEAN, "also if more than half of the jobs are unloaded", required=False)
+
+
+@command("reload_config", permission="admin", args=(_FORCE,), returns=refer("Reloaded"), errors=(409, 422, 503))
+def reload_config(manager: Manager, force: bool = False) -> dict[str, Any]:
     """Read the configuration again and touch only the jobs that it changes."""
     # gafferd replaces this by its own reading of files.
-    reload: Callable[[], Mapping[str, Any]] = getattr(manager, "reader", None) or manager.reload_config
-    return {"ok": True, **reload()}
+    if manager.reader is not None:
+        return {"ok": True, **manager.reader(force)}
+    return {"ok": True, **manager.reload_config(force=force), "needs_restart": []}
 
 
 @command("shutdown", permission="admin")

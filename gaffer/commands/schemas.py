@@ -86,6 +86,7 @@ def definitions(fields: JobFields) -> dict[str, Schema]:
         "ProcessStats": _PROCESS_STATS,
         "Plugin": _PLUGIN,
         "Health": _HEALTH,
+        "Stray": _STRAY,
         "Reloaded": _RELOADED,
     }
 
@@ -199,6 +200,7 @@ _HEALTH: Schema = returns(
     jobs={**COUNT, "examples": [2]},
     processes={**COUNT, "examples": [3]},
     troubled={**NAMES, "description": "jobs in state failed, flapping or backoff", "examples": [[]]},
+    strays={**COUNT, "examples": [0], "description": "descendants of processes that have exited"},
     plugins={
         "type": "object",
         "description": "what each plugin says of itself",
@@ -207,9 +209,21 @@ _HEALTH: Schema = returns(
     },
 )
 
+_STRAY: Schema = returns(
+    os_pid={**PID, "description": "the kernel's id of it"},
+    pid={**PID, "description": "of the process that it descends from"},
+    job={"type": "string", "examples": ["web"], "description": "the job of that process"},
+)
+
 _RELOADED: Schema = returns(
     ok={"const": True},
     **{what: {**NAMES, "examples": [[]]} for what in ("loaded", "unloaded", "updated", "unchanged")},
+    needs_restart={
+        "type": "array",
+        "items": {"type": "string"},
+        "examples": [[]],
+        "description": "changed options that take effect when gafferd is started again",
+    },
 )
 
 

@@ -18,6 +18,8 @@ log = logging.getLogger("gafferd")
 
 #: How long a dead child is left to a plugin that may wait for it, in seconds.
 GRACE = 2.0
+#: So many dead children are looked at before others get their turn.
+BATCH = 200
 #: Orphans are looked for this long after a child has died, in seconds.
 PAUSE = 0.2
 _PR_SET_CHILD_SUBREAPER = 36
@@ -37,25 +39,39 @@ def become_subreaper() -> bool:
 class Orphans:
     """Reaps dead children that no other code waits for.
 
-    The kernel gives us every process whose parent died. Which children are such
-    orphans cannot be seen, so one that is dead is left alone for a while: a
-    plugin's own child is waited for by then.
+    The kernel gives us every process whose parent died. One that belongs to the
+    session of a job is such an orphan. Others cannot be told from a plugin's own
+    child, so one that is dead is left alone for a while: a plugin has waited for
+    its child by then.
 
     :param known: os_pids of processes that the engine reaps.
+    :param rest: called after each :data:`BATCH`, so that others get their turn.
     """
 
-    def __init__(self, known: Callable[[], Container[int]], clock: Callable[[], float] = time.monotonic) -> None:
-        self._known, self._clock = known, clock
+    def __init__(
+        self,
+        known: Callable[[], Container[int]],
+        clock: Callable[[], float] = time.monotonic,
+        rest: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._known, self._clock, self._rest = known, clock, rest
         self._dead: dict[int, float] = {}
 
     def sweep(self) -> bool:
-        """Reap what has been dead for long enough; tells whether something still waits to be."""
-        known, now = self._known(), self._clock()
-        dead = {os_pid: self._dead.get(os_pid, now) for os_pid in children() if os_pid not in known and is_dead(os_pid)}
-        for os_pid, since in list(dead.items()):
-            if now - since >= GRACE:
-                del dead[os_pid]
-                _reap(os_pid)
+        """Reap what is an orphan, or has been dead for long enough; tells whether something still waits to be."""
+        now, dead = self._clock(), {}
+        found = children()
+        for start in range(0, len(found), BATCH):
+            known = self._known()
+            for os_pid in found[start : start + BATCH]:
+                if os_pid in known or not is_dead(os_pid):
+                    continue
+                since = self._dead.get(os_pid, now)
+                if now - since >= GRACE or _is_orphan(os_pid):
+                    _reap(os_pid)
+                else:
+                    dead[os_pid] = since
+            self._rest()
         self._dead = dead
         return bool(dead)
 
@@ -65,6 +81,17 @@ def is_dead(os_pid: int) -> bool:
     try:
         return os.waitid(os.P_PID, os_pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
+        return False
+
+
+def _is_orphan(os_pid: int) -> bool:
+    """Tell whether a child that is dead cannot be one that we, or a plugin, started.
+
+    A child of ours is in our session or leads one of its own (setsid(2)).
+    """
+    try:
+        return os.getsid(os_pid) not in (os.getsid(0), os_pid)
+    except OSError:
         return False
 
 

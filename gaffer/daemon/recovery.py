@@ -18,7 +18,7 @@ from typing import Iterator
 import gevent
 
 from ..process.environment import DETACHED
-from ..process.proc_scan import ID_VARIABLE, find_node_survivors
+from ..process.proc_scan import ID_VARIABLE, find_node_survivors, read_environment, signal_checked
 from ..security.trusted_files import open_file, place
 
 log = logging.getLogger("gafferd")
@@ -119,25 +119,13 @@ def _orphans(node: str) -> Iterator[int]:
 
 
 def _is_orphan(os_pid: int, node: str) -> bool:
-    try:
-        with open(f"/proc/{os_pid}/environ", "rb") as file:
-            words = file.read().split(b"\0")
-    except OSError:
-        return False
-    ids = next((word for word in words if word.startswith(f"{ID_VARIABLE}=".encode())), b"")
-    return f"{node}.".encode() in ids and not any(word.startswith(f"{DETACHED}=".encode()) for word in words)
+    environment = read_environment(os_pid)
+    return f"{node}.".encode() in environment.get(ID_VARIABLE.encode(), b"") and DETACHED.encode() not in environment
 
 
 def _signal(os_pid: int, node: str, number: int) -> None:
     """Send a signal to a process, if it is what it was when it was found."""
     try:
-        descriptor = os.pidfd_open(os_pid)
-    except OSError:
-        return
-    try:
-        if _is_orphan(os_pid, node):
-            signal.pidfd_send_signal(descriptor, number)
+        signal_checked(os_pid, number, lambda os_pid: _is_orphan(os_pid, node))
     except OSError as error:
         log.warning("process %d of a gafferd that was killed cannot be ended: %s", os_pid, error.strerror)
-    finally:
-        os.close(descriptor)

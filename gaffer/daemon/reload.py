@@ -28,9 +28,10 @@ class ConfigReload:
         self._manager, self._read, self._taken = manager, read, taken
         self._one = BoundedSemaphore(1)
 
-    def __call__(self) -> dict[str, Any]:
-        """Reload and return what was loaded, unloaded, updated and left unchanged.
+    def __call__(self, force: bool = False) -> dict[str, Any]:
+        """Reload and return what was loaded, unloaded, updated and left unchanged, and what needs a new start.
 
+        :param force: also if that unloads more than half of the jobs.
         :raises ConfigError: lists what is wrong; everything stays as it was.
         :raises GafferError: a plugin refused; everything stays as it was.
         """
@@ -42,15 +43,15 @@ class ConfigReload:
             if problems:
                 raise ConfigError(problems)
             old: Settings = self._manager.settings
-            report = self._manager.reload_config(settings)
-            self._tell(old, settings, report)
+            report = self._manager.reload_config(settings, force)
+            late = [option.name for option in old.changed(settings) if option.needs_restart]
+            self._tell(late, report)
             self._taken(settings)
-            return report
+            return {**report, "needs_restart": late}
 
-    def _tell(self, old: Settings, new: Settings, report: dict[str, list[str]]) -> None:
-        for option in old.changed(new):
-            if option.needs_restart:
-                log.warning("%s has changed; that takes effect when gafferd is started again", option.name)
+    def _tell(self, late: list[str], report: dict[str, list[str]]) -> None:
+        for option in late:
+            log.warning("%s has changed; that takes effect when gafferd is started again", option)
         shown = [f"{what}: {', '.join(names)}" for what, names in report.items() if names and what != "unchanged"]
         log.info("configuration reloaded; %s", "; ".join(shown) or "no job has changed")
 

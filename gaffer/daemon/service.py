@@ -11,6 +11,7 @@ from gevent.event import Event
 
 from ..config.settings import Settings
 from ..errors import ConfigError, GafferError
+from ..events.loop_pause import pause
 from ..manager.manager import Manager
 from ..pidfile import Pidfile
 from ..plugins.calling import Killed
@@ -79,7 +80,12 @@ class GafferdService:
         if not posix_spawn.allow():
             inherit_nothing()
         if become_subreaper():
-            self.manager.engine.termination.find = SubreaperScan(self._known).find_survivors
+            scan, termination = SubreaperScan(self._known), self.manager.engine.termination
+            termination.find, termination.find_node, termination.cheap = (
+                scan.find_survivors,
+                scan.find_node_survivors,
+                True,
+            )
         self._log = Log(self.settings.get("error_log"), self.settings.get("log_level"))
         log_failures(gevent.get_hub())
         warn_of_unused(self.settings, self.manager)
@@ -171,12 +177,11 @@ class GafferdService:
         return {process.os_pid for process in self.manager.running.values()}
 
     def _reap_orphans(self) -> None:
-        orphans = Orphans(self._known)
+        orphans = Orphans(self._known, rest=pause)
         while True:
-            while orphans.sweep():
-                gevent.sleep(GRACE)
             self._child_died.clear()
-            self._child_died.wait()
+            waiting = orphans.sweep()
+            self._child_died.wait(GRACE if waiting else None)
             gevent.sleep(PAUSE)
 
 

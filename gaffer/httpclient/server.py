@@ -84,6 +84,13 @@ class Server:
         """Return gafferd's version."""
         return str(self._get("/version", "version"))
 
+    def strays(self, kill: bool = False) -> list[dict[str, Any]]:
+        """Return the descendants of processes that have exited: ``{"os_pid", "pid", "job"}`` each.
+
+        :param kill: send KILL to them.
+        """
+        return list(self.transport.object("DELETE" if kill else "GET", "/strays")["strays"])
+
     def health(self) -> dict[str, Any]:
         """Return what gafferd and its plugins say about their health."""
         return self.transport.object("GET", "/health")
@@ -92,13 +99,16 @@ class Server:
         """Return the plugins: name, version, origin, description, kind, hooks and state of each."""
         return list(self._get("/plugins", "plugins"))
 
-    def reload_config(self) -> dict[str, Any]:
+    def reload_config(self, force: bool = False) -> dict[str, Any]:
         """Make gafferd read its configuration again.
 
-        :returns: the names under ``loaded``, ``unloaded``, ``updated`` and ``unchanged``.
+        :param force: also if that unloads more than half of the jobs.
+        :returns: the names under ``loaded``, ``unloaded``, ``updated`` and ``unchanged``; the changed options that take
+            effect when gafferd is started again under ``needs_restart``.
         :raises InvalidConfig: the configuration has problems; everything stays as it was.
+        :raises Conflict: it would unload more than half of the jobs; everything stays as it was.
         """
-        return self.transport.object("POST", "/reload")
+        return self.transport.object("POST", "/reload", {"force": True} if force else None)
 
     def shutdown(self) -> None:
         """Make gafferd stop all jobs and end; returns at once."""

@@ -40,6 +40,7 @@ from .process_table import ProcessTable
 from .reconcile import Reconciler, parse, prepare
 from .reports import Reports
 from .shutdown import Shutdown
+from .strays import Strays
 from .subscriptions import Channel, Subscriptions
 
 if TYPE_CHECKING:
@@ -108,12 +109,14 @@ class Manager(OldSpellings):
             self.node_id,
             launch=partial(Process.launch, reaper=reaper, rings=self.rings),
         )
+        #: Finds descendants of processes that have exited.
+        self.strays = Strays(self.engine)
         self.reconciler = Reconciler(self)
         self.shutdown = Shutdown(self)
         self._thread = thread_id()
         self.apps: list[tuple[str, Any]] = []
         #: How gafferd reads its configuration again; None when embedded, where :meth:`reload_config` does.
-        self.reader: Callable[[], dict[str, Any]] | None = None
+        self.reader: Callable[[bool], dict[str, Any]] | None = None
         self._made_at = time.monotonic()
         if builtin:
             self.plugins.load_entry_points(only=builtin)
@@ -574,16 +577,17 @@ class Manager(OldSpellings):
         """Return the seconds since the manager was made."""
         return time.monotonic() - self._made_at
 
-    def reload_config(self, settings: Any = None) -> dict[str, builtins.list[str]]:
+    def reload_config(self, settings: Any = None, force: bool = True) -> dict[str, builtins.list[str]]:
         """Take a new configuration and touch only the jobs that it changes.
 
         Jobs that did not come from the configuration stay as they are.
 
         :param settings: gafferd's new settings; None asks the job sources again.
+        :param force: if false, more than half of the jobs of the configuration are never unloaded at once.
         :returns: full names of jobs under ``loaded``, ``unloaded``, ``updated``, ``unchanged``.
         :raises GafferError: a job cannot be loaded; everything stays as it was.
         """
-        return self.reconciler.reload(settings)
+        return self.reconciler.reload(settings, force)
 
     def option(self, name: str, default: Any = None) -> Any:
         """Return an option of gafferd, or *default*, as ``gaffer.api.option`` does."""

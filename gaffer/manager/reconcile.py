@@ -10,7 +10,11 @@ from gevent.lock import BoundedSemaphore
 from ..config.jobconfig import JobConfig, sort_by_priority
 from ..config.names import JobName, check_name
 from ..errors import Conflict, GafferError, InvalidConfig
+from ..events.time_slice import TimeSlice
 from ..process.environment import OWN_VARIABLES, job_environment
+
+#: So many names of jobs are in a refusal.
+MAX_NAMES = 5
 
 if TYPE_CHECKING:
     from ..config.jobconfig import JobFields
@@ -80,6 +84,7 @@ class Reconciler:
         # Job sources and hooks may wait in the middle of a reload: another one waits for its end.
         self._lock = BoundedSemaphore(1)
         self._reloading: gevent.Greenlet | None = None
+        self._slice = TimeSlice()
 
     def load(self) -> None:
         """Load what the job sources bring, in the order of priority."""
@@ -87,32 +92,35 @@ class Reconciler:
         for config in sort_by_priority(self._configs.values()):
             self._manager.load(config, origin="config")
 
-    def reload(self, settings: Any) -> dict[str, list[str]]:
+    def reload(self, settings: Any, force: bool) -> dict[str, list[str]]:
         """Ask the job sources again and touch only what changed; see :meth:`Manager.reload_config`."""
         if self._reloading is gevent.getcurrent():
             raise Conflict("the configuration is being reloaded by the same caller; call reload_config() afterwards")
         with self._lock:
             self._reloading = gevent.getcurrent()
             try:
-                return self._reload(settings)
+                return self._reload(settings, force)
             finally:
                 self._reloading = None
 
-    def _reload(self, settings: Any) -> dict[str, list[str]]:
+    def _reload(self, settings: Any, force: bool) -> dict[str, list[str]]:
         manager = self._manager
         old, manager.settings = manager.settings, settings if settings is not None else manager.settings
         try:
             wanted = self._ask()
+            if not force:
+                self._refuse_large_unload(wanted)
             self._check(wanted)
         except BaseException:
             manager.settings = old
             raise
         report: dict[str, list[str]] = {"loaded": [], "unloaded": [], "updated": [], "unchanged": []}
-        for name in [name for name in self._configs if name not in wanted and manager.has_job(name)]:
+        for name in self._unwanted(wanted):
             manager.unload(name)
             report["unloaded"].append(name.full)
         for config in sort_by_priority(wanted.values()):
             report[self._take_over(config)].append(config.job_name.full)
+            self._slice.give_way()
         self._configs = wanted
         manager.hooks.tell("gaffer_config_reloaded", manager=manager, old=old, new=manager.settings)
         return report
@@ -137,9 +145,26 @@ class Reconciler:
             if self._configs.get(name) != config:
                 previous = manager.get(name) if manager.has_job(name) else None
                 prepare(manager, config, "reload", previous)
-        for name in self._configs:
-            if name not in wanted and manager.has_job(name):
-                manager.hooks.ask("gaffer_before_unload", job=manager.job(name))
+            self._slice.give_way()
+        for name in self._unwanted(wanted):
+            manager.hooks.ask("gaffer_before_unload", job=manager.job(name))
+
+    def _unwanted(self, wanted: Mapping[JobName, JobConfig]) -> list[JobName]:
+        return [name for name in self._configs if name not in wanted and self._manager.has_job(name)]
+
+    def _refuse_large_unload(self, wanted: Mapping[JobName, JobConfig]) -> None:
+        """Refuse what looks like a configuration that is empty or was cut off while it was written.
+
+        :raises Conflict: more than half of the jobs would be unloaded.
+        """
+        gone = [name.short for name in self._unwanted(wanted)]
+        there = sum(self._manager.has_job(name) for name in self._configs)
+        if 2 * len(gone) > there:
+            names = ", ".join(gone[:MAX_NAMES]) + (", ..." if len(gone) > MAX_NAMES else "")
+            raise Conflict(
+                f"the new configuration would unload {len(gone)} of {there} jobs ({names}); nothing was changed; "
+                "if that is wanted: gafferctl reload-config --force"
+            )
 
     def _take_over(self, config: JobConfig) -> str:
         name = config.job_name

@@ -81,6 +81,7 @@ class Reports:
             "jobs": len(jobs),
             "processes": len(manager.running),
             "troubled": sorted(job.name.full for job in jobs if job.state(now) in _TROUBLE),
+            "strays": len(manager.strays.find()),
             "plugins": plugins,
         }
 

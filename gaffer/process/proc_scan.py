@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import time
+from contextlib import suppress
 from typing import Callable, Container, Iterable, Iterator, Mapping
 
 ID_VARIABLE = "GAFFER_ID"
@@ -61,9 +63,14 @@ class SubreaperScan:
         """As :func:`find_survivors`."""
         return _belonging(self._strangers, ids, groups)
 
+    def find_node_survivors(self, node_id: str) -> Survivors:
+        """As :func:`find_node_survivors`, without what descends from children that are known."""
+        return _of_node(self._strangers, node_id)
+
     def _strangers(self) -> list[int]:
         known = self._known()
-        found = [os_pid for os_pid in children() if os_pid not in known]
+        # Orphans become children of our main thread (exit(2)); our other threads have none that matter here.
+        found = [os_pid for os_pid in _children_of_thread("self", os.getpid()) if os_pid not in known]
         for os_pid in found:  # grows while it is walked
             found += children(os_pid)
         return found
@@ -71,9 +78,13 @@ class SubreaperScan:
 
 def find_node_survivors(node_id: str) -> Survivors:
     """Return every process alive that descends from node *node_id*."""
+    return _of_node(_all_pids, node_id)
+
+
+def _of_node(listing: Callable[[], Iterable[int]], node_id: str) -> Survivors:
     found = Survivors()
     prefix = node_id.encode() + b"."
-    for os_pid, chain in _walk(_all_pids):
+    for os_pid, chain in _walk(listing):
         found.unclear |= chain is None
         for part in chain or ():
             if part.startswith(prefix) and part[len(prefix) :].isdigit():
@@ -122,14 +133,19 @@ def _walk(listing: Callable[[], Iterable[int]]) -> Iterator[tuple[int, list[byte
 def children(os_pid: int | None = None) -> list[int]:
     """Return the os_pids of the children of a process, by default this one (proc(5), task/TID/children)."""
     found = []
-    base = f"/proc/{'self' if os_pid is None else os_pid}/task"
-    try:
-        for task in os.listdir(base):
-            with open(f"{base}/{task}/children") as file:
-                found += [int(child) for child in file.read().split()]
-    except OSError:
-        pass  # the process or the thread has ended
+    owner = "self" if os_pid is None else os_pid
+    with suppress(OSError):  # the process has ended
+        for task in os.listdir(f"/proc/{owner}/task"):
+            found += _children_of_thread(owner, task)
     return found
+
+
+def _children_of_thread(owner: str | int, task: str | int) -> list[int]:
+    try:
+        with open(f"/proc/{owner}/task/{task}/children") as file:
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return []  # the thread has ended
 
 
 def _all_pids() -> Iterable[int]:
@@ -151,6 +167,30 @@ def _environment(os_pid: int) -> bytes:
         return _read_all(fd)
     finally:
         os.close(fd)
+
+
+def read_environment(os_pid: int) -> dict[bytes, bytes]:
+    """Return the variables a process was started with; none if it is dead or not ours to look at."""
+    pairs = (word.partition(b"=") for word in _environment(os_pid).split(b"\0"))
+    return {name: value for name, _, value in pairs if name}
+
+
+def signal_checked(os_pid: int, signum: int, is_it: Callable[[int], bool]) -> None:
+    """Send a signal to a process if *is_it* is still true of it once its number cannot be reused (pidfd_open(2)).
+
+    :raises OSError: it may not be signalled.
+    """
+    try:
+        descriptor = os.pidfd_open(os_pid)
+    except OSError:
+        return  # it has gone meanwhile
+    try:
+        if is_it(os_pid):
+            signal.pidfd_send_signal(descriptor, signum)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(descriptor)
 
 
 def _chain(environment: bytes) -> list[bytes]:

@@ -32,6 +32,8 @@ class Signals:
         self._watcher = loop.io(self._reader, 1)
         self._before: dict[int, Any] = {}
         self._wakeup = -1
+        #: Signals whose action runs, and whether they have arrived again since it began.
+        self._running: dict[int, bool] = {}
 
     def install(self) -> None:
         """Handle the signals from now on; those that arrive before the loop runs wait for it.
@@ -78,6 +80,25 @@ class Signals:
         except BlockingIOError:
             pass
         while self._arrived:
-            action = self._actions[self._arrived.popleft()]
-            if action is not None:
-                gevent.spawn(action)
+            number = self._arrived.popleft()
+            action = self._actions[number]
+            if action is None:
+                continue
+            if number in STOP:
+                gevent.spawn(action)  # a second one means more than the first
+            elif number in self._running:
+                self._running[number] = True
+            else:
+                self._running[number] = False
+                gevent.spawn(self._act, number, action)
+
+    def _act(self, number: int, action: Callable[[], Any]) -> None:
+        """Call *action*, and once more for all signals of this kind that arrived meanwhile."""
+        try:
+            while True:
+                self._running[number] = False  # those that arrived before it begins are part of it
+                action()
+                if not self._running[number]:
+                    return
+        finally:
+            del self._running[number]

@@ -105,6 +105,10 @@ class Engine:
         self._sequence = itertools.count()
         #: What is done when nothing is due or to be started, see :meth:`afterwards`.
         self._afterwards: deque[Callable[[], None]] = deque()
+        #: Processes that exited by themselves and whose descendants are looked for next.
+        self._exited_alone: list[Process] = []
+        #: Pids of those whose descendants are being killed; their exit is not told yet.
+        self._cleaning: set[int] = set()
         #: When the slice began.
         self._began = 0.0
         #: If true, a process was started and the processor was not given away since.
@@ -375,6 +379,29 @@ class Engine:
         else:
             self._ended(process, status)
 
+    def _group_ended(self, process: Process, status: ExitStatus) -> None:
+        """Look for descendants that left the group, once for all that exit at the same time (reason 5)."""
+        if not self.termination.cheap:
+            self._ended(process, status)
+            return
+        if not self._exited_alone:
+            self.post(None, self._find_left_behind)
+        self._exited_alone.append(process)
+
+    def _find_left_behind(self) -> None:
+        exited, self._exited_alone = self._exited_alone, []
+        left = self.termination.left_behind(process.pid for process in exited)
+        for process in exited:
+            owned = self.termination.owned(process.pid)
+            if owned is None or process.status is None:
+                continue
+            if process.pid in left and owned.copy.state == UP:
+                process.close_ended()
+                self._cleaning.add(process.pid)
+                self.termination.leader_exited(process)
+            else:
+                self._ended(process, process.status)
+
     def _await_group(self, pid: int, pause: float) -> None:
         """Let the rest of the group, which was killed, be gone before anything follows; it takes a moment at most."""
         owned = self.termination.owned(pid)
@@ -385,7 +412,7 @@ class Engine:
         assert status is not None
         thorough = pause > THOROUGH_GROUP_CHECK  # maybe only dead ones, whose new parent takes its time
         if pause > LAST_GROUP_CHECK or not group_left(process.os_pid, thorough):
-            self._ended(process, status)
+            self._group_ended(process, status)
         else:
             process.close_ended()
             self.deadlines.after(pause, partial(self._await_group, pid, 2 * pause))
@@ -400,9 +427,12 @@ class Engine:
             self._handle(job, messages.Exited(copy, status.code, status))
             self.termination.leader_exited(process)
             return
+        self.termination.exited_alone(process.pid)
+        self._exited_by_itself(job, copy, process, status)
+
+    def _exited_by_itself(self, job: Job, copy: Copy, process: Process, status: ExitStatus) -> None:
         if not self._well(job, status):
             job.stderr_tail = process.stderr_tail() or job.stderr_tail
-        self.termination.forget(process.pid)
         self._handle(job, messages.Exited(copy, status.code, status, process.was_killed()))
         self.afterwards(partial(self._close, process))
 
@@ -434,7 +464,13 @@ class Engine:
         self.afterwards(partial(self.observer.signalled, job, process, signum))
 
     def gone(self, job: Job, copy: Copy, process: Process) -> None:
-        """Go on after a stop that has left nothing of its process."""
+        """Go on once nothing is left of a process and its descendants."""
+        if process.pid in self._cleaning and process.status is not None:
+            self._cleaning.discard(process.pid)
+            if copy.state == UP:
+                self._exited_by_itself(job, copy, process, process.status)
+                return
+            self._handle(job, messages.Exited(copy, process.status.code, process.status))
         self._handle(job, messages.Gone(copy))
         self.afterwards(partial(self._close, process))
 
@@ -471,6 +507,7 @@ class Engine:
     def _removed(self, job: Job, effect: messages.Removed) -> None:
         for retry in self._retries.pop(job, {}).values():
             retry.cancel()
+        self.termination.unchecked.pop(job, None)
         self.observer.removed(job)
 
     def _report_commit(self, job: Job, effect: messages.ReportCommit) -> None:

@@ -361,7 +361,7 @@ class Job:
 
     def _died(self, copy: Copy, message: Exited, now: float, effects: Effects) -> None:
         process, copy.process = copy.process, None
-        uptime = now - process.started
+        uptime = (process.ended or now) - process.started  # what it left behind may have lived longer
         self.last_exit = message.status
         effects.append(Notify("exit", process, message.status))
         effects.append(Notify("reap", process, "exit"))

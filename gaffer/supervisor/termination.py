@@ -12,10 +12,11 @@ import logging
 import math
 import os
 import signal
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Protocol
 
-from ..process.proc_scan import Survivors, find_survivors, group_alive
+from ..process.proc_scan import Survivors, find_node_survivors, find_survivors, group_alive
 from .deadlines import Deadline, Deadlines
 from .job import STOPPING
 
@@ -37,6 +38,8 @@ RECHECK_DELAY = 0.05
 MAX_KILLS = 100
 #: A walk that left something unclear is repeated this many times.
 MAX_UNCLEAR_WALKS = 3
+#: So many processes of a job that exited by themselves are remembered, the latest.
+MAX_UNCHECKED = 1000
 
 Steps = list[tuple[int, float]]
 
@@ -129,6 +132,8 @@ class Termination:
         self._supervisor = supervisor
         self._node_id = node_id
         self.find = find
+        #: Finds all processes of a node; set together with :attr:`find`.
+        self.find_node: Callable[[str], Survivors] = find_node_survivors
         #: Pids of detached processes: what descends from them is no survivor.
         self.detached: set[int] = set()
         self._owned: dict[int, Owned] = {}
@@ -138,6 +143,11 @@ class Termination:
         #: Pids whose survivors the next walk looks for, in order.
         self._leaving: dict[int, None] = {}
         self._leaders = 0
+        #: If true, :attr:`find` costs next to nothing: what a process leaves that exits by itself is looked for at
+        #: once. Otherwise it is looked for when a process of the same job is stopped.
+        self.cheap = False
+        #: Pids of processes that exited by themselves and were not looked at, by job.
+        self.unchecked: dict[Job, deque[int]] = {}
         #: When the next walk is due; nothing before ``_rest_until``, so that walks never take most of the time.
         self._walk_at = math.inf
         self._rest_until = 0.0
@@ -160,6 +170,13 @@ class Termination:
         if stopping is not None:
             self._leaders -= stopping.waits
             stopping.close()
+
+    def exited_alone(self, pid: int) -> None:
+        """Let go of a process that exited by itself."""
+        owned = self._owned.get(pid)
+        if owned is not None and not self.cheap and not owned.process.config.detach:
+            self.unchecked.setdefault(owned.job, deque(maxlen=MAX_UNCHECKED)).append(pid)
+        self.forget(pid)
 
     # -- the signals --------------------------------------------------------------
     def begin(self, pid: int, steps: Steps | None = None) -> None:
@@ -238,13 +255,20 @@ class Termination:
         self._supervisor.signalled(self._owned[process.pid].job, process, signum)
 
     # -- survivors ----------------------------------------------------------------
+    def left_behind(self, pids: Iterable[int]) -> set[int]:
+        """Return those of *pids*, processes that have exited, of which descendants are or may be alive."""
+        ids = {f"{self._node_id}.{pid}": pid for pid in pids}
+        left = self.find(ids)
+        return set(ids.values()) if left.unclear else set(left)
+
     def leader_exited(self, process: Process) -> None:
         """Look for the descendants of a process that is gone itself; many stops share one walk."""
         stopping = self._stopping.get(process.pid)
         if stopping is None:
-            # It died between the decision to stop it and the plugins' answer.
+            # It died by itself, maybe between the decision to stop it and the plugins' answer.
             stopping = self._add(process, [])
             stopping.killing = True
+            stopping.signum = signal.SIGKILL.value
         self._leaders -= stopping.waits
         stopping.waits = False
         self._group_left(stopping)
@@ -287,6 +311,8 @@ class Termination:
         if not batch:
             return
         ids = {f"{self._node_id}.{pid}": pid for pid in batch}
+        for pid in batch if self.unchecked else ():
+            ids |= {f"{self._node_id}.{past}": pid for past in self.unchecked.get(self._owned[pid].job, ())}
         groups = {one.process.os_pid: pid for pid, one in batch.items() if self._group_left(one)}
         left = self.find(ids, groups)
         for pid, stopping in batch.items():

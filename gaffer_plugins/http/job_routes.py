@@ -109,6 +109,11 @@ def committing(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
     return {**named(parameters), **request.fields(optional=["env", "graceful_timeout"])}
 
 
+def reloading(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The body may say ``{"force": true}``."""
+    return request.fields(optional=["force"])
+
+
 ROUTES = (
     Route("GET", "/", command="welcome", tag=NODE),
     Route("GET", "/ping", command="ping", tag=NODE, media=TEXT_MEDIA),
@@ -137,6 +142,8 @@ ROUTES = (
     Route("POST", f"{PROCESS}/signal", command="kill", arguments=signalling, status=202, body=("signal",), tag=TAG),
     Route("GET", "/plugins", command="plugins", tag=NODE),
     Route("GET", "/health", command="health", tag=NODE),
-    Route("POST", "/reload", command="reload_config", tag=NODE),
+    Route("GET", "/strays", command="strays", tag=NODE),
+    Route("DELETE", "/strays", command="kill_strays", tag=NODE),
+    Route("POST", "/reload", command="reload_config", arguments=reloading, body=("force",), tag=NODE),
     Route("POST", "/shutdown", command="shutdown", status=202, tag=NODE),
 )

@@ -17,6 +17,7 @@ from gaffer.testing import HookRecorder, settle
 
 #: A value for every argument.
 ARGS = {
+    "force": False,
     "name": "web",
     "pid": 1,
     "sessionid": "default",
@@ -269,9 +270,11 @@ def test_a_muted_plugin_is_shown_as_such(manager, run, recorder):
 
 
 def test_gafferd_reads_its_configuration_in_its_own_way(manager, run):
-    report = {"loaded": [], "unloaded": ["default.old"], "updated": [], "unchanged": []}
-    manager.reader = lambda: report
-    assert run("reload_config") == {"ok": True, **report}
+    report = {"loaded": [], "unloaded": ["default.old"], "updated": [], "unchanged": [], "needs_restart": ["bind"]}
+    forced = []
+    manager.reader = lambda force: forced.append(force) or report
+    assert run("reload_config") == run("reload_config", {"force": True}) == {"ok": True, **report}
+    assert forced == [False, True]
 
 
 def test_the_answer_to_shutdown_comes_before_it_happens(manager, run):

@@ -15,7 +15,7 @@ from gaffer.config.options import Options
 from gaffer.config.settings import Settings
 from gaffer.daemon.checks import find_problems, warn_of_unused
 from gaffer.daemon.reload import ConfigReload
-from gaffer.errors import ConfigError, Problem
+from gaffer.errors import ConfigError, Conflict, Problem
 
 
 def settings(text: str = "", **overrides: Any) -> Settings:
@@ -106,6 +106,7 @@ class TestReload:
                 "unloaded": ["default.a"],
                 "updated": [],
                 "unchanged": ["default.b"],
+                "needs_restart": ["backlog"],
             }
             assert manager.settings is new and taken == [new]
         messages = [record.getMessage() for record in caplog.records if record.name == "gafferd"]
@@ -113,6 +114,26 @@ class TestReload:
             "backlog has changed; that takes effect when gafferd is started again",
             "configuration reloaded; loaded: default.c; unloaded: default.a",
         ]
+
+    @pytest.mark.parametrize("left", [(), ("a",)])
+    def test_more_than_half_of_the_jobs_go_only_by_force(self, left: tuple[str, ...]) -> None:
+        jobs = Jobs("a", "b", "c")
+        with Manager(plugins=[jobs], settings=settings()) as manager:
+            reload = ConfigReload(manager, settings)
+            jobs.names = left
+            with pytest.raises(Conflict) as refused:
+                reload()
+            gone = [name for name in "abc" if name not in left]
+            assert str(refused.value).startswith(f"the new configuration would unload {len(gone)} of 3 jobs")
+            assert "gafferctl reload-config --force" in str(refused.value)
+            assert len(manager.jobs()) == 3
+            assert reload(force=True)["unloaded"] == [f"default.{name}" for name in gone]
+
+    def test_half_of_the_jobs_go_without_force(self) -> None:
+        jobs = Jobs("a", "b")
+        with Manager(plugins=[jobs], settings=settings()) as manager:
+            jobs.names = ("a",)
+            assert ConfigReload(manager, settings)()["unloaded"] == ["default.b"]
 
     def test_any_problem_keeps_everything(self, caplog: pytest.LogCaptureFixture) -> None:
         old = settings()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
+import time
+import unittest.mock
+from typing import Iterator
 
 import pytest
 
-from gaffer.daemon.reaper import GRACE, Orphans, children, is_dead
+from gaffer.daemon.reaper import GRACE, Orphans, become_subreaper, children, is_dead
 
 
 class Clock:
@@ -20,6 +24,13 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def subreaper() -> Iterator[None]:
+    assert become_subreaper()
+    yield
+    ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
 
 
 def die() -> int:
@@ -64,3 +75,27 @@ def test_those_that_somebody_waits_for_meanwhile_are_forgotten(clock: Clock) -> 
     assert orphans.sweep()
     assert os.waitpid(os_pid, 0) == (os_pid, 0)
     assert not orphans.sweep()
+
+
+def test_orphan_of_a_session_of_a_job_is_reaped_at_once(clock: Clock, subreaper: None) -> None:
+    script = "(exit 0) & echo $!; exec true"
+    # The shell leads a session; its child outlives it as a zombie, which becomes ours.
+    shell = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    os_pid = int(shell.communicate()[0])
+    deadline = time.monotonic() + 20
+    while os_pid not in children() or not is_dead(os_pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not Orphans(lambda: (), clock).sweep()
+    assert os_pid not in children()
+
+
+def test_many_dead_children_are_reaped_in_batches(clock: Clock) -> None:
+    dead = [die() for _ in range(5)]
+    rests: list[None] = []
+    with unittest.mock.patch("gaffer.daemon.reaper.BATCH", 2):
+        orphans = Orphans(lambda: (), clock, lambda: rests.append(None))
+        assert orphans.sweep()
+        clock.now += GRACE
+        assert not orphans.sweep()
+    assert not set(dead) & set(children()) and len(rests) >= 6

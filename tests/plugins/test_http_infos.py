@@ -30,7 +30,7 @@ def manager(gaffer_manager):
 def turns(monkeypatch):
     """What is called, and the times it was, where an answer gives way."""
     found = []
-    monkeypatch.setattr("gaffer.web.server.time_slice.TimeSlice.give_way", lambda self: found.append(None))
+    monkeypatch.setattr("gaffer.events.time_slice.TimeSlice.give_way", lambda self: found.append(None))
     return found
 
 
@@ -65,5 +65,5 @@ def test_job_that_goes_while_the_answer_is_made_is_left_out(manager, get, monkey
             manager.unload(JOBS[5])
             settle(manager)
 
-    monkeypatch.setattr("gaffer.web.server.time_slice.TimeSlice.give_way", give_way)
+    monkeypatch.setattr("gaffer.events.time_slice.TimeSlice.give_way", give_way)
     assert names(get("/info")["jobs"]) == ["default.web", *JOBS[:5], *JOBS[6:]]

@@ -55,6 +55,32 @@ def test_what_a_killed_gafferd_left_is_ended_and_what_is_detached_is_not(tmp_pat
         stranger.wait()
 
 
+def test_what_left_the_session_of_a_crashed_process_is_ended_before_the_next_one_starts(tmp_path: Path) -> None:
+    jobs = '[process:web]\ncmd = sh -c "setsid sleep 2222 & sleep 0.2; exit 1"\n'
+    with Gafferd(tmp_path, jobs).start().ready() as gafferd:
+        eventually(lambda: gafferd.get("/jobs/default/web")["restarts"] >= 3)
+        assert lines(tmp_path).count("sleep 2222") <= 1
+        assert gafferd.get("/health")["strays"] == 0
+        gafferd.delete("/jobs/default/web")
+        eventually(lambda: not processes(tmp_path))
+
+
+def test_strays_are_listed_and_killed_on_request(tmp_path: Path) -> None:
+    # It has no GAFFER_ID when its leader exits, and shows one later.
+    (tmp_path / "late").write_text(
+        'id=$GAFFER_ID\nsetsid env -u GAFFER_ID sh -c "sleep 0.5; exec env GAFFER_ID=$id GAFFER_JOB=web sleep 2223" &\n'
+    )
+    jobs = "[process:web]\ncmd = sh late\nrestart = never\n"
+    with Gafferd(tmp_path, jobs).start().ready() as gafferd:
+        (stray,) = eventually(lambda: gafferd.get("/strays")["strays"])
+        assert (stray["pid"], stray["job"]) == (1, "web")
+        assert processes(tmp_path)[stray["os_pid"]] == "sleep 2223"
+        assert gafferd.get("/health")["strays"] == 1
+        assert gafferd.delete("/strays") == {"strays": [stray]}
+        eventually(lambda: gafferd.get("/strays") == {"strays": []})
+        assert not processes(tmp_path)
+
+
 def test_they_are_left_alone_unless_that_is_said(tmp_path: Path) -> None:
     gafferd = Gafferd(tmp_path, "[process:web]\ncmd = sleep 1111\n", "pidfile = g.pid\n")
     try:

@@ -256,3 +256,66 @@ def test_waiting_in_the_hub_is_rejected(machine):
     gevent.get_hub().loop.run_callback(submit)
     gevent.idle()
     assert errors == ["this call waits, which a callback of the loop cannot; use manager.later(function)"]
+
+
+class Descendants:
+    """What a subreaper finds below itself: processes by the pid they descend from, until a test ends them."""
+
+    def __init__(self, machine):
+        self.left, self.walks = {}, []
+        machine.engine.termination.find = self.find
+        machine.engine.termination.cheap = True
+
+    def find(self, ids, groups=None):
+        self.walks.append(sorted(ids.values()))
+        return Survivors({pid: [2**22 + pid] for pid in ids.values() if self.left.get(pid)})
+
+
+@pytest.fixture
+def descendants(machine, monkeypatch):
+    monkeypatch.setattr("gaffer.supervisor.termination.group_alive", lambda group: False)
+    monkeypatch.setattr("gaffer.supervisor.restart_policy._random", lambda: 0.5)
+    return Descendants(machine)
+
+
+def test_replacement_waits_for_descendants_that_left_the_group(machine, descendants):
+    machine.load()
+    descendants.left[1] = True
+    machine.pass_time(0.5)
+    machine.spawner.last.die()
+    machine.run()
+    machine.pass_time(1.0)
+    assert machine.observer.started == [1] and "exit" not in machine.observer.events
+    descendants.left[1] = False
+    machine.pass_time(0.06)
+    assert machine.observer.events[-2:] == ["exit", "reap"] and machine.observer.ended == [1]
+    machine.pass_time(0.11)
+    assert machine.observer.started == [1, 2]
+
+
+def test_stop_while_descendants_are_being_killed_tells_the_exit_once(machine, descendants):
+    job = machine.load()
+    descendants.left[1] = True
+    machine.spawner.last.die()
+    machine.run()
+    machine.send(job, messages.Stop())
+    descendants.left[1] = False
+    machine.pass_time(0.06)
+    assert machine.observer.events == ["start", "spawn", "stop_pid", "exit", "reap", "stop"]
+    machine.pass_time(10.0)
+    assert machine.observer.started == [1]
+
+
+def test_processes_that_exit_together_share_one_look_for_descendants(machine, descendants):
+    machine.load(numprocesses=3)
+    for process in machine.spawner.processes:
+        process.die()
+    machine.run()
+    assert descendants.walks == [[1, 2, 3]] and machine.observer.ended == [1, 2, 3]
+
+
+def test_descendants_of_a_detached_process_are_not_looked_for(machine, descendants):
+    machine.load(detach=True)
+    machine.spawner.last.die()
+    machine.run()
+    assert descendants.walks == [] and machine.observer.ended == [1]

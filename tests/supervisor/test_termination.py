@@ -1,6 +1,7 @@
 """Termination on a fake clock: signals in time, survivors, KILL at the end, nothing kept afterwards."""
 
 import gc
+import os
 import signal
 import weakref
 from types import SimpleNamespace
@@ -258,3 +259,27 @@ def test_forgotten_process_gets_no_signal(machine):
     machine.termination.kill(1)
     machine.pass_time(2.0)
     assert process.signals == [TERM, CONT]
+
+
+def test_what_a_process_left_that_exited_alone_is_looked_for_at_the_next_stop_of_its_job(machine):
+    machine.start(1)
+    machine.termination.exited_alone(1)
+    second = machine.start(2)
+    looked_for = []
+    machine.termination.find = lambda ids, groups=None: looked_for.append(ids) or Survivors()
+    machine.termination.begin(2)
+    machine.exit(second)
+    assert looked_for == [{"node.2": 2, "node.1": 2}] and machine.gone_pids == [2]
+
+
+def test_process_that_dies_unasked_has_its_descendants_killed(machine, monkeypatch):
+    sent = []
+    monkeypatch.setattr(termination.os, "pidfd_open", lambda os_pid: os.open("/dev/null", os.O_RDONLY))
+    monkeypatch.setattr(termination.signal, "pidfd_send_signal", lambda pidfd, signum: sent.append(signum))
+    machine.termination._loop = SimpleNamespace(
+        io=lambda fd, events: SimpleNamespace(start=lambda *args: None, stop=lambda: None, close=lambda: None)
+    )
+    process = machine.start(state=UP)
+    machine.left[1] = [4711]
+    machine.exit(process)
+    assert sent == [KILL, CONT]

@@ -7,7 +7,8 @@ import time
 import gevent
 from gevent import socket as green
 
-from gaffer.web.server.time_slice import SLICE, SocketReader, TimeSlice
+from gaffer.events.time_slice import SLICE, TimeSlice
+from gaffer.web.server.socket_reader import SocketReader
 from tests.kit.web import in_thread
 
 

@@ -13,6 +13,7 @@ from ..core.output import View, cell, details_lines, duration, print_lines, view
 from ..core.program import FAILED, Failed, command, no_wait_option, timeout_option
 
 PLUGIN_COLUMNS = ("NAME", "VERSION", "STATE", "ORIGIN", "KIND", "HOOKS")
+STRAY_COLUMNS = ("OS PID", "PID", "JOB")
 #: Seconds between two looks whether gafferd still answers.
 PING_INTERVAL = 0.05
 
@@ -57,6 +58,20 @@ def health(server: Server) -> View:
     return View(found, _short(found["troubled"]), text=text, exit_code=0 if found["ok"] else FAILED)
 
 
+@command("strays")
+@click.option("--kill", is_flag=True, help="Send KILL to them.")
+@view_option
+@click.pass_obj
+def strays(server: Server, kill: bool) -> View:
+    """List descendants of processes that have exited.
+
+    gafferd ends them with the process that they descend from, so there should be none.
+    """
+    found = server.strays(kill)
+    rows = [(one["os_pid"], one["pid"], one["job"]) for one in found]
+    return View(found, [str(one["os_pid"]) for one in found], STRAY_COLUMNS, rows)
+
+
 def _health_details(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     for key, value in found.items():
         if key == "plugins":
@@ -68,16 +83,23 @@ def _health_details(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 
 @command("reload-config")
+@click.option("--force", is_flag=True, help="Also if that unloads more than half of the jobs.")
 @view_option
 @click.pass_obj
-def reload_config(server: Server) -> View:
+def reload_config(server: Server, force: bool) -> View:
     """Make gafferd read its configuration again.
 
     Only what changed is touched; a configuration with problems changes nothing.
+    Changed options that take effect only when gafferd is started again are named.
     """
-    changes = {kind: _short(names) for kind, names in server.reload_config().items() if isinstance(names, list)}
+    found = server.reload_config(force)
+    late = found.pop("needs_restart", [])
+    changes = {kind: _short(names) for kind, names in found.items() if isinstance(names, list)}
     names = [name for kind, names in changes.items() if kind != "unchanged" for name in names]
-    return View(changes, names, text=[*details_lines((kind, " ".join(names)) for kind, names in changes.items())])
+    text = [*details_lines((kind, " ".join(names)) for kind, names in changes.items())]
+    if late:
+        text.append(f"{', '.join(late)}: takes effect when gafferd is started again")
+    return View({**changes, "needs_restart": late}, names, text=text)
 
 
 def _short(names: Iterable[str]) -> list[str]:

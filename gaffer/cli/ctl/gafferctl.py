@@ -56,6 +56,7 @@ SECTIONS = {
         "ping": "ctl.daemon:ping",
         "version": "ctl.daemon:version",
         "health": "ctl.daemon:health",
+        "strays": "ctl.daemon:strays",
         "plugins": "ctl.daemon:plugins",
         "reload-config": "ctl.daemon:reload_config",
         "shutdown": "ctl.daemon:shutdown",

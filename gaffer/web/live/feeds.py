@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple
 from gevent.event import Event
 
 from ...errors import BadRequest
+from ...events.time_slice import TimeSlice
 from ..requests.replies import COMMON_HEADERS, Reply
 from ..server.disconnect import DisconnectWatcher
-from ..server.time_slice import TimeSlice
 from .feed_encoders import Encoder, EventStreamEncoder, JsonLinesEncoder, RawEncoder
 from .feed_parameters import EVENT_STREAM
 from .sources import LiveSource

@@ -15,6 +15,7 @@ from gevent.pywsgi import Input, WSGIHandler, format_date_time
 from greenlet import GreenletExit
 
 from ...errors import GafferError
+from ...events.time_slice import TimeSlice
 from ...plugins.calling import Killed
 from ..requests.access_rules import DEFAULT_POLICY
 from ..requests.replies import INTERNAL_ERROR, Reply, error_reply, problem
@@ -23,7 +24,7 @@ from .connection import ClientConnection
 from .content_length import announced
 from .request_head import MAX_HEAD_LINE, Head, HeadError, parse_head
 from .request_timeout import RequestTimeout
-from .time_slice import SocketReader, TimeSlice
+from .socket_reader import SocketReader
 
 log = logging.getLogger("gaffer.web")
 

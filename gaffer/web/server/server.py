@@ -12,6 +12,7 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 from greenlet import GreenletExit
 
+from ...events.time_slice import TimeSlice
 from ...plugins.calling import Killed
 from ..requests.access_rules import DEFAULT_POLICY, EndpointPolicy
 from ..requests.replies import problem
@@ -19,7 +20,6 @@ from .connection import ConnectionLimits
 from .content_length import Lengths
 from .handler import Handler, serialise
 from .slots import Slots, peer_key
-from .time_slice import TimeSlice
 
 log = logging.getLogger("gaffer.web")
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Protocol
 from gevent.lock import BoundedSemaphore
 
 from ...errors import Conflict, Forbidden, NotFound, Unavailable
+from ...events.time_slice import TimeSlice
 from ..live.sources import Wakeable
-from ..server.time_slice import TimeSlice
 from . import SockJSLimits, frames
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any, Callable, Protocol
 import gevent
 from gevent.event import Event
 
+from ...events.time_slice import TimeSlice
 from ...websocket.frames import FAILED, NORMAL
 from ..requests.replies import INTERNAL_ERROR
-from ..server.time_slice import TimeSlice
 from .websocket import Closed, WebSocket
 
 log = logging.getLogger("gaffer.web")

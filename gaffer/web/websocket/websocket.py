@@ -14,6 +14,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 from geventwebsocket.exceptions import WebSocketError
 
+from ...events.time_slice import TimeSlice
 from ...websocket.frames import (
     BINARY,
     CLOSE,
@@ -31,7 +32,6 @@ from ...websocket.frames import (
     encode_message,
 )
 from ..requests.request import MAX_UNAUTHENTICATED_BYTES
-from ..server.time_slice import TimeSlice
 
 if TYPE_CHECKING:
     from ..server.slots import Slot

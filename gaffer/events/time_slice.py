@@ -9,7 +9,6 @@ at its descriptors, timers, children and signals.
 
 from __future__ import annotations
 
-import io
 import time
 from collections import deque
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import gevent
 from gevent.hub import Waiter
 
-from ...events.loop_pause import LOOP_PAUSE
+from .loop_pause import LOOP_PAUSE
 
 #: Seconds of work in a round of the loop after which it is the others' turn.
 SLICE = 0.002
@@ -107,24 +106,3 @@ class TimeSlice:
         if now - rounds.began > SLICE or worked > QUANTUM and rounds.crowded:
             rounds.wait(worked == 0.0)
             self._round, self._since = rounds.loop.iteration, time.monotonic()
-
-
-class SocketReader(io.RawIOBase):
-    """A socket as a raw stream whose reads give way: a fast sender must not keep others from being served.
-
-    :param turn: the time slice of the reading greenlet.
-    """
-
-    def __init__(self, sock: Any, turn: TimeSlice) -> None:
-        self._sock = sock
-        self._turn = turn
-
-    def readable(self) -> bool:
-        """True, always (io.RawIOBase)."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Wait for our turn, then for something; not afterwards, where an interruption would lose what has come."""
-        self._turn.give_way()
-        size: int = self._sock.recv_into(buffer)
-        return size
