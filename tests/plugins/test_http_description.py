@@ -69,6 +69,7 @@ REQUESTS = [
     ("GET", "/groups", None, 200),
     ("GET", "/groups/{session}", None, 200),
     ("GET", "/stats", None, 200),
+    ("GET", "/strays", None, 200),
     ("GET", "/stats/{name}", None, 200),
     ("GET", "/stats/{name}/{pid}", None, 200),
     ("GET", "/_plugin/{site}", None, 302),
@@ -87,6 +88,7 @@ REQUESTS = [
     ("DELETE", "/processes/{name}", None, 200),
     ("DELETE", JOB, None, 200),
     ("DELETE", "/groups/{session}", None, 200),
+    ("DELETE", "/strays", None, 200),
     ("POST", "/shutdown", None, 202),
 ]
 
@@ -125,7 +127,7 @@ def test_every_operation_answers_as_described(full):
             # One that was asked for before may be about to exit.
             wait_until(lambda: [pid for pid in full.get("/jobs/default/web/pids")["pids"] if pid not in used])
             places["pid"] = min(set(full.get("/jobs/default/web/pids")["pids"]) - used)
-        if path.endswith("_stop") or method == "DELETE":
+        if path.endswith("_stop") or method == "DELETE" and "{pid}" in path:
             used.add(places.get("pid"))
         url = path.format(**places, **named)
         answer = full(method, url) if body is None else full(method, url, body)

@@ -289,7 +289,10 @@ def test_reload_config(gafferd, ctl):
     assert f"{gafferd.ini}:" in ended.err
     assert ctl("processes").out == "fromfile\n"
     gafferd.configure("")
-    assert ctl("reload-config", "-o", "json").code == 0
+    refused = ctl("reload-config")
+    assert refused.code == 1 and "would unload 1 of 1 jobs (fromfile); nothing was changed" in refused.err
+    assert ctl("processes").out == "fromfile\n"
+    assert ctl("reload-config", "--force", "-o", "json").code == 0
     assert ctl("processes").out == ""
 
 
