@@ -42,12 +42,34 @@ class ExitSource(FollowerSource):
         return []
 
 
+class FirstFrame:
+    """The frame ``V1 message ID``, NUL, ``AUTH:<key>`` with which the client of gaffer 0.5 begins.
+
+    ``id`` is set once one was taken, and has to be answered.
+    """
+
+    def __init__(self) -> None:
+        self.id = ""
+
+    def unwrap(self, message: str | bytes) -> str | bytes:
+        """Return what such a frame holds; any other message as it is."""
+        try:
+            frame = parse(message)
+        except BadRequest:
+            return message
+        if frame.type != MESSAGE or not frame.body.startswith(b"AUTH:"):
+            return message
+        self.id = frame.id
+        return frame.body
+
+
 class FramedChannel:
     """Framed channel to one process.
 
     :param source: what is read.
     :param writer: what is written; None if nothing is, and *refused* says why.
     :param check_write: raises once the peer may not write any more.
+    :param first: the first frame, if it was read already.
     """
 
     def __init__(
@@ -57,7 +79,9 @@ class FramedChannel:
         refused: GafferError | None,
         pid: int,
         check_write: Callable[[], None] = lambda: None,
+        first: FirstFrame | None = None,
     ) -> None:
+        self._first = first
         self._check_write = check_write
         self._source = source
         self._writer = writer
@@ -66,6 +90,9 @@ class FramedChannel:
 
     def serve(self, websocket: WebSocket) -> None:
         """Talk until the process or the websocket ends."""
+        if self._first is not None and self._first.id:
+            websocket.send(encode(RESPONSE, self._first.id, b"OK"))
+            self._first = None
         run_duplex(
             websocket,
             self._source,
@@ -80,6 +107,10 @@ class FramedChannel:
         try:
             frame = parse(message)
             id = frame.id
+            first, self._first = self._first, None
+            if first is not None and first.unwrap(message) is not message:
+                # The client is known already. Its key must not reach the process.
+                return encode(RESPONSE, id, b"OK")
             if frame.type != MESSAGE:
                 raise BadRequest(f"a client sends frames of type {MESSAGE}, not {frame.type}")
             self._write(frame.body)

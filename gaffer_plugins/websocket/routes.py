@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from gaffer.api import Process
     from gaffer.api.web import Reply, Request
 
+    from .process_channel import FirstFrame
+
 TAG = "Live"
 READ, WRITE, BOTH = 1, 2, 3
 
@@ -91,10 +93,13 @@ class Sockets:
         """``/PID/channel[/STREAM]``."""
         from gaffer.api.web import accept_with_late_auth, check_upgrade
 
-        check_upgrade(request.environ)
-        return accept_with_late_auth(request, lambda: self._open(request, pid, stream))
+        from .process_channel import FirstFrame
 
-    def _open(self, request: Request, pid: int, stream: str) -> Callable[[Any], Any]:
+        check_upgrade(request.environ)
+        first = FirstFrame()
+        return accept_with_late_auth(request, lambda: self._open(request, pid, stream, first), first.unwrap)
+
+    def _open(self, request: Request, pid: int, stream: str, first: FirstFrame) -> Callable[[Any], Any]:
         """Return what serves a channel, once it is known who wants it."""
         from .process_channel import FramedChannel
 
@@ -111,7 +116,8 @@ class Sockets:
 
         def serve(websocket: Any) -> None:
             writer = None if refused is not None else process.writer(stream or None)
-            FramedChannel(self._source(process, label, place), writer, refused, pid, check_write).serve(websocket)
+            source = self._source(process, label, place)
+            FramedChannel(source, writer, refused, pid, check_write, first).serve(websocket)
 
         return serve
 

@@ -70,23 +70,31 @@ class LateAuth:
             self._timer.kill(block=False)
 
 
-def accept_with_late_auth(request: Request, make: Callable[[], Serve]) -> Reply:
+def accept_with_late_auth(
+    request: Request, make: Callable[[], Serve], unwrap: Callable[[str | bytes], str | bytes] = lambda message: message
+) -> Reply:
     """Return the answer that makes a websocket of *request*, whose key may still have to come.
 
     :param make: checks whether the websocket is allowed, and returns the function that serves it. Its errors are
         ordinary answers, unless the key comes as a message. It may use ``request.identity``.
+    :param unwrap: returns the ``AUTH:<key>`` in the first message, where messages are framed.
     :raises GafferError: the request is not one for a websocket, or *make* refuses it.
     """
     if request.environ.get(ACCESS) is None or request.identity is not None:
         serve = make()
         return accept_websocket(request, lambda websocket: _serve(request, websocket, serve))
-    return accept_websocket(request, lambda websocket: _authenticate_and_serve(request, websocket, make))
+    return accept_websocket(request, lambda websocket: _authenticate_and_serve(request, websocket, make, unwrap))
 
 
-def _authenticate_and_serve(request: Request, websocket: WebSocket, make: Callable[[], Serve]) -> None:
+def _authenticate_and_serve(
+    request: Request,
+    websocket: WebSocket,
+    make: Callable[[], Serve],
+    unwrap: Callable[[str | bytes], str | bytes],
+) -> None:
     try:
         with websocket.as_unauthenticated():
-            _authenticate(request, websocket)
+            _authenticate(request, websocket, unwrap)
             try:
                 serve = make()
             except Forbidden as error:
@@ -98,13 +106,13 @@ def _authenticate_and_serve(request: Request, websocket: WebSocket, make: Callab
     _serve(request, websocket, serve)
 
 
-def _authenticate(request: Request, websocket: WebSocket) -> None:
+def _authenticate(request: Request, websocket: WebSocket, unwrap: Callable[[str | bytes], str | bytes]) -> None:
     late = LateAuth(request.environ, lambda error: websocket.close(POLICY_VIOLATION, str(error)))
     try:
         message = websocket.receive()
     finally:
         late.close()
-    late.identify(message)
+    late.identify(None if message is None else unwrap(message))
 
 
 def _serve(request: Request, websocket: WebSocket, serve: Serve) -> None:
