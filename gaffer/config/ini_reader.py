@@ -16,12 +16,14 @@ import os
 import re
 import stat
 from dataclasses import dataclass, field
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator
 
 from configobj import ConfigObj
 
 from ..errors import Problem
 from ..security.trusted_files import SharedFile, check_read
+from .ini_section import Section as Section
+from .ini_section import Value as Value
 
 #: Bounds; a configuration that exceeds one is a mistake or an attack.
 MAX_FILE = 4 * 1024 * 1024
@@ -30,44 +32,6 @@ MAX_FILES = 1000
 
 _SUFFIX = "*.ini"
 _TRIPLE = ("'''", '"""')
-
-
-class Value(NamedTuple):
-    """The text of one key and where it stands.
-
-    ``text`` has lost the quotes that enclosed all of it, ``raw`` is as written:
-    commands need theirs for the shell's rules.
-    """
-
-    text: str
-    file: str
-    line: int
-    raw: str
-
-
-@dataclass
-class Section:
-    """Section of an ini file, ``[kind:name]``, and the values below it."""
-
-    header: str
-    file: str
-    line: int
-    items: dict[str, Value] = field(default_factory=dict)
-
-    @property
-    def kind(self) -> str:
-        """Text before the first colon of the header."""
-        return self.header.partition(":")[0].strip()
-
-    @property
-    def name(self) -> str:
-        """Text after the first colon of the header, ``""`` without one."""
-        return self.header.partition(":")[2].strip()
-
-    def problem(self, message: str, key: str = "") -> Problem:
-        """Return a :class:`Problem` that points at *key*, or at the header."""
-        at = self.items.get(key)
-        return Problem(at.file, at.line, message) if at else Problem(self.file, self.line, message)
 
 
 @dataclass

@@ -15,18 +15,19 @@ from typing import Any, Iterable, Mapping, NamedTuple
 from ..config.dotenv import DotenvVariable, read_env_lines
 from ..config.jobconfig import CORE, JobConfig, JobFields
 from ..config.names import JobName
+from ..config.text_file import read_text
 from ..errors import BadRequest, ConfigError, InvalidConfig, Problem, nearest
 from .naming import application_name, find_procfile
 from .parser import (
     BASE_PORT,
     GID,
     LAST_PORT,
+    MAX_SIZE,
     PORT_STEP,
     REDIRECT_INPUT,
     UID,
     job_settings,
     parse_lines,
-    read_text,
     words,
 )
 
@@ -174,7 +175,7 @@ def _read_types(path: str, problems: list[Problem]) -> dict[str, tuple[int, str]
         problems.append(Problem(path, 0, "there is no such Procfile; name one with -f FILE, or its folder with -d DIR"))
         return {}
     try:
-        found, wrong = parse_lines(read_text(path), path)
+        found, wrong = parse_lines(read_text(path, MAX_SIZE), path)
     except ConfigError as error:
         problems += error.problems
         return {}

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import stat
 from typing import TYPE_CHECKING, Any, ItemsView, Iterable, Mapping
 
 from ..config.command_template import make_template
 from ..config.dotenv import read_env_file
 from ..config.ini_writer import can_name_variable, ini_command, ini_value
 from ..config.names import check_name, clean_name
+from ..config.text_file import read_text
 from ..errors import BadRequest, ConfigError, GafferError, InvalidConfig, Problem, nearest
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Procfile:
 
         :raises ConfigError: every problem with file and line.
         """
-        return parse_text(read_text(procfile), procfile)
+        return parse_text(read_text(procfile, MAX_SIZE), procfile)
 
     def parse_cmd(self, v: str) -> tuple[str, list[str]]:
         """Return the command and the arguments of a command line, split by the shell's rules; nothing is replaced.
@@ -255,28 +255,6 @@ def _is_meta(line: str, at: int) -> bool:
     if line[at] in "~#":
         return at == 0 or line[at - 1].isspace()
     return line[at] in "|&;<>()*?["
-
-
-def read_text(path: str) -> str:
-    """Return the text of a Procfile.
-
-    :raises ConfigError: it cannot be read.
-    """
-    try:
-        # Reading a pipe would hold up everything.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ConfigError([Problem(path, 0, "this is no regular file")])
-        with open(path, "rb") as file:
-            data = file.read(MAX_SIZE + 1)
-    except OSError as error:
-        raise ConfigError([Problem(path, 0, f"cannot be read: {error.strerror}")]) from None
-    if len(data) > MAX_SIZE:
-        raise ConfigError([Problem(path, 0, f"larger than {MAX_SIZE} bytes")])
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError([Problem(path, line, f"byte 0x{data[error.start]:02x} is not UTF-8")]) from None
 
 
 # -- ini files ------------------------------------------------------------------------

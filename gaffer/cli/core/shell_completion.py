@@ -13,12 +13,13 @@ _OPERATIONS = ("+1", "-1", "=1")
 
 def types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the types that begin with *incomplete*; none if the Procfile cannot be read."""
-    from ...procfile.parser import parse_text, read_text
+    from ...config.text_file import read_text
+    from ...procfile.parser import MAX_SIZE, parse_text
 
     given = ctx.find_root().params
     path, _ = find_procfile(given.get("procfile"), given.get("directory"))
     try:
-        found = parse_text(read_text(path), path)
+        found = parse_text(read_text(path, MAX_SIZE), path)
     except GafferError:
         return []
     return [name for name in found if name.startswith(incomplete)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ...errors import ConfigError, Problem
+from ..ini_section import Section
 from . import circus, supervisord
-from .common import SourceSection, read
+from .common import read
 
 #: Sources by name, each with the kinds of sections by which its files are told.
 SOURCES = {
@@ -22,7 +23,7 @@ def convert(path: str, source: str | None = None) -> tuple[str, list[str]]:
     return SOURCES[source or _source(path, read(path, (), _no_includes))][0](path)
 
 
-def _source(path: str, sections: list[SourceSection]) -> str:
+def _source(path: str, sections: list[Section]) -> str:
     kinds = {section.kind for section in sections}
     found = [name for name, (_, known) in SOURCES.items() if kinds & known]
     if len(found) == 1:
@@ -31,5 +32,5 @@ def _source(path: str, sections: list[SourceSection]) -> str:
     raise ConfigError([Problem(path, 0, f"{sentence}; say by --from which of the two it is")])
 
 
-def _no_includes(section: SourceSection) -> list[str]:
+def _no_includes(section: Section) -> list[str]:
     return []

@@ -12,11 +12,10 @@ import sys
 from functools import partial
 from typing import Mapping, NamedTuple
 
+from ..ini_section import Section, Value
 from .common import (
     ConvertedJob,
     Notes,
-    SourceOption,
-    SourceSection,
     command,
     file_name,
     has_variable,
@@ -92,14 +91,14 @@ def convert(path: str) -> tuple[str, list[str]]:
     return write(own, jobs), notes.lines
 
 
-def _included(section: SourceSection) -> list[str]:
+def _included(section: Section) -> list[str]:
     if section.header != "circus":
         return []
     folders = [os.path.join(folder, "*.ini") for folder in section.take("include_dir").split()]
     return section.take("include").split() + folders
 
 
-def _daemon(section: SourceSection, notes: Notes) -> dict[str, str]:
+def _daemon(section: Section, notes: Notes) -> dict[str, str]:
     expand = _CircusExpansion(section, {}, notes)
     log = expand.take("logoutput")
     pidfile = expand.take("pidfile")
@@ -113,7 +112,7 @@ def _daemon(section: SourceSection, notes: Notes) -> dict[str, str]:
     return own
 
 
-def _environment(section: SourceSection, sections: list[SourceSection], inherits: bool, notes: Notes) -> dict[str, str]:
+def _environment(section: Section, sections: list[Section], inherits: bool, notes: Notes) -> dict[str, str]:
     """Return the variables of a watcher: those for all, then those of patterns, in the order of the file.
 
     :param inherits: whether the watcher has the environment of its daemon.
@@ -122,7 +121,7 @@ def _environment(section: SourceSection, sections: list[SourceSection], inherits
     for other in sections:
         patterns = [pattern.strip() for pattern in other.name.split(",")] if other.name else ["*"]
         if other.kind == "env" and any(fnmatch.fnmatchcase(section.name, pattern) for pattern in patterns):
-            for key, option in other.options.items():
+            for key, option in other.items.items():
                 expand = _CircusExpansion(other, env, notes)
                 text = _DOLLAR_SIGN.sub(
                     partial(_known, env, inherits, option, f"[{other.header}] {key}", notes), option.text
@@ -131,9 +130,7 @@ def _environment(section: SourceSection, sections: list[SourceSection], inherits
     return env
 
 
-def _known(
-    env: Mapping[str, str], inherits: bool, place: SourceOption, label: str, notes: Notes, found: re.Match[str]
-) -> str:
+def _known(env: Mapping[str, str], inherits: bool, place: Value, label: str, notes: Notes, found: re.Match[str]) -> str:
     """Return what ``$NAME`` stands for in a variable."""
     name = found[1] or found[2]
     if name in env:
@@ -144,23 +141,23 @@ def _known(
     return found.group() if value is None else value
 
 
-def _has_command(section: SourceSection, notes: Notes) -> bool:
-    if "cmd" not in section.options:
+def _has_command(section: Section, notes: Notes) -> bool:
+    if "cmd" not in section.items:
         notes.add(section, f"[{section.header}] is left out: it has no cmd")
-    return "cmd" in section.options
+    return "cmd" in section.items
 
 
-def _ranks(watchers: list[SourceSection], notes: Notes) -> dict[str, int]:
+def _ranks(watchers: list[Section], notes: Notes) -> dict[str, int]:
     """Return gaffer's priorities: there the smallest is first, in circus the largest."""
     given = {one.name: whole(one, "priority", 0, notes, least=-sys.maxsize) for one in watchers}
     order = sorted(set(given.values()), reverse=True)
     return {name: order.index(priority) for name, priority in given.items()} if len(order) > 1 else {}
 
 
-def _flapping_plugin(sections: list[SourceSection]) -> list[str]:
+def _flapping_plugin(sections: list[Section]) -> list[str]:
     """Return circus' rule for watchers that flap: attempts, window, retry_in, max_retry."""
     for section in sections:
-        if section.kind == "plugin" and section.options.get("use", ("",))[0].endswith(".Flapping"):
+        if section.kind == "plugin" and section.items.get("use", ("",))[0].endswith(".Flapping"):
             section.take("use")
             return [
                 section.take("attempts", "2"),
@@ -171,8 +168,8 @@ def _flapping_plugin(sections: list[SourceSection]) -> list[str]:
     return []
 
 
-def _tell_plugin(section: SourceSection, notes: Notes) -> None:
-    if "use" in section.options:
+def _tell_plugin(section: Section, notes: Notes) -> None:
+    if "use" in section.items:
         notes.add(
             section, f"[{section.header}] is left out: {section.take('use')} has no counterpart; see gaffer's plugins"
         )
@@ -181,16 +178,16 @@ def _tell_plugin(section: SourceSection, notes: Notes) -> None:
 
 
 def _job(
-    section: SourceSection, sections: list[SourceSection], rule: list[str], ranks: dict[str, int], notes: Notes
+    section: Section, sections: list[Section], rule: list[str], ranks: dict[str, int], notes: Notes
 ) -> ConvertedJob:
     inherits = true(section.take("copy_env", "false"))
     env = _environment(section, sections, inherits, notes)
     expand = _CircusExpansion(section, env, notes)
     shell = true(section.take("shell", "false"))
     for key in _SIMPLE:
-        if key in section.options:
-            option = section.options[key]
-            section.options[key] = option._replace(text=expand(option.text, key, option))
+        if key in section.items:
+            option = section.items[key]
+            section.items[key] = option._replace(text=expand(option.text, key, option))
     number = whole(section, "numprocesses", 1, notes)
     cmd = f"{expand.take('cmd', marks=not shell)} {expand.take('args', marks=not shell)}".strip()
     found = settings(
@@ -216,11 +213,11 @@ def _job(
     return ConvertedJob("", section.name, found, env)
 
 
-def _logs(section: SourceSection, expand: _CircusExpansion) -> dict[str, str]:
+def _logs(section: Section, expand: _CircusExpansion) -> dict[str, str]:
     """Return the log files of circus' FileStream."""
     found = {}
     for stream in ("stdout", "stderr"):
-        kind = section.options.get(f"{stream}_stream.class")
+        kind = section.items.get(f"{stream}_stream.class")
         if kind is not None and kind.text.rpartition(".")[2] == "FileStream":
             section.take(f"{stream}_stream.class")
             name = expand.take(f"{stream}_stream.filename")
@@ -232,7 +229,7 @@ def _logs(section: SourceSection, expand: _CircusExpansion) -> dict[str, str]:
     return found
 
 
-def _flapping(section: SourceSection, rule: list[str], notes: Notes) -> str:
+def _flapping(section: Section, rule: list[str], notes: Notes) -> str:
     names = ("attempts", "window", "retry_in", "max_retry")
     given = [section.take(f"flapping.{name}") for name in names]
     active = true(section.take("flapping.active", "true"))
@@ -249,16 +246,16 @@ class _CircusExpansion(NamedTuple):
     :param env: variables that the file itself sets.
     """
 
-    section: SourceSection
+    section: Section
     env: Mapping[str, str]
     notes: Notes
 
     def take(self, key: str, marks: bool = False) -> str:
         """Take an option, replaced."""
-        option = self.section.options.pop(key, None)
+        option = self.section.items.pop(key, None)
         return "" if option is None else self(option.text, key, option, marks)
 
-    def __call__(self, text: str, key: str, place: SourceOption, marks: bool = False) -> str:
+    def __call__(self, text: str, key: str, place: Value, marks: bool = False) -> str:
         """Return *text*, replaced.
 
         :param marks: whether it may hold what :func:`variable` returns.
@@ -279,7 +276,7 @@ class _CircusExpansion(NamedTuple):
 
         return _EXPANSION.sub(replaced, text)
 
-    def _variable(self, name: str, key: str, place: SourceOption, label: str, marks: bool) -> str | None:
+    def _variable(self, name: str, key: str, place: Value, label: str, marks: bool) -> str | None:
         name = next((known for known in [*self.env, *os.environ] if known.lower() == name.lower()), name)
         known = self.env.get(name)
         if marks:

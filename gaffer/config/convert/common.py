@@ -7,13 +7,14 @@ import glob
 import os
 import re
 import shlex
-import stat
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple
+from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from ...errors import ConfigError, GafferError, Problem
+from ..ini_section import Section, Value
 from ..ini_writer import can_name_variable, ini_command, ini_section, ini_value
 from ..names import clean_name
+from ..text_file import read_text
 
 #: Bytes that a file may have; a larger one is no configuration.
 MAX_FILE = 4 * 1024 * 1024
@@ -23,59 +24,28 @@ _KEY = re.compile(r"([^\s=:;#\[][^=:]*?)\s*[=:]")
 _MARK = re.compile("\x01([^\x01]*)\x01")
 
 
-class SourceOption(NamedTuple):
-    """The text of one option and where it stands."""
-
-    text: str
-    file: str
-    line: int
-
-
-@dataclass
-class SourceSection:
-    """One section; ``take`` removes options, so that unknown options are left over."""
-
-    header: str
-    file: str
-    line: int
-    options: dict[str, SourceOption] = field(default_factory=dict)
-
-    @property
-    def kind(self) -> str:
-        return self.header.partition(":")[0].strip()
-
-    @property
-    def name(self) -> str:
-        return self.header.partition(":")[2].strip()
-
-    def take(self, key: str, default: str = "") -> str:
-        """Return the text of an option and forget the option."""
-        option = self.options.pop(key, None)
-        return default if option is None else option.text
-
-
 class Notes:
     """What could not be converted, each with its place."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def add(self, where: SourceOption | SourceSection, text: str) -> None:
+    def add(self, where: Value | Section, text: str) -> None:
         self.lines.append(f"{where.file}:{where.line}: {text}")
 
-    def value_of(self, name: str, place: SourceOption | SourceSection, label: str) -> str | None:
+    def value_of(self, name: str, place: Value | Section, label: str) -> str | None:
         """Return a variable of the environment where gafferd replaces none, and report it."""
         value = os.environ.get(name)
         outcome = "is not set here" if value is None else "is replaced by what it is here and now"
         self.add(place, f"{label}: variables are replaced in commands only; {name} {outcome}")
         return value
 
-    def leftovers(self, section: SourceSection, why: dict[str, str], otherwise: str) -> None:
+    def leftovers(self, section: Section, why: dict[str, str], otherwise: str) -> None:
         """Report every option that was not taken.
 
         :param why: reasons by option, or by its beginning up to ``*``.
         """
-        for key, option in section.options.items():
+        for key, option in section.items.items():
             reason = next((text for known, text in why.items() if _means(known, key)), otherwise)
             self.add(option, f"[{section.header}] {key}: {reason}")
 
@@ -85,8 +55,8 @@ def _means(known: str, key: str) -> bool:
 
 
 def read(
-    path: str, comments: tuple[str, ...], include: Callable[[SourceSection], Iterable[str]], notes: Notes | None = None
-) -> list[SourceSection]:
+    path: str, comments: tuple[str, ...], include: Callable[[Section], Iterable[str]], notes: Notes | None = None
+) -> list[Section]:
     """Return the sections of a file and of those that it includes.
 
     :param comments: what begins a comment behind a value.
@@ -100,12 +70,12 @@ def read(
 def _read(
     path: str,
     comments: tuple[str, ...],
-    include: Callable[[SourceSection], Iterable[str]],
+    include: Callable[[Section], Iterable[str]],
     done: set[str],
     notes: Notes | None,
-) -> list[SourceSection]:
+) -> list[Section]:
     done.add(os.path.realpath(path))
-    text = _text(path)
+    text = read_text(path, MAX_FILE)
     parser = configparser.RawConfigParser(inline_comment_prefixes=comments or None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
@@ -117,10 +87,10 @@ def _read(
             [Problem(path, line, "expected [SECTION] or KEY = VALUE") for line, _ in error.errors]
         ) from None
     lines = _lines(text)
-    sections = [SourceSection(header, path, lines.get((header, ""), 0)) for header in parser.sections()]
+    sections = [Section(header, path, lines.get((header, ""), 0)) for header in parser.sections()]
     for section in sections:
         for key, value in parser.items(section.header):
-            section.options[key] = SourceOption(value, path, lines.get((section.header, key), section.line))
+            section.items[key] = Value(value, path, lines.get((section.header, key), section.line))
     found = list(sections)
     for section in sections:
         for pattern in include(section):
@@ -131,23 +101,6 @@ def _read(
                 if os.path.realpath(other) not in done:
                     found += _read(other, comments, include, done, notes)
     return found
-
-
-def _text(path: str) -> str:
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would hold up everything
-            raise ConfigError([Problem(path, 0, "this is no regular file")])
-        with open(path, "rb") as file:
-            data = file.read(MAX_FILE + 1)
-    except OSError as error:
-        raise ConfigError([Problem(path, 0, f"cannot be read: {error.strerror}")]) from None
-    if len(data) > MAX_FILE:
-        raise ConfigError([Problem(path, 0, f"larger than {MAX_FILE} bytes")])
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError([Problem(path, line, f"byte 0x{data[error.start]:02x} is not UTF-8")]) from None
 
 
 def _lines(text: str) -> dict[tuple[str, str], int]:
@@ -166,9 +119,9 @@ def true(text: str) -> bool:
     return text.strip().lower() in ("true", "yes", "on", "1")
 
 
-def whole(section: SourceSection, key: str, default: int, notes: Notes, least: int = 0) -> int:
+def whole(section: Section, key: str, default: int, notes: Notes, least: int = 0) -> int:
     """Take an option that is a whole number, at least *least*; *default* stands for anything else, which is told."""
-    option = section.options.pop(key, None)
+    option = section.items.pop(key, None)
     if option is None:
         return default
     if re.fullmatch(r"\s*-?[0-9]+\s*", option.text) and int(option.text) >= least:
@@ -210,7 +163,7 @@ def file_name(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def log_settings(section: SourceSection, notes: Notes, sizes: dict[str, str]) -> dict[str, str]:
+def log_settings(section: Section, notes: Notes, sizes: dict[str, str]) -> dict[str, str]:
     """Return the settings of rotation; gaffer has them once for both streams.
 
     :param sizes: the options of each setting but for their beginning: ``{"logfile_maxbytes": "_logfile_maxbytes"}``.
@@ -218,7 +171,7 @@ def log_settings(section: SourceSection, notes: Notes, sizes: dict[str, str]) ->
     found: dict[str, str] = {}
     for setting, ending in sizes.items():
         for stream in ("stdout", "stderr"):
-            option = section.options.pop(stream + ending, None)
+            option = section.items.pop(stream + ending, None)
             if option is not None and found.setdefault(setting, option.text) != option.text:
                 told = f"[{section.header}] {stream}{ending}: {setting} is {found[setting]}, for both streams"
                 notes.add(option, told)
@@ -262,14 +215,14 @@ class Unusable(GafferError):
     :param place: what is wrong with it.
     """
 
-    def __init__(self, place: SourceOption | SourceSection, sentence: str) -> None:
+    def __init__(self, place: Value | Section, sentence: str) -> None:
         super().__init__(sentence)
         self.place = place
 
 
-def usable(section: SourceSection, notes: Notes, make: Callable[[], ConvertedJob]) -> Iterator[ConvertedJob]:
+def usable(section: Section, notes: Notes, make: Callable[[], ConvertedJob]) -> Iterator[ConvertedJob]:
     """Yield the job of a section; report one that cannot be converted."""
-    places = dict(section.options)
+    places = dict(section.items)
     try:
         job = make()
         job.sections()

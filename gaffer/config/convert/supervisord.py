@@ -13,11 +13,10 @@ from functools import partial
 from typing import Iterable, NamedTuple
 
 from ..fields import MOST_ATTEMPTS
+from ..ini_section import Section, Value
 from .common import (
     ConvertedJob,
     Notes,
-    SourceOption,
-    SourceSection,
     Unusable,
     command,
     file_name,
@@ -66,7 +65,7 @@ _SIMPLE = (
     *("autostart", "autorestart", "redirect_stderr", "umask", "loglevel", "nodaemon", "port", "chmod"),
 )
 _MAY_DIFFER = ("command", "directory", "environment")
-_USUAL = SourceOption("%(program_name)s", "", 0)
+_USUAL = Value("%(program_name)s", "", 0)
 _OTHER = {
     "supervisorctl": "gafferctl takes --connect, or GAFFERCTL_CONNECT",
     "eventlistener": "let a webhook or a plugin hear of events",
@@ -82,7 +81,7 @@ def convert(path: str) -> tuple[str, list[str]]:
     notes = Notes()
     sections = read(path, (";", "#"), _included, notes)
     for section in sections:
-        section.options = {key.lower(): option for key, option in section.options.items()}
+        section.items = {key.lower(): option for key, option in section.items.items()}
     groups = {
         program.strip(): section
         for section in sections
@@ -116,7 +115,7 @@ class _Common(NamedTuple):
     directory: str
 
 
-def _included(section: SourceSection) -> Iterable[str]:
+def _included(section: Section) -> Iterable[str]:
     if section.header != "include":
         return ()
     values = {"%(here)s": _folder(section.file), "%(host_node_name)s": platform.node()}
@@ -130,10 +129,10 @@ def _folder(path: str) -> str:
     return os.path.dirname(os.path.abspath(path))
 
 
-def _daemon(section: SourceSection, own: dict[str, str], notes: Notes) -> _Common:
+def _daemon(section: Section, own: dict[str, str], notes: Notes) -> _Common:
     expand = _SupervisorExpansion(section, notes, {"here": _folder(section.file)}, {})
     env: dict[str, str] = {}
-    place = section.options.get("environment", section)
+    place = section.items.get("environment", section)
     try:
         env = _environment(expand, section)
     except Unusable as error:
@@ -143,7 +142,7 @@ def _daemon(section: SourceSection, own: dict[str, str], notes: Notes) -> _Commo
     level = section.take("loglevel")
     if level and level not in _LEVELS:
         level = "debug"
-    logfile = section.options.get("logfile", SourceOption("", "", 0)).text
+    logfile = section.items.get("logfile", Value("", "", 0)).text
     own |= settings(
         error_log="" if logfile.strip().lower() in ("none", "off", "syslog") else expand.path("logfile"),
         log_level=_LEVELS.get(level, level),
@@ -158,7 +157,7 @@ def _daemon(section: SourceSection, own: dict[str, str], notes: Notes) -> _Commo
 
 
 def _server(
-    section: SourceSection, own: dict[str, str], endpoints: dict[str, dict[str, str]], common: _Common, notes: Notes
+    section: Section, own: dict[str, str], endpoints: dict[str, dict[str, str]], common: _Common, notes: Notes
 ) -> None:
     expand = _SupervisorExpansion(section, notes, {"here": _folder(section.file)}, common.env)
     expand.replace_simple()
@@ -172,9 +171,9 @@ def _server(
             endpoints["supervisor"] = {"bind": address, **access}
             address = ""
     else:
-        host, _, port = section.options.get("port", SourceOption("", "", 0)).text.rpartition(":")
+        host, _, port = section.items.get("port", Value("", "", 0)).text.rpartition(":")
         address = f"{'0.0.0.0' if host in ('', '*') else host}:{port}"
-        option = section.options.pop("port", None)
+        option = section.items.pop("port", None)
         if option is not None and not address.startswith(("127.", "localhost:")):
             notes.add(option, f"other machines reach {address}: gafferd wants require_key = true for it")
     if address:
@@ -182,12 +181,12 @@ def _server(
     notes.leftovers(section, _WHY_SERVER, "has no counterpart")
 
 
-def _environment(expand: _SupervisorExpansion, section: SourceSection) -> dict[str, str]:
+def _environment(expand: _SupervisorExpansion, section: Section) -> dict[str, str]:
     """Take ``KEY="value",KEY2=value`` as supervisor does.
 
     :raises Unusable: it cannot be read.
     """
-    option = section.options.pop("environment", SourceOption("", section.file, section.line))
+    option = section.items.pop("environment", Value("", section.file, section.line))
     lexer = shlex.shlex(option.text)
     lexer.wordchars += "/.+-():%"
     try:
@@ -203,18 +202,18 @@ def _environment(expand: _SupervisorExpansion, section: SourceSection) -> dict[s
 
 
 def _program(
-    section: SourceSection, group: SourceSection | None, path: str, common: _Common, notes: Notes
+    section: Section, group: Section | None, path: str, common: _Common, notes: Notes
 ) -> Iterable[ConvertedJob]:
     """Yield the job of a program, or one for each process if these differ."""
-    if not section.options.get("command", SourceOption("", "", 0)).text.strip():
+    if not section.items.get("command", Value("", "", 0)).text.strip():
         return notes.add(section, f"[{section.header}] is left out: it has no command")
     _SupervisorExpansion(section, notes, {"program_name": section.name}, common.env).replace_simple()
     count = whole(section, "numprocs", 1, notes)
-    differ = any("%(process_num)" in section.options.get(key, _USUAL).text for key in _MAY_DIFFER)
+    differ = any("%(process_num)" in section.items.get(key, _USUAL).text for key in _MAY_DIFFER)
     if differ:
         first = whole(section, "numprocs_start", 0, notes)
         section.take("process_name")
-    elif section.options.get("process_name", _USUAL).text.strip() == _USUAL.text:
+    elif section.items.get("process_name", _USUAL).text.strip() == _USUAL.text:
         section.take("process_name")
     if not differ:
         make = partial(_job, section, group, path, common, notes, section.name, count, 0)
@@ -224,14 +223,14 @@ def _program(
         notes.add(section, f"[{section.header}]: its {count} processes differ and become {count} jobs")
     for number in range(first, first + count):
         name = f"{section.name}-{number}" if count > 1 else section.name
-        copy = SourceSection(section.header, section.file, section.line, dict(section.options))
+        copy = Section(section.header, section.file, section.line, dict(section.items))
         told = notes if number == first else Notes()
         yield from usable(copy, told, partial(_job, copy, group, path, common, told, name, 1, number))
 
 
 def _job(
-    section: SourceSection,
-    group: SourceSection | None,
+    section: Section,
+    group: Section | None,
     path: str,
     common: _Common,
     notes: Notes,
@@ -256,7 +255,7 @@ def _job(
     expand = expand._replace(env=env)
     restart = section.take("autorestart", "unexpected").strip().lower()
     cmd = command(expand.take("command", marks=True))
-    retries = whole(section, "startretries", 3, notes) if "startretries" in section.options else None
+    retries = whole(section, "startretries", 3, notes) if "startretries" in section.items else None
     if retries is not None and retries >= MOST_ATTEMPTS:
         notes.add(section, f"[{section.header}] startretries: {retries} are more than gaffer counts; it never gives up")
     startsecs = whole(section, "startsecs", 1, notes)
@@ -265,7 +264,7 @@ def _job(
         cwd=expand.take("directory") or common.directory,
         numprocesses=count,
         start="" if true(section.take("autostart", "true")) else "false",
-        priority=whole(section, "priority", 0, notes) if "priority" in section.options else "",
+        priority=whole(section, "priority", 0, notes) if "priority" in section.items else "",
         restart=_RESTART.get(restart, "always" if true(restart) else "never"),
         exit_codes=section.take("exitcodes"),
         min_uptime=startsecs,
@@ -280,21 +279,21 @@ def _job(
     found |= _logs(section, expand, count)
     found |= log_settings(section, notes, _SIZES) if "stdout_logfile" in found or "stderr_logfile" in found else {}
     for key in ("stopasgroup", "killasgroup"):
-        if true(section.options.get(key, SourceOption("false", "", 0)).text):
+        if true(section.items.get(key, Value("false", "", 0)).text):
             section.take(key)
     notes.leftovers(section, _WHY, "has no counterpart")
     return ConvertedJob(session, name, found, env)
 
 
-def _logs(section: SourceSection, expand: _SupervisorExpansion, count: int) -> dict[str, str]:
+def _logs(section: Section, expand: _SupervisorExpansion, count: int) -> dict[str, str]:
     """Return the log files; a copy's number stays a placeholder."""
     found: dict[str, str] = {}
     for key in ("stdout_logfile", "stderr_logfile"):
-        text = section.options.get(key, _USUAL).text.strip()
+        text = section.items.get(key, _USUAL).text.strip()
         if text.lower() in ("none", "off"):
             section.take(key)
-        elif key in section.options and text.lower() not in ("auto", "syslog"):
-            option = section.options.pop(key)
+        elif key in section.items and text.lower() not in ("auto", "syslog"):
+            option = section.items.pop(key)
             # Every second piece is the form of a number.
             pieces = (_NUMBER if count > 1 else re.compile("$^()")).split(option.text)
             names = [
@@ -320,7 +319,7 @@ class _SupervisorExpansion(NamedTuple):
     :param env: variables that the file itself sets.
     """
 
-    section: SourceSection
+    section: Section
     notes: Notes
     values: dict[str, object]
     env: dict[str, str]
@@ -328,13 +327,13 @@ class _SupervisorExpansion(NamedTuple):
     def replace_simple(self) -> None:
         """Replace variables in options that take no text of their own."""
         for key in _SIMPLE:
-            option = self.section.options.get(key)
+            option = self.section.items.get(key)
             if option is not None and "%(" in option.text:
-                self.section.options[key] = option._replace(text=self(option.text, key, option))
+                self.section.items[key] = option._replace(text=self(option.text, key, option))
 
     def take(self, key: str, marks: bool = False) -> str:
         """Take an option, replaced."""
-        option = self.section.options.pop(key, None)
+        option = self.section.items.pop(key, None)
         return "" if option is None else self(option.text, key, option, marks)
 
     def path(self, key: str) -> str:
@@ -342,7 +341,7 @@ class _SupervisorExpansion(NamedTuple):
         text = self.take(key)
         return "" if re.search(r"%\([A-Za-z0-9_]+\)", text) else text
 
-    def __call__(self, text: str, key: str, place: SourceOption, marks: bool = False) -> str:
+    def __call__(self, text: str, key: str, place: Value, marks: bool = False) -> str:
         """Return *text*, replaced.
 
         :param marks: whether it may hold what :func:`variable` returns.
@@ -365,14 +364,14 @@ class _SupervisorExpansion(NamedTuple):
 
         return _EXPANSION.sub(replaced, text)
 
-    def _formatted(self, found: re.Match[str], place: SourceOption, label: str) -> str:
+    def _formatted(self, found: re.Match[str], place: Value, label: str) -> str:
         try:
             return f"%{found[2]}" % self.values[found[1]]
         except (TypeError, ValueError):
             self.notes.add(place, f"{label}: {found.group()} is no text that can be formatted so")
             return found.group()
 
-    def _variable(self, name: str, place: SourceOption, label: str, marks: bool) -> str | None:
+    def _variable(self, name: str, place: Value, label: str, marks: bool) -> str | None:
         known = self.env.get(name)
         if marks:
             return known if known is not None and has_variable(known) else variable(name)

@@ -1,0 +1,31 @@
+"""Reading a whole text file: bounded, UTF-8 with or without a byte order mark."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ..errors import ConfigError, Problem
+
+
+def read_text(path: str, most: int) -> str:
+    """Return the text of a file; line ends stay as they are.
+
+    :param most: bytes that it may have.
+    :raises ConfigError: it cannot be read, is no regular file, larger, or not UTF-8.
+    """
+    try:
+        # Reading a pipe would hold up everything.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ConfigError([Problem(path, 0, "this is no regular file")])
+        with open(path, "rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise ConfigError([Problem(path, 0, f"cannot be read: {error.strerror}")]) from None
+    if len(data) > most:
+        raise ConfigError([Problem(path, 0, f"larger than {most} bytes")])
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError([Problem(path, line, f"byte 0x{data[error.start]:02x} is not UTF-8")]) from None
