@@ -1,7 +1,7 @@
 """``python -m bench.live``: what live output costs, with the limits that gaffer keeps.
 
-One table: log files, websocket readers that keep up, readers that never read while everything floods, idle websockets,
-and ten thousand that come and go. ``--only`` takes some of them, ``--seconds`` shortens the long ones.
+One table: log files, websocket readers that keep up, a crowd of readers of one flooding process, readers that never read
+while everything floods, idle websockets, and ten thousand that come and go. ``--only`` takes some of them, ``--seconds`` shortens the long ones.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ READERS = 10
 READING = 6.0
 FLOODERS = 20
 IDLE = 1000
+#: Readers of one flooding process, and seconds for which they are watched.
+CROWD = 1000
+WATCHED = 10.0
 PATIENCE = 30.0
 #: A process that answers, and room for all who come from one address.
 ECHO = (
@@ -215,6 +218,45 @@ def read_at(rate: float, size: int) -> tuple[float, float, bool]:
         spent = running.cpu() - cpu
     got = sum(found["bytes"])
     return got / found["seconds"], spent / (got / 1e9), all(found["exact"])
+
+
+# -- a crowd of readers of a process that floods ------------------------------------------------
+
+
+def crowd(seconds: float) -> Iterator[Row]:
+    """A thousand server-sent event feeds of one flooding process, what others have of gafferd meanwhile; then one feed."""
+    answered, wrote, got, least = flooded(CROWD)
+    note = f"p50 {answered['p50_ms']:.1f}, worst {answered['worst_ms']:.0f}"
+    yield Row("1,000 feeds of a flooding process: /ping p99", answered["p99_ms"], "ms", 60, note=note)
+    yield Row("  the process writes", wrote / MB, "MB/s", 1, least=True, note=f"readers get {got / MB:.0f} in total")
+    yield Row("  the feed that got least, a second", least / MB, "MB", 0.01, least=True)
+    answered, wrote, got, least = flooded(1)
+    yield Row("one feed of a flooding process: the process writes", wrote / MB, "MB/s", 600, least=True)
+
+
+def flooded(count: int) -> tuple[Any, float, float, float]:
+    """Return what /ping took; and bytes a second: of the process, of all its *count* readers, of the slowest one."""
+    settings = f"[gaffer]\nhttp_max_connections = {count + 100}\nhttp_max_peer_connections = {count + 100}\n"
+    with gafferd(settings + job("web", 0, redirect_output="out")) as running, pinger(running.port) as ask:
+        (os_pid,) = running.os_pids("web").values()
+        path = "/streams/1/out?feed=eventsource"
+        command = [sys.executable, str(HERE / "feed_readers.py"), str(running.port), path, str(count)]
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+        with subprocess.Popen(command, **pipes) as client:
+            assert client.stdin is not None and client.stdout is not None and client.stdout.readline() == "ready\n"
+            running.go(1)
+            time.sleep(2)
+            ask()
+            client.stdin.write("\n")
+            client.stdout.readline()
+            before, began = written(os_pid), time.monotonic()
+            time.sleep(WATCHED)
+            took, after = time.monotonic() - began, written(os_pid)
+            answered = ask()
+            client.stdin.write("\n")
+            found = json.loads(client.stdout.readline())
+            client.kill()
+    return answered, (after - before) / took, found["bytes"] / took, found["slowest"] / took
 
 
 # -- readers that never read --------------------------------------------------------------------
@@ -418,6 +460,7 @@ def come_and_go(port: int, count: int) -> None:
 SCENARIOS: dict[str, Callable[[float], Iterator[Row]]] = {
     "logfile": log_file,
     "readers": readers,
+    "crowd": crowd,
     "lazy": lazy,
     "idle": idle,
     "flat": coming_and_going,

@@ -22,6 +22,10 @@ from .loop_pause import LOOP_PAUSE
 SLICE = 0.002
 #: Seconds of work after which one makes room for another that waits already.
 QUANTUM = 0.0005
+#: Seconds in a round that all pipes of children together are read again and again, each at least once.
+READ_SLICE = 0.001
+#: The rows of those who wait; see :class:`LoopRounds`.
+FRESH, BUSY, BULK = range(3)
 
 
 class LoopRounds:
@@ -35,47 +39,55 @@ class LoopRounds:
         #: The loop's number of the current round, and when the first greenlet of it began.
         self.number = -1
         self.began = 0.0
-        #: Those who have not worked yet when the round was over, and those who have; they take turns.
-        self._fresh: deque[Any] = deque()
-        self._busy: deque[Any] = deque()
+        #: Three rows that take turns: greenlets that have done nothing yet when a round was over, those that have, and
+        #: those whose output goes on and on. So a request waits for other requests, and not for a thousand readers.
+        self._rows: tuple[deque[Any], ...] = (deque(), deque(), deque())
         self._timer = loop.timer(LOOP_PAUSE)
+        #: The round in which pipes were read the last time, how many, and how many in the round with pipes before it.
+        self._reading = -1
+        self._pipes = self._pipes_before = 0
+
+    def read_until(self) -> float:
+        """Return until when a pipe that floods may be read in this round, in monotonic seconds."""
+        if self._reading != (number := self.loop.iteration):
+            self._reading, self._pipes_before, self._pipes = number, self._pipes, 0
+        self._pipes += 1
+        return time.monotonic() + READ_SLICE / max(self._pipes, self._pipes_before)
 
     @property
     def crowded(self) -> bool:
         """True if greenlets wait."""
-        return bool(self._fresh or self._busy)
+        return any(self._rows)
 
-    def wait(self, fresh: bool) -> None:
-        """Wait for a place in one of the next rounds; not possible in a callback of the hub.
+    def wait(self, row: int) -> None:
+        """Wait in a row for a place in one of the next rounds; not possible in a callback of the hub.
 
-        :param fresh: the caller has done nothing in this round.
+        :param row: one of ``FRESH``, ``BUSY`` and ``BULK``.
         """
         if gevent.getcurrent() is gevent.get_hub():
             return
         if not self.crowded:
             self._timer.start(self._go_on)
         waiter = Waiter()
-        (self._fresh if fresh else self._busy).append(waiter)
+        self._rows[row].append(waiter)
         waiter.get()
 
     def _go_on(self) -> None:
-        """Let them work until the round is over; in the hub."""
+        """Let them work until the round is over, one of each row after the other; in the hub."""
         self._timer.stop()
         end = time.monotonic() + SLICE
-        turn: deque[Any] = self._fresh or self._busy
-        for _ in range(len(self._fresh) + len(self._busy)):  # those who come back wait for the next round
-            turn.popleft().switch(None)
-            if time.monotonic() > end:
-                break
-            other = self._busy if turn is self._fresh else self._fresh
-            turn = other or turn
-            if not turn:
-                break
+        left = [len(row) for row in self._rows]  # those who come back wait for the next round
+        while any(left) and time.monotonic() < end:
+            for number, row in enumerate(self._rows):
+                if left[number]:
+                    left[number] -= 1
+                    row.popleft().switch(None)
         if self.crowded:
             self._timer.start(self._go_on)
 
 
-def _rounds_here() -> LoopRounds:
+def rounds_here() -> LoopRounds:
+    """Return the rounds of this thread's loop."""
     # The hub keeps them: each thread has its own, and they go with it.
     hub = gevent.get_hub()
     kept: dict[str, Any] = vars(hub)
@@ -91,11 +103,14 @@ class TimeSlice:
     __slots__ = ("_round", "_rounds", "_since")
 
     def __init__(self) -> None:
-        self._rounds = _rounds_here()
+        self._rounds = rounds_here()
         self._round, self._since = -1, 0.0
 
-    def give_way(self) -> None:
-        """Let others work if it is their turn; call it before, or after, each small piece of work."""
+    def give_way(self, bulk: bool = False) -> None:
+        """Let others work if it is their turn; call it before, or after, each small piece of work.
+
+        :param bulk: the work is output that goes on and on; what answers a request has its turn between two of those.
+        """
         rounds, now = self._rounds, time.monotonic()
         number = rounds.loop.iteration
         if rounds.number != number:
@@ -104,5 +119,5 @@ class TimeSlice:
             self._round, self._since = number, now
         worked = now - self._since
         if now - rounds.began > SLICE or worked > QUANTUM and rounds.crowded:
-            rounds.wait(worked == 0.0)
+            rounds.wait(BULK if bulk else BUSY if worked else FRESH)
             self._round, self._since = rounds.loop.iteration, time.monotonic()

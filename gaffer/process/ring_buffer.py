@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from typing import Callable, Iterable, NamedTuple
+from typing import Any, Callable, Iterable, NamedTuple
 
 log = logging.getLogger("gaffer.streams")
 
@@ -24,7 +24,9 @@ GROWN_SIZE = 4_194_304
 #: … and that all rings together may hold beyond what they keep anyway.
 GROWN_TOTAL = 16_777_216
 #: What one read of a cursor takes unless it says otherwise.
-CURSOR_READ_SIZE = 262_144
+CURSOR_READ_SIZE = 65_536
+#: Pieces that a ring with several readers remembers for those who come to the same place.
+SHARED_PIECES = 4
 #: Chunks are put together up to this many bytes …
 SMALL_CHUNK = 4_096
 #: … when they come within this many seconds, so that each byte's time is about right …
@@ -47,6 +49,22 @@ class Chunk(NamedTuple):
     data: bytes
     at: float
     time: float
+
+
+class Piece(NamedTuple):
+    """Bytes for all readers at the same place.
+
+    :param end: the position after them.
+    :param encoded: what readers made of them, by whatever it depends on, so that it is made once; None for a lone
+        reader.
+    """
+
+    data: bytes
+    end: int
+    encoded: dict[Any, Any] | None = None
+
+
+_NOTHING = Piece(b"", 0)
 
 
 class RingLimits:
@@ -75,7 +93,20 @@ class Ring:
     :param limits: how far it may grow while a reader is attached; without them not at all.
     """
 
-    __slots__ = ("size", "end", "ended", "_limits", "_chunks", "_held", "_grown", "_cursors")
+    __slots__ = (
+        "size",
+        "end",
+        "ended",
+        "_limits",
+        "_chunks",
+        "_held",
+        "_grown",
+        "_cursors",
+        "_waiting",
+        "_slowest",
+        "_look_at",
+        "_pieces",
+    )
 
     def __init__(self, size: int = RING_SIZE, limits: RingLimits | None = None) -> None:
         self.size = size
@@ -87,7 +118,12 @@ class Ring:
         self._chunks: deque[Chunk] = deque()
         self._held = 0
         self._grown = 0
-        self._cursors: list[Cursor] = []
+        self._cursors: dict[Cursor, None] = {}
+        #: The cursors that are to be woken by what comes next.
+        self._waiting: list[Cursor] = []
+        #: No cursor that is not behind is at an earlier position than this; it is looked again at the second one.
+        self._slowest = self._look_at = 0
+        self._pieces: dict[tuple[int, int], tuple[Piece, bool]] = {}
 
     @property
     def start(self) -> int:
@@ -121,7 +157,7 @@ class Ring:
         self._held += len(data)
         if self._held > self.size:
             self._trim()
-        if self._cursors:
+        if self._waiting:
             self._wake()
 
     def _belongs(self, last: Chunk, data: bytes, now: float) -> bool:
@@ -150,17 +186,25 @@ class Ring:
         limits = self._limits
         if limits is None or not self._cursors:
             return self.end
-        slowest = min((cursor.position for cursor in self._cursors if not cursor.behind), default=self.end)
-        if self.end - slowest <= self.size:
-            return slowest
-        if self.end - slowest <= limits.most and limits.grown <= limits.total:
-            return slowest
+        if self.end - self._slowest > self.size:
+            too_much = self.end - self._slowest > limits.most or limits.grown > limits.total
+            if too_much or self.end >= self._look_at:
+                # Not at every chunk: with a thousand readers, looking at all of them takes longer than to read it.
+                self._look_at = self.end + len(self._cursors) * self.size // 256
+                self._slowest = min((one.position for one in self._cursors if not one.behind), default=self.end)
+        needed = self._slowest
+        if self.end - needed <= self.size or self.end - needed <= limits.most and limits.grown <= limits.total:
+            return needed
+        self._slowest = self.end - self.size
         for cursor in self._cursors:
-            cursor.behind = cursor.behind or cursor.position < self.end - self.size
+            cursor.behind = cursor.behind or cursor.position < self._slowest
         return self.end
 
     def _wake(self) -> None:
-        for cursor in self._cursors:
+        """Wake the cursors that have read since they were woken the last time."""
+        waiting, self._waiting = self._waiting, []
+        for cursor in waiting:
+            cursor.waits = False
             if cursor.wake is not None:
                 try:
                     cursor.wake()
@@ -179,7 +223,7 @@ class Ring:
 
         ``lost`` counts the bytes between *position* and the oldest kept one.
 
-        :param most: how many bytes to return at the most; all without it.
+        :param most: how many bytes to return at the most, whole chunks if the first of them fits; all without it.
         """
         start = max(position, self.start)
         newer: list[Chunk] = []
@@ -190,6 +234,23 @@ class Ring:
             newer.append(chunk)
         data = _join(reversed(newer), start, most)
         return max(0, self.start - position), data, min(start, self.end) + len(data)
+
+    def piece(self, position: int, most: int) -> tuple[int, Piece]:
+        """Return ``(lost, piece)`` as :meth:`read` does: the same one to all who read at the same place."""
+        start = max(position, self.start)
+        if start >= self.end:
+            return 0, _NOTHING
+        piece, whole = self._pieces.get((start, most), (_NOTHING, False))
+        if not whole and piece.end != self.end:
+            _, data, end = self.read(start, most)
+            if len(self._cursors) < 2:
+                return start - position, Piece(data, end)
+            if len(self._pieces) >= SHARED_PIECES:
+                del self._pieces[next(iter(self._pieces))]
+            piece = Piece(data, end, {})
+            # What was everything is read again once there is more.
+            self._pieces[start, most] = piece, end < self.end
+        return start - position, piece
 
     def tail(self, lines: int) -> int:
         """Return the position where the last *lines* kept lines begin; what has no end yet is a line, too."""
@@ -210,26 +271,30 @@ class Ring:
 
 def _join(chunks: Iterable[Chunk], start: int, most: int | None) -> bytes:
     """Return the bytes of *chunks* from position *start* on, at most *most* of them."""
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     for chunk in chunks:
-        parts.append(chunk.data[start - chunk.offset :] if chunk.offset < start else chunk.data)
-        size += len(parts[-1])
-        if most is not None and size >= most:
+        part = chunk.data[start - chunk.offset :] if chunk.offset < start else chunk.data
+        size += len(part)
+        if most is not None and size > most:
+            # Readers meet where chunks end, so that a piece serves many of them.
+            parts = parts or [part[:most]]
             break
-    data = b"".join(parts)
-    return data if most is None or size <= most else data[:most]
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class Cursor:
     """The position of a reader in a ring.
 
     :param position: where to begin; by default at the end, so that it reads what comes from now on.
-    :param wake: called when there is more, or no more will come; in the hub, so it must only set something.
+    :param wake: called when there is more, or no more will come; in the hub, so it must only set something. It is
+        called once until the next read: a thousand who are late need not be told of each chunk.
 
     Close it when it is not needed any more.
     """
 
-    __slots__ = ("ring", "position", "behind", "wake")
+    __slots__ = ("ring", "position", "behind", "waits", "wake")
 
     def __init__(self, ring: Ring, position: int | None = None, wake: Callable[[], None] | None = None) -> None:
         self.ring = ring
@@ -237,16 +302,32 @@ class Cursor:
         #: If true, it let the ring run full; bytes are missing when it reads.
         self.behind = False
         self.wake = wake
-        ring._cursors.append(self)
+        ring._cursors[self] = None
+        ring._slowest = min(ring._slowest, self.position)
+        #: If true, it is woken by what comes next.
+        self.waits = True
+        ring._waiting.append(self)
 
     def read(self, most: int = CURSOR_READ_SIZE) -> tuple[int, bytes]:
         """Return ``(lost, data)``: how many bytes were missed, and those that follow; never waits.
 
         :param most: how many bytes to return at the most.
         """
-        lost, data, self.position = self.ring.read(self.position, most)
-        self.behind = False
-        return lost, data
+        lost, piece = self.take(most)
+        return lost, piece.data
+
+    def take(self, most: int = CURSOR_READ_SIZE) -> tuple[int, Piece]:
+        """Read as :meth:`read`; the bytes come as a piece, which other readers at this place get, too."""
+        ring = self.ring
+        lost, piece = ring.piece(self.position, most)
+        self.position = max(self.position, piece.end)
+        if self.behind:
+            self.behind = False
+            ring._slowest = min(ring._slowest, self.position)
+        if not self.waits and not ring.ended and self in ring._cursors:
+            self.waits = True
+            ring._waiting.append(self)
+        return lost, piece
 
     @property
     def ended(self) -> bool:
@@ -256,7 +337,12 @@ class Cursor:
     def close(self) -> None:
         """Follow no longer; what only this reader needed is dropped."""
         ring = self.ring
-        if self in ring._cursors:
-            ring._cursors.remove(self)
-            if ring._held > ring.size:
-                ring._trim()
+        self.wake = None
+        if self not in ring._cursors:
+            return
+        del ring._cursors[self]
+        ring._look_at = 0
+        if len(ring._cursors) < 2:
+            ring._pieces.clear()
+        if ring._held > ring.size:
+            ring._trim()

@@ -21,12 +21,13 @@ from gevent.event import Event
 
 from ..errors import Unavailable
 from ..events.emitter import thread_id
+from ..events.time_slice import rounds_here
 from .ring_buffer import RING_SIZE, Ring, RingLimits
 from .sink_worker import Sink, SinkWorker, workers
 
 log = logging.getLogger("gaffer.streams")
 
-#: Bytes of one read; one read a callback keeps hundreds of writers fair.
+#: Bytes of one read. A pipe that holds more is read again while its share of the round lasts (reason 38).
 READ_SIZE = 65_536
 #: Bytes of stderr kept of a stream that is not redirected, for the tail of failures.
 TAIL_SIZE = 8_192
@@ -65,6 +66,7 @@ class Reader:
         "_watcher",
         "_timer",
         "_held_up",
+        "_rounds",
     )
 
     def __init__(
@@ -94,6 +96,7 @@ class Reader:
         #: Runs while reading pauses.
         self._timer: Any = None
         self._held_up = False
+        self._rounds = rounds_here()
         for sink in self.sinks or ():
             sink.attach(self)
 
@@ -124,32 +127,39 @@ class Reader:
 
     def _readable(self) -> None:
         try:
-            if self._read_once() and self.sinks and self._full():
-                self._pause()
+            size = self._read_once()
+            until = self._rounds.read_until() if size == READ_SIZE else 0.0
+            while size:
+                if self.sinks and self._full():
+                    self._pause()
+                    return
+                if size < READ_SIZE or time.monotonic() > until:
+                    return
+                size = self._read_once()
         except Exception as error:  # a callback of the loop must not raise
             log.error("reading %s failed: %r; the stream is closed", self.label, error)
             self.close()
 
-    def _read_once(self, in_hub: bool = True) -> bool:
-        """Read one chunk; return True if there may be more."""
+    def _read_once(self, in_hub: bool = True) -> int:
+        """Read one chunk; return its size, 0 if there is no more for now."""
         try:
             data = os.read(self.fd, READ_SIZE)
         except (BlockingIOError, InterruptedError):
-            return False
+            return 0
         except OSError as error:
             if error.errno not in (errno.EIO, errno.ECONNRESET):  # a terminal or a socket whose other end is gone
                 log.warning("reading %s failed: %s", self.label, error)
             data = b""
         if not data:
             self._end_reached()
-            return False
+            return 0
         self.ring.append(data)
         for sink in self.sinks or ():
             if in_hub:
                 sink.write(data)
             else:
                 sink.queue(data)
-        return True
+        return len(data)
 
     def _end_reached(self) -> None:
         """Close; but at the end of a process, which mostly is the end of its output too, what follows comes first."""

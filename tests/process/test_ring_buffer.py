@@ -89,8 +89,39 @@ def test_read_returns_at_most_the_given_size(size, chunks, position, most):
         model += chunk
     lost, data, following = ring.read(position, most)
     start = min(max(position, ring.start), len(model))
-    assert data == model[start : start + most]
+    assert data == model[start : start + len(data)] and len(data) <= most
+    # Whole chunks, so that readers meet where those end.
+    assert start + len(data) == len(model) or len(data) == most or ends_a_chunk(ring, following)
+    assert bool(data) == (start < len(model))
     assert (lost, following) == (max(0, ring.start - position), start + len(data))
+
+
+def ends_a_chunk(ring, position):
+    return any(chunk.offset + len(chunk.data) == position for chunk in ring.chunks)
+
+
+def test_readers_at_one_place_share_what_they_read():
+    ring = Ring()
+    one, two = ring.follow(), ring.follow()
+    ring.append(b"x" * 5000)
+    (_, first), (_, second) = one.take(), two.take()
+    assert first is second and first == (b"x" * 5000, 5000, {})
+    ring.append(b"y")
+    assert one.take()[1].data == b"y"
+    ring.append(b"z")
+    assert two.read() == (0, b"yz")  # all that is there by now
+    two.close()
+    ring.append(b"lone")
+    assert one.read() == (0, b"z" + b"lone") and one.take()[1].encoded is None
+
+
+def test_reader_behind_gets_what_others_there_get():
+    ring = Ring(100)
+    cursors = [ring.follow(0) for _ in range(3)]
+    for number in range(9):
+        ring.append(bytes([number]) * 50)
+    taken = [cursor.take(50) for cursor in cursors]
+    assert all(piece is taken[0][1] for _, piece in taken) and {lost for lost, _ in taken} == {350}
 
 
 # -- times
@@ -207,10 +238,13 @@ def test_cursor_is_woken_by_what_comes_and_by_the_end():
     cursor = ring.follow(wake=lambda: woken.append(ring.end))
     ring.append(b"abc")
     ring.append(b"d")
+    assert woken == [3]  # once until it reads: a thousand who are late are not told of each chunk
+    cursor.read()
+    ring.append(b"e")
+    cursor.read()
     ring.finish()
     ring.finish()
-    assert woken == [3, 4, 4]
-    assert not cursor.ended
+    assert woken == [3, 5, 5]
     cursor.read()
     assert cursor.ended
 
@@ -230,9 +264,10 @@ def test_cursor_whose_wake_fails_affects_no_other(caplog):
     def broken():
         raise ValueError("no bell")
 
-    ring.follow(wake=broken)
-    ring.follow(wake=lambda: woken.append(1))
+    ring.follow(wake=broken).read()
+    good = ring.follow(wake=lambda: woken.append(1))
     ring.append(b"a")
+    good.read()
     ring.append(b"b")
     assert woken == [1, 1] and len(caplog.messages) == 1
 

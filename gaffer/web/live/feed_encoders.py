@@ -13,7 +13,6 @@ from .utf8_stream import whole_characters
 PARTIAL_LINE_DELAY = 0.1
 #: A line that is longer is sent in pieces, in bytes.
 MAX_LINE_BYTES = 65_536
-_LINE_ENDS = re.compile(rb"\r\n|\r|\n")
 _BREAKS = re.compile(r"[\r\n\0]")
 
 
@@ -83,19 +82,26 @@ class EventStreamEncoder:
         self.patience: float | None = None
 
     def encode(self, items: list[LiveItem]) -> bytes:
-        return b"".join(self._bytes(item) if self._raw and not item.lost else self._whole(item) for item in items)
+        parts = [self._bytes(item) if self._raw and not item.lost else self._whole(item) for item in items]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _whole(self, item: LiveItem) -> bytes:
         """Return an item that is JSON, or the number of a gap."""
         return self.flush(True) + _event(item.id, item.event, item.data)
 
     def _bytes(self, item: LiveItem) -> bytes:
+        # The rest is what the stream has before the item, so its size says what it is.
+        key = ("eventstream", len(self._rest))
+        text, self._rest, self._last = item.encode_once(key, lambda: (self._lines(item), self._rest, item))
+        self.patience = PARTIAL_LINE_DELAY if self._rest else None
+        return text
+
+    def _lines(self, item: LiveItem) -> bytes:
         data = self._rest + item.data
         cut = data.rfind(b"\n") + 1
         if len(data) - cut > MAX_LINE_BYTES:
             cut = whole_characters(data)
         self._rest, self._last = data[cut:], item
-        self.patience = PARTIAL_LINE_DELAY if self._rest else None
         return self._text(data[:cut])
 
     def _text(self, data: bytes) -> bytes:
@@ -104,7 +110,7 @@ class EventStreamEncoder:
         ended = data.endswith(b"\n")
         body = data[:-1].removesuffix(b"\r") if ended else data
         position = _before(self._last.id, len(self._rest))
-        return _event(position + ("" if ended else "+"), self._last.event, body.decode("utf-8", "replace").encode())
+        return _event(position + ("" if ended else "+"), self._last.event, _utf8(body))
 
     def flush(self, last: bool) -> bytes:
         data = self._rest
@@ -114,8 +120,15 @@ class EventStreamEncoder:
 
 
 def _event(id: str, name: str, data: bytes) -> bytes:
-    lines = b"".join(b"data: " + line + b"\n" for line in _LINE_ENDS.split(data))
-    return f"id: {id}\nevent: {_BREAKS.sub(' ', name)}\n".encode("utf-8", "replace") + lines + b"\n"
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    head = f"id: {id}\nevent: {_BREAKS.sub(' ', name)}\ndata: ".encode("utf-8", "replace")
+    return b"".join((head, data.replace(b"\n", b"\ndata: "), b"\n\n"))
+
+
+def _utf8(data: bytes) -> bytes:
+    """Return *data* with U+FFFD for what is no UTF-8."""
+    return data if data.isascii() else data.decode("utf-8", "replace").encode()
 
 
 def _before(id: str, size: int) -> str:

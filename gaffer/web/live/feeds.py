@@ -137,10 +137,11 @@ class SourceReader:
 
     def take(self, timeout: float | None = None) -> list[Any]:
         """Return the next items, waiting for them; nothing after *timeout* seconds, or when it is over."""
-        self._turn.give_way()
         # Events that this client may not see wake it, but do not restart the heartbeat.
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
+            # Also after waiting: one line may have woken a thousand.
+            self._turn.give_way(bulk=True)
             self._bell.clear()
             items = [] if self.gone or self._is_revoked else self.source.take()
             left = None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -6,7 +6,7 @@ event log, so a slow reader affects no other one and is told how much it missed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, TypeVar
 
 from ...errors import BadRequest
 from ...events.event_log import EventLog, PublishedEvent
@@ -16,6 +16,8 @@ from ..requests.replies import encode_json
 if TYPE_CHECKING:
     from ...commands.authorization import VisibleJobs
 
+T = TypeVar("T")
+
 
 class LiveItem(NamedTuple):
     """Item of a source: bytes of a stream, an event, statistics, or the notice of a gap.
@@ -24,12 +26,26 @@ class LiveItem(NamedTuple):
     :param event: its name: a stream's label, an event's name, ``gap``.
     :param data: bytes of a stream, or JSON.
     :param lost: of a gap: how many bytes or events are missing.
+    :param encoded: what readers made of it, for all who have the same item; None if there is one reader.
     """
 
     id: str
     event: str
     data: bytes
     lost: int = 0
+    encoded: dict[Any, Any] | None = None
+
+    def encode_once(self, key: Any, encode: Callable[[], T]) -> T:
+        """Return what *encode* makes of this item; it is called once for all readers of it.
+
+        :param key: what the result depends on, beside the item.
+        """
+        if self.encoded is None:
+            return encode()
+        if key not in self.encoded:
+            self.encoded[key] = encode()
+        made: T = self.encoded[key]
+        return made
 
 
 class LiveSource(Protocol):
@@ -151,11 +167,10 @@ class OutputSource(FollowerSource):
 
     def take(self, most: int = CURSOR_READ_SIZE) -> list[LiveItem]:
         """Return the next bytes, after the notice of a gap if there was one."""
-        lost, data = self._follower.read(most)
-        position = self._follower.position
-        items = [gap(self._ids, position - len(data), lost)] if lost else []
+        lost, (data, end, encoded) = self._follower.take(most)
+        items = [gap(self._ids, end - len(data), lost)] if lost else []
         if data:
-            items.append(LiveItem(self._ids.text(position), self._label, data))
+            items.append(LiveItem(self._ids.text(end), self._label, data, encoded=encoded))
         return items
 
     @property

@@ -25,6 +25,7 @@ from .content_length import announced
 from .request_head import MAX_HEAD_LINE, Head, HeadError, parse_head
 from .request_timeout import RequestTimeout
 from .socket_reader import SocketReader
+from .socket_writer import send_parts
 
 log = logging.getLogger("gaffer.web")
 
@@ -282,6 +283,15 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         if self.abandoned:
             raise ConnectionAbortedError("it was answered already")
         super()._sendall(data)
+
+    def _write(self, data: bytes) -> None:
+        """Send a part of the body; pywsgi would copy each for its chunk, and send a long one without a pause."""
+        if self.abandoned:
+            raise ConnectionAbortedError("it was answered already")
+        if data:
+            chunk = (b"%x\r\n" % len(data), data, b"\r\n") if self.response_use_chunked else (data,)
+            send_parts(self.socket, chunk, self.turn)
+            self.response_length += len(data)
 
     # -- the answer -----------------------------------------------------------------------------
 

@@ -75,11 +75,12 @@ def _send(
     source.wake = bell.set
     try:
         while not websocket.closed:
+            # Also after waiting: one line may have woken a thousand.
+            turn.give_way(bulk=True)
             bell.clear()
             items = source.take()
             if items:
                 send(items)
-                turn.give_way()
             elif source.ended:
                 websocket.close(NORMAL, farewell)
                 return
