@@ -1,7 +1,8 @@
 """``python -m bench.live``: what live output costs, with the limits that gaffer keeps.
 
-One table: log files, websocket readers that keep up, a crowd of readers of one flooding process, readers that never read
-while everything floods, idle websockets, and ten thousand that come and go. ``--only`` takes some of them, ``--seconds`` shortens the long ones.
+One table: log files, websocket readers that keep up, a crowd of readers of one flooding process, readers that never
+read while everything floods, idle websockets, and ten thousand that come and go. ``--only`` takes some of them,
+``--seconds`` shortens the long ones.
 """
 
 from __future__ import annotations
@@ -224,7 +225,7 @@ def read_at(rate: float, size: int) -> tuple[float, float, bool]:
 
 
 def crowd(seconds: float) -> Iterator[Row]:
-    """A thousand server-sent event feeds of one flooding process, what others have of gafferd meanwhile; then one feed."""
+    """A thousand server-sent event feeds of one flooding process, and what others have of gafferd; then one feed."""
     answered, wrote, got, least = flooded(CROWD)
     note = f"p50 {answered['p50_ms']:.1f}, worst {answered['worst_ms']:.0f}"
     yield Row("1,000 feeds of a flooding process: /ping p99", answered["p99_ms"], "ms", 60, note=note)

@@ -8,7 +8,6 @@ dropped and counted, and what fails twenty times in a row is muted.
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from typing import Any, Callable
 
@@ -16,7 +15,7 @@ import gevent
 from gevent.event import Event
 from greenlet import GreenletExit
 
-from .loop_pause import pause
+from .time_slice import TimeSlice
 
 log = logging.getLogger("gaffer.outbox")
 
@@ -24,8 +23,6 @@ log = logging.getLogger("gaffer.outbox")
 SIZE = 10_000
 #: Failures in a row after which the calls of that name are not made any more.
 MUTE_AFTER = 20
-#: A long queue lets the hub serve others after this many seconds.
-SLICE = 0.005
 
 
 class Outbox:
@@ -82,13 +79,11 @@ class Outbox:
 
     def _run(self) -> None:
         me = gevent.getcurrent()
-        began = time.monotonic()
+        turn = TimeSlice()
         try:
             while self._calls and self._greenlet is me:
                 self._deliver(*self._calls.popleft())
-                if time.monotonic() - began > SLICE:
-                    pause()
-                    began = time.monotonic()
+                turn.give_way()
         finally:
             if self._greenlet is me:
                 self._ended()

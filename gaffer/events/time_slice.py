@@ -77,11 +77,13 @@ class LoopRounds:
         self._timer.stop()
         end = time.monotonic() + SLICE
         left = [len(row) for row in self._rows]  # those who come back wait for the next round
-        while any(left) and time.monotonic() < end:
+        while any(left):
             for number, row in enumerate(self._rows):
                 if left[number]:
                     left[number] -= 1
                     row.popleft().switch(None)
+            if time.monotonic() > end:
+                break
         if self.crowded:
             self._timer.start(self._go_on)
 

@@ -48,19 +48,23 @@ def encode_frame(payload: bytes, opcode: int, mask: bytes = b"", final: bool = T
 
     :param mask: four random bytes; a client's frames must have them, a server's must not.
     """
-    size = len(payload)
-    marker, width = (size, 0) if size < 126 else (126, 2) if size < 1 << 16 else (127, 8)
-    head = bytes((final << 7 | opcode, bool(mask) << 7 | marker))
-    if width:
-        head += size.to_bytes(width, "big")
+    head = _head(len(payload), final << 7 | opcode, 0x80 if mask else 0)
     return head + mask + apply_mask(payload, mask) if mask else head + payload
 
 
-def encode_message(message: str | bytes, binary: bool | None = None) -> bytes:
-    """Return a message as a frame: text as text, bytes as binary, unless *binary* says that text is binary, too."""
-    if isinstance(message, bytes):
-        return encode_frame(message, BINARY)
-    return encode_frame(message.encode("utf-8", "replace"), BINARY if binary else TEXT)
+def _head(size: int, first: int, masked: int = 0) -> bytes:
+    marker, width = (size, 0) if size < 126 else (126, 2) if size < 1 << 16 else (127, 8)
+    return bytes((first, masked | marker)) + (size.to_bytes(width, "big") if width else b"")
+
+
+def message_parts(message: str | bytes, binary: bool | None = None) -> tuple[bytes, bytes]:
+    """Return head and payload of a message's frame: text as text, bytes as binary.
+
+    :param binary: send text as binary, too.
+    """
+    text = isinstance(message, str)
+    payload = message.encode("utf-8", "replace") if isinstance(message, str) else message
+    return _head(len(payload), 0x80 | (TEXT if text and not binary else BINARY)), payload
 
 
 def encode_close(code: int, reason: str | bytes = "") -> bytes:

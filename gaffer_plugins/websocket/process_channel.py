@@ -136,4 +136,5 @@ def _shown(item: Any) -> bytes:
     """Return the frame for an item of a stream; its id is the position after it, for ``?since=``."""
     if item.lost:
         return encode(ERROR, item.id, json.dumps({"error": _GAP[0], "errno": _GAP[1], "lost": item.lost}).encode())
-    return encode(MESSAGE, item.id, item.data)
+    frame: bytes = item.encode_once("channel", lambda: encode(MESSAGE, item.id, item.data))
+    return frame

@@ -129,3 +129,22 @@ def test_every_text_comes_out_whole(parts):
     expected = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     got = text(events(body))
     assert got.replace("\r", "\n") == expected or got == expected
+
+
+@pytest.mark.parametrize("data", [b"a\r\nb\rc\n", b"\r\n\r\n", b"x\n\n\r", "é\n".encode() + b"\xff\n", b"data: \n"])
+def test_line_ends_of_all_kinds_are_lines_of_the_event(data):
+    encoder = EventStreamEncoder(raw=True)
+    body = encoder.encode(stream(data)) + encoder.flush(True)
+    lines = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    assert text(events(body)).rstrip("\n") == lines.rstrip("\n")
+
+
+def test_readers_at_the_same_place_share_one_encoding():
+    first, second, third = (item._replace(encoded={}) for item in stream(b"a\nbc", b"d\n", b"e\n"))
+    readers = [EventStreamEncoder(raw=True) for _ in range(3)]
+    for item in (first, second, third):
+        made = [reader.encode([item]) for reader in readers]
+        assert all(one is made[0] for one in made) and len(item.encoded) == 1
+    # One that came later has nothing of the line that was begun before.
+    late = EventStreamEncoder(raw=True)
+    assert events(late.encode([second]))[0].data == "d" and len(second.encoded) == 2

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import gevent
 from gevent import socket as green
 
-from gaffer.events.time_slice import SLICE, TimeSlice
+from gaffer.events.time_slice import BULK, BUSY, FRESH, READ_SLICE, SLICE, LoopRounds, TimeSlice
 from gaffer.web.server.socket_reader import SocketReader
 from tests.kit.web import in_thread
 
@@ -36,6 +37,29 @@ def test_busy_greenlets_leave_time_to_timers_and_share_the_rest() -> None:
     # Each round has room for a slice and what went on when it was over; without accounts it would be fifty of them.
     assert rounds > sum(done) * 0.0002 / SLICE / 10
     assert max(done) < 20 * min(done)
+
+
+def test_request_waits_for_other_requests_and_not_for_output() -> None:
+    rounds, order = LoopRounds(gevent.get_hub().loop), []
+
+    def wait(name: str, row: int) -> None:
+        rounds.wait(row)
+        order.append(name)
+
+    waiting = [gevent.spawn(wait, f"output {number}", BULK) for number in range(20)]
+    waiting += [gevent.spawn(wait, "request", FRESH), gevent.spawn(wait, "long request", BUSY)]
+    gevent.joinall(waiting, 20)
+    assert order[:3] == ["request", "long request", "output 0"] and len(order) == 22
+
+
+def test_pipes_that_flood_share_a_slice_of_each_round() -> None:
+    rounds = LoopRounds(SimpleNamespace(iteration=1, timer=lambda after: None))
+    now = time.monotonic()
+    assert rounds.read_until() >= now + READ_SLICE
+    for _ in range(9):
+        rounds.read_until()
+    rounds.loop.iteration = 2  # ten were read in the round before: each has a tenth now
+    assert rounds.read_until() <= time.monotonic() + READ_SLICE / 10
 
 
 def test_killed_waiter_does_not_block_others() -> None:

@@ -25,7 +25,7 @@ from gaffer.websocket.frames import (
     decode_close,
     encode_close,
     encode_frame,
-    encode_message,
+    message_parts,
 )
 from tests.kit import websocket_client
 
@@ -182,7 +182,8 @@ def test_malformed_close_is_rejected(payload, code):
 
 
 def test_text_is_sent_as_text_and_bytes_as_binary():
-    assert decode(encode_message("é") + encode_message(b"\xff") + encode_message("a", True), False) == [
+    sent = message_parts("é") + message_parts(b"\xff") + message_parts("a", True)
+    assert decode(b"".join(sent), False) == [
         WebSocketFrame(TEXT, "é".encode()),
         WebSocketFrame(BINARY, b"\xff"),
         WebSocketFrame(BINARY, b"a"),

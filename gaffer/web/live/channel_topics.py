@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 from ...commands.visibility import without_secrets
@@ -98,12 +99,18 @@ class StreamMessages:
                 messages += self._words(self._text.feed(b"", last=True), item)
                 messages.append(_gap(self._topic, item))
             else:
-                messages += self._words(self._text.feed(item.data), item)
+                key = ("topic", self._topic, self._text.state)
+                words, self._text.state = item.encode_once(key, partial(self._encode, item))
+                messages += words
         if self.source.ended and not self._told:
             self._told = True
             messages += self._words(self._text.feed(b"", last=True), None)
             messages.append(_event(json.dumps({"event": "end", **self._about}, ensure_ascii=False)))
         return messages
+
+    def _encode(self, item: LiveItem) -> tuple[list[str], tuple[bytes, int]]:
+        """Return the messages of an item, and the state of the decoder after it."""
+        return self._words(self._text.feed(item.data), item), self._text.state
 
     def _words(self, text: str, item: LiveItem | None) -> list[str]:
         if not text:

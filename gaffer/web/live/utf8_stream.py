@@ -33,6 +33,15 @@ class Utf8Decoder:
         return self._decoder.decode(data, last)
 
     @property
+    def state(self) -> tuple[bytes, int]:
+        """The bytes of a character that is not complete yet, for :class:`codecs.IncrementalDecoder`."""
+        return self._decoder.getstate()
+
+    @state.setter
+    def state(self, state: tuple[bytes, int]) -> None:
+        self._decoder.setstate(state)
+
+    @property
     def waiting(self) -> int:
         """Bytes of a character that is not complete yet."""
-        return len(self._decoder.getstate()[0])
+        return len(self.state[0])

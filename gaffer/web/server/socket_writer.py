@@ -6,8 +6,11 @@ from typing import Any, Sequence
 
 from ...events.time_slice import TimeSlice
 
-#: Bytes after which others are let in, and up to which parts are put together.
+#: Bytes after which others are let in.
 PIECE_BYTES = 65_536
+#: Parts are put together up to this size; no more than so many are sent at once (writev(2) takes 1024).
+_SMALL = 1_024
+_MOST_PARTS = 256
 
 
 def send_parts(sock: Any, parts: Sequence[bytes], turn: TimeSlice) -> None:
@@ -16,13 +19,16 @@ def send_parts(sock: Any, parts: Sequence[bytes], turn: TimeSlice) -> None:
     :param turn: asked after each piece.
     :raises OSError: the connection is gone, or took nothing within its timeout.
     """
-    if sum(map(len, parts)) <= PIECE_BYTES // 16:
+    size = sum(map(len, parts))
+    if size <= _SMALL:
         sock.sendall(parts[0] if len(parts) == 1 else b"".join(parts))
         return
+    if size < len(parts) * _SMALL:
+        parts = (b"".join(parts),)
     left = [memoryview(part) for part in parts if part]
     together = not hasattr(sock, "do_handshake")  # TLS sends one part at a time
     while left:
-        sent = sock.sendmsg(left) if together else sock.send(left[0][:PIECE_BYTES])
+        sent = sock.sendmsg(left[:_MOST_PARTS]) if together else sock.send(left[0][:PIECE_BYTES])
         while left and sent >= len(left[0]):
             sent -= len(left.pop(0))
         if left:

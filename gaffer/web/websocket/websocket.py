@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Sequence
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -29,9 +29,10 @@ from ...websocket.frames import (
     decode_close,
     encode_close,
     encode_frame,
-    encode_message,
+    message_parts,
 )
 from ..requests.request import MAX_UNAUTHENTICATED_BYTES
+from ..server.socket_writer import send_parts
 
 if TYPE_CHECKING:
     from ..server.slots import Slot
@@ -158,17 +159,17 @@ class WebSocket:
 
         :raises Closed: the websocket is closed.
         """
-        self._write(encode_message(message, binary))
+        self._write(message_parts(message, binary))
 
     def send_all(self, messages: Iterable[str | bytes]) -> None:
         """Send several messages at once; see :meth:`send`."""
-        self._write(b"".join(map(encode_message, messages)))
+        self._write([part for message in messages for part in message_parts(message)])
 
     def send_frame(self, message: bytes, opcode: int) -> None:
         """Send one whole frame; see :meth:`send`."""
-        self._write(encode_frame(message, opcode), opcode == CLOSE)
+        self._write((encode_frame(message, opcode),), opcode == CLOSE)
 
-    def _write(self, data: bytes, last: bool = False) -> None:
+    def _write(self, parts: Sequence[bytes], last: bool = False) -> None:
         """Send whole frames; others that send wait for their turn."""
         with self._turn:
             if self.closed or self._closing:
@@ -176,7 +177,7 @@ class WebSocket:
             self._closing = last
             self._sock.settimeout(SEND_TIMEOUT)
             try:
-                self._sock.sendall(data)
+                send_parts(self._sock, parts, self._pace)
             except OSError as error:
                 self._cut()
                 raise Closed(f"the peer has left: {error}") from error
