@@ -235,10 +235,34 @@ def crowd(seconds: float) -> Iterator[Row]:
     yield Row("one feed of a flooding process: the process writes", wrote / MB, "MB/s", 600, least=True)
 
 
+def unread(seconds: float) -> Iterator[Row]:
+    """A thousand server-sent event feeds of a flooding process of which nothing is read, and what they leave behind."""
+    with gafferd(room(CROWD) + job("web", 0, redirect_output="out")) as running:
+        head = b"GET /streams/1/out?feed=eventsource HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        feeds = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(CROWD)]
+        for feed in feeds:
+            feed.sendall(head)
+        for feed in feeds:
+            feed.recv(4096)
+        before = running.memory()
+        running.go(1)
+        time.sleep(WATCHED)
+        most = running.memory()
+        for feed in feeds:
+            feed.close()
+        time.sleep(3)
+        yield Row("1,000 feeds that are never read: memory", most - before, "MB", 80)
+        yield Row("  memory left when they are gone", max(0.0, running.memory() - before), "MB", 30)
+
+
+def room(count: int) -> str:
+    """Return the settings with which *count* connections of one address are allowed."""
+    return f"[gaffer]\nhttp_max_connections = {count + 100}\nhttp_max_peer_connections = {count + 100}\n"
+
+
 def flooded(count: int) -> tuple[Any, float, float, float]:
     """Return what /ping took; and bytes a second: of the process, of all its *count* readers, of the slowest one."""
-    settings = f"[gaffer]\nhttp_max_connections = {count + 100}\nhttp_max_peer_connections = {count + 100}\n"
-    with gafferd(settings + job("web", 0, redirect_output="out")) as running, pinger(running.port) as ask:
+    with gafferd(room(count) + job("web", 0, redirect_output="out")) as running, pinger(running.port) as ask:
         (os_pid,) = running.os_pids("web").values()
         path = "/streams/1/out?feed=eventsource"
         command = [sys.executable, str(HERE / "feed_readers.py"), str(running.port), path, str(count)]
@@ -462,6 +486,7 @@ SCENARIOS: dict[str, Callable[[float], Iterator[Row]]] = {
     "logfile": log_file,
     "readers": readers,
     "crowd": crowd,
+    "unread": unread,
     "lazy": lazy,
     "idle": idle,
     "flat": coming_and_going,

@@ -24,8 +24,8 @@ class Encoder(Protocol):
     #: How long to wait for more before :meth:`flush`, in seconds; None while nothing is held back.
     patience: float | None
 
-    def encode(self, items: list[LiveItem]) -> bytes:
-        """Return what to send of *items*; it may be nothing yet."""
+    def encode(self, items: list[LiveItem]) -> list[bytes]:
+        """Return what to send of *items*, in parts, which other readers may have, too; it may be nothing yet."""
 
     def flush(self, last: bool) -> bytes:
         """Return what was held back, as far as it makes sense.
@@ -40,8 +40,8 @@ class RawEncoder:
     exact = True
     patience: float | None = None
 
-    def encode(self, items: list[LiveItem]) -> bytes:
-        return items[0].data if len(items) == 1 else b"".join(item.data for item in items)
+    def encode(self, items: list[LiveItem]) -> list[bytes]:
+        return [item.data for item in items]
 
     def flush(self, last: bool) -> bytes:
         return b""
@@ -53,8 +53,8 @@ class JsonLinesEncoder:
     exact = False
     patience: float | None = None
 
-    def encode(self, items: list[LiveItem]) -> bytes:
-        return b"".join((_gap(item) if item.lost else item.data) + b"\n" for item in items)
+    def encode(self, items: list[LiveItem]) -> list[bytes]:
+        return [b"".join((_gap(item) if item.lost else item.data) + b"\n" for item in items)]
 
     def flush(self, last: bool) -> bytes:
         return b""
@@ -78,12 +78,14 @@ class EventStreamEncoder:
     def __init__(self, raw: bool) -> None:
         self._raw = raw
         self._rest = b""
-        self._last: LiveItem | None = None
+        #: Position and name of the last item.
+        self._last = ("", "")
         self.patience: float | None = None
 
-    def encode(self, items: list[LiveItem]) -> bytes:
-        parts = [self._bytes(item) if self._raw and not item.lost else self._whole(item) for item in items]
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    def encode(self, items: list[LiveItem]) -> list[bytes]:
+        if not self._raw:
+            return [b"".join(map(self._whole, items))]
+        return [self._whole(item) if item.lost else self._bytes(item) for item in items]
 
     def _whole(self, item: LiveItem) -> bytes:
         """Return an item that is JSON, or the number of a gap."""
@@ -92,7 +94,7 @@ class EventStreamEncoder:
     def _bytes(self, item: LiveItem) -> bytes:
         # The rest is what the stream has before the item, so its size says what it is.
         key = ("eventstream", len(self._rest))
-        text, self._rest, self._last = item.encode_once(key, lambda: (self._lines(item), self._rest, item))
+        text, self._rest, self._last = item.encode_once(key, lambda: (self._lines(item), self._rest, self._last))
         self.patience = PARTIAL_LINE_DELAY if self._rest else None
         return text
 
@@ -101,16 +103,16 @@ class EventStreamEncoder:
         cut = data.rfind(b"\n") + 1
         if len(data) - cut > MAX_LINE_BYTES:
             cut = whole_characters(data)
-        self._rest, self._last = data[cut:], item
+        self._rest, self._last = data[cut:], (item.id, item.event)
         return self._text(data[:cut])
 
     def _text(self, data: bytes) -> bytes:
-        if not data or self._last is None:
+        if not data:
             return b""
         ended = data.endswith(b"\n")
         body = data[:-1].removesuffix(b"\r") if ended else data
-        position = _before(self._last.id, len(self._rest))
-        return _event(position + ("" if ended else "+"), self._last.event, _utf8(body))
+        id, name = self._last
+        return _event(_before(id, len(self._rest)) + ("" if ended else "+"), name, _utf8(body))
 
     def flush(self, last: bool) -> bytes:
         data = self._rest

@@ -190,12 +190,15 @@ class FeedBody:
                 items = items[:1]
             over = not items and waiter.over
             if items:
-                data = encoder.encode(items)
+                parts = encoder.encode(items)
             else:
-                data = encoder.flush(over) if over or patience else self._beat
-            if data:
-                yield data
-            if over or self._once and items:
+                parts = [encoder.flush(over) if over or patience else self._beat]
+            over = over or self._once and bool(items)
+            # While the client does not read, only what it is being sent is held.
+            del items
+            while parts:
+                yield parts.pop(0)
+            if over:
                 return
 
     def close(self) -> None:
@@ -254,7 +257,7 @@ def _longpoll_reply(waiter: SourceReader, encoder: Encoder, media: str) -> Reply
         waiter.close()
     if not items:
         return Reply("204 No Content", list(COMMON_HEADERS), ())
-    body = encoder.encode(items)
+    body = b"".join(encoder.encode(items))
     headers = [
         ("Content-Type", media),
         ("Content-Length", str(len(body))),

@@ -354,6 +354,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
                 self.write(data)
                 if self.excess:
                     break
+            del data  # an answer may wait long for its next part
         if not self.headers_sent:
             self.write(b"")
         if self.response_use_chunked:
