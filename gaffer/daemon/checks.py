@@ -44,7 +44,8 @@ def _plugin_problems(settings: Settings, manager: Manager) -> list[Problem]:
 
 def _ask_plugins(settings: Settings, manager: Manager) -> list[Problem]:
     problems: list[Problem] = []
-    for plugin, answer in manager.hooks.attempts("gaffer_check_config", settings=settings, fields=manager.job_fields):
+    arguments = {"settings": settings, "fields": manager.job_fields, "manager": manager}
+    for plugin, answer in manager.hooks.attempts("gaffer_check_config", **arguments):
         if isinstance(answer, BaseException):
             log.debug("plugin %s failed", plugin, exc_info=answer)
             sentence = f"plugin {plugin} cannot check the configuration: {described(answer)}"

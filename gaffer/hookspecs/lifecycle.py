@@ -70,11 +70,12 @@ def gaffer_job_settings(fields: JobFields) -> None:
 
 
 @hookspec
-def gaffer_check_config(settings: Settings, fields: JobFields) -> Iterable[Problem] | None:
+def gaffer_check_config(settings: Settings, fields: JobFields, manager: Manager) -> Iterable[Problem] | None:
     """[COLLECT] Find what is wrong in the parts of the configuration that are yours.
 
     When: at start, ``gafferd --check`` and every reload, before anything is touched.
-    May: read ``settings``; must not open sockets or start anything.
+    May: read ``settings``, and look at the manager, which is not started at the first two; must not open sockets or
+    start anything.
     Returns: problems, each with file, line and a sentence; or None.
     On exception: counts as a problem that names the plugin.
 
@@ -132,8 +133,8 @@ def gaffer_manager_start(manager: Manager) -> None:
     When: the manager starts, in the order of registration, before any process.
     May: call the manager, except to wait for processes.
     Returns: nothing.
-    On exception: the start is given up with the plugin's name; plugins that
-    had started get ``gaffer_manager_stopped``.
+    On exception: the start is given up with the plugin's name; all plugins
+    get ``gaffer_manager_stopped``, without ``gaffer_ready``.
 
     Example::
 
@@ -215,7 +216,9 @@ def gaffer_manager_stopping(manager: Manager) -> None:
 def gaffer_manager_stopped(manager: Manager) -> None:
     """[TELL] All processes are gone; close what ``gaffer_manager_start`` opened.
 
-    When: last of all; the manager waits a few seconds for it.
+    When: last of all; the manager waits a few seconds for it. A start that
+    failed, or was broken off by a stop, ends with it too, so it may come without
+    ``gaffer_ready`` and even without this plugin's ``gaffer_manager_start``.
     May: block briefly.
     Returns: nothing.
     On exception: logged and counted under the plugin's name.
@@ -224,5 +227,6 @@ def gaffer_manager_stopped(manager: Manager) -> None:
 
         @gaffer.hookimpl
         def gaffer_manager_stopped(manager):
-            state.socket.close()
+            if state.socket is not None:
+                state.socket.close()
     """

@@ -55,8 +55,8 @@ def gaffer_permit(identity: Identity, permission: str, resource: Resource) -> bo
 def gaffer_routes(manager: Manager) -> Iterable[Route] | None:
     """[ASK] Add routes to the HTTP API.
 
-    When: before requests are answered.
-    May: read the manager.
+    When: before requests are answered, and at ``gafferd --check``, which starts no plugin.
+    May: read the manager; must not open sockets or start anything.
     Returns: routes, each with a method, a path, a command or a handler, and a
     permission; a duplicate or a missing permission is an error naming the plugins.
     On exception: the HTTP API does not start.

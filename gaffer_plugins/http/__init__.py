@@ -64,11 +64,13 @@ class HttpPlugin(Plugin):
         limits.declare(options)
 
     @hookimpl
-    def gaffer_check_config(self, settings: Settings) -> list[Problem]:
-        """Find hosts and origins that cannot be meant, and certificates that cannot be used."""
+    def gaffer_check_config(self, settings: Settings, manager: Manager) -> list[Problem]:
+        """Find hosts and origins that cannot be meant, certificates that cannot be used and, for --check, wrong routes."""
         from gaffer.api.web import wrong_certificates, wrong_rules
 
-        return [*wrong_rules(settings), *wrong_certificates(settings)]
+        problems = [*wrong_rules(settings), *wrong_certificates(settings)]
+        # A start collects the routes anyway, and a reload changes no plugin.
+        return [*problems, *_wrong_routes(manager)] if settings.get("check") else problems
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -202,6 +204,14 @@ class Front:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Pass the request on (WSGI)."""
         return self.app(environ, start_response)
+
+
+def _wrong_routes(manager: Manager) -> list[Problem]:
+    try:
+        collect_routes(manager)
+    except GafferError as error:
+        return [Problem("", 0, line) for line in str(error).splitlines()]
+    return []
 
 
 def collect_routes(manager: Manager) -> list[Route]:

@@ -75,7 +75,7 @@ def test_gaffer_job_settings(gaffer_manager):
 def test_gaffer_check_config(gaffer_manager):
     manager = gaffer_manager(
         Plugin("finds", gaffer_check_config=[Problem("g.ini", 7, "wrong")]),
-        Plugin("yields", gaffer_check_config=lambda settings, fields: iter([Problem("g.ini", 8, "wrong")])),
+        Plugin("yields", gaffer_check_config=lambda settings, fields, manager: iter([Problem("g.ini", 8, "wrong")])),
         Plugin("content", "gaffer_check_config"),
         Plugin("broken", gaffer_check_config=RuntimeError("no")),
     )
@@ -115,6 +115,39 @@ def test_gaffer_manager_start(gaffer_manager, gaffer_spawner):
     assert order == ["first", "second"]
     assert first.names == ["gaffer_manager_start", "gaffer_manager_stopped"]
     assert (manager.state, gaffer_spawner.processes) == ("stopped", [])
+
+
+def test_a_start_that_fails_is_told_to_all_plugins_as_a_stop_without_ready(gaffer_manager):
+    listeners = [Plugin(name, "gaffer_ready", "gaffer_manager_stopped") for name in ("before", "after")]
+    broken = Plugin("broken", "gaffer_manager_stopped", gaffer_manager_start=RuntimeError("no"))
+    with pytest.raises(PluginError):
+        gaffer_manager(listeners[0], broken, listeners[1]).start()
+    assert [one.names for one in listeners] == [["gaffer_manager_stopped"]] * 2
+    assert broken.names == ["gaffer_manager_start", "gaffer_manager_stopped"]
+
+
+def test_applications_that_were_not_started_are_not_stopped(gaffer_manager):
+    calls = []
+
+    class App:
+        def __init__(self, name, error=None):
+            self.name, self.error = name, error
+
+        def start(self, loop, manager):
+            calls.append(f"start {self.name}")
+            if self.error:
+                raise self.error
+
+        def stop(self):
+            calls.append(f"stop {self.name}")
+
+    manager = gaffer_manager(Plugin("broken", gaffer_manager_start=RuntimeError("no")))
+    with pytest.raises(PluginError):
+        manager.start([App("never")])
+    assert calls == []
+    with pytest.raises(PluginError):
+        gaffer_manager().start([App("one"), App("two", RuntimeError("no")), App("three")])
+    assert calls == ["start one", "start two", "stop two", "stop one"]
 
 
 def test_gaffer_ready(gaffer_manager):

@@ -14,7 +14,8 @@ from gevent.event import Event
 
 import gaffer
 from gaffer.config.options import Options
-from gaffer.config.settings import read_settings
+from gaffer.config.settings import Settings, read_settings
+from gaffer.daemon.checks import find_problems
 from gaffer.errors import ConfigError, GafferError, PluginError
 from gaffer.web.requests.access_rules import AccessRules
 from gaffer.web.requests.routes import Route
@@ -156,7 +157,7 @@ bind = unix:{tmp_path}/two
 def test_hosts_and_origins_that_cannot_be_meant(tmp_path):
     http = HttpPlugin()
     settings = read(tmp_path, http, "[gaffer]\nallowed_origins = *\nallowed_hosts = a/b, ok.example\n")
-    problems = [str(problem) for problem in http.gaffer_check_config(settings)]
+    problems = [str(problem) for problem in http.gaffer_check_config(settings, gaffer.Manager())]
     assert len(problems) == 2
     assert problems[0].startswith(f"{tmp_path}/gafferd.ini:3: allowed_hosts: 'a/b'")
     assert problems[1].startswith(f"{tmp_path}/gafferd.ini:2: allowed_origins: '*'")
@@ -310,6 +311,22 @@ def test_wrong_routes_stop_the_start_and_name_the_plugin(route, says):
     with pytest.raises(PluginError, match=says) as caught:
         gaffer.Manager(plugins=[http, Wrong()]).start()
     assert "wrongful" in str(caught.value) and http.urls == []
+
+
+@pytest.mark.parametrize(("checks", "count"), [(True, 2), (False, 0)])
+def test_wrong_routes_are_problems_of_the_configuration_where_it_is_only_checked(checks, count):
+    class Wrong:
+        name = "wrongful"
+
+        @gaffer.hookimpl
+        def gaffer_routes(self):
+            return [Route("GET", "/jobs/<a>/<b>", command="info"), Route("GET", "/x", command="nonsense")]
+
+    http = HttpPlugin()
+    manager = gaffer.Manager(plugins=[http, Wrong()])
+    settings = Settings(Options(), overrides={"check": checks})
+    problems = [str(problem) for problem in find_problems(settings, manager)]
+    assert len(problems) == count and all("wrongful" in problem for problem in problems)
 
 
 def test_gaffer_wrap_wsgi(start_api):

@@ -102,6 +102,18 @@ class TestWithoutStarting:
             "plugin bad cannot check the configuration: ZeroDivisionError: division by zero\n",
         )
 
+    @pytest.mark.parametrize("route", ["command='info'", "handler=print, permission='read'", "command='nonsense'"])
+    def test_check_reports_a_route_that_stops_the_start(self, tmp_path: Path, route: str) -> None:
+        (tmp_path / "plugins").mkdir()
+        (tmp_path / "plugins/mine.py").write_text(
+            "import gaffer\nfrom gaffer.api.web import Route\n@gaffer.hookimpl\ndef gaffer_routes():\n"
+            f"    return [Route('GET', '/jobs/<a>/<b>', {route})]\n"
+        )
+        checked = run(tmp_path, "--check", "-p", "plugins")
+        assert checked.returncode == 2 and "mine" in checked.stderr and "Traceback" not in checked.stderr
+        started = run(tmp_path, "--bind", "127.0.0.1:0", "-p", "plugins")
+        assert started.returncode == 1 and checked.stderr.strip() in started.stderr
+
     def test_doors_that_stand_open(self, tmp_path: Path) -> None:
         result = run(tmp_path, "--bind", "0.0.0.0:0")
         assert result.returncode == 2 and "--allow-anonymous" in result.stderr

@@ -147,7 +147,7 @@ def check_routes(
 
     :param offers: ``(plugin name, its routes)``.
     :param commands: tells whether a command of that name exists.
-    :raises PluginError: a route is wrong, or two plugins answer one URL; the sentence names them and all of it.
+    :raises PluginError: a route is wrong, or two plugins answer one URL; one line for each, with the plugins' names.
     """
     found: dict[tuple[str, str], tuple[str, Route]] = {}
     problems: list[str] = []
@@ -158,9 +158,11 @@ def check_routes(
             if wrong is not None:
                 problems.append(f"plugin {plugin}: route {route}: {wrong}")
             elif route.shape in found:
-                problems.append(f"plugins {found[route.shape][0]} and {plugin} both answer {route}")
+                problems.append(
+                    f"plugins {found[route.shape][0]} and {plugin} both answer {route}; leave one out with --no-plugin"
+                )
             else:
                 found[route.shape] = (plugin, route)
     if problems:
-        raise PluginError("; ".join(problems))
+        raise PluginError("\n".join(problems))
     return [route for _, route in found.values()]
