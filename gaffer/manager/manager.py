@@ -166,9 +166,9 @@ class Manager(OldSpellings):
         self.engine.start()
         try:
             self.plugins.configure(self.settings)
-            self.apps = self.plugins.apps
             self.hooks.ask_in_order("gaffer_manager_start", manager=self)
-            for name, app in self.apps:
+            for name, app in self.plugins.apps:
+                self.apps.append((name, app))
                 _call_app(name, app, "start", self.loop, self)
             self.reconciler.load()
         except BaseException:

@@ -261,6 +261,23 @@ def test_rounds(node, capfd):
     assert printed == "round 1: guard saw nothing\n"
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in (EXAMPLES / "plugins").glob("*.py")))
+def test_a_plugin_survives_a_start_that_another_plugin_stops(tmp_path, caplog, name):
+    class Broken(gaffer.Plugin):
+        @gaffer.hookimpl
+        def gaffer_manager_start(self):
+            raise RuntimeError("the port is in use")
+
+    plugins = PluginSet()
+    plugins.add(Broken())
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / f"plugins/{name}.py").write_bytes((EXAMPLES / "plugins" / f"{name}.py").read_bytes())
+    plugins.load_folder(str(tmp_path / "plugins"))
+    with pytest.raises(gaffer.errors.PluginError, match="the port is in use"):
+        gaffer.Manager(plugin_set=plugins).start()
+    assert [record.getMessage() for record in caplog.records if "Broken" not in record.getMessage()] == []
+
+
 # -- a distribution
 
 

@@ -19,6 +19,7 @@ class Specification:
 class Rounds(gaffer.Plugin):
     name = "rounds"
     seconds = 60.0
+    greenlet = None
 
     @gaffer.hookimpl
     def gaffer_addhooks(self, pluginmanager):
@@ -30,7 +31,9 @@ class Rounds(gaffer.Plugin):
 
     @gaffer.hookimpl
     def gaffer_manager_stopped(self):
-        self.greenlet.kill()
+        # Another plugin may have stopped the start, and then this one was never ready.
+        if self.greenlet is not None:
+            self.greenlet.kill()
 
     def walk(self, manager):
         number = 0
