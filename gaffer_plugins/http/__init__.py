@@ -65,7 +65,7 @@ class HttpPlugin(Plugin):
 
     @hookimpl
     def gaffer_check_config(self, settings: Settings, manager: Manager) -> list[Problem]:
-        """Find hosts and origins that cannot be meant, certificates that cannot be used and, for --check, wrong routes."""
+        """Find hosts, origins, certificates and, for --check, routes that cannot be used."""
         from gaffer.api.web import wrong_certificates, wrong_rules
 
         problems = [*wrong_rules(settings), *wrong_certificates(settings)]
