@@ -29,6 +29,8 @@ _BLANKS = re.compile(rf"[^\S\r\n]{{{MAX_BLANKS + 1}}}")
 #: ``\${``, ``${NAME}``, ``${NAME-default}`` and ``${NAME:-default}``. python-dotenv's own expression reads on to the
 #: end of the value from each ``${`` that is never closed, and knows neither the first nor the third.
 _BRACES = re.compile(r"\\\$(?=\{)|\$\{((?:[^}:$-]|\$(?!\{))*)(?::?-((?:[^}$]|\$(?!\{))*))?\}")
+#: The beginning of what a shell would replace, and of the name in it.
+_OPENED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,20})?")
 #: What stands before a value in single quotes, which is taken literally.
 _SINGLE_QUOTED = re.compile(r"\s*(?:export[^\S\r\n]+)?(?:'[^']+'|[^=#\s]+)[^\S\r\n]*=[^\S\r\n]*'")
 
@@ -187,12 +189,20 @@ def _values(
 
 
 def _unknown(value: str, env: Mapping[str, str | None]) -> Iterator[str]:
+    """Yield what is wrong with the variables that a value names."""
+    known = set()
     for found in _BRACES.finditer(value):
+        known.add(found.start() if found[1] is not None else found.start() + 1)
         if found[1] is not None and found[2] is None and env.get(found[1]) is None:
             yield (
                 f"${{{found[1][:50]}}} is not set; set it in a line before, write ${{NAME-}} where it may be missing,"
                 " or use single quotes for the text itself"
             )
+    for found in _OPENED.finditer(value):
+        if found.start() not in known:
+            opened = f"${{{found[1] or ''}..."
+            yield f"{opened} means nothing here; write ${{NAME}}, ${{NAME-default}}, or \\${{ for the text itself"
+            return
 
 
 def _expanded(value: str, env: Mapping[str, str | None], room: int) -> str | None:

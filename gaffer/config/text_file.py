@@ -9,7 +9,7 @@ from ..errors import ConfigError, Problem
 
 
 def read_text(path: str, most: int) -> str:
-    """Return the text of a file; line ends stay as they are.
+    """Return the text of a file; every line ends with ``\\n``, whatever the file has.
 
     :param most: bytes that it may have.
     :raises ConfigError: it cannot be read, is no regular file, larger, or not UTF-8.
@@ -25,7 +25,8 @@ def read_text(path: str, most: int) -> str:
     if len(data) > most:
         raise ConfigError([Problem(path, 0, f"larger than {most} bytes")])
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError([Problem(path, line, f"byte 0x{data[error.start]:02x} is not UTF-8")]) from None
+        sentence = f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        raise ConfigError([Problem(path, line, sentence)]) from None

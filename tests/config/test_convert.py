@@ -211,7 +211,7 @@ def test_what_is_written_passes_the_check(circus, tmp_path):
         (None, ": cannot be read: No such file or directory"),
         (b"web: run\n", ":1: expected a [SECTION] before it"),
         (b"[program:x]\ncommand = x\nwhat\n", ":3: expected [SECTION] or KEY = VALUE"),
-        (b"[program:x]\ncommand = caf\xe9\n", ":2: byte 0xe9 is not UTF-8"),
+        (b"[program:x]\ncommand = caf\xe9\n", ":2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
     ],
 )
 def test_files_that_cannot_be_read(source, content, sentence, tmp_path):
@@ -466,3 +466,56 @@ autostart=%(ENV_START)s
 )
 def test_include_that_matches_nothing_is_told(tmp_path, text, note):
     assert converted(tmp_path, text)[2] == [note]
+
+
+def test_a_section_that_an_included_file_says_again_is_one_section(tmp_path):
+    (tmp_path / "more.conf").write_text("[program:web]\ncommand = %(here)s/new\nfoo = 1\n")
+    (tmp_path / "circus-more.ini").write_text("[watcher:web]\ncmd = new\n")
+    jobs, _, notes = converted(
+        tmp_path,
+        "[include]\nfiles = more.conf\n[program:web]\ncommand = old\nstartsecs = 3\n[program:last]\ncommand = z\n",
+    )
+    assert list(jobs) == ["web", "last"]
+    assert (jobs["web"].template.expand({}), jobs["web"].min_uptime) == ([f"{tmp_path}/new"], 3)
+    assert notes == [f"{tmp_path}/more.conf:3: [program:web] foo: has no counterpart"]
+    path = tmp_path / "circus.ini"
+    path.write_text("[circus]\ninclude = circus-more.ini\n[watcher:web]\ncmd = old\nuid = 0\n")
+    _, jobs = read(convert(path)[0])
+    assert (jobs["web"].template.expand({}), jobs["web"].uid) == (["new"], 0)
+
+
+def test_here_is_the_folder_of_the_file_that_says_it(tmp_path):
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "a.conf").write_text("[program:a]\ncommand = %(here)s/a\ndirectory = %(here)s\n")
+    jobs, _, _ = converted(tmp_path, "[include]\nfiles = conf.d/*.conf\n[program:b]\ncommand = %(here)s/b\n")
+    assert jobs["a"].template.expand({}) == [f"{tmp_path}/conf.d/a"]
+    assert jobs["a"].cwd == f"{tmp_path}/conf.d"
+    assert jobs["b"].template.expand({}) == [f"{tmp_path}/b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("[program:a b]\ncommand = x\n[program:a-b]\ncommand = y\n", ["a-b", "a-b-2"]),
+        (
+            "[program:a]\ncommand = x %(process_num)d\nnumprocs = 2\nprocess_name = %(process_num)d\n"
+            "[program:a-1]\ncommand = y\n[program:a 1]\ncommand = z\n",
+            ["a-0", "a-1", "a-1-2", "a-1-3"],
+        ),
+    ],
+)
+def test_names_that_would_be_the_same_stay_apart(tmp_path, text, names):
+    jobs, _, notes = converted(tmp_path, text)
+    assert list(jobs) == names
+    told = [note for note in notes if "the name" in note]
+    assert len(told) == sum(name.rpartition("-")[2] in "23" for name in names)
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
+def test_files_with_other_line_ends_keep_their_line_numbers(tmp_path, end):
+    path = tmp_path / "supervisord.conf"
+    lines = ["\x0c; a page", "; \x85 \u2028 in a comment", "[program:web]", "command = a", "foo = 1", ""]
+    path.write_text(end.join(lines), "utf-8", newline="")
+    text, notes = convert(path)
+    assert list(read(text)[1]) == ["web"]
+    assert notes == [f"{path}:5: [program:web] foo: has no counterpart"]

@@ -75,6 +75,9 @@ def test_a_name_without_a_value_is_refused_and_an_empty_one_is_not(tmp_path, rea
         ('A="never closed', 'the " is never closed'),
         ("A=${NOPE}", "${NOPE} is not set"),
         ('A="x${NOPE}"', "${NOPE} is not set"),
+        ("A=${HOME:+x}", "${HOME... means nothing here"),
+        ('A="${HOME:?no}"', "${HOME... means nothing here"),
+        ("A=x${HOME", "${HOME... means nothing here"),
     ],
 )
 def test_wrong_lines_are_refused_with_their_number(tmp_path, line, sentence):

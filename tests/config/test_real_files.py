@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import gaffer
 from gaffer.cli.app.export import as_export, exporters
+from gaffer.cli.app.gaffer import make_program
 from gaffer.config.convert import convert
 from gaffer.config.ini_reader import parse_text
 from gaffer.config.jobconfig import JobConfig
@@ -28,10 +31,10 @@ CONFIGURATIONS = sorted(
     f"{kind}/{path.stem}"
     for kind in ("supervisord", "circus")
     for path in (DATA / kind).iterdir()
-    if path.suffix != ".json"
+    if path.suffix in (".conf", ".ini")
 )
 #: What a supervisord.conf cannot hold.
-REFUSED = {"key": "TLS_KEY", "windows": "TITLE"}
+REFUSED = {"key": "TLS_KEY", "windows": "TITLE", "escapes": "TWO_LINES_OF_ONE"}
 GAFFERDS_OWN = {"PATH": "/usr/bin", "GAFFER_INDEX": "0"}
 
 
@@ -47,7 +50,8 @@ def loaded(text):
 
 def kept(configs):
     """Return what else an export has to keep."""
-    return {name: (one.cwd, one.port, one.numprocesses, one.redirect_output) for name, one in configs.items()}
+    settings = ("cwd", "port", "numprocesses", "redirect_output", "redirect_input", "stdin", "uid", "gid")
+    return {name: {setting: getattr(one, setting) for setting in settings} for name, one in configs.items()}
 
 
 def start_of(argv, env):
@@ -115,7 +119,63 @@ def test_configuration_is_converted_exported_and_read_back(name, tmp_path):
     assert back == wanted
 
 
+@pytest.mark.parametrize("name", APPS)
+def test_application_passes_the_check_and_is_exported_to_every_format(name, monkeypatch):
+    monkeypatch.delenv("CACHE_DIR", raising=False)
+    monkeypatch.chdir(DATA / "apps" / name)
+    checked = CliRunner().invoke(make_program(), ["check", "-o", "json"])
+    assert checked.exit_code == 0, checked.output
+    application = read_application(root=".", environ={})
+    shown = {one["name"]: one["cmd"] for one in json.loads(checked.output)["jobs"]}
+    assert shown == {one.job_name.full: one.cmd for one in application.configs()}
+    for form, (exporter, *_) in exporters().items():
+        try:
+            files = exporter.export(as_export(application)).files
+        except InvalidConfig as error:
+            # It names the variable and never shows its value.
+            assert REFUSED[name] in str(error), form
+        else:
+            assert files, form
+
+
 def test_every_file_is_described():
     text = (DATA / "README.rst").read_text()
     named = re.findall(r"^``(\w+/\w+)``", text, re.M)
     assert sorted(named) == sorted([*(f"apps/{name}" for name in APPS), *CONFIGURATIONS])
+
+
+#: Commands that never end, whatever their programs do.
+ENDLESS = {"laravel.schedule"}
+#: Stands for every program, and says what it was called and got.
+STUB = """#!/bin/sh
+printf '%s' "${0##*/}"; for one in "$@"; do printf '|%s' "$one"; done; echo
+"""
+
+
+def stub(folder, line):
+    """Put a program into *folder* for each word that a command may run."""
+    for word in re.split(r"[\s;&|()\"'`]+", line):
+        if re.fullmatch(r"(\./)?\w[\w./-]*", word) and word not in ("cd", "exec", "env", "printf"):
+            path = folder / (word if "/" in word else f"stubs/{word}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.write_text(STUB)
+                path.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_programs_get_what_a_shell_would_give_them(name, tmp_path, monkeypatch):
+    monkeypatch.delenv("CACHE_DIR", raising=False)
+    for config in read_application(root=str(DATA / "apps" / name), environ={}).configs():
+        if config.job_name.full not in ENDLESS:
+            for folder in re.findall(r"\bcd ([\w/]+)", config.cmd):
+                (tmp_path / folder).mkdir(parents=True)
+            stub(tmp_path, config.cmd)
+            env = {**config.env, "PATH": f"{tmp_path}/stubs:/usr/bin:/bin", "PORT": "5100", "HOME": "/root"}
+            argv = ExportJob(config, ({},)).argv(env)
+            ran = [
+                subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, timeout=60)
+                for words in (argv, ["/bin/sh", "-c", config.cmd])
+            ]
+            assert (ran[0].stdout, ran[0].returncode) == (ran[1].stdout, ran[1].returncode), config.cmd
+            assert ran[0].stdout, (config.cmd, ran[0].stderr)

@@ -107,7 +107,7 @@ def test_a_byte_order_mark_is_no_part_of_a_name(application):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"web: run\nworker: caf\xe9", "Procfile:2: byte 0xe9 is not UTF-8"),
+        (b"web: run\nworker: caf\xe9", "Procfile:2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
         (b"#" * (MAX_SIZE + 1), f"Procfile: larger than {MAX_SIZE} bytes"),
     ],
 )
@@ -300,3 +300,9 @@ def test_the_sections_of_an_ini_file(application):
     app.as_configparser().write(out)
     assert "[process:my-shop:web]\ncmd = run | x\n" in out.getvalue() and "shell = true" in out.getvalue()
     assert "[env:my-shop:web]\nA = 80\n" in out.getvalue() and "port = 5100\n" in out.getvalue()
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_every_kind_of_line_end_ends_a_line(application, end):
+    found = application(end.join(["web: run", "worker: work", ""]), {".env": end.join(["A=1", "B=2", ""])})
+    assert found.cfg == {"web": "run", "worker": "work"}

@@ -19,6 +19,7 @@ from .common import (
     command,
     file_name,
     has_variable,
+    keep_apart,
     log_settings,
     read,
     settings,
@@ -88,6 +89,7 @@ def convert(path: str) -> tuple[str, list[str]]:
             _tell_plugin(section, notes)
         elif section.kind not in ("circus", "watcher", "env"):
             notes.add(section, f"[{section.header}] is left out: it has no counterpart")
+    keep_apart(jobs, notes)
     return write(own, jobs), notes.lines
 
 
@@ -210,7 +212,7 @@ def _job(
     found |= _logs(section, expand)
     found |= log_settings(section, notes, _SIZES) if "stdout_logfile" in found or "stderr_logfile" in found else {}
     notes.leftovers(section, _WHY, "has no counterpart")
-    return ConvertedJob("", section.name, found, env)
+    return ConvertedJob(section, "", section.name, found, env)
 
 
 def _logs(section: Section, expand: _CircusExpansion) -> dict[str, str]:

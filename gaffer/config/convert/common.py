@@ -57,14 +57,18 @@ def _means(known: str, key: str) -> bool:
 def read(
     path: str, comments: tuple[str, ...], include: Callable[[Section], Iterable[str]], notes: Notes | None = None
 ) -> list[Section]:
-    """Return the sections of a file and of those that it includes.
+    """Return the sections of a file and of those that it includes; the same section in several files is one.
 
     :param comments: what begins a comment behind a value.
     :param include: returns the patterns of files that a section includes.
     :param notes: are told of patterns that match none.
     :raises ConfigError: one cannot be read.
     """
-    return _read(path, comments, include, set(), notes)
+    merged: dict[str, Section] = {}
+    for section in _read(path, comments, include, set(), notes):
+        # What is said later, or by a file that is included, counts.
+        merged.setdefault(section.header, section).items |= section.items
+    return list(merged.values())
 
 
 def _read(
@@ -106,7 +110,7 @@ def _read(
 def _lines(text: str) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     header = ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if match := _HEADER.match(line):
             header = match[1]
             found[header, ""] = number
@@ -180,12 +184,18 @@ def log_settings(section: Section, notes: Notes, sizes: dict[str, str]) -> dict[
 
 @dataclass
 class ConvertedJob:
-    """A job of the gafferd.ini to be."""
+    """A job of the gafferd.ini to be, and the section that it is made of."""
 
+    source: Section
     session: str
     name: str
     settings: dict[str, str]
     env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def full_name(self) -> str:
+        """Session and name as the gafferd.ini has them."""
+        return ":".join(clean_name(part) for part in (self.session, self.name) if part)
 
     def sections(self) -> list[str]:
         """Return its sections as text.
@@ -194,7 +204,7 @@ class ConvertedJob:
 
         :raises InvalidConfig: an ini file cannot hold it.
         """
-        name = ":".join(clean_name(part) for part in (self.session, self.name) if part)
+        name = self.full_name
         texts = dict(self.settings)
         plain = {key: text for key, text in self.env.items() if can_name_variable(key) and not has_variable(text)}
         awkward = [_word(f"{key}={text}") for key, text in self.env.items() if key not in plain]
@@ -231,6 +241,19 @@ def usable(section: Section, notes: Notes, make: Callable[[], ConvertedJob]) -> 
         notes.add(getattr(error, "place", named), f"[{section.header}] is left out: {error}")
     else:
         yield job
+
+
+def keep_apart(jobs: Iterable[ConvertedJob], notes: Notes) -> None:
+    """Rename jobs whose names would be those of others, since gaffer allows fewer characters, and report it."""
+    taken: set[str] = set()
+    for job in jobs:
+        wanted, first, number = job.full_name, job.name, 1
+        while job.full_name in taken:
+            number += 1
+            job.name = f"{clean_name(first)}-{number}"
+        if number > 1:
+            notes.add(job.source, f"[{job.source.header}]: the name {wanted} is taken; the job is {job.full_name}")
+        taken.add(job.full_name)
 
 
 def write(own: dict[str, str], jobs: list[ConvertedJob], endpoints: Mapping[str, dict[str, str]] | None = None) -> str:

@@ -21,6 +21,7 @@ from .common import (
     command,
     file_name,
     has_variable,
+    keep_apart,
     log_settings,
     read,
     settings,
@@ -99,11 +100,12 @@ def convert(path: str) -> tuple[str, list[str]]:
         if section.header in ("unix_http_server", "inet_http_server"):
             _server(section, own, endpoints, common, notes)
         elif section.kind == "program":
-            jobs += _program(section, groups.get(section.name), path, common, notes)
+            jobs += _program(section, groups.get(section.name), common, notes)
         elif section.kind == "group":
             notes.leftovers(section, {"priority": "give each job of the session a priority"}, "has no counterpart")
         elif section.kind not in _CONVERTED:
             notes.add(section, f"[{section.header}] is left out: {_OTHER.get(section.kind, 'it has no counterpart')}")
+    keep_apart(jobs, notes)
     return write(own, jobs, endpoints), notes.lines
 
 
@@ -130,7 +132,7 @@ def _folder(path: str) -> str:
 
 
 def _daemon(section: Section, own: dict[str, str], notes: Notes) -> _Common:
-    expand = _SupervisorExpansion(section, notes, {"here": _folder(section.file)}, {})
+    expand = _SupervisorExpansion(section, notes, {}, {})
     env: dict[str, str] = {}
     place = section.items.get("environment", section)
     try:
@@ -159,7 +161,7 @@ def _daemon(section: Section, own: dict[str, str], notes: Notes) -> _Common:
 def _server(
     section: Section, own: dict[str, str], endpoints: dict[str, dict[str, str]], common: _Common, notes: Notes
 ) -> None:
-    expand = _SupervisorExpansion(section, notes, {"here": _folder(section.file)}, common.env)
+    expand = _SupervisorExpansion(section, notes, {}, common.env)
     expand.replace_simple()
     if section.header == "unix_http_server":
         path = expand.path("file")
@@ -201,9 +203,7 @@ def _environment(expand: _SupervisorExpansion, section: Section) -> dict[str, st
     return found
 
 
-def _program(
-    section: Section, group: Section | None, path: str, common: _Common, notes: Notes
-) -> Iterable[ConvertedJob]:
+def _program(section: Section, group: Section | None, common: _Common, notes: Notes) -> Iterable[ConvertedJob]:
     """Yield the job of a program, or one for each process if these differ."""
     if not section.items.get("command", Value("", "", 0)).text.strip():
         return notes.add(section, f"[{section.header}] is left out: it has no command")
@@ -216,7 +216,7 @@ def _program(
     elif section.items.get("process_name", _USUAL).text.strip() == _USUAL.text:
         section.take("process_name")
     if not differ:
-        make = partial(_job, section, group, path, common, notes, section.name, count, 0)
+        make = partial(_job, section, group, common, notes, section.name, count, 0)
         yield from usable(section, notes, make)
         return
     if count > 1:
@@ -225,13 +225,12 @@ def _program(
         name = f"{section.name}-{number}" if count > 1 else section.name
         copy = Section(section.header, section.file, section.line, dict(section.items))
         told = notes if number == first else Notes()
-        yield from usable(copy, told, partial(_job, copy, group, path, common, told, name, 1, number))
+        yield from usable(copy, told, partial(_job, copy, group, common, told, name, 1, number))
 
 
 def _job(
     section: Section,
     group: Section | None,
-    path: str,
     common: _Common,
     notes: Notes,
     name: str,
@@ -243,7 +242,6 @@ def _job(
         section,
         notes,
         {
-            "here": _folder(path),
             "program_name": section.name,
             "group_name": session or section.name,
             "process_num": number,
@@ -282,7 +280,7 @@ def _job(
         if true(section.items.get(key, Value("false", "", 0)).text):
             section.take(key)
     notes.leftovers(section, _WHY, "has no counterpart")
-    return ConvertedJob(session, name, found, env)
+    return ConvertedJob(section, session, name, found, env)
 
 
 def _logs(section: Section, expand: _SupervisorExpansion, count: int) -> dict[str, str]:
@@ -351,11 +349,11 @@ class _SupervisorExpansion(NamedTuple):
         def replaced(found: re.Match[str]) -> str:
             if found.group() == "%%":
                 return "%"
-            name, form = found.groups()
+            name = found[1]
             if name == "host_node_name":
                 self.notes.add(place, f"{label}: {found.group()} is replaced by this machine's name")
                 return platform.node()
-            if name in self.values:
+            if name == "here" or name in self.values:
                 return self._formatted(found, place, label)
             known = self._variable(name[4:], place, label, marks) if name.startswith("ENV_") else None
             if known is None and not name.startswith("ENV_"):
@@ -365,8 +363,9 @@ class _SupervisorExpansion(NamedTuple):
         return _EXPANSION.sub(replaced, text)
 
     def _formatted(self, found: re.Match[str], place: Value, label: str) -> str:
+        value = _folder(place.file) if found[1] == "here" else self.values[found[1]]
         try:
-            return f"%{found[2]}" % self.values[found[1]]
+            return f"%{found[2]}" % value
         except (TypeError, ValueError):
             self.notes.add(place, f"{label}: {found.group()} is no text that can be formatted so")
             return found.group()
