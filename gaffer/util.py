@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import string
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterator, Mapping
 
 from .config.addresses import bind_sockets, is_ipv6, parse_address
 from .config.fields import Account, parse_signal
@@ -25,6 +25,7 @@ __all__ = [
     "parse_job_name",
     "parse_signal_value",
     "parse_ssl_options",
+    "process_tree",
     "setproctitle_",
     "substitute_env",
 ]
@@ -40,6 +41,13 @@ def bytes2human(n: int | float) -> str:
             break
         value, unit = value / 1024, larger
     return f"{value:.0f}{unit}" if unit == "B" else f"{value:.1f}{unit}"
+
+
+def process_tree(figures: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the statistics of a process and those of all its descendants, as ``children`` in them says."""
+    yield figures
+    for child in figures.get("children") or ():
+        yield from process_tree(child)
 
 
 def check_uid(val: int | str) -> int:

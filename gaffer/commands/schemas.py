@@ -180,7 +180,11 @@ _PROCESS_STATS: Schema = returns(
 _JOB_STATS: Schema = returns(
     name=FULL_NAME,
     stats=listed(refer("ProcessStats")),
-    **{f"{which}{what}": PER_CENT for what in ("cpu", "mem") for which in ("", "max_", "min_")},
+    **{
+        f"{which}{what}": {**PER_CENT, "description": "of processes with all their descendants"}
+        for what in ("cpu", "mem")
+        for which in ("", "max_", "min_")
+    },
 )
 
 _PLUGIN: Schema = returns(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 from ..errors import NotFound, Unavailable
 from ..process.process import Process
 from ..supervisor.job import Job
+from ..util import process_tree
 
 if TYPE_CHECKING:
     from .manager import Manager
@@ -109,6 +110,6 @@ def _live(job: Job) -> list[Process]:
 def _summed(job: Job, samples: list[dict[str, Any]]) -> dict[str, Any]:
     shown: dict[str, Any] = {"name": job.name.full, "stats": samples}
     for key in ("cpu", "mem"):
-        values = [one[key] for one in samples]
+        values = [sum(each[key] for each in process_tree(one)) for one in samples]
         shown |= {key: sum(values), f"max_{key}": max(values, default=0), f"min_{key}": min(values, default=0)}
     return shown

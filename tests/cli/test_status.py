@@ -120,14 +120,30 @@ def test_stats(gafferd, gafferctl):
     gafferd.load("shop.web")
     assert gafferctl("stats").out.splitlines()[1].split() == ["web", "2", "3.0", "1.0", "4.0K", "1.5", "0.5"]
     assert gafferctl("stats", "web").out == (
-        "PID   OS PID  CPU %  MEM %   RSS  VMS  CPU TIME  USER\n"
-        "  1  4194305    1.5    0.5  2.0K    -      0.2s     -\n"
-        "  2  4194306    1.5    0.5  2.0K    -      0.2s     -\n"
+        "PID   OS PID  TREE  CPU %  MEM %   RSS  VMS  CPU TIME  USER\n"
+        "  1  4194305     1    1.5    0.5  2.0K    -      0.2s     -\n"
+        "  2  4194306     1    1.5    0.5  2.0K    -      0.2s     -\n"
     )
     assert gafferctl("stats", "-o", "name").out == "web\nshop.web\n"
     assert gafferctl("stats", "web", "-o", "name").out == "1\n2\n"
     assert json.loads(gafferctl("stats", "web", "-o", "json").out)["cpu"] == 3.0
     assert gafferctl("stats", "none").code == 1
+
+
+def test_stats_count_the_whole_tree_and_show_it_with_verbose(gafferd, gafferctl):
+    gafferd.load("default.web", start=True)
+    below = [{"os_pid": 7, "cpu": 2.0, "mem": 1.0, "mem_info1": 1024, "cmdline": "worker", "children": []}]
+    server = {"pid": 1, "os_pid": 5, "cpu": 1.5, "mem": 0.5, "mem_info1": 2048, "ctime": 0.2, "cmdline": "server"}
+    job = {"name": "default.web", "stats": [{**server, "children": below}], "cpu": 3.5, "mem": 1.5}
+    gafferd.requests.answers[("GET", "/stats")] = 200, [{**job, "name": "web", "max_cpu": 3.5, "max_mem": 1.5}]
+    gafferd.requests.answers[("GET", "/jobs/default/web/stats")] = 200, job
+    assert gafferctl("stats").out.splitlines()[1].split() == ["web", "1", "3.5", "1.5", "3.0K", "3.5", "1.5"]
+    assert gafferctl("stats", "web").out.splitlines()[1].split() == "1 5 2 3.5 1.5 3.0K - 0.2s -".split()
+    for args in (["web"], []):
+        assert [line.split() for line in gafferctl("stats", "-v", *args).out.splitlines()[1:]] == [
+            "web 1 5 1.5 0.5 2.0K - 0.2s - server".split(),
+            "web - 7 2.0 1.0 1.0K - - - worker".split(),
+        ]
 
 
 # -- gafferd ---------------------------------------------------------------------------

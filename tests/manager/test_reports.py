@@ -13,12 +13,16 @@ class Sampler:
     """A plugin that measures 10 % for process 1, 20 % for process 2, and so on; *gone* have ended meanwhile."""
 
     def __init__(self):
-        self.gone, self.asked = set(), []
+        self.gone, self.asked, self.children = set(), [], {}
 
     @gaffer.hookimpl
     def gaffer_sample(self, processes):
         self.asked.append([process.pid for process in processes])
-        return {one.pid: {"cpu": 10 * one.pid, "mem": one.pid} for one in processes if one.pid not in self.gone}
+        return {
+            one.pid: {"cpu": 10 * one.pid, "mem": one.pid, "children": self.children.get(one.pid, [])}
+            for one in processes
+            if one.pid not in self.gone
+        }
 
 
 @pytest.fixture
@@ -85,6 +89,18 @@ def test_statistics_of_a_job_have_sums_and_extremes(manager):
     assert shown["name"] == "default.web" and [one["cpu"] for one in shown["stats"]] == [10, 20, 30]
     assert (shown["cpu"], shown["max_cpu"], shown["min_cpu"]) == (60, 30, 10)
     assert (shown["mem"], shown["max_mem"], shown["min_mem"]) == (6, 3, 1)
+
+
+def test_statistics_of_a_job_count_descendants(manager, sampler):
+    below = {"cpu": 1, "mem": 2, "children": [{"cpu": 100, "mem": 200, "children": []}]}
+    sampler.children = {2: [below, {"cpu": 3, "mem": 5}]}
+    load(manager, numprocesses=2)
+    shown = manager.stats("web")
+    assert [one["cpu"] for one in shown["stats"]] == [10, 20]
+    assert (shown["cpu"], shown["max_cpu"], shown["min_cpu"]) == (134, 124, 10)
+    assert (shown["mem"], shown["max_mem"], shown["min_mem"]) == (210, 209, 1)
+    (job,) = manager.all_stats()
+    assert (job["cpu"], job["mem"]) == (134, 210)
 
 
 def test_statistics_of_all_jobs_are_one_question(manager, sampler):

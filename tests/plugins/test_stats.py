@@ -227,6 +227,17 @@ class TestCost:
             assert stats["mem"] == first["mem"] + second["mem"]
             assert manager.process_stats(first["pid"])["os_pid"] == first["os_pid"]
 
+    def test_a_job_counts_the_workers_of_its_server(self):
+        code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+        with Manager(plugins=[StatsPlugin]) as manager:
+            manager.load(JobConfig("server", sys.executable, args=["-c", code], stdin="open"))
+            workers = lambda: [one for server in manager.stats("server")["stats"] for one in server["children"]]  # noqa: E731
+            wait_until(lambda: workers() and workers()[0]["cmdline"].endswith("input()"))
+            stats = manager.stats("server")
+            (server,) = stats["stats"]
+            (worker,) = server["children"]
+            assert stats["mem"] == server["mem"] + worker["mem"] > worker["mem"] > 0
+
     def test_nothing_is_made_before_the_first_question(self):
         plugin = StatsPlugin()
         plugins = PluginSet()
