@@ -35,8 +35,13 @@ TAIL_SIZE = 8_192
 MAX_UNREAD_INPUT = 1_048_576
 #: Asked of the kernel for redirected streams; fewer wake-ups for chatty children (fcntl(2), F_SETPIPE_SZ).
 PIPE_SIZE = 1_048_576
+#: Output that comes in small pieces is collected in its pipe: after a read of less than so many bytes that follows
+#: another such within so many seconds, the next one comes so many seconds later (reason 39).
+SHORT_READ = 32_768
+SHORT_READ_GAP = 0.004
+SHORT_READ_REST = 0.001
 #: A stream whose sinks are full is read again after so many seconds …
-FULL_SINK_PAUSE = 0.002
+FULL_SINK_PAUSE = 0.0003
 #: … and in any case after so many.
 MAX_FULL_SINK_PAUSE = 1.0
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
@@ -67,6 +72,9 @@ class Reader:
         "_timer",
         "_held_up",
         "_rounds",
+        "_terminal",
+        "_short_read_at",
+        "_resting",
     )
 
     def __init__(
@@ -97,6 +105,11 @@ class Reader:
         self._timer: Any = None
         self._held_up = False
         self._rounds = rounds_here()
+        #: A terminal keeps no more than 4 KiB: what writes to it would wait for us.
+        self._terminal = os.isatty(fd)
+        self._short_read_at = 0.0
+        #: Made when first needed.
+        self._resting: Any = None
         for sink in self.sinks or ():
             sink.attach(self)
 
@@ -128,17 +141,40 @@ class Reader:
     def _readable(self) -> None:
         try:
             size = self._read_once()
-            until = self._rounds.read_until() if size == READ_SIZE else 0.0
-            while size:
-                if self.sinks and self._full():
-                    self._pause()
-                    return
-                if size < READ_SIZE or time.monotonic() > until:
-                    return
-                size = self._read_once()
+            if size == READ_SIZE:
+                size = self._read_more()
+            if size and self.sinks and self._full():
+                self._pause()
+            elif size and size < SHORT_READ and not self._terminal:
+                self._short_read()
         except Exception as error:  # a callback of the loop must not raise
             log.error("reading %s failed: %r; the stream is closed", self.label, error)
             self.close()
+
+    def _read_more(self) -> int:
+        """Read on while the pipe holds more and its share of the round lasts; return the size of the last read."""
+        self._short_read_at = 0.0
+        size, until = READ_SIZE, self._rounds.read_until()
+        while size == READ_SIZE and time.monotonic() < until and not (self.sinks and self._full()):
+            size = self._read_once()
+        return size
+
+    def _short_read(self) -> None:
+        """Read nothing for a moment if output comes in small pieces, so that it is not read piece by piece."""
+        now = time.monotonic()
+        before, self._short_read_at = self._short_read_at, now
+        if now - before >= SHORT_READ_GAP:
+            return
+        self._watcher.stop()
+        if self._resting is None:
+            self._resting = self._watcher.loop.timer(SHORT_READ_REST, SHORT_READ_REST)
+        self._resting.start(self._rested)
+
+    def _rested(self) -> None:
+        self._resting.stop()
+        if not self._held_up and self._timer is None and not self.at_end:
+            self._watcher.start(self._readable)
+            self._readable()
 
     def _read_once(self, in_hub: bool = True) -> int:
         """Read one chunk; return its size, 0 if there is no more for now."""
@@ -206,6 +242,10 @@ class Reader:
         if self.fd < 0:
             return
         self._stop_timer()
+        if self._resting is not None:
+            self._resting.stop()
+            self._resting.close()
+            self._resting = None
         self._watcher.stop()
         self._watcher.close()
         self._exited = None

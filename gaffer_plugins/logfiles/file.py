@@ -89,8 +89,9 @@ class DiskFile:
 
         :raises OSError: not all could be written; what was not is kept for the next time.
         """
-        while self._pending:
+        if self._pending:
             self.look()
+        while self._pending:
             limit = self._limit()
             pieces = list(islice(self._pending, _PIECES))
             if limit is None or self._size + sum(map(len, pieces)) <= limit:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gaffer.logfiles")
 
 #: Bytes that may wait for one file before its process is held up a little …
-HIGH = 1 << 20
+HIGH = 2 << 20
 #: … and before more are dropped, because the disk takes nothing.
 LIMIT = 4 << 20
 #: A disk that took nothing for so long is not waited for, in seconds.
@@ -156,7 +156,8 @@ class LogFile:
         """
         file = self.file
         if not file.pending:
-            if self._entries[0].data:
+            first = self._entries[0]
+            if first.data and first.lines is not None and first.lines.fresh:
                 file.look()  # whether what was written before ends a line
             self._take()
         file.flush()

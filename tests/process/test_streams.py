@@ -5,6 +5,7 @@ import logging
 import os
 import pty
 import socket
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -75,6 +76,88 @@ def test_output_is_read_without_being_asked_for(loop, pipe):
     let_the_loop_run(lambda: sink.data)
     assert reader.ring.read() == (0, b"hello", 5) and sink.data == b"hello"
     reader.close()
+
+
+class Watcher:
+    """Stands in for one of the loop; the test calls it."""
+
+    def __init__(self, loop):
+        self.loop, self.callback = loop, None
+
+    def start(self, callback):
+        self.callback = callback
+
+    def stop(self):
+        self.callback = None
+
+    close = stop
+
+
+class FakeLoop:
+    def io(self, fd, events):
+        self.readable = Watcher(self)
+        return self.readable
+
+    def timer(self, after, repeat=0.0):
+        self.later = Watcher(self)
+        return self.later
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Stands in for the module ``time`` where streams are read."""
+    clock = SimpleNamespace(now=1000.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("gaffer.process.streams.time", clock)
+    return clock
+
+
+def test_small_pieces_are_collected_for_a_moment(clock, pipe):
+    loop = FakeLoop()
+    reader = Reader(loop, "out", pipe[0])
+    for number in range(3):  # rare ones are read at once
+        os.write(pipe[1], b"a")
+        loop.readable.callback()
+        clock.now += 0.01
+        assert reader.ring.end == number + 1 and loop.readable.callback
+    for _ in range(2):
+        os.write(pipe[1], b"b")
+        if loop.readable.callback:
+            loop.readable.callback()
+        clock.now += 0.001
+    assert reader.ring.end == 5 and loop.readable.callback is None
+    os.write(pipe[1], b"c")
+    os.write(pipe[1], b"d")
+    loop.later.callback()
+    assert reader.ring.read(5)[1] == b"cd" and reader.ring.end == 7
+    clock.now += 0.01
+    loop.later.callback()
+    assert loop.readable.callback and loop.later.callback is None  # nothing polls once it is quiet
+    reader.close()
+
+
+def test_pipe_that_floods_is_read_again_and_never_left_alone(clock, pipe):
+    loop = FakeLoop()
+    reader = Reader(loop, "out", pipe[0])
+    fcntl.fcntl(pipe[1], 1031, PIPE_SIZE)
+    for _ in range(3):
+        os.write(pipe[1], b"x" * 5 * READ_SIZE)
+        os.write(pipe[1], b"short")
+        loop.readable.callback()
+        assert reader.ring.end % (5 * READ_SIZE + 5) == 0 and loop.readable.callback
+    reader.close()
+
+
+def test_terminal_is_read_at_once(clock):
+    ours, theirs = pty.openpty()
+    loop = FakeLoop()
+    reader = Reader(loop, "out", ours)
+    for _ in range(5):
+        os.write(theirs, b"x")
+        loop.readable.callback()
+        assert loop.readable.callback
+    reader.close()
+    os.close(theirs)
 
 
 def test_end_of_the_stream_gives_back_the_descriptor_and_closes_the_sinks(loop, pipe):
