@@ -110,7 +110,7 @@ def kill(manager: Manager, pid: int, signal: int | str) -> None:
         Arg("stream", STRING, "a custom stream instead of stdin", required=False),
         Arg("eof", BOOLEAN, "close the stream after that", required=False),
     ),
-    errors=(403, 503),
+    errors=(403, 409, 503),
     waits=True,
 )
 def send(

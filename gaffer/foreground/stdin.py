@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-from ..errors import Unavailable
+from ..errors import Conflict, Unavailable
 from ..hookspecs.markers import hookimpl
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Stdin:
             for process in self._takers():
                 try:
                     process.stdin.deliver(data, _WRITE_TIMEOUT)  # type: ignore[union-attr]
-                except Unavailable:
+                except (Unavailable, Conflict):
                     pass  # it reads no more, or ended
         self._over = True
         for process in self._takers():

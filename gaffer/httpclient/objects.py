@@ -212,6 +212,7 @@ class Process(_Logged):
         :param stream: stdin, or one of its custom streams.
         :param eof: close the stream after that: the process reads an end of file.
         :raises Forbidden: it is not redirected. :raises Unavailable: the process does not read.
+        :raises Conflict: it has closed the stream.
         """
         path = f"/streams/{self.pid}/{quote(stream, safe='')}{'?eof=true' if eof else ''}"
         self._transport.request("POST", path, data.encode() if isinstance(data, str) else bytes(data))

@@ -287,7 +287,8 @@ class Child:
         """Write to stdin, or to the custom stream *stream*; never waits. From any thread.
 
         :raises Forbidden: stdin is not redirected. :raises NotFound: no such stream.
-        :raises Unavailable: the process reads no more; other threads are not told that.
+        :raises Unavailable: the process leaves too much unread. :raises Conflict: it has closed the stream.
+            For other threads both go to the log.
         """
         self.writer(stream).write(data.encode() if isinstance(data, str) else data)
 

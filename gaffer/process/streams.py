@@ -19,7 +19,7 @@ from typing import Any, Callable, Iterable
 
 from gevent.event import Event
 
-from ..errors import Unavailable
+from ..errors import Conflict, Unavailable
 from ..events.emitter import thread_id
 from ..events.time_slice import rounds_here
 from .ring_buffer import RING_SIZE, Ring, RingLimits
@@ -293,14 +293,14 @@ class Writer:
     def write(self, data: bytes) -> None:
         """Write *data*, or keep it until the child reads; never waits. From any thread, whole and in order.
 
-        :raises Full: ``MAX_UNREAD_INPUT`` bytes wait already. :raises Unavailable: the stream is closed. For other
-            threads both go to the log.
+        :raises Full: ``MAX_UNREAD_INPUT`` bytes wait already. :raises Conflict: the stream is closed. For other threads
+            both go to the log.
         """
         if thread_id() != self._thread:
             self._loop.run_callback_threadsafe(self._write_for_thread, data)
             return
         if self.fd < 0 or self._finish:
-            raise Unavailable(f"{self.label} is closed: the process does not read it any more")
+            raise Conflict(f"{self.label} is closed: the process does not read it any more")
         if self._size and self._size + len(data) > MAX_UNREAD_INPUT:
             raise Full(f"{self.label} is full: the process left {self._size} bytes unread; try again later")
         self._waiting.append(memoryview(data))
@@ -311,7 +311,7 @@ class Writer:
     def _write_for_thread(self, data: bytes) -> None:
         try:
             self.write(data)
-        except Unavailable as error:
+        except (Unavailable, Conflict) as error:
             log.warning("%d bytes that another thread wrote are lost: %s", len(data), error)
 
     def deliver(self, data: bytes, timeout: float, check: Callable[[], None] = lambda: None) -> None:
@@ -319,7 +319,7 @@ class Writer:
 
         :param timeout: seconds to wait at the most.
         :param check: called after each wait; raises if *data* is not to be written any more.
-        :raises Full: it took longer. :raises Unavailable: the stream is closed.
+        :raises Full: it took longer. :raises Conflict: the stream is closed.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -352,7 +352,8 @@ class Writer:
             return
         except OSError as error:
             self.close()
-            raise Unavailable(f"{self.label} is closed: {error.strerror}") from error
+            reason = "the process does not read it any more" if error.errno == errno.EPIPE else error.strerror
+            raise Conflict(f"{self.label} is closed: {reason}") from error
         self._unwatch()
         if self._finish:
             self.close()
@@ -365,7 +366,7 @@ class Writer:
     def _writable(self) -> None:
         try:
             self._flush()
-        except Unavailable:
+        except Conflict:
             pass  # the bytes went nowhere because the child is going; its exit says so
 
     def _unwatch(self) -> None:

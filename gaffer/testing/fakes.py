@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable
 import gevent
 
 from ..config.jobconfig import JobConfig
-from ..errors import SpawnError, Unavailable
+from ..errors import Conflict, SpawnError
 from ..manager.manager import Manager
 from ..process.child import Child
 from ..process.proc_scan import Survivors
@@ -98,7 +98,7 @@ class FakeWriter(Writer):
 
     def write(self, data: bytes) -> None:
         if self._finish:
-            raise Unavailable(f"{self.label} is closed: the process does not read it any more")
+            raise Conflict(f"{self.label} is closed: the process does not read it any more")
         self.written += data
 
     def finish(self) -> None:

@@ -93,7 +93,7 @@ def routes(manager: Manager) -> list[Route]:
             parameters=(_LABEL, _EOF),
             body=STRING,
             result=OK,
-            also=(503,),
+            also=(409, 503),
         ),
         *watch,
         Route(

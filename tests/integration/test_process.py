@@ -222,7 +222,7 @@ def test_writing_to_streams_without_input_is_an_error(make, ends):
     gone = make("true", redirect_input=True)
     gone.spawn()
     ends.wait()
-    with pytest.raises(Unavailable, match="stdin is closed"):
+    with pytest.raises(Conflict, match="stdin is closed"):
         gone.write("x")
 
 

@@ -7,7 +7,7 @@ import pytest
 from gevent.event import Event
 
 import gaffer
-from gaffer.errors import Forbidden, InvalidConfig, NotFound, Unavailable
+from gaffer.errors import Conflict, Forbidden, InvalidConfig, NotFound, Unavailable
 
 from ..kit.manager import alive, eventually, output, pass_deadlines, proc, run, said, settle
 from ..kit.signal_masks import signals
@@ -383,7 +383,7 @@ def test_writing_to_a_process_that_closed_its_stdin_is_an_error(manager, watch):
     load(manager, "sh -c 'exec <&-; echo ready; exec sleep 1000'", redirect_output=["out"], redirect_input=True)
     found = process(manager)
     said(found)
-    with pytest.raises(Unavailable, match="closed"):
+    with pytest.raises(Conflict, match="closed"):
         for _ in range(2):
             manager.send(found.pid, "x")
     assert alive(found.os_pid)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.errors import Unavailable
+from gaffer.errors import Conflict, Unavailable
 from gaffer.process.streams import MAX_UNREAD_INPUT, PIPE_SIZE, READ_SIZE, Duplex, Reader, Writer, last_lines, make_pipe
 
 
@@ -324,7 +324,7 @@ def test_writing_to_a_closed_stdin_is_an_error(loop, pipe):
     writer = Writer(loop, "stdin", pipe[1])
     os.close(pipe[0])
     for _ in range(2):
-        with pytest.raises(Unavailable, match="stdin is closed"):
+        with pytest.raises(Conflict, match="stdin is closed"):
             writer.write(b"hello")
     assert writer.fd < 0 and not is_open(pipe[1])
 
@@ -346,7 +346,7 @@ def test_nothing_can_be_written_after_finishing(loop, pipe):
     writer = Writer(loop, "stdin", pipe[1])
     writer.write(b"x" * MAX_UNREAD_INPUT)
     writer.finish()
-    with pytest.raises(Unavailable, match="is closed"):
+    with pytest.raises(Conflict, match="is closed"):
         writer.write(b"y")
     writer.close()
 
