@@ -24,6 +24,16 @@ NUMBER = Arg("count", {**COUNT, "maximum": 999_999_999}, "how many")
 #: In 0.4 an operation that went well said so, whatever else it said.
 SCALED = returns(ok={"const": True}, numprocesses={**COUNT, "examples": [2]})
 _NAMES = listed(SHORT_NAME)
+_ID = {**COUNT, "examples": [7], "description": "the pid, as 0.4 called it"}
+#: ``JobStats``, whose processes have an ``id``.
+_STATS = {
+    "type": "object",
+    "properties": {
+        "name": SHORT_NAME,
+        "stats": listed({"type": "object", "properties": {"id": _ID}, "required": ["id"]}),
+    },
+    "required": ["name", "stats"],
+}
 
 
 # -- arguments ----------------------------------------------------------------------------------
@@ -102,13 +112,18 @@ def template(info: dict[str, Any]) -> dict[str, Any]:
     return shortened(info["config"])
 
 
+def stats(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the statistics of a job, in which 0.4 called the pid ``id``."""
+    return {**shortened(found), "stats": [{"id": one["pid"], **one} for one in found["stats"]]}
+
+
 def all_stats(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the statistics of all jobs."""
     from gaffer.api.web import TimeSlice
 
     shown, turn = [], TimeSlice()
     for one in found["jobs"]:
-        shown.append(shortened(one))
+        shown.append(stats(one))
         turn.give_way()
     return shown
 
@@ -169,11 +184,11 @@ ROUTES = (
         "all_stats",
         arguments=in_session,
         reply=all_stats,
-        result=listed(refer("JobStats")),
+        result=listed(_STATS),
         live="stats",
         parameters=(SESSION, *LIVE),
     ),
-    _route("GET", "/stats/<name>", "stats", reply=shortened, live="stats", parameters=LIVE),
+    _route("GET", "/stats/<name>", "stats", reply=stats, result=_STATS, live="stats", parameters=LIVE),
     _route(
         "GET",
         "/stats/<name>/<pid:int>",
