@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from .hookspecs.markers import hookimpl as hookimpl
     from .hookspecs.markers import hookspec as hookspec
     from .manager.manager import Manager as Manager
+    from .manager.threaded import ThreadedManager as ThreadedManager
     from .plugins.registry import Plugin as Plugin
     from .plugins.registry import Site as Site
 
@@ -49,6 +50,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "manager.manager": "Manager",
+        "manager.threaded": "ThreadedManager",
         "config.jobconfig": "JobConfig",
         "plugins.introspection": "Plugin",
         "plugins.registry": "Site",

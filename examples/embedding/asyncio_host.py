@@ -2,8 +2,6 @@
 
 import asyncio
 
-from threaded import Supervisor
-
 import gaffer
 
 
@@ -20,22 +18,15 @@ class Feed:
 
 
 async def main():
-    loop, queue = asyncio.get_running_loop(), asyncio.Queue()
-    supervisor = Supervisor(lambda: gaffer.Manager(plugins=[Feed(loop, queue)]))
-    await asyncio.to_thread(supervisor.start)
-    manager = supervisor.manager
-
-    async def call(function, *args):
-        return await asyncio.wrap_future(supervisor.submit(function, *args))
-
-    await call(manager.load, gaffer.JobConfig("web", "sleep 1000"))
-    for _ in range(2):
+    queue = asyncio.Queue()
+    async with gaffer.ThreadedManager(plugins=[Feed(asyncio.get_running_loop(), queue)]) as manager:
+        await asyncio.wrap_future(manager.submit("load", gaffer.JobConfig("web", "sleep 1000")))
+        for _ in range(2):
+            event = await queue.get()
+            print(event["event"], event["name"], flush=True)
+        await asyncio.wrap_future(manager.submit("stop_job", "web"))
         event = await queue.get()
         print(event["event"], event["name"], flush=True)
-    await call(manager.stop_job, "web")
-    event = await queue.get()
-    print(event["event"], event["name"], flush=True)
-    await asyncio.to_thread(supervisor.stop)
 
 
 if __name__ == "__main__":

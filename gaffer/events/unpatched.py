@@ -13,3 +13,9 @@ def native(module: str, name: str) -> Any:
     if monkey is not None:
         return monkey.get_original(module, name)
     return getattr(import_module(module), name)
+
+
+def is_patched(module: str) -> bool:
+    """Tell whether gevent has patched *module* in this program."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched(module))

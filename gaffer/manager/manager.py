@@ -34,6 +34,7 @@ from ..supervisor import messages
 from ..supervisor.engine import Engine
 from ..supervisor.job import Job
 from .compat import OldSpellings, listener_first
+from .hub_check import HubCheck
 from .job_table import JobTable
 from .notifier import Notifier
 from .process_table import ProcessTable
@@ -100,6 +101,8 @@ class Manager(OldSpellings):
         #: Processes that live, and those just ending, by pid.
         self.running: dict[int, Process] = self.process_table.live
         self.state = "new"
+        #: Made at the start in programs other than gafferd.
+        self.hub_check: HubCheck | None = None
         self._access: Authorization | None = None
         self._commands: CommandTable | None = None
         self.engine = Engine(
@@ -177,6 +180,8 @@ class Manager(OldSpellings):
         if self.state != "starting":
             return  # it was stopped meanwhile
         self.state = "running"
+        if self.settings is None:
+            self.hub_check = HubCheck(self.loop)
         self.engine.release()
         self.hooks.tell("gaffer_ready", manager=self)
 

@@ -136,6 +136,8 @@ class Shutdown:
         manager.hooks.close()
         manager.engine.close()
         manager.state = "stopped"
+        if manager.hub_check is not None:
+            manager.hub_check.finish()
         manager.events.close()
         manager.statistics.close()
         self.done.set()
