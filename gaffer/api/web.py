@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.live.feeds import read_feed_request as read_feed_request
     from gaffer.web.live.sources import EventsSource as EventsSource
     from gaffer.web.live.sources import FollowerSource as FollowerSource
+    from gaffer.web.live.sources import HoldingSource as HoldingSource
     from gaffer.web.live.sources import LiveItem as LiveItem
     from gaffer.web.live.sources import OutputSource as OutputSource
     from gaffer.web.live.sources import PositionIds as PositionIds
@@ -119,7 +120,8 @@ __all__, __getattr__, __dir__ = lazy_names(
         "web.live.feed_parameters": "EVENT_STREAM FEED HEARTBEAT LINES LIVE SINCE TAIL",
         "web.live.feeds": "FeedRequest follow read_count read_feed_request",
         "web.live.sources": (
-            "EventsSource FollowerSource LiveItem OutputSource PositionIds Wakeable position_ids start_position"
+            "EventsSource FollowerSource HoldingSource LiveItem OutputSource PositionIds Wakeable position_ids "
+            "start_position"
         ),
         "web.openapi.openapi": "DescriptionContext describe",
         "web.openapi.page": "CONTENT_SECURITY_POLICY render",

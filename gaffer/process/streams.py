@@ -70,7 +70,7 @@ class Reader:
         "_ring",
         "_watcher",
         "_timer",
-        "_held_up",
+        "_holders",
         "_rounds",
         "_terminal",
         "_short_read_at",
@@ -103,7 +103,8 @@ class Reader:
         self._watcher.start(self._readable)
         #: Runs while reading pauses.
         self._timer: Any = None
-        self._held_up = False
+        #: Those for whose sake nothing is read.
+        self._holders: set[Any] = set()
         self._rounds = rounds_here()
         #: A terminal keeps no more than 4 KiB: what writes to it would wait for us.
         self._terminal = os.isatty(fd)
@@ -113,16 +114,21 @@ class Reader:
         for sink in self.sinks or ():
             sink.attach(self)
 
-    def pause(self) -> None:
-        """Read nothing until :meth:`resume`: the child waits when its pipe is full. At its end all is read anyway."""
-        self._held_up = True
+    def pause(self, holder: Any = None) -> None:
+        """Read nothing until :meth:`resume`: the child waits when its pipe is full. At its end all is read anyway.
+
+        :param holder: distinguishes those who pause; all of them have to resume.
+        """
+        self._holders.add(holder)
         if self.fd >= 0:
             self._watcher.stop()
 
-    def resume(self) -> None:
+    def resume(self, holder: Any = None) -> None:
         """Read again; nothing happens after the end."""
-        self._held_up = False
-        if self.fd >= 0 and self._timer is None:
+        if holder not in self._holders:
+            return
+        self._holders.remove(holder)
+        if self.fd >= 0 and self._timer is None and not self._holders and not self.at_end:
             self._watcher.start(self._readable)
 
     @property
@@ -155,7 +161,9 @@ class Reader:
         """Read on while the pipe holds more and its share of the round lasts; return the size of the last read."""
         self._short_read_at = 0.0
         size, until = READ_SIZE, self._rounds.read_until()
-        while size == READ_SIZE and time.monotonic() < until and not (self.sinks and self._full()):
+        while size == READ_SIZE and time.monotonic() < until:
+            if self._holders or self.sinks and self._full():
+                break
             size = self._read_once()
         return size
 
@@ -172,7 +180,7 @@ class Reader:
 
     def _rested(self) -> None:
         self._resting.stop()
-        if not self._held_up and self._timer is None and not self.at_end:
+        if not self._holders and self._timer is None and not self.at_end:
             self._watcher.start(self._readable)
             self._readable()
 
@@ -217,7 +225,7 @@ class Reader:
         def go_on() -> None:
             if not self._full() or time.monotonic() > until:
                 self._stop_timer()
-                if not self._held_up:
+                if not self._holders:
                     self._watcher.start(self._readable)
 
         timer.start(go_on)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gaffer.api import RESERVED_LABELS, BadRequest, Bool, MethodNotAllowed
+from gaffer.api import RESERVED_LABELS, BadRequest, Bool, MethodNotAllowed, of_job
 from gaffer.api.web import (
     BOOLEAN,
     COUNT,
@@ -34,6 +34,7 @@ WRITE_TIMEOUT = 10.0
 
 _LABEL = Arg("label", LABEL, "what the job's redirect_output or custom_streams call it")
 _EOF = Arg("eof", BOOLEAN, "true closes the stream after what is written: the process reads an end of file", False)
+_HOLD = Arg("hold", BOOLEAN, "true holds the process up instead of losing bytes; needs the permission to write", False)
 _PART = {"type": "string", "pattern": "^[A-Za-z0-9_+-]{1,128}$", "examples": ["spawn"]}
 _EVENT: Schema = {"type": "object", "properties": {"event": STRING}, "required": ["event"]}
 _N = Arg("n", COUNT, "the last n lines, at most 10000; by default 1000", required=False)
@@ -77,7 +78,7 @@ def routes(manager: Manager) -> list[Route]:
             permission="read",
             tag=TAG,
             summary="output of a process",
-            parameters=(_LABEL, *FEED),
+            parameters=(_LABEL, *FEED, _HOLD),
             result=STRING,
             media=(BYTES, EVENT_STREAM),
             also=(204, 405),
@@ -129,14 +130,20 @@ class Live:
 
     def read(self, request: Request, pid: int, label: str) -> Reply:
         """Follow one output of a process, which may have ended a while ago."""
-        from gaffer.api.web import OutputSource, follow, position_ids, read_feed_request
+        from gaffer.api.web import HoldingSource, OutputSource, follow, position_ids, read_feed_request
 
         if label in RESERVED_LABELS:
             raise MethodNotAllowed(f"{label} is written, not read: POST to it", ["OPTIONS", "POST"])
         wish, ids = read_feed_request(request), position_ids(self._manager)
         process = self._manager.find_process(pid)
-        ring = process.reader(process.labels(label)[0]).ring
-        return follow(request, OutputSource(ring, label, ids, first(ring, wish, ids)), wish, BYTES)
+        stream, hold = process.reader(process.labels(label)[0]), flag(request, "hold")
+        place = first(stream.ring, wish, ids)
+        if not hold:
+            return follow(request, OutputSource(stream.ring, label, ids, place), wish, BYTES)
+        if wish.feed == "longpoll":
+            raise BadRequest("hold is for feeds that go on: feed=continuous or feed=eventsource")
+        request.check("write", of_job(process.name))
+        return follow(request, HoldingSource(stream, label, ids, place), wish, BYTES)
 
     def write(self, request: Request, pid: int, label: str) -> dict[str, bool]:
         """Write the body; wait while the process leaves too much unread."""

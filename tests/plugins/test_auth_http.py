@@ -435,6 +435,16 @@ def to_the_end(socket):
     return frames
 
 
+def test_key_that_may_not_write_cannot_hold_a_process_up(node):
+    pid = node.load("web", "cat")
+    reads, writes = node.key(read=["default"]), node.key(write=["default"], read=["default"])
+    for key, status in ((reads, b"403"), (writes, b"200")):
+        with connect(node.address) as feed:
+            path = f"/streams/{pid}/out?feed=continuous&hold=true"
+            feed.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {key}\r\n\r\n".encode())
+            assert feed.recv(12) == b"HTTP/1.1 " + status
+
+
 def test_everything_that_is_open_for_a_key_ends_with_it(node):
     pid = node.load("web", "sh -c 'while :; do echo x; sleep 0.01; done'")
     key, admin = node.key(manage=["default"]), node.key(admin=True)

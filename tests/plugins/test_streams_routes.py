@@ -146,6 +146,27 @@ def test_a_child_never_waits_for_a_reader_that_does_not_read(live):
         assert not lazy.complete and len(lazy.body) < 100_000_000
 
 
+@pytest.mark.parametrize("feed", ["continuous", "eventsource"])
+def test_reader_that_holds_the_process_up_loses_nothing(live, feed):
+    pid = load(live, "sh -c 'read x; yes abcdefghij | head -c 11000000; echo end >&2; cat'")
+    with Reader(live.address, f"/streams/{pid}/out?feed={feed}&hold=true") as slow:
+        with Reader(live.address, f"/streams/{pid}/err?feed=continuous&since=0") as other:
+            post(live, f"/streams/{pid}/stdin", b"go\n")
+            stream = live.manager.get_process(pid).reader("out")
+            wait_until(lambda: stream.ring.end and stream._holders)
+            lines = 0
+            while lines < 1_000_000:
+                lines += slow.chunk().count(b"j")
+            assert other.until(b"end\n") == b"end\n"
+        assert lines == slow.body.count(b"abcdefghij\n") == 1_000_000 and b"event: gap" not in slow.body
+    wait_until(lambda: not stream._holders)
+
+
+def test_hold_is_for_feeds_that_go_on(live):
+    pid = load(live, "cat")
+    assert "hold" in live("GET", f"/streams/{pid}/out?hold=true").assert_problem(400, "bad_request")
+
+
 # -- custom streams -----------------------------------------------------------------------------
 
 

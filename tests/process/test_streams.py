@@ -148,6 +148,22 @@ def test_pipe_that_floods_is_read_again_and_never_left_alone(clock, pipe):
     reader.close()
 
 
+def test_paused_stream_is_read_again_once_all_have_resumed(clock, pipe):
+    loop = FakeLoop()
+    reader = Reader(loop, "out", pipe[0])
+    reader.resume("one")  # nothing to resume
+    reader.pause("one")
+    reader.pause()
+    reader.resume("one")
+    assert loop.readable.callback is None
+    reader.resume()
+    assert loop.readable.callback
+    reader.close()
+    reader.pause("one")
+    reader.resume("one")
+    assert loop.readable.callback is None
+
+
 def test_terminal_is_read_at_once(clock):
     ours, theirs = pty.openpty()
     loop = FakeLoop()

@@ -15,6 +15,7 @@ from ..requests.replies import encode_json
 
 if TYPE_CHECKING:
     from ...commands.authorization import VisibleJobs
+    from ...process.streams import Reader
 
 T = TypeVar("T")
 
@@ -176,6 +177,45 @@ class OutputSource(FollowerSource):
     @property
     def ended(self) -> bool:
         return bool(self._follower.ended)
+
+
+class HoldingSource(OutputSource):
+    """Source that holds up the process instead of losing bytes: it reads its output again once all was taken.
+
+    :param stream: the :class:`gaffer.process.streams.Reader` of the output.
+    """
+
+    __slots__ = ("_stream", "_bell")
+
+    def __init__(self, stream: Reader, label: str, ids: PositionIds, position: int | None = None) -> None:
+        super().__init__(stream.ring, label, ids, position)
+        self._stream = stream
+        self._bell: Callable[[], None] | None = None
+        self._follower.wake = self._hold
+        self._hold()
+
+    @property
+    def wake(self) -> Callable[[], None] | None:
+        return self._bell
+
+    @wake.setter
+    def wake(self, wake: Callable[[], None] | None) -> None:
+        self._bell = wake
+
+    def _hold(self) -> None:
+        if self._follower.position < self._stream.ring.end:
+            self._stream.pause(self)
+        self.notify()
+
+    def take(self, most: int = CURSOR_READ_SIZE) -> list[LiveItem]:
+        items = super().take(most)
+        if self._follower.position >= self._stream.ring.end:
+            self._stream.resume(self)
+        return items
+
+    def close(self) -> None:
+        super().close()
+        self._stream.resume(self)
 
 
 class EventsSource(FollowerSource):
