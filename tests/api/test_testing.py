@@ -14,7 +14,7 @@ import gaffer
 import gaffer.testing
 from gaffer import hookspecs
 from gaffer.config.jobconfig import JobConfig
-from gaffer.errors import Conflict, NotFound, SpawnError, Unavailable
+from gaffer.errors import Conflict, NotFound, SpawnError
 from gaffer.process.process import ExitStatus
 from gaffer.process.spawn import SpawnPlan
 from gaffer.supervisor.restart_policy import GiveUp
@@ -181,7 +181,7 @@ def test_what_is_written_to_it_is_kept():
 def test_nothing_can_be_written_once_it_is_closed():
     one = process(redirect_input=True)
     one.close()
-    with pytest.raises(Unavailable):
+    with pytest.raises(Conflict):
         one.write(b"hello")
 
 
