@@ -110,6 +110,21 @@ def test_users_and_keys_of_the_client_of_0_5(tmp_path):
         assert play(gafferd.port, recorded("0.5.2-accounts"), key) == []
 
 
+def test_the_commands_of_the_client_of_0_5(tmp_path):
+    with Gafferd(tmp_path).start() as gafferd:
+        wrong = []
+        with Client(("127.0.0.1", gafferd.ready().port), "/channel/websocket") as channel:
+            for step in recorded("0.5.2-commands"):
+                pid = next(iter(gafferd.get("/pids")["pids"]), 0)
+                args = [pid if one == "{pid}" else one for one in step["args"]]
+                data = {"identity": "7", "name": step["command"], "args": args, "kwargs": step["kwargs"]}
+                channel.say(json.dumps({"event": "CMD", "data": data}))
+                answer = json.loads(channel.receive().data)
+                shown = answer["data"].get("result", answer)
+                wrong += [f"{step['command']}: {problem}" for problem in differences(shown, step["result"])]
+        assert wrong == []
+
+
 def test_what_differs_on_purpose_is_documented():
     page = " ".join(UPGRADING.read_text("utf-8").split())
     told = {
