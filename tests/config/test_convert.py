@@ -193,6 +193,7 @@ def test_everything_of_circus_that_is_lost_is_told(circus):
         "circus.ini:40: [watcher:mail worker] virtualenv",
         "circus.ini:50: [socket:webapp] is left out",
         "circus.ini:60: [plugin:statsd] is left out",
+        "circus.ini:33: [watcher:mail worker] is the job mail-worker",
     ]
 
 
@@ -519,3 +520,28 @@ def test_files_with_other_line_ends_keep_their_line_numbers(tmp_path, end):
     text, notes = convert(path)
     assert list(read(text)[1]) == ["web"]
     assert notes == [f"{path}:5: [program:web] foo: has no counterpart"]
+
+
+def test_the_home_folder_in_names_of_files_is_the_one_of_now(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/jo")
+    jobs, settings, notes = converted(
+        tmp_path,
+        "[supervisord]\nlogfile = ~/s.log\npidfile = ~/s.pid\n[unix_http_server]\nfile = ~/s.sock\n"
+        "[program:x]\ncommand = ~/x ~\nstdout_logfile = ~/x%%.log\n",
+    )
+    assert (settings.get("error_log"), settings.get("pidfile")) == ("/home/jo/s.log", "/home/jo/s.pid")
+    assert jobs["x"].template.expand({}) == ["~/x", "~"], "supervisor replaces it in names of files only"
+    assert jobs["x"].stdout_logfile == "/home/jo/x%%.log"
+    assert notes == [
+        f"{line}: {label}: ~ is replaced by what it is here and now"
+        for line, label in ((2, "[supervisord] logfile"), (3, "[supervisord] pidfile"), (5, "[unix_http_server] file"))
+    ] + ["8: [program:x] stdout_logfile: ~ is replaced by what it is here and now"]
+
+
+def test_a_name_that_has_to_change_is_told(tmp_path):
+    jobs, _, notes = converted(tmp_path, "[group:my site]\nprograms = web app\n[program:web app]\ncommand = x\n")
+    assert list(jobs) == ["my-site.web-app"]
+    assert notes == ["3: [program:web app] is the job my-site:web-app: gaffer allows no such name"]
+    jobs, _, notes = converted(tmp_path, "[watcher:1]\ncmd = x\n")
+    assert list(jobs) == ["_1"]
+    assert notes == ["1: [watcher:1] is the job _1: gaffer allows no such name"]

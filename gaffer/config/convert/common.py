@@ -162,6 +162,15 @@ def _word(word: str) -> str:
     return '"' + "".join(shown) + '"'
 
 
+def home_of_now(option: Value, label: str, notes: Notes) -> Value:
+    """Return a name of a file with ``~`` replaced, which gafferd does not do, and report it."""
+    text = os.path.expanduser(option.text)
+    if text == option.text:
+        return option
+    notes.add(option, f"{label}: ~ is replaced by what it is here and now")
+    return option._replace(text=text)
+
+
 def file_name(text: str) -> str:
     """Return the name of a log file, in which gaffer replaces nothing."""
     return text.replace("%", "%%")
@@ -244,7 +253,7 @@ def usable(section: Section, notes: Notes, make: Callable[[], ConvertedJob]) -> 
 
 
 def keep_apart(jobs: Iterable[ConvertedJob], notes: Notes) -> None:
-    """Rename jobs whose names would be those of others, since gaffer allows fewer characters, and report it."""
+    """Rename jobs whose names would be those of others, and report every name that is another one in gaffer."""
     taken: set[str] = set()
     for job in jobs:
         wanted, first, number = job.full_name, job.name, 1
@@ -253,6 +262,8 @@ def keep_apart(jobs: Iterable[ConvertedJob], notes: Notes) -> None:
             job.name = f"{clean_name(first)}-{number}"
         if number > 1:
             notes.add(job.source, f"[{job.source.header}]: the name {wanted} is taken; the job is {job.full_name}")
+        elif job.full_name != ":".join(filter(None, (job.session, job.name))):
+            notes.add(job.source, f"[{job.source.header}] is the job {job.full_name}: gaffer allows no such name")
         taken.add(job.full_name)
 
 

@@ -21,6 +21,7 @@ from .common import (
     command,
     file_name,
     has_variable,
+    home_of_now,
     keep_apart,
     log_settings,
     read,
@@ -274,7 +275,7 @@ def _job(
         umask=section.take("umask"),
         redirect_output="out, out" if true(section.take("redirect_stderr", "false")) else "out, err",
     )
-    found |= _logs(section, expand, count)
+    found |= _logs(section, expand, count, notes)
     found |= log_settings(section, notes, _SIZES) if "stdout_logfile" in found or "stderr_logfile" in found else {}
     for key in ("stopasgroup", "killasgroup"):
         if true(section.items.get(key, Value("false", "", 0)).text):
@@ -283,7 +284,7 @@ def _job(
     return ConvertedJob(section, session, name, found, env)
 
 
-def _logs(section: Section, expand: _SupervisorExpansion, count: int) -> dict[str, str]:
+def _logs(section: Section, expand: _SupervisorExpansion, count: int, notes: Notes) -> dict[str, str]:
     """Return the log files; a copy's number stays a placeholder."""
     found: dict[str, str] = {}
     for key in ("stdout_logfile", "stderr_logfile"):
@@ -291,7 +292,7 @@ def _logs(section: Section, expand: _SupervisorExpansion, count: int) -> dict[st
         if text.lower() in ("none", "off"):
             section.take(key)
         elif key in section.items and text.lower() not in ("auto", "syslog"):
-            option = section.items.pop(key)
+            option = home_of_now(section.items.pop(key), f"[{section.header}] {key}", notes)
             # Every second piece is the form of a number.
             pieces = (_NUMBER if count > 1 else re.compile("$^()")).split(option.text)
             names = [
@@ -336,6 +337,9 @@ class _SupervisorExpansion(NamedTuple):
 
     def path(self, key: str) -> str:
         """Take an option that names a file of gafferd's own; ``""`` if something in it cannot be replaced."""
+        option = self.section.items.get(key)
+        if option is not None:
+            self.section.items[key] = home_of_now(option, f"[{self.section.header}] {key}", self.notes)
         text = self.take(key)
         return "" if re.search(r"%\([A-Za-z0-9_]+\)", text) else text
 
