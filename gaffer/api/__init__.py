@@ -102,6 +102,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.security.trusted_files import check_read as check_read
     from gaffer.security.trusted_files import open_file as open_file
     from gaffer.service.thread_writer import ThreadWriter as ThreadWriter
+    from gaffer.service.thread_writer import start_thread as start_thread
     from gaffer.supervisor.job import Job as Job
     from gaffer.supervisor.restart_policy import After as After
     from gaffer.supervisor.restart_policy import Done as Done
@@ -146,7 +147,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "security.secret_names": "withhold",
         "security.trusted_files": "SharedFile check_read open_file",
         "security.trusted_files:": "trusted_files",
-        "service.thread_writer": "ThreadWriter",
+        "service.thread_writer": "ThreadWriter start_thread",
         "supervisor.job": "Job",
         "supervisor.restart_policy": "After Done GiveUp History Now",
     },

@@ -141,6 +141,7 @@ _LAST_EXIT = returns(
     exit_status={"type": ["integer", "null"], "examples": [1]},
     exit_code={"type": ["integer", "null"], "examples": [1], "description": "null after a signal"},
     term_signal={"type": "integer", "minimum": 0, "examples": [0], "description": "0 without one"},
+    note={"type": ["string", "null"], "examples": [None], "description": "core dumped, or killed for memory (OOM)"},
     time=TIME,
 )
 

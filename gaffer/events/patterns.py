@@ -38,7 +38,7 @@ EVENTS = (
     Event("start", "a job is wanted up; its processes follow"),
     Event("spawn", "a process was started", _PROCESS),
     Event("spawn_failed", "a process could not be started", ("reason",)),
-    Event("exit", "a process exited", (*_PROCESS, "exit_status", "exit_code", "term_signal")),
+    Event("exit", "a process exited", (*_PROCESS, "exit_status", "exit_code", "term_signal", "note")),
     Event("reap", "a process and all that it started is gone", (*_PROCESS, "reason")),
     Event("stop_pid", "gaffer begins to stop a process", _PROCESS),
     Event("flap", "a process dies too often and is paused", ("retry_in",)),

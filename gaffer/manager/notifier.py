@@ -97,6 +97,7 @@ def exit_info(process: Any, status: ExitStatus, at: float) -> dict[str, Any]:
         "exit_status": status.exit_code,
         "exit_code": status.exit_code,
         "term_signal": status.signal or 0,
+        "note": status.note or None,
         "time": at,
     }
 

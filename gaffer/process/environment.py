@@ -16,7 +16,7 @@ from .proc_scan import ID_VARIABLE
 #: In the environment of processes that are meant to outlive gafferd.
 DETACHED = "GAFFER_DETACHED"
 #: Set at every start, so a command may use them though no environment has them before.
-OWN_VARIABLES = frozenset((ID_VARIABLE, "GAFFER_JOB", "GAFFER_INDEX", DETACHED, "PS"))
+OWN_VARIABLES = frozenset((ID_VARIABLE, "GAFFER_JOB", "GAFFER_INDEX", "GAFFER_COMMIT", DETACHED, "PS"))
 MAX_PORT = 65_535
 
 
@@ -30,6 +30,7 @@ def job_environment(config: JobConfig) -> dict[str, str]:
     """
     env = inherited() if config.os_env else {}
     env.pop(ID_VARIABLE, None)
+    env.pop("GAFFER_COMMIT", None)
     if config.uid is not None:
         env.update(_account_variables(config.uid))
     if config.env_file:
@@ -45,10 +46,12 @@ def process_environment(
     gaffer_id: str | None,
     job_env: Mapping[str, str] | None = None,
     extra: Mapping[str, str] | None = None,
+    committed: bool = False,
 ) -> dict[str, str]:
     """Return the whole environment of one process.
 
-    :param index: number of the copy; a committed process, -1, gets what the first one has.
+    :param index: number of the copy; of a committed process one that no other has at the moment.
+    :param committed: whether it is a committed process; its environment says so.
     :param gaffer_id: by which its descendants are found; None for a process whose descendants are not looked for.
     :param job_env: what :func:`job_environment` returned, where many processes share it.
     :param extra: variables of this process; they win over those of its job.
@@ -64,6 +67,8 @@ def process_environment(
         env.update(own)  # and its descendants could not be found with another one
     env["GAFFER_JOB"] = config.job_name.short
     env["GAFFER_INDEX"] = str(number)
+    if committed:
+        env["GAFFER_COMMIT"] = "1"
     if config.detach:
         env[DETACHED] = "1"
     return env

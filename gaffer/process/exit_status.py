@@ -7,12 +7,18 @@ from typing import NamedTuple
 
 from ..config.fields import signal_name
 
+CORE_DUMPED = "core dumped"
+
 
 class ExitStatus(NamedTuple):
-    """Exit code or signal of a process; both are None when another wait took its status."""
+    """Exit code or signal of a process; both are None when another wait took its status.
+
+    :param note: what else the kernel tells: ``core dumped``, ``killed for memory (OOM)``, or nothing.
+    """
 
     code: int | None
     signal: int | None
+    note: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -23,7 +29,7 @@ class ExitStatus(NamedTuple):
 
     def __str__(self) -> str:
         if self.signal is not None:
-            return f"signal {signal_name(self.signal)}"
+            return f"signal {signal_name(self.signal)}" + (f", {self.note}" if self.note else "")
         return "unknown status" if self.code is None else f"code {self.code}"
 
 
@@ -40,7 +46,7 @@ def collect(pidfd: int) -> ExitStatus | None:
         return None
     if result.si_code == os.CLD_EXITED:
         return ExitStatus(result.si_status, None)
-    return ExitStatus(None, result.si_status)
+    return ExitStatus(None, result.si_status, CORE_DUMPED if result.si_code == os.CLD_DUMPED else "")
 
 
 def has_exited(pidfd: int) -> bool:
@@ -54,5 +60,5 @@ def has_exited(pidfd: int) -> bool:
 def decode_status(raw: int) -> ExitStatus:
     """Decode a wait status (wait(2))."""
     if os.WIFSIGNALED(raw):
-        return ExitStatus(None, os.WTERMSIG(raw))
+        return ExitStatus(None, os.WTERMSIG(raw), CORE_DUMPED if os.WCOREDUMP(raw) else "")
     return ExitStatus(os.WEXITSTATUS(raw), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.jobconfig import JobConfig
 from ..errors import SpawnError
+from .file_reserve import exhausted, is_scarce
 from .ring_buffer import RingLimits
 from .sink_worker import Sinks
 from .streams import TAIL_SIZE, Duplex, Reader, Writer, make_pipe
@@ -41,10 +43,13 @@ class Pipes:
             stdin = self._input()
             self.stdio = (stdin, *self._outputs(sinks))
             self.extra = tuple(self._extra())
+            if is_scarce(max([*self.ours.values(), *self.theirs, *self.duplexes.values()], default=0)):
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         except OSError as error:
             self.close_ours()
             self.close_theirs()
-            raise SpawnError(f"cannot make pipes: {error.strerror}; raise the limit of open files") from error
+            reason = exhausted() if error.errno == errno.EMFILE else error.strerror
+            raise SpawnError(f"cannot make pipes: {reason}") from error
         except ValueError as error:
             self.close_ours()
             self.close_theirs()

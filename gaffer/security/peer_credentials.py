@@ -10,9 +10,12 @@ While ours is open the kernel connects no other socket with the same addresses, 
 
 from __future__ import annotations
 
+import atexit
+import os
 import socket
 import struct
 import sys
+from functools import cache
 from typing import Any, NamedTuple
 
 #: Whether this system tells.
@@ -146,10 +149,40 @@ def _find(peer: Any, local: Any) -> SocketOwner | None:
     kind = socket.AF_INET if len(source) == 4 else socket.AF_INET6
     question = _QUESTION.pack(kind, socket.IPPROTO_TCP, 0, 0xFFFFFFFF) + place + b"\0" * 4 + b"\xff" * 8
     header = _HEADER.pack(_HEADER.size + len(question), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
-    with socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as kernel:
-        kernel.settimeout(1.0)
-        kernel.send(header + question)
-        return _owner(kernel.recv(4096))
+    return _owner(_kernel(family, os.getpid()).ask(header + question))
+
+
+class _Kernel:
+    """A netlink socket, kept, so that a program that has no descriptor left can still tell who its clients are."""
+
+    def __init__(self, family: int) -> None:
+        self._family = family
+        self._socket = self._connect()
+        atexit.register(lambda: self._socket.close())
+
+    def _connect(self) -> socket.socket:
+        made = socket.socket(self._family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
+        made.setblocking(False)
+        return made
+
+    def ask(self, question: bytes) -> bytes:
+        """Return the kernel's answer, which is there at once.
+
+        :raises OSError: it cannot be asked.
+        """
+        try:
+            self._socket.send(question)
+            return self._socket.recv(4096)
+        except OSError:
+            self._socket.close()  # an answer that comes late must not be taken for the next one
+            self._socket = self._connect()
+            raise
+
+
+@cache
+def _kernel(family: int, process: int) -> _Kernel:
+    """Return the socket of *process*, this one: one from before a fork would get answers of both."""
+    return _Kernel(family)
 
 
 def _owner(answer: bytes) -> SocketOwner | None:

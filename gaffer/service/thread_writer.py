@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 import gevent
 from gevent.event import Event
@@ -10,8 +10,19 @@ from gevent.event import Event
 from ..events.unpatched import native
 
 
+def start_thread(run: Callable[[], None]) -> bool:
+    """Start a native thread; return False if the system gives none at the moment (RLIMIT_NPROC, setrlimit(2))."""
+    try:
+        native("_thread", "start_new_thread")(run, ())
+    except RuntimeError:
+        return False
+    return True
+
+
 class ThreadWriter:
-    """A bounded queue of bytes, and the native thread that writes them; it starts with the first ones.
+    """A bounded queue of bytes, and the native thread that writes them.
+
+    It starts with the first ones, or with later ones if the system gave no thread before.
 
     Native, because the system call blocks its thread. Each counter has one writer, so no lock is needed. Subclasses
     define :meth:`_write_batch` and :meth:`_wait`.
@@ -26,11 +37,10 @@ class ThreadWriter:
         self._queue: Any = native("queue", "SimpleQueue")()
 
     def _enqueue(self, data: bytes) -> None:
-        if not self._started:
-            self._started = True
-            native("_thread", "start_new_thread")(self._run, ())
         self._put += len(data)
         self._queue.put(data)
+        if not self._started:
+            self._started = start_thread(self._run)
 
     def _run(self) -> None:
         """The thread: everything that waits goes out in one call."""
@@ -67,6 +77,8 @@ class ThreadWriter:
         if self._closed:
             return
         self._closed = True
+        if not self._started and not self._queue.empty():
+            self._started = start_thread(self._run)
         if not self._started:
             self._finish()
             return

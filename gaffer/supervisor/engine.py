@@ -26,6 +26,7 @@ from ..errors import ReentrantCall
 from ..events.emitter import thread_id
 from ..events.loop_pause import pause
 from ..plugins.calling import Hooks
+from ..process.oom import OomCounter
 from ..process.proc_scan import group_left
 from ..process.process import ExitStatus, Process
 from ..process.sink_worker import workers
@@ -109,6 +110,7 @@ class Engine:
         self._exited_alone: list[Process] = []
         #: Pids of those whose descendants are being killed; their exit is not told yet.
         self._cleaning: set[int] = set()
+        self._oom = OomCounter()
         #: When the slice began.
         self._began = 0.0
         #: If true, a process was started and the processor was not given away since.
@@ -431,6 +433,8 @@ class Engine:
         self._exited_by_itself(job, copy, process, status)
 
     def _exited_by_itself(self, job: Job, copy: Copy, process: Process, status: ExitStatus) -> None:
+        if not process.was_killed():
+            status = self._oom.explain(status)
         if not self._well(job, status):
             job.stderr_tail = process.stderr_tail() or job.stderr_tail
         self._handle(job, messages.Exited(copy, status.code, status, process.was_killed()))

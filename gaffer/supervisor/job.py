@@ -81,6 +81,7 @@ class Copy:
 
     __slots__ = (
         "index",
+        "number",
         "state",
         "generation",
         "process",
@@ -94,6 +95,8 @@ class Copy:
 
     def __init__(self, index: int, committed: Commit | None = None) -> None:
         self.index = index
+        #: What its process finds as GAFFER_INDEX; a committed one gets a free number at its start.
+        self.number = index
         self.state = QUEUED
         self.generation = 0
         self.process: Any = None

@@ -31,12 +31,14 @@ class Planner:
 
         :raises SpawnError: the environment file or a variable is missing.
         """
+        committed = copy.committed is not None
         env = process_environment(
             job.config,
-            copy.index,
+            _free_number(job, copy) if committed else copy.index,
             chain_id(self._inherited, f"{self._node_id}.{pid}"),
             self._environment(job),
             copy.committed.env if copy.committed else None,
+            committed,
         )
         return make_plan(job.config, env, copy.index, pid)
 
@@ -46,3 +48,13 @@ class Planner:
             env = job_environment(job.config)
             self._environments[job] = (job.config, env)
         return env
+
+
+def _free_number(job: Job, copy: Copy) -> int:
+    """Return the number of a committed process: the first after those of copies that no other committed one has."""
+    others = {extra.number for extra in job.extras.values() if extra is not copy}
+    number = max([job.wanted, *(index + 1 for index in job.copies)])
+    while number in others:
+        number += 1
+    copy.number = number
+    return number

@@ -389,7 +389,7 @@ def make_private(path: str) -> None:
         os.makedirs(os.path.dirname(os.path.abspath(path)), 0o700, exist_ok=True)
         descriptor = open_file(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
-        raise GafferError(f"the database of keys {path} cannot be opened: {error.strerror}") from error
+        raise Unavailable(f"the database of keys {path} cannot be opened: {error.strerror}") from error
     try:
         info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode):

@@ -137,7 +137,8 @@ def describe(event: dict[str, Any]) -> str:
 def _ending(event: dict[str, Any]) -> str:
     number = event.get("term_signal")
     if number:
-        return f" ({Signals(number).name if number in set(Signals) else f'signal {number}'})"
+        note = f", {event['note']}" if event.get("note") else ""
+        return f" ({Signals(number).name if number in set(Signals) else f'signal {number}'}{note})"
     return f" (code {event['exit_code']})" if event.get("exit_code") else ""
 
 

@@ -89,5 +89,5 @@ def test_copy_beyond_the_last_port_is_an_error():
 
 
 def test_own_variables_are_those_that_every_process_may_get():
-    env = process_environment(job(detach=True), 0, "node.7")
+    env = process_environment(job(detach=True), 0, "node.7", committed=True)
     assert env.keys() == OWN_VARIABLES

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from gaffer.process.proc_scan import children
+
 from ..kit.gafferd import COMMAND, PATIENCE, Gafferd, environment, eventually, processes, run
 from ..kit.ports import free_port
 from ..kit.signal_masks import signals
@@ -472,3 +474,38 @@ def test_the_echo_example() -> None:
     echo = Path(__file__).parents[2] / "examples/echo.py"
     result = subprocess.run([sys.executable, str(echo)], input=b"ECHO\n\xff\n", capture_output=True, timeout=PATIENCE)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"ECHO\n\xff\n", b"")
+
+
+def test_signals_during_the_start_end_it_quietly(tmp_path: Path) -> None:
+    (tmp_path / "g.ini").write_text("[gaffer]\nbind = unix:s\n")
+    for pause in (0.05, 0.15, 0.3):
+        process = subprocess.Popen(
+            [*COMMAND, "-c", "g.ini"], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
+        )
+        time.sleep(pause)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+        _, said = process.communicate(timeout=PATIENCE)
+        assert "Traceback" not in said or pause == 0.05  # Python itself was not up yet
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a namespace of its own")
+def test_process_1_can_be_stopped_long_before_it_serves(tmp_path: Path) -> None:
+    (tmp_path / "g.ini").write_text("[gaffer]\nbind = unix:s\n")
+    inner = ["unshare", "--pid", "--fork", "--mount-proc", *COMMAND, "-c", "g.ini"]
+    with subprocess.Popen(inner, cwd=tmp_path, env=environment(tmp_path)) as process:
+        first = Path(f"/proc/{eventually(lambda: children(process.pid))[0]}")
+        try:
+            eventually(lambda: signal.SIGTERM in signals(caught(first)))
+            assert (
+                "_ctypes" not in (first / "maps").read_text()
+            )  # with it, what comes before the service itself is done
+            os.kill(int(first.name), signal.SIGTERM)
+            assert process.wait(PATIENCE) == 143
+        finally:
+            process.kill()
+
+
+def caught(process: Path) -> str:
+    return (process / "status").read_text().split("SigCgt:")[1].split()[0]

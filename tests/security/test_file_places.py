@@ -85,15 +85,16 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/httpclient/transport.py Transport._context load_cert_chain",
         "gaffer/procfile/application.py _read_types read_text",
         "gaffer/procfile/parser.py Procfile.parse read_text",
-        "gaffer/procfile/parser.py read_text open",
+        "gaffer/config/text_file.py read_text open",
     ),
     "~/.gaffer, of who runs the command": ("gaffer/cli/accounts/keyfile.py KeyFile.put makedirs",),
     "the kernel's own file": (
-        "gaffer/daemon/recovery.py _is_orphan open",
         "gaffer/process/proc_scan.py _between_programs open",
         "gaffer/process/proc_scan.py _environment os.open",
         "gaffer/process/proc_scan.py _group open",
-        "gaffer/process/proc_scan.py children open",
+        "gaffer/process/proc_scan.py _children_of_thread open",
+        "gaffer/process/oom.py _paths open",
+        "gaffer/process/oom.py _read open",
         "gaffer_plugins/stats/proc.py _read os.open",
     ),
     "the method of a pidfile": (
@@ -101,7 +102,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/lookupd/service.py LookupdService.run unlink",
     ),
     "check_read() in the same function, or in the one that calls it": (
-        "gaffer/config/convert/common.py _text open",
+        "gaffer/config/convert/common.py _read read_text",
         "gaffer/config/dotenv.py _read open",
         "gaffer/config/ini_reader.py _text open",
         "gaffer/config/settings.py _unreadable open",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import socket
@@ -135,6 +136,18 @@ def test_answers_that_are_none(answer):
     assert peer._owner(answer) is None
 
 
+def test_kernel_is_asked_without_a_free_descriptor(monkeypatch):
+    def refuse(*args, **options):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    client, server, address = pair(socket.AF_INET, ("127.0.0.1", 0))
+    with client, server:
+        local = server.getsockname()
+        assert peer.peer_uid(server, address, local) == os.getuid()
+        monkeypatch.setattr(peer.socket, "socket", refuse)
+        assert peer.peer_uid(server, address, local) == os.getuid()
+
+
 def test_systems_that_do_not_tell(monkeypatch):
     def refuse(*args):
         raise PermissionError("no netlink here")
@@ -142,7 +155,7 @@ def test_systems_that_do_not_tell(monkeypatch):
     client, server, address = pair(socket.AF_INET, ("127.0.0.1", 0))
     with client, server:
         local = server.getsockname()
-        monkeypatch.setattr(peer.socket, "socket", refuse)
+        monkeypatch.setattr(peer, "_kernel", refuse)
         assert peer.peer_uid(server, address, local) is None
         monkeypatch.delattr(peer.socket, "AF_NETLINK")
         assert peer.peer_uid(server, address, local) is None

@@ -73,7 +73,7 @@ class World(RuleBasedStateMachine):
             assert copy.index < self.wanted, "started beyond the wanted number"
             assert all(other is not copy for other, _ in self.live.values())
         self.pids += 1
-        process = SimpleNamespace(pid=copy.committed.pid if copy.committed else self.pids, started=self.now)
+        process = SimpleNamespace(pid=copy.committed.pid if copy.committed else self.pids, ended=0.0, started=self.now)
         self.live[process.pid] = (copy, process)
         self.send(messages.Spawned(copy, process))
 

@@ -79,3 +79,23 @@ def test_new_configuration_gets_a_new_environment(planner, made):
     planner.plan(changed, Copy(0), 1)
     changed.config = changed.config.replace(env={"A": "2"})
     assert planner.plan(changed, Copy(0), 2).env["A"] == "2"
+
+
+def test_committed_processes_have_numbers_and_ports_of_their_own(planner):
+    web = job(numprocesses=2)
+    found = []
+    for pid in (7, 8):
+        copy = Copy(-1, committed=Commit(pid, None))
+        web.extras[pid] = copy
+        env = planner.plan(web, copy, pid).env
+        found.append((env["GAFFER_INDEX"], env["PORT"], env["GAFFER_COMMIT"]))
+    assert found == [("2", "5002", "1"), ("3", "5003", "1")]
+    del web.extras[7]
+    copy = web.extras[9] = Copy(-1, committed=Commit(9, None))
+    assert planner.plan(web, copy, 9).env["GAFFER_INDEX"] == "2"
+    assert "GAFFER_COMMIT" not in planner.plan(web, Copy(0), 10).env
+
+
+def test_inherited_mark_of_a_committed_process_is_not_passed_on(planner, monkeypatch):
+    monkeypatch.setenv("GAFFER_COMMIT", "1")
+    assert "GAFFER_COMMIT" not in planner.plan(job(), Copy(0), 7).env

@@ -10,6 +10,7 @@ from gevent.event import Event
 from gaffer.errors import Unavailable
 from gaffer.web.requests.access_guard import AccessGuard
 from gaffer.web.requests.access_rules import AccessRules
+from gaffer.web.server.server import MOST_WHEN_SCARCE
 from gaffer.web.server.slots import Slots, peer_key
 from gaffer.web.websocket.handshake import accept_websocket
 from tests.kit.web import connect, everything, parse, request, served, wait_until
@@ -65,6 +66,26 @@ def test_connections_of_one_peer_are_bounded(bind, tmp_path):
             sock.close()
         wait_until(lambda: not server.connections)
         assert not server._listeners[0].peers
+
+
+def test_few_open_files_leave_room_for_a_few_connections(monkeypatch):
+    monkeypatch.setattr("gaffer.web.server.server.is_scarce", lambda descriptor, shares: True)
+    go_on = Event()
+    with served(app(waiting(go_on)), "127.0.0.1:0") as (address, server):
+        busy = []
+        for number in range(MOST_WHEN_SCARCE):
+            busy.append(connect(address))
+            busy[-1].sendall(HELLO.replace(b"/hello", b"/wait"))
+            wait_until(lambda number=number: server.connections == number + 1 and not server._listeners[0].idle)
+        reason = request(address, "GET", "/hello").assert_problem(503, "unavailable")
+        assert reason.startswith("too many open files: gafferd may have")
+        go_on.set()
+        for sock in busy:
+            assert sock.recv(4096).startswith(b"HTTP/1.1 200")
+        # Idle ones make room.
+        assert request(address, "GET", "/hello").status == 200
+        for sock in busy:
+            sock.close()
 
 
 def test_websockets_are_bounded():

@@ -107,7 +107,8 @@ def exit_text(ending: Info | None) -> str:
         return f"code {ending.get('exit_status')}"
     from ...config.fields import signal_name
 
-    return f"signal {signal_name(number).removeprefix('SIG')}"
+    note = f", {ending['note']}" if ending.get("note") else ""
+    return f"signal {signal_name(number).removeprefix('SIG')}{note}"
 
 
 def processes(info: Info) -> str:

@@ -14,6 +14,7 @@ from greenlet import GreenletExit
 
 from ...events.time_slice import TimeSlice
 from ...plugins.calling import Killed
+from ...process.file_reserve import exhausted, is_scarce
 from ..requests.access_rules import DEFAULT_POLICY, EndpointPolicy
 from ..requests.replies import problem
 from .connection import ConnectionLimits
@@ -25,6 +26,8 @@ log = logging.getLogger("gaffer.web")
 
 _TOO_MANY = "too many connections from your address (limit {}, http_max_peer_connections)"
 _PLAIN_HTTP = "this endpoint speaks TLS; write https:// in the address"
+#: So many connections are served even if few files can be opened.
+MOST_WHEN_SCARCE = 8
 #: Seconds for which a rejected connection may stay open.
 _REJECT_TIMEOUT = 1.0
 Wsgi = Callable[..., Iterable[bytes]]
@@ -77,11 +80,12 @@ class SocketListener(WSGIServer):  # type: ignore[misc]
 
     def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> None:
         """Do the TLS handshake in time, then serve."""
-        with self._counted(client_socket, address) as welcome:
-            if welcome:
-                self._handle_tls(client_socket, address)
-            else:
+        with self._counted(client_socket, address) as refusal:
+            if refusal:
+                self.refused += 1
                 client_socket.close()
+            else:
+                self._handle_tls(client_socket, address)
 
     def _handle_tls(self, client_socket: Any, address: Any) -> None:
         sock, greenlet = client_socket, gevent.getcurrent()
@@ -109,22 +113,26 @@ class SocketListener(WSGIServer):  # type: ignore[misc]
 
     def handle(self, sock: Any, address: Any) -> None:
         """Serve one connection until it ends."""
-        with self._counted(sock, address) as welcome:
-            if welcome:
-                self._serve(sock, address)
+        with self._counted(sock, address) as refusal:
+            if refusal:
+                self.refused += 1
+                _reject(sock, 503, refusal)
             else:
-                _reject(sock, 503, _TOO_MANY.format(self.limits.per_peer))
+                self._serve(sock, address)
 
     @contextmanager
-    def _counted(self, sock: Any, address: Any) -> Iterator[bool]:
-        """Count the connections of each peer; tells whether this one is not one too many."""
+    def _counted(self, sock: Any, address: Any) -> Iterator[str]:
+        """Count the connections of each peer; yields why this one is one too many, or nothing."""
         key = peer_key(sock, address)
         self.peers[key] = self.peers.get(key, 0) + 1
         self._make_room()
         try:
-            welcome = self.peers[key] <= self.limits.per_peer or self._close_idle(key)
-            self.refused += not welcome
-            yield welcome
+            if self.peers[key] > self.limits.per_peer and not self._close_idle(key):
+                yield _TOO_MANY.format(self.limits.per_peer)
+            elif is_scarce(sock.fileno(), 2) and not self._close_idle() and len(self.pool) > MOST_WHEN_SCARCE:
+                yield exhausted()  # clients leave twice the reserve, so that processes that end can be replaced
+            else:
+                yield ""
         finally:
             self.peers[key] -= 1
             if not self.peers[key]:
