@@ -500,7 +500,7 @@ def test_process_1_can_be_stopped_long_before_it_serves(tmp_path: Path) -> None:
             eventually(lambda: signal.SIGTERM in signals(caught(first)))
             assert (
                 "_ctypes" not in (first / "maps").read_text()
-            )  # with it, what comes before the service itself is done
+            )
             os.kill(int(first.name), signal.SIGTERM)
             assert process.wait(PATIENCE) == 143
         finally:
