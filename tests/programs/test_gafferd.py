@@ -498,9 +498,7 @@ def test_process_1_can_be_stopped_long_before_it_serves(tmp_path: Path) -> None:
         first = Path(f"/proc/{eventually(lambda: children(process.pid))[0]}")
         try:
             eventually(lambda: signal.SIGTERM in signals(caught(first)))
-            assert (
-                "_ctypes" not in (first / "maps").read_text()
-            )
+            assert "_ctypes" not in (first / "maps").read_text()
             os.kill(int(first.name), signal.SIGTERM)
             assert process.wait(PATIENCE) == 143
         finally:
