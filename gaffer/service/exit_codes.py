@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import stat
 import sys
 from typing import Any, Callable
 
 from ..errors import ConfigError, GafferError, described
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+#: What a shell reports after SIGPIPE.
+BROKEN_PIPE = 141
 
 
 def status_of(name: str, do: Callable[[], int]) -> int:
@@ -17,6 +21,11 @@ def status_of(name: str, do: Callable[[], int]) -> int:
 
     :param name: the program's, for what is said of it.
     """
+    status = _status_of(name, do)
+    return BROKEN_PIPE if _nothing_reads() else status
+
+
+def _status_of(name: str, do: Callable[[], int]) -> int:
     try:
         return do()
     except ConfigError as error:
@@ -29,6 +38,8 @@ def status_of(name: str, do: Callable[[], int]) -> int:
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else FAILED
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nothing_reads(error):
+            return BROKEN_PIPE
         logging.getLogger(name).debug("unexpected failure", exc_info=error)
         return _say(FAILED, f"{name}: unexpected {described(error)}; --log-level debug shows where")
 
@@ -37,3 +48,21 @@ def _say(status: int, *sentences: Any) -> int:
     for sentence in sentences:
         print(sentence, file=sys.stderr)
     return status
+
+
+def _nothing_reads(error: BrokenPipeError | None = None) -> bool:
+    """Write what is left on standard output; true if its reader has gone, as after ``| head``.
+
+    :param error: what was raised already: without a buffer, nothing is left to try again.
+    """
+    try:
+        sys.stdout.flush()
+        if error is None or not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+            return False
+    except BrokenPipeError:
+        pass
+    except (AttributeError, OSError, ValueError):  # there is no standard output, or it is no file
+        return False
+    # What is left in the buffer must not raise again when Python ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
