@@ -8,6 +8,7 @@ dropped and counted, and what fails twenty times in a row is muted.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from typing import Any, Callable
 
@@ -23,6 +24,8 @@ log = logging.getLogger("gaffer.outbox")
 SIZE = 10_000
 #: Failures in a row after which the calls of that name are not made any more.
 MUTE_AFTER = 20
+#: A long queue lets others work after this many seconds.
+SLICE = 0.005
 
 
 class Outbox:
@@ -79,11 +82,14 @@ class Outbox:
 
     def _run(self) -> None:
         me = gevent.getcurrent()
-        turn = TimeSlice()
+        turn, began = TimeSlice(), time.monotonic()
         try:
             while self._calls and self._greenlet is me:
                 self._deliver(*self._calls.popleft())
-                turn.give_way()
+                # Not before: one turn of the hub brings a few calls, whatever else it does in that round.
+                if time.monotonic() - began > SLICE:
+                    turn.give_way()
+                    began = time.monotonic()
         finally:
             if self._greenlet is me:
                 self._ended()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import http.client
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
 import gevent
 from gevent import monkey, socket
@@ -27,8 +28,22 @@ if TYPE_CHECKING:
 MAX_ANSWER = 65_536
 #: Bytes that an answer may have in all: status lines, headers, chunks, trailers.
 MAX_BYTES = 262_144
-#: Seconds that are spent on the rest of an answer whose status is known.
-REST = 1.0
+#: Seconds that are spent on the rest of an answer, headers and body, once its status is known.
+REST = 0.5
+
+
+class _Response(http.client.HTTPResponse):
+    """http.client's answer, which calls *known* with the status before it reads headers."""
+
+    def __init__(self, known: Callable[[int], None], sock: Any, **kwargs: Any) -> None:
+        super().__init__(sock, **kwargs)
+        self._known = known
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        if status != http.client.CONTINUE:
+            self._known(status)
+        return version, status, reason
 
 
 class ReceiverConnection(http.client.HTTPConnection):
@@ -141,19 +156,28 @@ class Client:
     def _exchange(
         self, connection: ReceiverConnection, headers: Mapping[str, str], body: bytes, answers: list[ReceiverAnswer]
     ) -> None:
+        rest = gevent.Timeout(REST, Undelivered("the answer does not end"))
+
+        def known(status: int) -> None:
+            answers[:] = [ReceiverAnswer(status)]
+            rest.start()
+
+        connection.response_class = partial(_Response, known)
         connection.request("POST", self.target.path, body, dict(headers))
         connection.acknowledge()
         connection.meter.begin(MAX_BYTES)
-        response = connection.getresponse()
-        get = response.headers.get
-        answers.append(ReceiverAnswer(response.status, get("Retry-After", ""), get("Location", "")))
         try:
-            with limit(REST, "the answer does not end"):
+            response = connection.getresponse()
+            get = response.headers.get
+            answers[:] = [ReceiverAnswer(response.status, get("Retry-After", ""), get("Location", ""))]
+            try:
                 response.read(MAX_ANSWER)
-            if not response.isclosed() or response.will_close:
-                self.close()
+                if not response.isclosed() or response.will_close:
+                    self.close()
+            finally:
+                response.close()  # it may hold the socket still
         finally:
-            response.close()  # it may hold the socket still
+            rest.close()
 
     def close(self) -> None:
         """Close the connection; the next post opens another."""

@@ -37,6 +37,8 @@ log = logging.getLogger("gaffer.webhooks")
 
 #: Seconds that an idle connection is kept; some servers close theirs after five.
 IDLE = 4.0
+#: Seconds after a line about a failure in which the log hears of no other; those are counted.
+QUIET = 60.0
 _UNFIT = re.compile(r"[^ -~]")
 _USER_AGENT = f"gaffer/{__version__}"
 
@@ -129,6 +131,10 @@ class Receiver:
         #: Events that the receiver has not got since it got one.
         self.gap = 0
         self._row = 0
+        #: When the log heard of a failure, whether it heard that all is well since, and the failures since then.
+        self._told_at = -QUIET
+        self._told_well = True
+        self._untold = 0
         self._queue: deque[Delivery] = deque()
         self._client: Client | None = None
         self._greenlet: gevent.Greenlet | None = None
@@ -302,8 +308,14 @@ class Receiver:
     def _succeeded(self) -> None:
         self.sent += 1
         self.last_sent = time.time()
-        if self._row:
-            self._log.write(logging.INFO, "webhook %s takes events again", self.target.shown)
+        if self._row and not self._told_well:
+            self._told_well = True
+            self._log.write(
+                logging.INFO,
+                "webhook %s takes events again after %d failed attempt%s",
+                *(self.target.shown, self._untold + 1, "s" if self._untold else ""),
+            )
+            self._untold = 0
         self._row = 0
 
     def _failed(self, delivery: Delivery, verdict: Verdict) -> None:
@@ -314,8 +326,14 @@ class Receiver:
             "attempt": delivery.attempts,
             "reason": verdict.reason,
         }
-        if self._row == 1:
-            self._log.write(logging.WARNING, "webhook %s: %s", self.target.shown, verdict.reason)
+        # A receiver that fails now and then is worth a line a minute, and not two for each failure.
+        now = time.monotonic()
+        if not self._told_well or now - self._told_at < QUIET:
+            self._untold += 1
+            return
+        more = f" ({self._untold} other attempts failed since the last such line)" if self._untold else ""
+        self._log.write(logging.WARNING, "webhook %s: %s%s", self.target.shown, verdict.reason, more)
+        self._told_at, self._told_well, self._untold = now, False, 0
 
     def _give_up(self, delivery: Delivery, verdict: Verdict) -> None:
         self.failed += 1

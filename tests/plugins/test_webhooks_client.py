@@ -181,8 +181,30 @@ class TestFailures:
         finally:
             server.stop(timeout=0)
 
+    @pytest.mark.parametrize("rest", [b"a: b\r\n", b"\r\nx", b"no header at all\r\n"])
+    def test_what_drips_behind_the_status_holds_nothing_up(self, client, monkeypatch, rest):
+        monkeypatch.setattr("gaffer_plugins.webhooks.client.REST", 0.02)
+
+        def drip(sock, address):
+            with sock, suppress(OSError):
+                sock.sendall(b"HTTP/1.1 503 Busy\r\n")
+                while True:
+                    sock.sendall(rest)
+                    gevent.sleep(0.005)
+
+        server = StreamServer(("127.0.0.1", 0), drip)
+        server.start()
+        try:
+            made = client(f"http://127.0.0.1:{server.server_port}/", timeout=300)
+            assert post(made) == ReceiverAnswer(503) and made._connection is None
+        finally:
+            server.stop(timeout=0)
+
+    def test_headers_beyond_number_change_no_status(self, inbox, client):
+        assert post(client(inbox(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200).url)).status == 200
+
     @pytest.mark.parametrize(
-        "answer", [b"hello\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200]
+        "answer", [b"hello\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 100 Continue\r\n" + b"a: b\r\n" * 70_000]
     )
     def test_no_http(self, inbox, client, answer):
         with pytest.raises(Undelivered, match="^the answer is not HTTP$"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -316,17 +318,28 @@ class TestDrain:
 
 
 class TestLog:
-    def test_once_a_row(self, bench, caplog):
+    def test_one_line_for_each_change_with_the_number_of_failures(self, bench, caplog):
         caplog.set_level(logging.INFO)
-        made = bench(*[REFUSED] * 3, 200, 200, 500, 200)
-        made.put("a", "b", "c")
-        made.wait_sent(3)
+        made = bench(*[REFUSED] * 3, 200)
+        made.put("a")
+        made.wait_sent(1)
         assert caplog.messages == [
             "webhook http://***@h/x: Connection refused",
-            "webhook http://***@h/x takes events again",
-            "webhook http://***@h/x: answered 500",
-            "webhook http://***@h/x takes events again",
+            "webhook http://***@h/x takes events again after 3 failed attempts",
         ]
+
+    def test_receiver_that_fails_now_and_then_is_worth_a_line_a_minute(self, bench, caplog, monkeypatch):
+        caplog.set_level(logging.INFO)
+        clock = SimpleNamespace(now=500.0, time=time.time, monotonic=lambda: clock.now)
+        monkeypatch.setattr(module, "time", clock)
+        made = bench(*[500, 200] * 20)
+        for number in range(20):
+            clock.now += 10
+            made.put(str(number))
+            made.wait_sent(number + 1)
+        again = "webhook http://***@h/x takes events again after 1 failed attempt"
+        more = "webhook http://***@h/x: answered 500 (5 other attempts failed since the last such line)"
+        assert caplog.messages == ["webhook http://***@h/x: answered 500", again, *[more, again] * 3]
 
     def test_dead_letters_are_counted_and_told_less_and_less(self, bench, caplog):
         made = bench(*[404] * 25)
