@@ -162,7 +162,7 @@ class Client:
             answers[:] = [ReceiverAnswer(status)]
             rest.start()
 
-        connection.response_class = partial(_Response, known)
+        connection.response_class = partial(_Response, known)  # type: ignore[assignment]
         connection.request("POST", self.target.path, body, dict(headers))
         connection.acknowledge()
         connection.meter.begin(MAX_BYTES)
