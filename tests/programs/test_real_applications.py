@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gaffer.cli.app.gaffer import make_program
+from gaffer.procfile.application import read_application
 from gaffer.procfile.parser import parse_text
 
 from ..kit.data import data_folder
@@ -86,3 +89,22 @@ def test_variables_reach_a_process_in_a_terminal_and_on_a_gafferd(application, t
         gaffer(folder, *on, "load")
         env = eventually(lambda: found(gaffer(folder, *on, "logs", "web")))
         assert env | wanted == env and env["PORT"] == "5100"
+
+
+def test_every_application_is_loaded_as_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("CACHE_DIR", raising=False)
+    with Gafferd(tmp_path).start() as gafferd:
+        on = ["-g", f"http://127.0.0.1:{gafferd.ready().port}"]
+        for folder in sorted(APPS.iterdir()):
+            monkeypatch.chdir(folder)
+            # The second time, nothing has changed.
+            first, second = [
+                CliRunner().invoke(make_program(), [*on, "load", "--nostart", "--no-port"]) for _ in range(2)
+            ]
+            assert (first.exit_code, second.exit_code) == (0, 0), (folder.name, first.output, second.output)
+            assert "unchanged" in second.output
+            for config in read_application(root=".", environ={}).configs():
+                loaded = gafferd.get(f"/jobs/{config.job_name.session}/{config.job_name.job}")["config"]
+                loaded["env"].pop("PORT", None)  # of .env, which --no-port leaves alone
+                assert (loaded["cmd"], loaded["env"], loaded["shell"]) == (config.cmd, dict(config.env), config.shell)
