@@ -6,7 +6,6 @@ may load only what comes from this server.
 
 from __future__ import annotations
 
-import logging
 import mimetypes
 import os
 import secrets
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SitesPlugin"]
 
-log = logging.getLogger("gaffer.sites")
 
 INDEX = "index.html"
 _CHUNK = 65_536
@@ -131,22 +129,14 @@ class _Sites:
         :raises NotFound: there is none.
         :raises Unauthorized, Forbidden: it is private, and the caller may not read.
         """
-        site = next((site for site in self._all() if site.name == name), None)
+        sites = self._manager.sites()
+        site = next((site for site in sites if site.name == name), None)
         if site is None:
-            raise NotFound(f"there is no site '{name}'{nearest(name, [site.name for site in self._all()])}")
+            raise NotFound(f"there is no site '{name}'{nearest(name, [site.name for site in sites])}")
         if site.private and not self._passes.holds(request, name):
             request.identify()
             request.check("read")
         return site
-
-    def _all(self) -> Iterator[Site]:
-        yield from self._manager.plugins.sites
-        for plugin, sites in self._manager.hooks.collect("gaffer_sites", manager=self._manager):
-            for site in sites:
-                if isinstance(site, Site):
-                    yield site
-                else:
-                    log.error("plugin %s: gaffer_sites must return gaffer.Site objects, not %r", plugin, site)
 
     def redirect(self, request: Any, name: str) -> Any:
         """Send the browser to the folder: its relative links would lead elsewhere without the slash."""

@@ -54,7 +54,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.live.sources import start_position as start_position
     from gaffer.web.openapi.openapi import DescriptionContext as DescriptionContext
     from gaffer.web.openapi.openapi import describe as describe
-    from gaffer.web.openapi.page import CONTENT_SECURITY_POLICY as CONTENT_SECURITY_POLICY
+    from gaffer.web.openapi.page import page_reply as page_reply
     from gaffer.web.openapi.page import render as render
     from gaffer.web.requests.access_guard import AccessGuard as AccessGuard
     from gaffer.web.requests.access_rules import AccessRules as AccessRules
@@ -124,7 +124,7 @@ __all__, __getattr__, __dir__ = lazy_names(
             "start_position"
         ),
         "web.openapi.openapi": "DescriptionContext describe",
-        "web.openapi.page": "CONTENT_SECURITY_POLICY render",
+        "web.openapi.page": "page_reply render",
         "web.requests.access_guard": "AccessGuard",
         "web.requests.access_rules": "AccessRules",
         "web.requests.authentication": "ACCESS IDENTITY ORIGIN REQUIRED client_of origin_of",

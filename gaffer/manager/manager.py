@@ -47,6 +47,7 @@ from .subscriptions import Channel, Subscriptions
 if TYPE_CHECKING:
     from ..commands.authorization import Authorization
     from ..commands.table import CommandTable
+    from ..plugins.registry import Site
 
 log = logging.getLogger("gaffer.manager")
 
@@ -573,6 +574,10 @@ class Manager(OldSpellings):
     def process_stats(self, pid: int) -> dict[str, Any]:
         """Return the statistics of one process."""
         return self.reports.process_stats(self.get_process(pid))
+
+    def sites(self) -> builtins.list[Site]:
+        """Return all sites, those of folders before those that plugins name; they may change at any time."""
+        return self.reports.sites()
 
     def health(self) -> dict[str, Any]:
         """Return whether all is well, with the counters of every plugin."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Mapping
 
 from ..errors import NotFound, Unavailable
+from ..plugins.registry import Site
 from ..process.process import Process
 from ..supervisor.job import Job
 from ..util import process_tree
 
 if TYPE_CHECKING:
     from .manager import Manager
+
+log = logging.getLogger("gaffer.sites")
 
 _TROUBLE = ("failed", "flapping", "backoff")
 
@@ -85,6 +89,17 @@ class Reports:
             "strays": len(manager.strays.find()),
             "plugins": plugins,
         }
+
+    def sites(self) -> list[Site]:
+        """Return all sites; what a plugin answers that is none is logged."""
+        found = list(self._manager.plugins.sites)
+        for plugin, sites in self._manager.hooks.collect("gaffer_sites", manager=self._manager):
+            for site in sites:
+                if isinstance(site, Site):
+                    found.append(site)
+                else:
+                    log.error("plugin %s: gaffer_sites must return gaffer.Site objects, not %r", plugin, site)
+        return found
 
     def _plugins(self) -> dict[str, dict[str, Any]]:
         hooks = self._manager.hooks

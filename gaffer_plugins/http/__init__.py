@@ -162,8 +162,11 @@ class HttpPlugin(Plugin):
         """Return the jobs API, the classic routes and what describes them and all others."""
         from . import gaffer04_routes, job_routes
         from .description import Description
+        from .front_page import FrontPage
 
-        return [*job_routes.ROUTES, *gaffer04_routes.ROUTES, *Description(manager, lambda: self._routes).routes()]
+        all_routes = lambda: self._routes  # noqa: E731
+        own = [*FrontPage(manager, all_routes).routes(), *job_routes.ROUTES, *gaffer04_routes.ROUTES]
+        return [*own, *Description(manager, all_routes).routes()]
 
     @hookimpl
     def gaffer_health(self) -> dict[str, Any]:

@@ -12,8 +12,6 @@ from .job_routes import NODE
 if TYPE_CHECKING:
     from gaffer import Manager
 
-_HTML = "text/html; charset=utf-8"
-
 
 class Description:
     """Describes the routes of a manager; made on request and kept, since neither routes nor settings change.
@@ -46,7 +44,7 @@ class Description:
                 tag=NODE,
                 summary="this description as a page",
                 result=STRING,
-                media=_HTML,
+                media="text/html; charset=utf-8",
             ),
         ]
 
@@ -66,10 +64,10 @@ class Description:
         return encode_json(self.document)
 
     @cached_property
-    def _page(self) -> bytes:
+    def _page(self) -> tuple[str, str]:
         from gaffer.api.web import render
 
-        return render(self.document).encode()
+        return render(self.document)
 
     def json(self, request: Any) -> Any:
         """Answer with the document."""
@@ -79,7 +77,6 @@ class Description:
 
     def page(self, request: Any) -> Any:
         """Answer with the page."""
-        from gaffer.api.web import CONTENT_SECURITY_POLICY, reply
+        from gaffer.api.web import page_reply
 
-        policy = [("Content-Security-Policy", CONTENT_SECURITY_POLICY), ("Referrer-Policy", "no-referrer")]
-        return reply(self._page, _HTML, extra=policy)
+        return page_reply(*self._page)

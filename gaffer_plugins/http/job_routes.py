@@ -115,7 +115,6 @@ def reloading(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/", command="welcome", tag=NODE),
     Route("GET", "/ping", command="ping", tag=NODE, media=TEXT_MEDIA),
     Route("GET", "/version", command="version", tag=NODE),
     Route("GET", "/sessions", command="sessions", tag=TAG),

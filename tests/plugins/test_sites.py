@@ -12,6 +12,7 @@ from gevent import socket as green
 import gaffer
 from gaffer.commands.authorization import Authorization
 from gaffer.commands.identity import Identity, Permissions
+from gaffer.manager.reports import Reports
 from gaffer.plugins.calling import Hooks
 from gaffer.plugins.registry import PluginSet, Site
 from gaffer.web.application import App
@@ -50,6 +51,7 @@ def plugins(folder):
 def manager(plugins):
     made = types.SimpleNamespace(plugins=plugins, hooks=Hooks(plugins.pm))
     made.access = Authorization(made.hooks)
+    made.sites = Reports(made).sites
     return made
 
 

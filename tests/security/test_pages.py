@@ -12,6 +12,7 @@ from . import attack
 
 #: Every kind of answer of type text/html.
 PAGES = (
+    "/",
     "/docs",
     "/channel/iframe.html",
     "/channel/iframe-1.6.1.html",
@@ -22,7 +23,8 @@ PAGES = (
 
 
 def head(node: Gafferd, path: str) -> dict[str, str]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{node.port}{path}", timeout=60) as answer:
+    asked = urllib.request.Request(f"http://127.0.0.1:{node.port}{path}", headers={"Accept": "text/html"})
+    with urllib.request.urlopen(asked, timeout=60) as answer:
         return {name.lower(): value for name, value in answer.headers.items()}
 
 

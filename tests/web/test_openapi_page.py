@@ -14,7 +14,7 @@ from gaffer.commands.schemas import definitions
 from gaffer.commands.table import COMMANDS
 from gaffer.config.jobconfig import CORE
 from gaffer.web.openapi.openapi import DescriptionContext, describe
-from gaffer.web.openapi.page import CONTENT_SECURITY_POLICY, render
+from gaffer.web.openapi.page import page_reply, render
 from gaffer.web.requests.routes import Route
 from gaffer_plugins.http import gaffer04_routes, job_routes
 
@@ -48,6 +48,11 @@ class Page(HTMLParser):
         self.text += data
 
 
+def html(document):
+    """Return the page of a description."""
+    return b"".join(page_reply(*render(document)).body).decode()
+
+
 @pytest.fixture(scope="module")
 def document():
     return describe([*job_routes.ROUTES, *gaffer04_routes.ROUTES], SOURCE)
@@ -55,7 +60,7 @@ def document():
 
 @pytest.fixture(scope="module")
 def page(document):
-    return Page(render(document))
+    return Page(html(document))
 
 
 def test_every_operation_is_there(document, page):
@@ -82,9 +87,10 @@ def test_nothing_comes_from_elsewhere_and_nothing_runs(page):
 
 
 def test_the_policy_allows_the_page_its_own_style_and_no_more(document):
-    (style,) = re.findall("<style>(.*)</style>", render(document), re.DOTALL)
+    (style,) = re.findall("<style>(.*)</style>", html(document), re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert f"style-src 'sha256-{digest}'" in CONTENT_SECURITY_POLICY and "default-src 'none'" in CONTENT_SECURITY_POLICY
+    policy = dict(page_reply(*render(document)).headers)["Content-Security-Policy"]
+    assert f"style-src 'sha256-{digest}'" in policy and "default-src 'none'" in policy
 
 
 def test_texts_of_plugins_are_escaped():
@@ -100,7 +106,7 @@ def test_texts_of_plugins_are_escaped():
         body={"type": "object", "properties": {evil: {"enum": [evil], "description": evil}}},
         result={"const": evil},
     )
-    page = Page(render(describe([route], SOURCE)))
+    page = Page(html(describe([route], SOURCE)))
     assert "script" not in page.tags and page.text.count(evil) >= 6
 
 
@@ -118,5 +124,5 @@ def test_texts_of_plugins_are_escaped():
 )
 def test_types_in_words(schema, says):
     route = Route("GET", "/x", handler=print, permission="read", result=schema)
-    text = Page(render(describe([route], SOURCE))).text
+    text = Page(html(describe([route], SOURCE))).text
     assert f"application/json: {says}" in text and "xxxx" not in text

@@ -1,4 +1,4 @@
-"""The description of the HTTP API as a page: no script, nothing from elsewhere, made on the server."""
+"""The pages of gafferd, of which the description of the HTTP API is one: no script, nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from html import escape
 from typing import Any, Iterable
 
 from ...commands.schemas import PLACE, Schema
+from ..requests.replies import Reply, reply
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --accent: #0a6b8a; }
@@ -30,7 +31,7 @@ table { border-collapse: collapse; width: 100%; margin: .5rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
 """
 #: The page may show itself, and no more: injected code could neither run nor send a request.
-CONTENT_SECURITY_POLICY = (
+_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'sha256-"
     + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -42,8 +43,20 @@ _LIMITS = ("minimum", "maximum", "minLength", "maxLength", "pattern", "maxItems"
 _LONG = 80
 
 
-def render(document: dict[str, Any]) -> str:
-    """Return an OpenAPI *document* as HTML."""
+def page_reply(title: str, body: str, extra: Iterable[tuple[str, str]] = ()) -> Reply:
+    """Return a page as an answer: it may show itself, and no more.
+
+    :param title: as text. :param body: as HTML. :param extra: more headers.
+    """
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
+    head += '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    text = f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+    policy = (("Content-Security-Policy", _CONTENT_SECURITY_POLICY), ("Referrer-Policy", "no-referrer"))
+    return reply(text.encode(), "text/html; charset=utf-8", extra=(*policy, *extra))
+
+
+def render(document: dict[str, Any]) -> tuple[str, str]:
+    """Return the title and the body of an OpenAPI *document* as a page."""
     info = document["info"]
     title = f"{info['title']} {info['version']}: the HTTP API"
     chapters = [(tag["name"], _operations(document, tag["name"])) for tag in document["tags"]]
@@ -58,9 +71,7 @@ def render(document: dict[str, Any]) -> str:
         '<h2 id="schemas">Schemas</h2>',
         *(_definition(name, schema) for name, schema in document["components"]["schemas"].items()),
     ]
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
-    head += '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
+    return title, "".join(body)
 
 
 def _operations(document: dict[str, Any], tag: str) -> list[tuple[str, str, dict[str, Any]]]:
