@@ -101,6 +101,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.security.trusted_files import SharedFile as SharedFile
     from gaffer.security.trusted_files import check_read as check_read
     from gaffer.security.trusted_files import open_file as open_file
+    from gaffer.service.resolver import Resolver as Resolver
     from gaffer.service.thread_writer import ThreadWriter as ThreadWriter
     from gaffer.service.thread_writer import start_thread as start_thread
     from gaffer.supervisor.job import Job as Job
@@ -147,6 +148,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "security.secret_names": "withhold",
         "security.trusted_files": "SharedFile check_read open_file",
         "security.trusted_files:": "trusted_files",
+        "service.resolver": "Resolver",
         "service.thread_writer": "ThreadWriter start_thread",
         "supervisor.job": "Job",
         "supervisor.restart_policy": "After Done GiveUp History Now",

@@ -9,7 +9,7 @@ import gevent
 from gevent import socket
 from gevent.lock import BoundedSemaphore
 
-from gaffer.api import GafferError, Meter, Metered, TooMuch
+from gaffer.api import GafferError, Meter, Metered, Resolver, TooMuch
 from gaffer.api.web import CLOSE, GOING_AWAY, POLICY_VIOLATION, ClientWebSocket, FrameError, TimeSlice
 
 from .config import LookupConfig, LookupdAddress
@@ -31,10 +31,11 @@ class LookupConnection:
     """Websocket connection to a lookupd, after its handshake.
 
     :param patience: seconds that the way there may take, and each message.
+    :param resolver: that of all connections to lookupds.
     :raises LinkError, OSError: there is none.
     """
 
-    def __init__(self, place: LookupdAddress, config: LookupConfig, patience: float) -> None:
+    def __init__(self, place: LookupdAddress, config: LookupConfig, patience: float, resolver: Resolver) -> None:
         from websocket import WebSocketException
 
         self._errors: tuple[type[BaseException], ...] = (WebSocketException, OSError, TooMuch, FrameError)
@@ -47,7 +48,7 @@ class LookupConnection:
         sock: Any = None
         try:
             with gevent.Timeout(patience, LinkError(f"no connection within {patience:g} s")):
-                sock = Metered(_connect(place, config, patience), self._meter)
+                sock = Metered(_connect(place, config, patience, resolver), self._meter)
                 header = {"X-Api-Key": config.key} if config.key else {}
                 self._websocket = ClientWebSocket(sock, _url(place), header, MAX_ANSWER, BoundedSemaphore(1))
         except BaseException as error:
@@ -129,8 +130,8 @@ def shown(said: object) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text[:_SHOWN])
 
 
-def _connect(place: LookupdAddress, config: LookupConfig, patience: float) -> Any:
-    sock = socket.create_connection((place.host, place.port), timeout=patience)
+def _connect(place: LookupdAddress, config: LookupConfig, patience: float, resolver: Resolver) -> Any:
+    sock = resolver.connect(place.host, place.port, patience)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if not place.tls:
         return sock

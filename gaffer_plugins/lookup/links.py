@@ -18,7 +18,7 @@ from gevent.event import Event
 from greenlet import GreenletExit
 
 from gaffer import __version__
-from gaffer.api import Bounded, GafferError
+from gaffer.api import Bounded, GafferError, Resolver
 
 from .config import LookupConfig, LookupdAddress
 from .connection import LinkError, LookupConnection, shown
@@ -47,6 +47,7 @@ class Links:
 
     def __init__(self, manager: Manager, config: LookupConfig) -> None:
         self.desk = Desk()
+        self.resolver = Resolver()
         self._manager = manager
         self._config = config
         self._links = [Link(place, self) for place in config.places]
@@ -172,7 +173,7 @@ class Link:
 
     def _talk(self) -> None:
         """Register, and tell what changes, until the connection is lost."""
-        connection = LookupConnection(self.place, self._links.config, ANSWER_TIMEOUT)
+        connection = LookupConnection(self.place, self._links.config, ANSWER_TIMEOUT, self._links.resolver)
         try:
             answer = connection.ask({"type": "IDENTIFY", "state": 0, **self._links.identity()})
             ping = _interval(answer)

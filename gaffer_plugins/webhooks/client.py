@@ -1,7 +1,7 @@
 """Persistent connection to a receiver: http.client over gevent's sockets.
 
-Nothing here blocks the hub, patched or not: names are resolved and certificates of authorities read in gevent's
-thread pool, and sockets and TLS are gevent's. Neither proxies nor redirections are followed.
+Nothing here blocks the hub, patched or not: names are resolved in threads of their own, certificates of authorities
+are read in gevent's thread pool, and sockets and TLS are gevent's. Neither proxies nor redirections are followed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ReceiverConnection(http.client.HTTPConnection):
         """Connect within the time limit; raises :class:`Undelivered` or OSError."""
         with limit(self._limit, f"no connection within {self._limit:g} s"):
             context = self.trust.context() if self._tls else None
-            sock = _connect_any(self.host, self.port, self._limit)
+            sock = self.trust.resolver.connect(self.host, self.port, self._limit)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if context is not None:
@@ -88,29 +88,6 @@ class ReceiverConnection(http.client.HTTPConnection):
         poll = monkey.get_original("select", "poll")()
         poll.register(self.sock.fileno(), 1)  # POLLIN; an end is readable too
         return not poll.poll(0)
-
-
-def _connect_any(host: str, port: int, seconds: float) -> Any:
-    """Connect to the first of a host's addresses that answers.
-
-    Each gets its share of the time: an IPv6 address that swallows packets shall not hide the IPv4 one.
-    """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for place, (family, kind, protocol, _, address) in enumerate(found, 1):
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(seconds / len(found) if place < len(found) else None)
-            sock.connect(address)
-            sock.settimeout(None)  # the whole attempt has its own limit
-            return sock
-        except OSError:
-            sock.close()
-            if place == len(found):
-                raise
-        except BaseException:
-            sock.close()
-            raise
-    raise OSError(f"the name {host} has no address")
 
 
 class Client:

@@ -1,4 +1,4 @@
-"""Certificates of ``https`` receivers that are trusted."""
+"""What all connections to receivers share: certificates that are trusted, and how names are resolved."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from typing import Any
 
 import gevent
 
+from gaffer.api import Resolver
+
 from .retry import Undelivered
 
 
 class Trust:
-    """The TLS settings that all connections share; made when one first needs them.
+    """The TLS settings that all connections share, made when one first needs them, and the resolver of names.
 
     :param cacert: certificates of the authorities, a PEM file; None for the system's.
     """
 
     def __init__(self, cacert: str | None) -> None:
         self.cacert = cacert
+        self.resolver = Resolver()
         self._context: Any = None
 
     def context(self) -> Any:

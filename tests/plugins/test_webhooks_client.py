@@ -9,6 +9,7 @@ import pytest
 from gevent import socket
 from gevent.server import StreamServer
 
+from gaffer.api import Resolver
 from gaffer_plugins.webhooks.client import MAX_ANSWER, Client, describe
 from gaffer_plugins.webhooks.config import check_tuning
 from gaffer_plugins.webhooks.retry import ReceiverAnswer, Undelivered
@@ -210,17 +211,18 @@ class TestFailures:
         with pytest.raises(Undelivered, match="^the answer is not HTTP$"):
             post(client(inbox(answer).url))
 
-    def test_a_name_that_is_none(self, monkeypatch, client):
-        def unknown(*args):
+    def test_a_name_that_is_none(self, client):
+        def unknown(*args, **options):
             raise socket.gaierror(-2, "Name or service not known")
 
-        monkeypatch.setattr("gevent.resolver.thread.Resolver.getaddrinfo", unknown)
+        one = client("http://nobody.example/")
+        one.trust.resolver = Resolver(getaddrinfo=unknown)
         with pytest.raises(
             Undelivered, match="^the name nobody.example cannot be resolved: Name or service not known$"
         ):
-            post(client("http://nobody.example/"))
+            post(one)
 
-    def test_every_address_of_a_name_gets_its_share_of_the_time(self, monkeypatch, inbox, client):
+    def test_every_address_of_a_name_gets_its_share_of_the_time(self, inbox, client):
         box = inbox()
         port = parse_url(box.url).port
         with socket.socket() as full:
@@ -229,12 +231,16 @@ class TestFailures:
             full.listen(0)
             places = [full.getsockname(), ("127.0.0.3", free_port()), ("127.0.0.1", port)]
             found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
-            monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: found)
+            many, one = (
+                client("http://many.example/", connect_timeout=2.4),
+                client("http://one.example/", connect_timeout=0.1),
+            )
+            many.trust.resolver = Resolver(getaddrinfo=lambda *args, **options: found)
+            one.trust.resolver = Resolver(getaddrinfo=lambda *args, **options: found[:1])
             with socket.create_connection(places[0]):
-                assert post(client("http://many.example/", connect_timeout=2.4)).status == 200
-                monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: found[:1])
+                assert post(many).status == 200
                 with pytest.raises(Undelivered, match=r"^no connection within 0\.1 s$"):
-                    post(client("http://one.example/", connect_timeout=0.1))
+                    post(one)
         assert len(box.posts) == 1
 
     def test_words_for_the_rest(self):

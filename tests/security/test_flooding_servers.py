@@ -10,6 +10,7 @@ from typing import Callable, Mapping
 
 import pytest
 
+from gaffer.api import Resolver
 from gaffer_plugins.lookup.config import LookupConfig as LookupConfig
 from gaffer_plugins.lookup.config import parse_place
 from gaffer_plugins.lookup.connection import LinkError, LookupConnection
@@ -124,7 +125,7 @@ def test_question_to_a_lookupd_ends(name: str, manner: str) -> None:
         began = time.monotonic()
         with pytest.raises(LinkError):
             config = LookupConfig([], None, {}, None, None, None, None, None, [])
-            connection = LookupConnection(parse_place(f"http://127.0.0.1:{server.port}"), config, _TIMEOUT)
+            connection = LookupConnection(parse_place(f"http://127.0.0.1:{server.port}"), config, _TIMEOUT, Resolver())
             try:
                 connection.ask({"type": "PING"})
             finally:
