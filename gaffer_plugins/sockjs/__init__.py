@@ -89,7 +89,7 @@ class SockjsPlugin(Plugin):
             return ChannelSession(manager, request.identity, shown, waiting)
 
         self._service = lazy_service(make, limits(settings), lambda: _origins(manager.settings))
-        return sockjs_routes(PREFIX, self._service)
+        return sockjs_routes(PREFIX, self._service, raw=False)
 
     @hookimpl
     def gaffer_health(self) -> dict[str, Any]:

@@ -80,12 +80,15 @@ def lazy_service(
     return LazyService(service)
 
 
-def sockjs_routes(prefix: str, service: LazyService, permission: str | None = "read", tag: str = "Live") -> list[Route]:
+def sockjs_routes(
+    prefix: str, service: LazyService, permission: str | None = "read", tag: str = "Live", raw: bool = True
+) -> list[Route]:
     """Return the routes of a service.
 
     :param prefix: where, without a slash at the end: ``/channel``.
     :param service: what :func:`lazy_service` returned.
     :param permission: who may have a session; the other URLs are open to everybody.
+    :param raw: have ``/websocket`` as well, for clients that know websockets and not SockJS.
     """
     handler, common = service.handler, {"tag": tag}
     session = f"{prefix}/<server>/<id>"
@@ -133,7 +136,15 @@ def sockjs_routes(prefix: str, service: LazyService, permission: str | None = "r
         status=101,
         **seated,
     )
-    return [*found, socket]
+    plain = Route(
+        method="GET",
+        path=f"{prefix}/websocket",
+        handler=handler("raw_websocket"),
+        summary="a websocket: messages as they are, without SockJS",
+        status=101,
+        **seated,
+    )
+    return [*found, socket, *([plain] if raw else ())]
 
 
 def _open_routes(prefix: str, handler: Callable[[str], Any], tag: str) -> list[Route]:

@@ -173,6 +173,27 @@ class SockJS:
             return self._sentence(request, BadRequest(str(error)))
         return accept_websocket(request, lambda websocket: self._talk(request, websocket))
 
+    def raw_websocket(self, request: Request) -> Reply:
+        """``/websocket``: messages as they are, without frames of SockJS."""
+        if not self.limits.websocket:
+            raise NotFound("websockets are switched off here")
+        return accept_websocket(request, lambda websocket: self._talk_raw(request, websocket))
+
+    def _talk_raw(self, request: Request, websocket: WebSocket) -> None:
+        peer = self._make(request)
+
+        def receive(message: str | bytes) -> None:
+            peer.receive(message if isinstance(message, str) else message.decode("utf-8", "replace"))
+
+        run_duplex(
+            websocket,
+            peer,
+            websocket.send_all,
+            receive,
+            getattr(peer, "farewell", frames.GO_AWAY)[1],
+            unauthenticated=lambda: bool(getattr(peer, "unauthenticated", False)),
+        )
+
     def _talk(self, request: Request, websocket: WebSocket) -> None:
         session = SockJSSession(self._make(request))
 

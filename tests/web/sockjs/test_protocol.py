@@ -247,6 +247,17 @@ def test_a_websocket_needs_a_handshake(at):
     assert (answer.status, answer.text) == (400, '"Connection" must be "Upgrade".\n')
 
 
+def test_raw_websocket_has_messages_without_frames(at):
+    with Client(at.address, "/echo/websocket") as ws:
+        ws.say("x" * 100_000)
+        ws.say('["a", "b"]')
+        assert [ws.receive().payload for _ in range(2)] == [b"x" * 100_000, b'["a", "b"]']
+    with Client(at.address, "/close/websocket") as ws:
+        assert ws.receive().opcode == CLOSE
+    assert at.get("/disabled_websocket_echo/websocket").status == 404
+    assert at.get("/echo/websocket").status == 426
+
+
 def test_a_websocket_of_another_version(at):
     head = HANDSHAKE.replace("Version: 13", "Version: 8")
     with Client(at.address, "/echo/0/0/websocket", head) as ws:
