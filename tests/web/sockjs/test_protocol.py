@@ -251,7 +251,7 @@ def test_raw_websocket_has_messages_without_frames(at):
     with Client(at.address, "/echo/websocket") as ws:
         ws.say("x" * 100_000)
         ws.say('["a", "b"]')
-        assert [ws.receive().payload for _ in range(2)] == [b"x" * 100_000, b'["a", "b"]']
+        assert [ws.receive().data for _ in range(2)] == [b"x" * 100_000, b'["a", "b"]']
     with Client(at.address, "/close/websocket") as ws:
         assert ws.receive().opcode == CLOSE
     assert at.get("/disabled_websocket_echo/websocket").status == 404
