@@ -64,6 +64,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/service/daemonize.py Starter.ready os.open",
         "gaffer/service/rlimits.py hold_standard_streams os.open",
         "gaffer/cli/core/program.py _drop_output os.open",
+        "gaffer/service/exit_codes.py _nothing_reads os.open",
         "gaffer/cli/core/program.py run open",
         "gaffer/util.py daemonize os.open",
     ),
