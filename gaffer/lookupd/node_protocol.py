@@ -67,11 +67,28 @@ class NodeSessions:
         """Let *session* be the one here that is that node, and no other."""
         other = self._identified.get(info.key)
         if other is not None and other is not session:
-            if other.life != info.life:
-                raise taken(info)
-            other.replace()
+            if other.life == info.life:
+                other.replace()
+            else:
+                self._end_dead(other, info)
         session.life = info.life
         self._identified[info.key] = session
+
+    def _end_dead(self, other: NodeSession, info: NodeInfo) -> None:
+        """End the connection of another life of the same node, if that does not answer; this takes a moment.
+
+        A machine that loses its power, and comes back, leaves a connection that looks as if it were open.
+
+        :raises Conflict: it is alive, or another one took its place meanwhile.
+        """
+        if other.is_alive():
+            raise taken(info)
+        current = self._identified.get(info.key)
+        if current is other:
+            log.warning("node %s at %s was started anew; its old connection does not answer", info.name, info.origin)
+            other.refuse(info.key, "another start of the node has connected, and this connection did not answer")
+        elif current is not None and current.life != info.life:
+            raise taken(info)
 
     def refuse(self, key: NodeKey, reason: str) -> None:
         """A node that was let in is another one's after all."""
@@ -98,11 +115,17 @@ class NodeSession:
 
     :param sessions: all of them.
     :param close: ends the connection, with a sentence.
+    :param probe: asks the node for a sign of life; tells whether there was one. It may take a few seconds.
     """
 
-    def __init__(self, sessions: NodeSessions, close: Callable[[str], Any]) -> None:
+    def __init__(
+        self, sessions: NodeSessions, close: Callable[[str], Any], probe: Callable[[], bool] = lambda: True
+    ) -> None:
         self._sessions = sessions
         self._close = close
+        self._probe = probe
+        #: A message of the node is being carried out, so nothing else of it is read.
+        self._busy = False
         #: What the node registered; None until it has said who it is, and that is true.
         self.record: Record | None = None
         #: Which start of the node it is, once it has said so.
@@ -117,9 +140,12 @@ class NodeSession:
             said = _parse(text)
             msgid = _read_id(said)
             kind, state = _read_type(said), read_state(said.get("state", 0))
+            self._busy = True
             answer = _HEARERS[kind](self, said) or {}
         except GafferError as error:
             return {"errno": error.status, "error": error.code, "reason": str(error), "msgid": msgid}
+        finally:
+            self._busy = False
         if self.record is not None:
             self._numbers = self._numbers or "state" in said
             if not self._numbers and kind in _CHANGES:
@@ -132,6 +158,10 @@ class NodeSession:
             self._sessions.registry.advance(record, state)
             self._sessions.backend.changed(record)
         self._sessions.backend.alive(record.info.key)
+
+    def is_alive(self) -> bool:
+        """Tell whether the node gives a sign of life; one whose message waits for the registry has given it."""
+        return self._busy or self._probe()
 
     def refuse(self, key: NodeKey, reason: str) -> None:
         """The node is another one's."""

@@ -29,13 +29,21 @@ log = logging.getLogger("gaffer_lookupd")
 SOME = 500
 
 
+#: Seconds that a node has for a sign of life when another start of it connects.
+PROBE = 2.0
+
+
 class _Silent(BaseException):
     """The node has neither said nor read anything for too long."""
 
 
 def serve_node(websocket: WebSocket, sessions: NodeSessions) -> None:
     """Hear a node until it leaves, or is silent for too long."""
-    session = NodeSession(sessions, lambda reason: gevent.spawn(websocket.close, GOING_AWAY, reason))
+    session = NodeSession(
+        sessions,
+        lambda reason: gevent.spawn(websocket.close, GOING_AWAY, reason),
+        lambda: websocket.is_alive(PROBE),
+    )
     sessions.open += 1
     begun = time.monotonic()
     try:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("gaffer.lookup")
 
 #: Seconds before the first new try; each further one waits twice as long, up to the longest. Random, so that not
-#: all nodes come back at once.
-FIRST, LONGEST = 0.5, 30.0
+#: all nodes come back at once. A lookupd that was started anew knows nothing until its nodes come back: no longer ones.
+FIRST, LONGEST = 0.5, 5.0
 #: A link that lived this long, in seconds, begins with the shortest pause again.
 GOOD = 10.0
 #: Seconds within which an answer has to come.

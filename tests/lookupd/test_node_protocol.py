@@ -32,14 +32,14 @@ class Desk:
         self.registry, self.backend = Registry(), Kept()
         self.sessions = NodeSessions(self.registry, self.backend, 15.0)
 
-    def connect(self):
-        return Node(self.sessions)
+    def connect(self, probe=lambda: True):
+        return Node(self.sessions, probe)
 
 
 class Node:
-    def __init__(self, sessions):
+    def __init__(self, sessions, probe):
         self.closed = []
-        self.session = NodeSession(sessions, self.closed.append)
+        self.session = NodeSession(sessions, self.closed.append, probe)
         self.last = 0
 
     def say(self, type, **more):
@@ -79,6 +79,46 @@ def test_the_whole_conversation(desk):
     assert desk.backend.calls[-1] == ("left", "a")
     node.identify().session.leave(for_good=True)
     assert desk.backend.calls[-1] == ("left for good", "a")
+
+
+def test_another_start_of_a_node_takes_the_place_of_a_connection_that_does_not_answer(desk):
+    dead = desk.connect(lambda: False).identify(life="1")
+    dead.say("REGISTER_JOB", job_name="web", pids=[1])
+    node = desk.connect().identify(life="2")
+    assert "did not answer" in dead.closed[0] and desk.registry.jobs() == []
+    assert node.say("REGISTER_JOB", job_name="web", pids=[7]) == {"ok": True}
+    assert [source["pids"] for source in desk.registry.sources("default.web")] == [[7]]
+    dead.session.leave()
+    assert len(desk.registry.nodes) == 1
+
+
+def test_another_start_of_a_node_is_refused_while_the_connection_answers(desk):
+    alive = desk.connect(lambda: True).identify(life="1")
+    errno, reason = desk.connect().refused("IDENTIFY", name="a", origin="http://a", life="2")
+    assert errno == 409 and "is connected already" in reason and alive.closed == []
+
+
+def test_of_two_starts_that_wait_for_one_answer_the_first_takes_the_place(desk):
+    late = []
+
+    def probe():
+        if not late:
+            late.append(desk.connect())
+            late[0].identify(life="2")
+        return False
+
+    desk.connect(probe).identify(life="1")
+    errno, reason = desk.connect().refused("IDENTIFY", name="a", origin="http://a", life="3")
+    assert errno == 409 and "is connected already" in reason and late[0].closed == []
+
+
+def test_a_node_whose_message_waits_for_the_registry_is_alive(desk):
+    node = desk.connect(lambda: False).identify(life="1")
+    refusals = []
+    ask = lambda record: refusals.append(desk.connect().refused("IDENTIFY", name="a", origin="http://a", life="2"))  # noqa: E731
+    desk.backend.changed = ask
+    node.say("REGISTER_JOB", job_name="web")
+    assert refusals[0][0] == 409
 
 
 NONSENSE = [

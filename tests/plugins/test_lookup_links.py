@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import gevent
 import pytest
 
+from gaffer.api import Resolver
 from gaffer.web.requests.access_guard import AccessGuard
 from gaffer.web.requests.access_rules import AccessRules
 from gaffer.web.websocket.handshake import accept_websocket
@@ -54,7 +55,7 @@ def link(lookupd, monkeypatch):
         config = LookupConfig([], None, {}, None, None, None, None, None, [])
         place = parse_place(f"127.0.0.1:{address[1]}")
         identity = {"name": "n", "origin": "o", "version": "1", "labels": {}, "life": "l"}
-        link = Link(place, SimpleNamespace(desk=desk, config=config, identity=lambda: identity))
+        link = Link(place, SimpleNamespace(desk=desk, config=config, identity=lambda: identity, resolver=Resolver()))
         yield link
         link.stop()
         wait_until(lambda: not server.connections)

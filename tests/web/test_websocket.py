@@ -399,6 +399,24 @@ def flood(ws, size=65_536, count=400):
         ws.send(b"x" * size)
 
 
+def test_a_sign_of_life_is_an_answer_to_a_ping_within_the_time(echo, address):
+    with Client(address) as peer:
+        wait_until(lambda: echo.sockets)
+        asked = gevent.spawn(echo.sockets[0].is_alive, 10)
+        assert peer.receive() == Frame(PING, b"")
+        peer.send(frame(b"", PONG))
+        assert asked.get(timeout=10) is True
+        assert echo.sockets[0].is_alive(0.01) is False
+
+
+def test_a_peer_that_leaves_while_it_is_asked_gives_no_sign_of_life(echo, address):
+    with Client(address) as peer:
+        wait_until(lambda: echo.sockets)
+        asked = gevent.spawn(echo.sockets[0].is_alive, 60)
+        assert peer.receive() == Frame(PING, b"")
+    assert asked.get(timeout=10) is False
+
+
 def test_peer_that_does_not_read_is_not_pinged(echo, address, monkeypatch):
     """It cannot answer a ping that it has not read."""
     monkeypatch.setattr(websocket, "PING_INTERVAL", 0.4)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 import click
 
+from ..core.fanout import tell_problems
 from ..core.output import View, complain, print_lines, view_option
 from ..core.program import ProgramGroup
 
@@ -51,24 +52,13 @@ def make_cluster(ctx: click.Context, addresses: Sequence[str]) -> Cluster:
     return ctx.with_resource(Cluster(dict.fromkeys(found), given.get("api_key"), **keys))
 
 
-def _tell_problems(ctx: click.Context, cluster: Cluster) -> None:
-    """Report problems of lookupds on stderr, beside the answer of the others."""
-    program = ctx.find_root().info_name
-    for problem in cluster.problems:
-        complain(program, str(problem))
-    for one in cluster.lookups:
-        if one.stale:
-            seconds, reason = one.stale.get("seconds", 0), one.stale.get("reason", "")
-            complain(program, f"the data of {one.uri} may be {seconds:.0f} s old: {reason}")
-
-
 @_command("nodes")
 @view_option
 def nodes(ctx: click.Context, lookupd_address: tuple[str, ...]) -> View:
     """List the nodes."""
     cluster = make_cluster(ctx, lookupd_address)
     found = cluster.nodes()
-    _tell_problems(ctx, cluster)
+    tell_problems(ctx.find_root().info_name, cluster)
     data = [{"name": one.name, "origin": one.origin, "version": one.version, "labels": one.labels} for one in found]
     rows = [(one.name, one.origin, one.version, labels_text(one.labels)) for one in found]
     return View(data, [one.name for one in found], NODE_COLUMNS, rows)
@@ -85,7 +75,7 @@ def jobs(ctx: click.Context, lookupd_address: tuple[str, ...]) -> View:
     """List the jobs, and on how many nodes they are."""
     cluster = make_cluster(ctx, lookupd_address)
     found = cluster.jobs()
-    _tell_problems(ctx, cluster)
+    tell_problems(ctx.find_root().info_name, cluster)
     rows = [(job["name"], len(job["sources"]), _processes(job)) for job in found]
     return View(found, [job["name"] for job in found], JOB_COLUMNS, rows)
 
@@ -103,7 +93,7 @@ def job(ctx: click.Context, lookupd_address: tuple[str, ...], name: str) -> View
 
     cluster = make_cluster(ctx, lookupd_address)
     (found,) = merge_jobs(cluster.ask(lambda one: [one.find_job(name)]))
-    _tell_problems(ctx, cluster)
+    tell_problems(ctx.find_root().info_name, cluster)
     return _sources_view(found, [found])
 
 
@@ -117,7 +107,7 @@ def sessions(ctx: click.Context, lookupd_address: tuple[str, ...], node: str | N
     for answer in cluster.ask(lambda one: one.sessions(node)):
         for session in answer:
             merged.setdefault(session["sessionid"], set()).update(session["jobs"])
-    _tell_problems(ctx, cluster)
+    tell_problems(ctx.find_root().info_name, cluster)
     data = [{"sessionid": id, "jobs": sorted(merged[id])} for id in sorted(merged)]
     rows = [(id, " ".join(name.partition(".")[2] for name in sorted(merged[id]))) for id in sorted(merged)]
     return View(data, sorted(merged), SESSION_COLUMNS, rows)
@@ -132,7 +122,7 @@ def session(ctx: click.Context, lookupd_address: tuple[str, ...], sessionid: str
 
     cluster = make_cluster(ctx, lookupd_address)
     found = merge_jobs(answer["jobs"] for answer in cluster.ask(lambda one: one.find_session(sessionid)))
-    _tell_problems(ctx, cluster)
+    tell_problems(ctx.find_root().info_name, cluster)
     return _sources_view({"sessionid": sessionid, "jobs": found}, found)
 
 

@@ -121,6 +121,16 @@ def take_on(args: Sequence[str], on: str | None) -> tuple[list[str], str | None]
     return rest, on
 
 
+def tell_problems(program: str | None, cluster: Cluster) -> None:
+    """Report on stderr what is wrong with the answers of lookupds."""
+    for problem in cluster.problems:
+        complain(program, str(problem))
+    for one in cluster.lookups:
+        if one.stale:
+            seconds, reason = one.stale.get("seconds", 0), one.stale.get("reason", "")
+            complain(program, f"answers of {one.uri} may be incomplete or {seconds:.0f} s old: {reason}")
+
+
 def run_everywhere(
     program: Program, ctx: click.Context, args: Sequence[str], make: Callable[[Node], Any], cluster: Cluster
 ) -> int:
@@ -139,8 +149,7 @@ def run_everywhere(
     command = program.far(name) or command
     shown = command.make_context(name, list(rest), parent=ctx)
     nodes = cluster.select(on)
-    for problem in cluster.problems:
-        complain(program.name, str(problem))
+    tell_problems(program.name, cluster)
     is_live = bool(shown.params.get("follow")) or name == "watch"
     width, lock = max(len(node.name) for node in nodes), threading.Lock()
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, Sequence
 
 import gevent
+from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from geventwebsocket.exceptions import WebSocketError
 
@@ -72,6 +73,8 @@ class WebSocket:
         self._decoder = FrameDecoder(limit, masked=True, data=early)
         self._turn = BoundedSemaphore(1)
         self._asked = False
+        #: Set when something is received, while another greenlet waits for a sign of life.
+        self._heard: Event | None = None
         self._closing = False
         self._parting: gevent.Greenlet | None = None
         self._pace = TimeSlice()
@@ -129,6 +132,8 @@ class WebSocket:
             if not data:
                 raise Closed("the peer has left")
             self._asked = False
+            if self._heard is not None:
+                self._heard.set()
             self._decoder.feed(data)
             return
 
@@ -139,6 +144,21 @@ class WebSocket:
             raise Closed("the peer is silent")
         self._asked = True
         self.send_frame(b"", PING)
+
+    def is_alive(self, seconds: float) -> bool:
+        """Ask the peer for a sign of life; tells whether one comes within *seconds*. Another greenlet must receive."""
+        heard = self._heard = Event()
+        # In a greenlet of its own: half a frame must not be broken off, and one that is stuck has a limit of its own.
+        gevent.spawn(self._ping_quietly)
+        try:
+            heard.wait(seconds)
+            return heard.is_set() and not self.closed
+        finally:
+            self._heard = None
+
+    def _ping_quietly(self) -> None:
+        with suppress(Closed):
+            self.send_frame(b"", PING)
 
     def _control(self, frame: WebSocketFrame) -> bool:
         """Act on a control frame; returns whether the websocket goes on."""
@@ -236,6 +256,8 @@ class WebSocket:
     def _gone(self) -> None:
         """Nothing will be received any more."""
         self.closed = True
+        if self._heard is not None:
+            self._heard.set()
         if self._parting is not None:
             self._parting.kill(block=False)
 
