@@ -69,6 +69,20 @@ class Veto(Conflict):
     """
 
 
+class UriTooLong(BadRequest):
+    """The URL of a request is longer than a server takes."""
+
+    code = "uri_too_long"
+    status = 414
+
+
+class HeadersTooLarge(BadRequest):
+    """A header of a request, or all of them, are longer than a server takes."""
+
+    code = "headers_too_large"
+    status = 431
+
+
 class TooLarge(GafferError):
     code = "too_large"
     status = 413

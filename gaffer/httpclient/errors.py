@@ -82,6 +82,8 @@ _BY_CODE: dict[str, type[GafferError]] = {
         errors.MethodNotAllowed,
         errors.Conflict,
         errors.TooLarge,
+        errors.UriTooLong,
+        errors.HeadersTooLarge,
         errors.UnsupportedMediaType,
         errors.Misdirected,
         errors.InvalidConfig,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 import bottle
 
 from ..commands.authorization import is_named
-from ..errors import BadRequest, GafferError, MethodNotAllowed, NotFound
+from ..errors import BadRequest, GafferError, MethodNotAllowed, NotFound, UriTooLong
 from ..plugins.calling import Killed
 from .requests.authentication import ACCESS, ARGUMENTS, IDENTITY, JSON, NOTED, admit, origin_of
 from .requests.replies import (
@@ -217,7 +217,7 @@ def decode_path(path: str) -> str:
         except UnicodeError:
             raise BadRequest("the URL's path is not UTF-8") from None
     if len(path) > MAX_PATH:
-        raise BadRequest(f"the URL's path is longer than {MAX_PATH} characters")
+        raise UriTooLong(f"the URL's path is longer than {MAX_PATH} characters")
     if not path.isprintable() and _INVISIBLE.search(path):
         raise BadRequest("the URL's path holds control characters or others that cannot be seen")
     return path or "/"

@@ -18,6 +18,8 @@ STATUS = {
     "method_not_allowed": 405,
     "conflict": 409,
     "too_large": 413,
+    "uri_too_long": 414,
+    "headers_too_large": 431,
     "unsupported_media_type": 415,
     "misdirected": 421,
     "invalid_config": 422,

@@ -104,10 +104,19 @@ def test_options_of_the_server(node):
 
 @pytest.mark.parametrize(
     ("url", "says"),
-    [("/jobs/%00", "control"), ("/jobs/%0a", "control"), ("/%ff", "UTF-8"), ("/" + "x" * 5000, "longer")],
+    [("/jobs/%00", "control"), ("/jobs/%0a", "control"), ("/%ff", "UTF-8")],
 )
 def test_urls_that_are_no_text(node, url, says):
     assert says in node("GET", url).assert_problem(400, "bad_request")
+
+
+def test_url_that_is_too_long(node):
+    assert "longer" in node("GET", "/" + "x" * 5000).assert_problem(414, "uri_too_long")
+
+
+def test_escaped_slash_is_a_character_of_a_name(node):
+    node("GET", "/jobs%2fdefault").assert_problem(404, "not_found")
+    assert "default/ghost" not in node("GET", "/jobs/default%2fghost").assert_problem(404, "not_found")
 
 
 # -- bodies -------------------------------------------------------------------------------------

@@ -177,7 +177,7 @@ def test_each_kind_of_error_is_described_once():
         example = response["content"]["application/json"]["example"]
         assert example["error"] == code and set(example) == {"error", "reason", "errno"}
     assert {one["content"]["application/json"]["example"]["errno"] for one in responses.values()} == {
-        400, 401, 403, 404, 405, 409, 413, 415, 421, 422, 429, 503,
+        400, 401, 403, 404, 405, 409, 413, 414, 415, 421, 422, 429, 431, 503,
     }  # fmt: skip
 
 

@@ -84,6 +84,20 @@ def test_options_of_the_server():
 
 
 @pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("/a%2fb", "/a%2fb"),
+        ("/a%2Fb%20c", "/a%2Fb c"),
+        ("/%2e%2e%2f", "/..%2f"),
+        ("/a%252fb", "/a%2fb"),
+        ("/a/b%2", "/a/b%2"),
+    ],
+)
+def test_escaped_slash_separates_nothing(url, path):
+    assert parse_head(f"GET {url} HTTP/1.1\r\nHost: h\r\n\r\n".encode()).environ["PATH_INFO"] == path
+
+
+@pytest.mark.parametrize(
     "line",
     [
         b"",

@@ -120,10 +120,6 @@ def test_nothing_is_logged_for_requests(caplog, capfd):
         b"GET /hello HTTP/9.9\r\n\r\n",
         b"GET /hello HTTP/1.1\r\n\r\n",
         b"GET /hello HTTP/1.1\r\nHost\r\n\r\n",
-        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: h\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"a" * 9000 + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 200 + b"\r\n",
-        b"GET / HTTP/1.1\r\nHost: h\r\n" + (b"X: " + b"y" * 4000 + b"\r\n") * 20 + b"\r\n",
         b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n",
         b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
@@ -145,6 +141,21 @@ def test_malformed_requests_are_answered_with_json_or_silence(data, caplog, capf
             parse(answer).assert_problem(400, "bad_request")
         assert request(address, "GET", "/hello").status == 200
     assert not caplog.records and capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "data"),
+    [
+        (414, "uri_too_long", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: h\r\n\r\n"),
+        (414, "uri_too_long", b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: h\r\n\r\n"),
+        (431, "headers_too_large", b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"a" * 9000 + b"\r\n\r\n"),
+        (431, "headers_too_large", b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 200 + b"\r\n"),
+        (431, "headers_too_large", b"GET / HTTP/1.1\r\nHost: h\r\n" + (b"X: " + b"y" * 4000 + b"\r\n") * 20),
+    ],
+)
+def test_what_is_too_long_in_a_head_is_named_by_its_status(status, code, data):
+    with served(app()) as (address, _):
+        parse(talk(address, data)).assert_problem(status, code)
 
 
 @pytest.mark.parametrize(

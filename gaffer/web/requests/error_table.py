@@ -17,6 +17,7 @@ ERRORS: tuple[tuple[type[errors.GafferError], str, str], ...] = (
     (errors.MethodNotAllowed, "another method is needed; `Allow` lists them", "PUT is not possible at /ping"),
     (errors.Conflict, "it does not fit what is there, or a plugin refused", "job web exists already; update it"),
     (errors.TooLarge, "the body is too long", "the body is longer than 1048576 bytes"),
+    (errors.UriTooLong, "the URL is too long", "the request line is longer than 8190 bytes"),
     (errors.UnsupportedMediaType, "the body is not declared as JSON", "the body must be application/json"),
     (errors.Misdirected, "the Host header names another machine", "this gafferd does not answer to that name"),
     (errors.InvalidConfig, "the job's settings cannot be used", "cmd: required; unknown setting 'numproceses'"),
@@ -25,6 +26,7 @@ ERRORS: tuple[tuple[type[errors.GafferError], str, str], ...] = (
         "too many attempts; `Retry-After` tells when to try again",
         "too many wrong passwords; try again in 8 s",
     ),
+    (errors.HeadersTooLarge, "a header is too long, or there are too many", "more than 100 headers"),
     (errors.Unavailable, "not now", "no plugin collects statistics; load the plugin 'stats'"),
 )
 ERROR_KINDS = {kind.status: kind for kind, _, _ in ERRORS}

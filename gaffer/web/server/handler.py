@@ -150,7 +150,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             head = parse_head(raw)
         except HeadError as error:
             self._note_head(raw)
-            return self._refuse(str(error))
+            return self._refuse(error)
         except OSError:  # gone, or idle for too long
             return None
         self._begin(head)
@@ -196,9 +196,10 @@ class Handler(WSGIHandler):  # type: ignore[misc]
                 if not head:
                     self._note_head(line)
                 if not line.endswith(b"\n") and len(line) > MAX_HEAD_LINE:
-                    raise HeadError(f"the URL or a header is longer than {MAX_HEAD_LINE} bytes")
+                    what, status = ("a header", 431) if head else ("the request line", 414)
+                    raise HeadError(f"{what} is longer than {MAX_HEAD_LINE} bytes", status)
                 if len(head) + len(line) > self.server.limits.head:
-                    raise HeadError(f"the headers are longer than {self.server.limits.head} bytes")
+                    raise HeadError(f"the headers are longer than {self.server.limits.head} bytes", 431)
                 if line in (b"\r\n", b"\n") and head:
                     return head
                 if head or line.strip():
@@ -397,10 +398,10 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             linger(self.socket, self.rfile)
         return None if self.close_connection or self.server.closing else True
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, error: HeadError) -> None:
         """Answer a head that was not understood, and close."""
         try:
-            answer = problem(400, reason, extra=[("Connection", "close")])
+            answer = problem(error.status, str(error), extra=[("Connection", "close")])
             self.socket.sendall(serialise(answer if self.command != "HEAD" else answer._replace(body=())))
         except OSError:
             return

@@ -17,13 +17,21 @@ MAX_HEADERS = 100
 
 _REQUEST_LINE = re.compile(r"([A-Z][A-Z-]{0,31}) ([!-~\x80-\xff]+) HTTP/1\.([0-9])\Z")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\Z")
+_SLASH = re.compile(r"(%2[Ff])")
 _ABSOLUTE = re.compile(r"https?://([^/?#@]+)((?:[/?#].*)?)\Z", re.IGNORECASE)
 #: Saying one of these twice can only be meant to confuse.
 _SINGLE = frozenset(("CONTENT_LENGTH", "HTTP_HOST", "HTTP_TRANSFER_ENCODING", "HTTP_ORIGIN", "CONTENT_TYPE"))
 
 
 class HeadError(ValueError):
-    """A head that is not understood; the sentence goes to the client."""
+    """A head that is not understood; the sentence goes to the client.
+
+    :param status: of the answer.
+    """
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class Head(NamedTuple):
@@ -78,16 +86,21 @@ def parse_head(raw: bytes) -> Head:
     if version == "HTTP/1.1" and "HTTP_HOST" not in environ:
         raise HeadError("HTTP/1.1 needs a Host header")
     path, _, query = target.partition("?")
-    environ["PATH_INFO"] = unquote(path, "latin-1") if "%" in path else path
+    environ["PATH_INFO"] = _decoded(path) if "%" in path else path
     environ["QUERY_STRING"] = query
     environ["REQUEST_METHOD"] = method
     environ["SERVER_PROTOCOL"] = version
     return Head(method, target, version, environ)
 
 
+def _decoded(path: str) -> str:
+    """Return *path* with its escapes replaced, but for ``%2F``: that is a character of a name, and separates none."""
+    return "".join(part if part in ("%2F", "%2f") else unquote(part, "latin-1") for part in _SLASH.split(path))
+
+
 def _headers(lines: list[str]) -> dict[str, str]:
     if len(lines) > MAX_HEADERS:
-        raise HeadError(f"more than {MAX_HEADERS} headers")
+        raise HeadError(f"more than {MAX_HEADERS} headers", 431)
     environ: dict[str, str] = {}
     for line in lines:
         found = _HEADER.match(line)
