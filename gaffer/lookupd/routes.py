@@ -84,7 +84,7 @@ def _sockjs(sessions: NodeSessions, origins: Iterable[str]) -> list[Route]:
             return WatchTap(sessions.registry).belong(request.identity)
         return LateWatchTap(sessions.registry, request.environ)
 
-    found = sockjs.sockjs_routes(_WATCH, sockjs.lazy_service(make, None, lambda: origins), tag="lookup")
+    found = sockjs.sockjs_routes(_WATCH, sockjs.lazy_service(make, None, lambda: origins), tag="lookup", raw=False)
     # What is watched is the whole, and not what one key may see of it.
     return [replace(route, target=None) for route in found if route.path != _WATCH]
 
