@@ -37,7 +37,7 @@ def test_a_command_describes_its_route():
         ("session", "path", True),
         ("job", "path", True),
     ]
-    assert list(found["responses"]) == ["200", "400", "403", "404", "421", "503"]
+    assert list(found["responses"]) == ["200", "400", "403", "404", "414", "421", "431", "503"]
     content = found["responses"]["200"]["content"]["application/json"]
     assert content["schema"] == {"$ref": "#/components/schemas/JobStats"}
     assert content["example"]["stats"][0]["os_pid"] == 4711
@@ -73,7 +73,20 @@ def test_a_handler_describes_itself():
             "application/json": {"schema": {"type": "object", "examples": [{"a": 1}]}, "example": {"a": 1}},
         },
     }
-    assert sorted(found["responses"]) == ["201", "302", "400", "403", "404", "409", "413", "415", "421", "503"]
+    assert sorted(found["responses"]) == [
+        "201",
+        "302",
+        "400",
+        "403",
+        "404",
+        "409",
+        "413",
+        "414",
+        "415",
+        "421",
+        "431",
+        "503",
+    ]
     assert found["responses"]["201"]["content"]["text/plain"]["example"] == "fine"
     assert found["responses"]["302"] == {"description": "Found"}
     assert found["responses"]["409"] == {"$ref": "#/components/responses/conflict"}
@@ -96,7 +109,7 @@ def test_a_handler_that_says_nothing_may_answer_anything():
     _, found = operation()
     assert found["summary"] == "GET /x" and found["tags"] == ["other"]
     assert found["responses"]["200"]["content"] == {"application/json": {"schema": {}}}
-    assert list(found["responses"]) == ["200", "400", "403", "421", "503"]
+    assert list(found["responses"]) == ["200", "400", "403", "414", "421", "431", "503"]
 
 
 @pytest.mark.parametrize("status", [204, 302])

@@ -240,7 +240,7 @@ def _media(route: Route) -> dict[str, Any]:
 
 def _statuses(route: Route, command: Command | None, locked: bool) -> set[int]:
     """Return the statuses beside that of success."""
-    found = {400, 403, 421, 503, *route.also, *(command.errors if command is not None else ())}
+    found = {400, 403, 414, 421, 431, 503, *route.also, *(command.errors if command is not None else ())}
     if locked:
         found.add(401)
     if route.places:
