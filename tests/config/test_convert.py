@@ -545,3 +545,19 @@ def test_a_name_that_has_to_change_is_told(tmp_path):
     jobs, _, notes = converted(tmp_path, "[watcher:1]\ncmd = x\n")
     assert list(jobs) == ["_1"]
     assert notes == ["1: [watcher:1] is the job _1: gaffer allows no such name"]
+
+
+def test_variable_that_a_program_changes_is_the_old_one_in_its_other_variables(
+    tmp_path,
+):
+    text = (
+        "[program:a]\ncommand = %(ENV_HOME)s/a\n"
+        'environment = HOME="/srv/a",LIBRARY="%(ENV_HOME)s/lib",STAGE="two",LOG="%(ENV_STAGE)s"\n'
+        '[supervisord]\nenvironment = STAGE="one"\n'
+    )
+    jobs, _, _ = converted(tmp_path, text)
+    job = jobs["a"]
+    argv = job.template.expand({"HOME": "/root", **job.env})
+    assert argv[0] == "/usr/bin/env"
+    assert sorted(argv[1:-1]) == ["HOME=/srv/a", "LIBRARY=/root/lib", "LOG=one", "STAGE=two"]
+    assert argv[-1] == "/srv/a/a"

@@ -139,6 +139,11 @@ def variable(name: str) -> str:
     return f"\x01{name}\x01"
 
 
+def variables_in(text: str) -> set[str]:
+    """Return the names that :func:`variable` put into *text*."""
+    return set(_MARK.findall(text))
+
+
 def has_variable(text: str) -> bool:
     """Tell whether :func:`variable` put something into *text*."""
     return _MARK.search(text) is not None
@@ -200,6 +205,8 @@ class ConvertedJob:
     name: str
     settings: dict[str, str]
     env: dict[str, str] = field(default_factory=dict)
+    #: Variables that the process has, but that others of *env* and the command know with the value from outside.
+    late: dict[str, str] = field(default_factory=dict)
 
     @property
     def full_name(self) -> str:
@@ -217,6 +224,7 @@ class ConvertedJob:
         texts = dict(self.settings)
         plain = {key: text for key, text in self.env.items() if can_name_variable(key) and not has_variable(text)}
         awkward = [_word(f"{key}={text}") for key, text in self.env.items() if key not in plain]
+        awkward += [_word(f"{key}={text}") for key, text in self.late.items()]
         if awkward and texts.get("shell") == "true":
             del texts["shell"]
             texts["cmd"] = f"/bin/sh -c {shlex.quote(texts['cmd'])}"

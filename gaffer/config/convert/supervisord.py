@@ -29,6 +29,7 @@ from .common import (
     true,
     usable,
     variable,
+    variables_in,
     whole,
     write,
 )
@@ -250,8 +251,12 @@ def _job(
         },
         common.env,
     )
-    env = {**common.env, **_environment(expand, section)}
-    expand = expand._replace(env=env)
+    own = _environment(expand, section)
+    # Variables of a program know those around it, its command knows its own.
+    named = {name for text in own.values() for name in variables_in(text)}
+    late = {name: text for name, text in own.items() if name in named and not has_variable(text)}
+    env = {**common.env, **{name: text for name, text in own.items() if name not in late}}
+    expand = expand._replace(env=env | late, literal=frozenset(late))
     restart = section.take("autorestart", "unexpected").strip().lower()
     cmd = command(expand.take("command", marks=True))
     retries = whole(section, "startretries", 3, notes) if "startretries" in section.items else None
@@ -281,7 +286,7 @@ def _job(
         if true(section.items.get(key, Value("false", "", 0)).text):
             section.take(key)
     notes.leftovers(section, _WHY, "has no counterpart")
-    return ConvertedJob(section, session, name, found, env)
+    return ConvertedJob(section, session, name, found, env, late)
 
 
 def _logs(section: Section, expand: _SupervisorExpansion, count: int, notes: Notes) -> dict[str, str]:
@@ -316,12 +321,14 @@ class _SupervisorExpansion(NamedTuple):
     """Replaces ``%(name)s``; what only the environment knows becomes a variable of the command.
 
     :param env: variables that the file itself sets.
+    :param literal: those of them that a command cannot name.
     """
 
     section: Section
     notes: Notes
     values: dict[str, object]
     env: dict[str, str]
+    literal: frozenset[str] = frozenset()
 
     def replace_simple(self) -> None:
         """Replace variables in options that take no text of their own."""
@@ -377,7 +384,9 @@ class _SupervisorExpansion(NamedTuple):
     def _variable(self, name: str, place: Value, label: str, marks: bool) -> str | None:
         known = self.env.get(name)
         if marks:
-            return known if known is not None and has_variable(known) else variable(name)
+            if known is not None and (name in self.literal or has_variable(known)):
+                return known
+            return variable(name)
         if known is not None and not has_variable(known):
             return known
         return self.notes.value_of(name, place, label)
