@@ -1,13 +1,16 @@
 """Static files of plugins at ``/_plugin/NAME/``: folders found by gafferd and those that plugins name.
 
 Nothing outside a site's root is ever sent, hidden files are not sent, and a page
-may load only what comes from this server.
+may load only what comes from this server, unless its site says otherwise.
 """
 
 from __future__ import annotations
 
+import gzip
+import logging
 import mimetypes
 import os
+import re
 import secrets
 import stat
 import time
@@ -17,18 +20,28 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, Iterator
 from urllib.parse import quote
 
+import gevent
+
 from gaffer import Plugin, Site, hookimpl
 from gaffer.api import Forbidden, NotFound, nearest
-from gaffer.api.web import Route
+from gaffer.api.web import Route, encode_json
 
 if TYPE_CHECKING:
     from gaffer import Identity, Manager
 
 __all__ = ["SitesPlugin"]
 
+log = logging.getLogger("gaffer.sites")
 
 INDEX = "index.html"
+#: A hidden file of a site that holds the Content-Security-Policy of its files.
+CSP_FILE = ".csp"
+_MAX_CSP = 4_096
 _CHUNK = 65_536
+#: Text of a size between these is compressed for those who take gzip, and so many bytes of that are kept.
+_GZIP_FROM, _GZIP_TO = 1_024, 1 << 20
+_GZIP_KEPT = 8 << 20
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 #: What every file carries. Caches have to ask each time, so that a new version is seen at once.
 _HEADERS = {
     "Cache-Control": "no-cache",
@@ -72,7 +85,7 @@ class SitesPlugin(Plugin):
         sites = _Sites(manager)
         # Open to everybody: a private site is checked when it is known which one it is.
         opened: dict[str, Any] = {"permission": None, "tag": "Sites"}
-        page: dict[str, Any] = {"handler": sites.file, "media": "*/*", "also": (302, 304), **opened}
+        page: dict[str, Any] = {"handler": sites.file, "media": "*/*", "also": (206, 302, 304, 416), **opened}
         return [
             Route("GET", "/_plugin/<name>", handler=sites.redirect, status=302, summary="to its first page", **opened),
             Route("GET", "/_plugin/<name>/", summary="the first page of a plugin's site", **page),
@@ -122,6 +135,7 @@ class _Sites:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
         self._passes = Passes()
+        self._packed = PackedFiles()
 
     def find(self, request: Any, name: str) -> Site:
         """Return the site called *name*; folders come before what plugins name.
@@ -161,14 +175,109 @@ class _Sites:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             return _to_folder(request, f"/_plugin/{name}/{path}", self._more(request, site))
-        body = FileBody(descriptor)
-        headers = {**_HEADERS, "ETag": body.etag, "Last-Modified": formatdate(body.modified, usegmt=True)}
-        headers |= self._more(request, site)
-        if is_current(request.headers, body.etag, body.modified):
+        body, kind = FileBody(descriptor), content_type(names[-1])
+        wanted = request.headers.get("Range") if _is_same(request.headers, body) else None
+        packable = "charset=" in kind and _GZIP_FROM <= body.size <= _GZIP_TO
+        packed = packable and not wanted and takes_gzip(request.headers.get("Accept-Encoding", ""))
+        etag = body.packed_etag if packed else body.etag
+        headers = {**_HEADERS, "ETag": etag, "Last-Modified": formatdate(body.modified, usegmt=True)}
+        headers |= {"Accept-Ranges": "bytes", **policy_of(site), **self._more(request, site)}
+        if packable:
+            headers["Vary"] = "Accept-Encoding"
+        if is_current(request.headers, etag, body.modified):
             body.close()
             return HTTPResponse((), 304, headers)
-        headers |= {"Content-Type": content_type(names[-1]), "Content-Length": str(body.size)}
-        return HTTPResponse(body, 200, headers)
+        headers["Content-Type"] = kind
+        if packed:
+            data = self._packed.pack(site.name, names, body)
+            return HTTPResponse((data,), 200, {**headers, "Content-Encoding": "gzip", "Content-Length": str(len(data))})
+        return _whole_or_part(body, byte_range(wanted, body.size) if wanted else None, headers)
+
+
+def _whole_or_part(body: FileBody, part: tuple[int, int] | None, headers: dict[str, str]) -> Any:
+    from bottle import HTTPResponse
+
+    if part is None:
+        return HTTPResponse(body, 200, {**headers, "Content-Length": str(body.size)})
+    begin, end = part
+    if begin >= end:
+        body.close()
+        reason = f"the file has {body.size} bytes"
+        problem = encode_json({"error": "range_not_satisfiable", "reason": reason, "errno": 416})
+        headers |= {"Content-Type": "application/json", "Content-Range": f"bytes */{body.size}"}
+        return HTTPResponse((problem,), 416, {**headers, "Content-Length": str(len(problem))})
+    headers["Content-Range"] = f"bytes {begin}-{end - 1}/{body.size}"
+    body.limit(begin, end)
+    return HTTPResponse(body, 206, {**headers, "Content-Length": str(body.size)})
+
+
+def policy_of(site: Site) -> dict[str, str]:
+    """Return the header with the Content-Security-Policy that a site has of its own."""
+    policy = site.csp
+    descriptor = open_inside(site.root, [CSP_FILE]) if policy is None else None
+    if descriptor is not None:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            policy = " ".join(os.read(descriptor, _MAX_CSP).decode("utf-8", "replace").split())
+        os.close(descriptor)
+    if not policy:
+        return {}
+    if not policy.isascii() or not policy.isprintable():
+        log.error("site %s: its Content-Security-Policy holds characters that no header may hold", site.name)
+        return {}
+    return {"Content-Security-Policy": policy}
+
+
+class PackedFiles:
+    """Compressed files, the latest ones."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
+        self._size = 0
+
+    def pack(self, site: str, names: list[str], body: FileBody) -> bytes:
+        """Return what *body* is as gzip, and close it; a thread compresses."""
+        key = (site, *names, body.etag)
+        data = self._kept.get(key)
+        if data is None:
+            data = gevent.get_hub().threadpool.apply(gzip.compress, (b"".join(body), 6))
+            self._size += len(data) - len(self._kept.get(key, b""))
+            self._kept[key] = data
+        body.close()
+        self._kept.move_to_end(key)
+        while self._size > _GZIP_KEPT:
+            self._size -= len(self._kept.popitem(last=False)[1])
+        return data
+
+
+def takes_gzip(header: str) -> bool:
+    """Tell whether an Accept-Encoding names gzip, and not with a weight of 0."""
+    for one in header.lower().split(","):
+        name, _, weight = one.replace(" ", "").partition(";")
+        if name in ("gzip", "*"):
+            return not weight.startswith("q=0") or any(digit in "123456789" for digit in weight)
+    return False
+
+
+def byte_range(header: str, size: int) -> tuple[int, int] | None:
+    """Return where the one range that a header asks for begins and ends; the file has nothing of it if both are equal.
+
+    None stands for the whole file: the header is not understood, or asks for several ranges (RFC 9110 §14.2).
+    """
+    found = _RANGE.match(header.replace(" ", ""))
+    if found is None or not any(found.groups()):
+        return None
+    first, last = found.groups()
+    if not first:
+        return max(0, size - int(last)), size
+    if last and int(last) < int(first):
+        return None
+    return min(int(first), size), min(size, int(last) + 1) if last else size
+
+
+def _is_same(headers: Any, body: FileBody) -> bool:
+    """Tell whether a range may be of this version (RFC 9110 §13.1.5)."""
+    version = headers.get("If-Range")
+    return version is None or version in (body.etag, formatdate(body.modified, usegmt=True))
 
 
 def _segments(path: str, name: str) -> list[str]:
@@ -252,6 +361,12 @@ class FileBody:
         self.size = info.st_size
         self.modified = int(info.st_mtime)
         self.etag = f'"{info.st_mtime_ns:x}-{info.st_size:x}"'
+        self.packed_etag = f'{self.etag[:-1]}-gzip"'
+
+    def limit(self, begin: int, end: int) -> None:
+        """Send the bytes from *begin* to *end* only."""
+        self._file.seek(begin)
+        self.size = end - begin
 
     def __iter__(self) -> Iterator[bytes]:
         left = self.size

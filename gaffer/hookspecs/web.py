@@ -75,7 +75,7 @@ def gaffer_sites(manager: Manager) -> Iterable[Site] | None:
 
     When: at every request to a site, so that sites may appear later.
     May: look at the file system.
-    Returns: sites, each with a name and a root folder; or None.
+    Returns: sites, each with a name, a root folder and, where it differs, a Content-Security-Policy; or None.
     On exception: those sites are missing; logged.
 
     Example::

@@ -44,6 +44,8 @@ class Plugin:
     mandatory: Collection[str] = ()
     #: Whether its site is shown only to those who may read.
     private_site: bool = False
+    #: The Content-Security-Policy of its site, where that needs more than this server's own files.
+    site_csp: str | None = None
 
     def app(self, cfg: Any) -> Any:
         """Return an application, an object with any of start, stop and restart, or None.

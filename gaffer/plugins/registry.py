@@ -38,11 +38,13 @@ class Site(NamedTuple):
 
     :param root: the folder that holds them.
     :param private: whether they are shown only to those who may read.
+    :param csp: the Content-Security-Policy of its files; by default what allows nothing but this server's own files.
     """
 
     name: str
     root: str
     private: bool = False
+    csp: str | None = None
 
 
 class PluginInfo:
@@ -92,6 +94,7 @@ class PluginSet:
         self._unmoved: list[str] = []
         self._disabled: set[str] = set()
         self._private_sites: set[str] = set()
+        self._policies: dict[str, str] = {}
         # Random, since two sets of one process may load the same folder.
         self._module_prefix = f"gaffer_folder_{os.urandom(4).hex()}"
         self._packages = 0
@@ -256,6 +259,9 @@ class PluginSet:
         parts = guard(found.name, found.path, kinds.find_parts, self.pm, modules)
         if any(getattr(part, "private_site", False) is True for part in parts):
             self._private_sites.add(found.name)
+        for part in parts:
+            if getattr(part, "site_csp", None):
+                self._policies[found.name] = str(part.site_csp)
         return parts
 
     def check_mandatory(self) -> None:
@@ -322,7 +328,7 @@ class PluginSet:
             try:
                 for name, root in folders.scan_sites(folder):
                     if name not in self._disabled:
-                        found.setdefault(name, Site(name, root, name in self._private_sites))
+                        found.setdefault(name, Site(name, root, name in self._private_sites, self._policies.get(name)))
             except OSError as error:
                 log.warning("plugin folder %s cannot be read: %s", folder, error.strerror)
         return list(found.values())

@@ -169,6 +169,13 @@ class TestPython:
         plugins.load_folder(folder)
         assert [site.private for site in plugins.sites] == [True]
 
+    def test_policy_of_a_site(self, folder, plugins):
+        seed_plugin(folder, "one")
+        path = folder / "one/plugin/__init__.py"
+        path.write_text(path.read_text() + "    site_csp = \"default-src 'none'\"\n")
+        plugins.load_folder(folder)
+        assert [site.csp for site in plugins.sites] == ["default-src 'none'"]
+
 
 class TestBroken:
     @pytest.mark.parametrize(

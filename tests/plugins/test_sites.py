@@ -1,5 +1,6 @@
 """Sites over HTTP: files, types, caching; and nothing that lies outside or is hidden."""
 
+import gzip
 import os
 import re
 import types
@@ -17,7 +18,7 @@ from gaffer.plugins.calling import Hooks
 from gaffer.plugins.registry import PluginSet, Site
 from gaffer.web.application import App
 from gaffer.web.requests.routes import check_routes
-from gaffer_plugins.sites import Passes, SitesPlugin, content_type, open_inside
+from gaffer_plugins.sites import FileBody, PackedFiles, Passes, SitesPlugin, content_type, open_inside
 
 from ..hooks.test_registry import module, write
 from ..kit.web import call, served
@@ -256,6 +257,111 @@ class TestCaching:
         date = call(app, "GET", "/_plugin/hello/").headers["last-modified"]
         answer = call(app, "GET", "/_plugin/hello/", HTTP_IF_MODIFIED_SINCE=date, HTTP_IF_NONE_MATCH='"other"')
         assert answer.status == 200
+
+
+class TestRanges:
+    @pytest.mark.parametrize(
+        ("wanted", "status", "body", "content_range"),
+        [
+            ("bytes=0-3", 206, "<h1>", "bytes 0-3/14"),
+            ("bytes=4-", 206, "hello</h1>", "bytes 4-13/14"),
+            ("bytes=-5", 206, "</h1>", "bytes 9-13/14"),
+            ("bytes=-500", 206, "<h1>hello</h1>", "bytes 0-13/14"),
+            ("bytes=4-500", 206, "hello</h1>", "bytes 4-13/14"),
+            ("bytes=0-1,4-5", 200, "<h1>hello</h1>", None),
+            ("bytes=5-4", 200, "<h1>hello</h1>", None),
+            ("lines=1-2", 200, "<h1>hello</h1>", None),
+            ("bytes=-", 200, "<h1>hello</h1>", None),
+        ],
+    )
+    def test_part(self, app, wanted, status, body, content_range):
+        answer = call(app, "GET", "/_plugin/hello/", HTTP_RANGE=wanted)
+        assert (answer.status, answer.text, answer.headers.get("content-range")) == (status, body, content_range)
+        assert int(answer.headers["content-length"]) == len(body)
+        assert answer.headers["accept-ranges"] == "bytes"
+
+    @pytest.mark.parametrize("wanted", ["bytes=14-", "bytes=99-100", "bytes=-0"])
+    def test_nothing_there(self, app, wanted):
+        answer = call(app, "GET", "/_plugin/hello/", HTTP_RANGE=wanted)
+        answer.assert_problem(416, "range_not_satisfiable")
+        assert answer.headers["content-range"] == "bytes */14"
+
+    def test_part_of_another_version_is_the_whole(self, app):
+        now = call(app, "GET", "/_plugin/hello/").headers
+        for version, status in ((now["etag"], 206), (now["last-modified"], 206), ('"other"', 200), ("x", 200)):
+            answer = call(app, "GET", "/_plugin/hello/", HTTP_RANGE="bytes=0-3", HTTP_IF_RANGE=version)
+            assert answer.status == status
+
+
+class TestCompression:
+    @pytest.fixture
+    def page(self, folder):
+        text = "a line of text\n" * 1000
+        (folder / "hello/_site/long.txt").write_text(text)
+        (folder / "hello/_site/long.png").write_bytes(text.encode())
+        return text
+
+    @pytest.mark.parametrize("accepted", ["gzip", "deflate, gzip;q=0.5", "*", "br, GZIP ; q=1"])
+    def test_text_for_those_who_take_it(self, app, page, accepted):
+        answer = call(app, "GET", "/_plugin/hello/long.txt", HTTP_ACCEPT_ENCODING=accepted)
+        assert answer.headers["content-encoding"] == "gzip" and answer.headers["vary"] == "Accept-Encoding"
+        assert gzip.decompress(answer.body).decode() == page and len(answer.body) < 1000
+        again = call(app, "GET", "/_plugin/hello/long.txt", HTTP_ACCEPT_ENCODING=accepted)
+        assert again.body == answer.body
+        tag = answer.headers["etag"]
+        assert (
+            call(app, "GET", "/_plugin/hello/long.txt", HTTP_ACCEPT_ENCODING=accepted, HTTP_IF_NONE_MATCH=tag)[0] == 304
+        )
+
+    @pytest.mark.parametrize("accepted", ["", "identity", "gzip;q=0", "gzip; q=0.0", "br"])
+    def test_others_get_it_as_it_is(self, app, page, accepted):
+        answer = call(app, "GET", "/_plugin/hello/long.txt", HTTP_ACCEPT_ENCODING=accepted)
+        assert answer.text == page and "content-encoding" not in answer.headers
+        assert answer.headers["vary"] == "Accept-Encoding"
+
+    def test_pictures_small_files_and_parts_are_not_compressed(self, app, page):
+        for path, more in (("long.png", {}), ("", {}), ("long.txt", {"HTTP_RANGE": "bytes=0-99"})):
+            answer = call(app, "GET", f"/_plugin/hello/{path}", HTTP_ACCEPT_ENCODING="gzip", **more)
+            assert "content-encoding" not in answer.headers
+
+    def test_what_is_kept_is_bounded(self, app, folder, monkeypatch):
+        monkeypatch.setattr("gaffer_plugins.sites._GZIP_KEPT", 2000)
+        packed = PackedFiles()
+        for number in range(20):
+            path = folder / f"{number}.bin"
+            path.write_bytes(os.urandom(600))
+            packed.pack("hello", [path.name], FileBody(os.open(path, os.O_RDONLY)))
+        assert packed._size == sum(map(len, packed._kept.values())) <= 2000 and len(packed._kept) == 3
+
+
+class TestPolicy:
+    STRICT = "default-src 'self'"
+    OWN = "default-src 'self'; script-src 'self' 'unsafe-inline'"
+
+    def policy(self, app, name="hello"):
+        return call(app, "GET", f"/_plugin/{name}/").headers["content-security-policy"]
+
+    def test_file_of_the_site(self, app, folder):
+        assert self.policy(app).startswith(self.STRICT + "; base-uri")
+        (folder / "hello/_site/.csp").write_text(self.OWN.replace("; ", ";\n") + "\n")
+        assert self.policy(app) == self.OWN
+        assert call(app, "GET", "/_plugin/hello/.csp").status == 404
+
+    def test_site_of_a_hook(self, plugins, app, folder):
+        class Pages(gaffer.Plugin):
+            name = "pages"
+
+            @gaffer.hookimpl
+            def gaffer_sites(self, manager):
+                return [Site("own", str(folder / "hello/_site"), csp=TestPolicy.OWN)]
+
+        plugins.add(Pages())
+        assert self.policy(app, "own") == self.OWN
+
+    @pytest.mark.parametrize("policy", ["é", "a\0b"])
+    def test_what_no_header_may_hold_is_left_out(self, app, folder, policy, caplog):
+        (folder / "hello/_site/.csp").write_text(policy)
+        assert self.policy(app).startswith(self.STRICT) and "site hello" in caplog.text
 
 
 class TestHooks:
