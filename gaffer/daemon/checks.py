@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from ..config.names import JobName
 from ..config.settings import Settings
-from ..errors import PluginError, Problem, described
+from ..errors import GafferError, PluginError, Problem, described
 from ..manager.manager import Manager
 
 log = logging.getLogger("gafferd")
@@ -53,6 +54,27 @@ def _ask_plugins(settings: Settings, manager: Manager) -> list[Problem]:
         else:
             problems += answer or ()
     return problems
+
+
+def find_port_conflicts(settings: Settings, manager: Manager) -> list[Problem]:
+    """Return a problem for each job of the configuration that would get a port of another one.
+
+    For this the jobs are read as at a start, so it comes after everything else.
+    """
+    try:
+        conflicts = manager.reconciler.port_conflicts()
+    except GafferError as error:
+        return [Problem("", 0, str(error))]
+    return sorted(_placed(settings, one.name, str(one)) for one in conflicts)
+
+
+def _placed(settings: Settings, name: JobName, message: str) -> Problem:
+    """Return a problem with a job's port where the job is written, if a section of its own names it."""
+    spellings = {"procfile": {name.session}, "process": {name.short, name.full}, "job": {name.short, name.full}}
+    for section in settings.sections(*spellings):
+        if section.name.replace(":", ".") in spellings[section.kind]:
+            return section.problem(message, "port")
+    return Problem("", 0, message)
 
 
 def warn_of_unused(settings: Settings, manager: Manager) -> None:

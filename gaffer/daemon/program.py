@@ -90,6 +90,7 @@ def _run(argv: Sequence[str], early: commandline.CommandLine, settings: Settings
         return status
     service.check()
     if settings.get("check"):
+        service.check_ports()
         print(f"{settings.path or 'the default configuration'}: no problems")
         return DONE
     if settings.get("umask") is not None:

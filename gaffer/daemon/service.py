@@ -23,7 +23,7 @@ from ..service.logging import Log, log_failures
 from ..service.rlimits import inherit_nothing, raise_file_limit
 from ..service.signals import STOP, Signals
 from ..version import __version__
-from .checks import find_problems, warn_of_unused
+from .checks import find_port_conflicts, find_problems, warn_of_unused
 from .reaper import GRACE, PAUSE, Orphans, become_subreaper
 from .recovery import Leftovers
 from .reload import ConfigReload
@@ -69,6 +69,15 @@ class GafferdService:
         :raises ConfigError: lists it.
         """
         problems = find_problems(self.settings, self.manager)
+        if problems:
+            raise ConfigError(problems)
+
+    def check_ports(self) -> None:
+        """Compare the ports of all jobs, as a start does.
+
+        :raises ConfigError: lists the jobs that would get a port of another one.
+        """
+        problems = find_port_conflicts(self.settings, self.manager)
         if problems:
             raise ConfigError(problems)
 

@@ -38,7 +38,7 @@ from .hub_check import HubCheck
 from .job_table import JobTable
 from .notifier import Notifier
 from .process_table import ProcessTable
-from .reconcile import Reconciler, parse, prepare
+from .reconcile import FROM_CONFIGURATION, Reconciler, check_ports, parse, prepare
 from .reports import Reports
 from .shutdown import Shutdown
 from .strays import Strays
@@ -322,6 +322,8 @@ class Manager(OldSpellings):
         self.engine.check_may_wait()
         config = prepare(self, parse(self.job_fields, config, sessionid, env), origin)
         self._refuse_if_stopping("loaded")
+        if origin not in FROM_CONFIGURATION:
+            check_ports(self, config, config.numprocesses)
         job = self.job_table.add(config)
         self.engine.observer.notify(job, messages.Notify("create"), time.time())
         if config.start if start is None else start:
@@ -353,6 +355,8 @@ class Manager(OldSpellings):
         if not isinstance(config, JobConfig) and "start" not in config:
             new = new.replace(start=job.config.start)
         new = prepare(self, new, origin, previous=job.config)
+        if origin not in FROM_CONFIGURATION:
+            check_ports(self, new, new.numprocesses)
         if start:
             self._refuse_if_stopping("started")
         self.engine.submit(self.job(job.name), messages.Update(new.replace(name=job.name.full), start))
@@ -414,6 +418,8 @@ class Manager(OldSpellings):
             count = max(0, answer)
         if count > MAX_PROCESSES:
             raise BadRequest(f"a job may have up to {MAX_PROCESSES} processes, not {count}")
+        if count > job.wanted:
+            check_ports(self, job.config, count)
         return count
 
     def _scale(self, job: Job, before: int, count: int) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 import gevent
 from gevent.lock import BoundedSemaphore
 
+from ..config.job_ports import PortClaim, PortConflict, claim_ports, conflict_with, conflicts_among
 from ..config.jobconfig import JobConfig, sort_by_priority
 from ..config.names import JobName, check_name
 from ..errors import Conflict, GafferError, InvalidConfig
@@ -15,9 +16,12 @@ from ..process.environment import OWN_VARIABLES, job_environment
 
 #: So many names of jobs are in a refusal.
 MAX_NAMES = 5
+#: Where jobs come from whose ports were compared all together before the first of them was touched.
+FROM_CONFIGURATION = ("config", "reload")
 
 if TYPE_CHECKING:
     from ..config.jobconfig import JobFields
+    from ..supervisor.job import Job
     from .manager import Manager
 
 
@@ -75,6 +79,28 @@ def check_variables(config: JobConfig) -> None:
         raise InvalidConfig(f"cmd: unknown variable ${name}; set it in env, or write $$ for a dollar")
 
 
+def check_ports(manager: Manager, config: JobConfig, number: int) -> None:
+    """Refuse a job that would get a port of another session's job.
+
+    Jobs of one session are loaded and updated one after the other, so that they may exchange ports on the way.
+
+    :param number: how many processes it is to have.
+    :raises Conflict: names the other job.
+    """
+    claim = claim_ports(config.job_name, config.port, number)
+    if claim is None:
+        return
+    session = config.job_name.session
+    others = (_claim_of(job) for job in manager.all_jobs() if job.name.session != session)
+    conflict = conflict_with(claim, others)
+    if conflict is not None:
+        raise Conflict(str(conflict))
+
+
+def _claim_of(job: Job) -> PortClaim | None:
+    return claim_ports(job.name, job.config.port, job.wanted)
+
+
 class Reconciler:
     """The jobs that came from the configuration, to see what a reload changes."""
 
@@ -89,6 +115,7 @@ class Reconciler:
     def load(self) -> None:
         """Load what the job sources bring, in the order of priority."""
         self._configs = self._ask()
+        self._refuse_port_conflicts(self._configs)
         for config in sort_by_priority(self._configs.values()):
             self._manager.load(config, origin="config")
 
@@ -148,6 +175,27 @@ class Reconciler:
             self._slice.give_way()
         for name in self._unwanted(wanted):
             manager.hooks.ask("gaffer_before_unload", job=manager.job(name))
+
+        self._refuse_port_conflicts(wanted)
+
+    def port_conflicts(self) -> list[PortConflict]:
+        """Return the jobs of the configuration that would get a port of another one."""
+        return self._port_conflicts(self._ask())
+
+    def _port_conflicts(self, wanted: Mapping[JobName, JobConfig]) -> list[PortConflict]:
+        """Return the conflicts among *wanted* and the jobs that did not come from the configuration."""
+        claims = [claim_ports(name, config.port, config.numprocesses) for name, config in wanted.items()]
+        manual = (
+            job
+            for job in self._manager.job_table.in_order()
+            if job.name not in wanted and job.name not in self._configs
+        )
+        return conflicts_among([*claims, *map(_claim_of, manual)])
+
+    def _refuse_port_conflicts(self, wanted: Mapping[JobName, JobConfig]) -> None:
+        conflicts = self._port_conflicts(wanted)
+        if conflicts:
+            raise Conflict("\n".join(map(str, conflicts)))
 
     def _unwanted(self, wanted: Mapping[JobName, JobConfig]) -> list[JobName]:
         return [name for name in self._configs if name not in wanted and self._manager.has_job(name)]

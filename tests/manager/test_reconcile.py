@@ -210,3 +210,62 @@ def test_env_file_is_read_once_when_a_job_is_loaded_and_once_for_the_starts_that
     gaffer_spawner.last.exit(1)
     settle(manager)
     assert len(reads) == 3 and gaffer_spawner.last.plan.argv == ["serve", "bob"]
+
+
+# -- ports ----------------------------------------------------------------------------------------
+
+
+def with_port(name, port, number=1, **settings):
+    return JobConfig(name, "serve", port=port, numprocesses=number, **settings)
+
+
+def test_job_with_a_port_of_another_application_is_refused(manager):
+    manager.load(with_port("a.web", 5100, 3))
+    with pytest.raises(Conflict, match=r"^port 5102 of b\.web is that of a\.web; choose others with --port N"):
+        manager.load(with_port("b.web", 5102))
+    assert "b.web" not in manager.jobs()
+    manager.load(with_port("b.web", 5103))
+    with pytest.raises(Conflict, match=r"^port 5102 of b\.web"):
+        manager.update(with_port("b.web", 5102))
+    assert manager.get("b.web").port == 5103
+
+
+def test_scaling_into_the_ports_of_another_application_is_refused(manager):
+    manager.load(with_port("a.web", 5100))
+    manager.load(with_port("b.web", 5102))
+    assert manager.scale("a.web", 1) == 2
+    with pytest.raises(Conflict, match=r"^port 5102 of a\.web is that of b\.web"):
+        manager.scale("a.web", 1)
+    assert manager.scale("a.web", -1) == 1
+
+
+def test_port_is_free_when_the_job_that_had_it_is_gone(manager):
+    manager.load(with_port("a.web", 5100, start=False))
+    manager.unload("a.web")
+    settle(manager)
+    manager.load(with_port("b.web", 5100))
+
+
+def test_jobs_of_one_application_may_exchange_ports_one_by_one(manager):
+    manager.load(with_port("a.web", 5100))
+    manager.load(with_port("a.clock", 5200))
+    manager.update(with_port("a.web", 5200))
+    manager.update(with_port("a.clock", 5100))
+
+
+def test_configuration_with_one_port_for_two_jobs_is_refused_as_a_whole(manager, source):
+    source.names = (with_port("a.web", 5100), with_port("b.web", 5100), with_port("c.web", 5200))
+    with pytest.raises(Conflict, match=r"^port 5100 of b\.web is that of a\.web"):
+        manager.reload_config()
+    assert manager.jobs() == ["default.a", "default.b"]
+    manager.load(with_port("manual.web", 5300))
+    source.names = (with_port("a.web", 5300),)
+    with pytest.raises(Conflict, match=r"^port 5300 of manual\.web is that of a\.web"):
+        manager.reload_config()
+
+
+def test_jobs_of_the_configuration_may_exchange_ports_at_a_reload(manager, source):
+    source.names = (with_port("a.web", 5100), with_port("b.web", 5200))
+    manager.reload_config()
+    source.names = (with_port("a.web", 5200), with_port("b.web", 5100))
+    assert manager.reload_config()["updated"] == ["a.web", "b.web"]

@@ -126,6 +126,20 @@ def test_signals_and_reload(call: Call, app: Any, gafferd: Gafferd) -> None:
     assert good(call("reload")) == "shop.web: stopped, and stays so; 'gafferctl start shop.web' starts it\n"
 
 
+def test_load_refuses_ports_of_another_application(call: Call, app: Any, gafferd: Gafferd) -> None:
+    good(call("load", "--nostart", "first"))
+    sentence = "port 5100 of second.dummy is that of first.dummy; choose others with --port N"
+    for option in (["--dry-run"], []):
+        ended = call("load", *option, "second")
+        assert (ended.code, ended.out) == (1, "")
+        assert sentence in ended.err and ended.err.endswith("; nothing was changed\n")
+    assert "second" not in gafferd.get("/sessions")["sessions"]
+    good(call("load", "--nostart", "--port", "6000", "second"))
+    good(call("load", "--nostart", "--no-port", "third"))
+    for name in ("first", "second", "third"):
+        good(call("unload", name))
+
+
 def test_another_folder_another_name_another_file(call: Call, app: Any, gafferd: Gafferd) -> None:
     (app / "other").write_text("web: sleep 1000\n")
     assert good(call("load", "--nostart", "other")) == (
@@ -134,7 +148,7 @@ def test_another_folder_another_name_another_file(call: Call, app: Any, gafferd:
     assert good(call("-f", "other", "load")) == "shop.web: unchanged, stopped; 'gafferctl start shop.web' starts it\n"
     assert gafferd.get("/jobs/shop/web")["active"] is False
     assert good(call("scale", "web+1")) == "Scaling web processes... done, 2 wanted when it is started\n"
-    assert good(call("load", "elsewhere")).startswith("elsewhere.dummy: loaded")
+    assert good(call("load", "--port", "6000", "elsewhere")).startswith("elsewhere.dummy: loaded")
     assert good(call("load", "--dry-run", f"{app}/")).splitlines()[-1] == "shop.dummy1: would be loaded, 1 process"
     assert good(call("info", "elsewhere.dummy", "-o", "name")) == "elsewhere.dummy\n"
     found = json.loads(good(call("ps", "elsewhere", "-o", "json")))

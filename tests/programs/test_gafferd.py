@@ -116,6 +116,25 @@ class TestWithoutStarting:
         started = run(tmp_path, "--bind", "127.0.0.1:0", "-p", "plugins")
         assert started.returncode == 1 and checked.stderr.strip() in started.stderr
 
+    def test_check_and_start_report_jobs_that_would_get_the_same_port(self, tmp_path: Path) -> None:
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "Procfile").write_text("web: touch started\n")
+        ini = "[procfile:a]\nroot = a\n[procfile:b]\nroot = b\n[process:c]\ncmd = touch started\nport = 5100\n"
+        (tmp_path / "g.ini").write_text(ini)
+        checked = run(tmp_path, "--check", "g.ini")
+        remedy = "choose others with --port N, or port = N in the configuration; or use --no-port"
+        assert (checked.returncode, checked.stderr.splitlines()) == (
+            2,
+            [
+                f"g.ini:3: port 5100 of b.web is that of a.web; {remedy}",
+                f"g.ini:7: port 5100 of c is that of a.web; {remedy}",
+            ],
+        )
+        started = run(tmp_path, "--bind", "127.0.0.1:0", "g.ini")
+        assert started.returncode == 1 and f"port 5100 of b.web is that of a.web; {remedy}" in started.stderr
+        assert not list(tmp_path.glob("*/started"))
+
     def test_doors_that_stand_open(self, tmp_path: Path) -> None:
         result = run(tmp_path, "--bind", "0.0.0.0:0")
         assert result.returncode == 2 and "--allow-anonymous" in result.stderr

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Sequence
 
 import click
 
-from ...config.names import JobName
-from ...errors import BadRequest
+from ...config.job_ports import claim_ports, conflict_with
+from ...config.names import JobName, parse_job_name
+from ...errors import BadRequest, Conflict
 from ...procfile.diff import Change, compare
 from ..core.output import print_lines
 from ..core.program import command, port_options
@@ -58,7 +60,31 @@ def load(
             _carry_out(remote, change, nostart)
         print_lines(change.lines(dry_run))
 
-    ctx.exit(for_each(ctx, carry_out, compare(application, remote.present(application.name), given)))
+    changes = compare(application, remote.present(application.name), given)
+    _check_ports(remote, application.name, changes)
+    ctx.exit(for_each(ctx, carry_out, changes))
+
+
+def _check_ports(remote: RemoteApplication, session: str, changes: Sequence[Change]) -> None:
+    """Look for ports of other applications before anything is touched.
+
+    gafferd refuses them as well, but job by job.
+
+    :raises Conflict: names the job that has the first one.
+    """
+    claims = [claim_ports(one.name, one.settings.get("port"), one.number) for one in changes]
+    if not any(claims):
+        return
+    jobs = [(parse_job_name(info["name"]), info) for info in remote.server.infos()]
+    others = [
+        claim_ports(name, info["config"].get("port"), info["max_processes"])
+        for name, info in jobs
+        if name.session != session
+    ]
+    for claim in filter(None, claims):
+        conflict = conflict_with(claim, others)
+        if conflict is not None:
+            raise Conflict(f"{conflict}; nothing was changed")
 
 
 def _carry_out(remote: RemoteApplication, change: Change, nostart: bool) -> None:
