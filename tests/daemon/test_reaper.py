@@ -78,10 +78,14 @@ def test_those_that_somebody_waits_for_meanwhile_are_forgotten(clock: Clock) -> 
 
 
 def test_orphan_of_a_session_of_a_job_is_reaped_at_once(clock: Clock, subreaper: None) -> None:
-    script = "(exit 0) & echo $!; exec true"
-    # The shell leads a session; its child outlives it as a zombie, which becomes ours.
-    shell = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True)
-    os_pid = int(shell.communicate()[0])
+    # The shell leads a session. Its child ends after it, or the shell itself might still reap it.
+    script = "{ read line <&3; } 3<&0 & echo $!"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(["sh", "-c", script], stdin=pipe, stdout=pipe, text=True, start_new_session=True) as shell:
+        assert shell.stdout is not None and shell.stdin is not None
+        os_pid = int(shell.stdout.readline())
+        shell.wait()
+        shell.stdin.close()
     deadline = time.monotonic() + 20
     while os_pid not in children() or not is_dead(os_pid):
         assert time.monotonic() < deadline
