@@ -556,4 +556,4 @@ def test_the_examples(tmp_path, plugins, capsys, caplog):
 
 def test_site_is_importable_from_the_top():
     assert gaffer.Plugin is Plugin
-    assert Site("a", "/a") == ("a", "/a", False)
+    assert Site("a", "/a") == ("a", "/a", False, None)

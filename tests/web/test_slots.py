@@ -131,7 +131,7 @@ def test_heads_are_bounded():
     with served(app(), head=9000) as (address, _):
         sock = connect(address)
         sock.sendall(head)
-        assert "longer than 9000 bytes" in parse(everything(sock)).assert_problem(400, "bad_request")
+        assert "longer than 9000 bytes" in parse(everything(sock)).assert_problem(431, "headers_too_large")
         sock.close()
     with served(app(), head=20000) as (address, _):
         sock = connect(address)
