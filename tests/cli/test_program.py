@@ -306,6 +306,38 @@ def test_closed_pipe_ends_with_141(gafferd):
     assert (ended.returncode, ended.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize(
+    "words", ["--help", "--version", "status --help", "help", "nonsense", "scale", "--connect x ping"]
+)
+def test_every_end_of_the_program_is_quiet_when_nothing_reads_its_output(words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = run_gafferctl(*words.split(), stdout=writer, stderr=writer)
+    os.close(writer)
+    assert ended.returncode == 141
+
+
+def test_errors_that_nothing_reads_keep_stdout_clean():
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = run_gafferctl("nonsense", stdout=subprocess.PIPE, stderr=writer)
+    os.close(writer)
+    assert (ended.returncode, ended.stdout) == (141, b"")
+
+
+@pytest.mark.parametrize("words", [["watch"], ["logs", "web", "-f"], ["stats", "--follow"]])
+def test_commands_that_go_on_end_quietly_when_their_reader_leaves(gafferd, words):
+    gafferd.load("default.web", start=True)
+    reader, writer = os.pipe()
+    code = "from gaffer.cli.ctl.gafferctl import main; main()"
+    line = [sys.executable, "-c", code, "--connect", gafferd.uri, *words]
+    with subprocess.Popen(line, stdout=writer, stderr=subprocess.PIPE) as program:
+        os.close(writer)
+        os.close(reader)
+        _, complaints = program.communicate(timeout=60)
+    assert (program.returncode, complaints) == (141, b"")
+
+
 def test_ping_imports_little(gafferd):
     ended = run_gafferctl("--connect", gafferd.uri, "ping", flags=["-X", "importtime"], capture_output=True, text=True)
     assert ended.stdout == "OK\n"

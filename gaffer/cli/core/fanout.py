@@ -197,6 +197,8 @@ def _run_one(
         return exit_code(error), str(error)
     except click.ClickException as error:
         return error.exit_code, error.format_message()
+    except BrokenPipeError:  # the reader of all nodes' output left
+        raise
     except Exception as error:
         return FAILED, f"{type(error).__name__}: {error}"
 

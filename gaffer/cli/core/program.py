@@ -44,6 +44,13 @@ class Failed(GafferError):
     code = "failed"
 
 
+class ReaderLeft(SystemExit):
+    """The end of a program whose output is not read any more, as after ``| head``."""
+
+    def __init__(self) -> None:
+        super().__init__(BROKEN_PIPE)
+
+
 class ProgramCommand(click.Command):
     """A command whose options are also read from ``PROGRAM_<OPTION>``, without the command's name."""
 
@@ -164,6 +171,14 @@ class Program(click.Group):
         self._spellings.update({_spelling(alias): known for alias, known in (aliases or {}).items()})
         self._plugins_asked = not plugins
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError:  # of --help and --version
+            raise ReaderLeft from None
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         known = self._spellings.get(_spelling(cmd_name))
         if known is not None:
@@ -222,9 +237,7 @@ class Program(click.Group):
             sys.stdout.flush()
             return result
         except BrokenPipeError:
-            # Whatever is left in the buffer must not raise again when Python ends.
-            _drop_output()
-            ctx.exit(BROKEN_PIPE)
+            raise ReaderLeft from None
 
     def _is_meant_for_many(self, ctx: click.Context) -> bool:
         if self._everywhere is None or _words(ctx)[:1] in (["lookup"], ["help"]):
@@ -295,7 +308,15 @@ def run(program: Program, args: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(_outcome(program, args))
+    try:
+        code = _outcome(program, args)
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (BrokenPipeError, ReaderLeft):
+        # At once: what is left in the buffers, and threads that still print, would raise while Python ends.
+        os._exit(BROKEN_PIPE)
+    sys.exit(code)
 
 
 def _outcome(program: Program, args: Sequence[str] | None) -> int:

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, Sequence, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Sequence, TypeVar
 
 import click
 
@@ -55,10 +55,12 @@ class Painter:
         return click.style(text, fg=color)
 
 
-def end_with_reader() -> None:
+def end_with_reader(restore: Callable[[], object] | None = None) -> None:
     """End the program as soon as the reader of its output leaves, as ``| head`` does, though nothing more comes.
 
     Called in another thread, for one of many nodes, it does nothing: the main thread has called it already.
+
+    :param restore: called before the end.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -68,25 +70,19 @@ def end_with_reader() -> None:
     except (OSError, ValueError):
         return
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-        _watch_reader(descriptor)
+        threading.Thread(target=_end_when_unread, args=(descriptor, restore), daemon=True).start()
 
 
-def _watch_reader(descriptor: int) -> None:
+def _end_when_unread(descriptor: int, restore: Callable[[], object] | None) -> None:
     import select
-    import signal
 
-    def leave(*_: Any) -> None:
-        raise click.exceptions.Exit(BROKEN_PIPE)
-
-    def wait() -> None:
-        poll = select.poll()
-        poll.register(descriptor, 0)  # a pipe without a reader is an error, which is always reported
-        poll.poll()
-        signal.pthread_kill(main, signal.SIGPIPE)
-
-    main = threading.get_ident()
-    signal.signal(signal.SIGPIPE, leave)
-    threading.Thread(target=wait, daemon=True).start()
+    poll = select.poll()
+    poll.register(descriptor, 0)  # a pipe without a reader is an error, which is always reported
+    poll.poll()
+    if restore is not None:
+        restore()
+    # At once: an exception could reach the main thread in any line, also in those that handle exceptions.
+    os._exit(BROKEN_PIPE)
 
 
 def merge(feeds: Sequence[Feed[T]]) -> Iterator[list[tuple[int, T]]]:

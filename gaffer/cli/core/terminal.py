@@ -65,10 +65,15 @@ class Terminal:
 
     def __exit__(self, *exc_info: object) -> None:
         if self.is_one:
-            import termios
-
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
+            self.restore()
+
+    def restore(self) -> None:
+        """Give the terminal the settings back that it had; another thread may call this."""
+        if self._saved:
+            import termios
+
             termios.tcsetattr(self.descriptor, termios.TCSANOW, self._saved)
 
     def read(self, size: int) -> tuple[bytes, bool]:

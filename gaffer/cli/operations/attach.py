@@ -63,7 +63,7 @@ def attach_to(
     writes = bool(info["redirect_input"]) and not no_stdin
     if not labels and not writes:
         raise IONotRedirected(f"nothing of {target} is redirected; set redirect_output or redirect_input")
-    end_with_reader()
+    end_with_reader(terminal.restore)
     attached = Attached(ctx.find_root().info_name, process, terminal, eof)
     try:
         attached.open(labels, writes, lines)
