@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
+from ..config.stop_order import group_by_priority
 from ..errors import NotFound
 from . import visibility
 from .command import SESSION, command
@@ -13,6 +14,7 @@ from .schemas import NAMES, STRING, listed, returns
 if TYPE_CHECKING:
     from ..config.names import JobName
     from ..manager.manager import Manager
+    from ..supervisor.job import Job
 
 
 @command(
@@ -43,45 +45,48 @@ def session_jobs(manager: Manager, sessionid: str) -> dict[str, Any]:
 @command("start_session", permission="manage", target="session", args=(SESSION,), errors=(503,))
 def start_session(manager: Manager, sessionid: str) -> None:
     """Start all jobs of a session."""
-    _each(manager.start_job, _names(manager, sessionid))
+    _each(manager.start_job, _jobs(manager, sessionid))
 
 
 @command("stop_session", permission="manage", target="session", args=(SESSION,))
 def stop_session(manager: Manager, sessionid: str) -> None:
     """Stop all jobs of a session."""
-    _each(manager.stop_job, reversed(_names(manager, sessionid)))
+    manager.stop_in_order(_jobs(manager, sessionid), manager.stop_job)
 
 
 @command("restart_session", permission="manage", target="session", args=(SESSION,), errors=(503,))
 def restart_session(manager: Manager, sessionid: str) -> None:
     """Replace all processes of a session; stopped jobs are started."""
-    _each(manager.restart_job, _names(manager, sessionid))
+    jobs = _jobs(manager, sessionid)
+    if len(group_by_priority(jobs, lambda job: job.config.priority)) > 1:
+        manager.stop_in_order(jobs, manager.stop_job)
+    _each(manager.restart_job, jobs)
 
 
 @command("unload_session", permission="manage", target="session", args=(SESSION,), errors=(409,))
 def unload_session(manager: Manager, sessionid: str) -> None:
     """Stop and remove all jobs of a session."""
-    _each(manager.unload, reversed(_names(manager, sessionid)))
+    manager.stop_in_order(_jobs(manager, sessionid), manager.unload)
 
 
 @command("stop_all", permission="admin")
 def stop_all(manager: Manager) -> None:
     """Stop every job."""
-    _each(manager.stop_job, reversed(_names(manager)))
+    manager.stop_in_order(_jobs(manager), manager.stop_job)
 
 
-def _names(manager: Manager, sessionid: str | None = None) -> list[JobName]:
-    """Return the names of jobs in the order of their start.
+def _jobs(manager: Manager, sessionid: str | None = None) -> list[Job]:
+    """Return jobs in the order of their start.
 
     :raises NotFound: the session has none.
     """
     manager.jobs(sessionid)
-    # A name can be there twice: while a job is leaving, its successor may be loaded already.
-    return list(dict.fromkeys(job.name for job in manager.all_jobs() if sessionid in (None, job.name.session)))
+    return [job for job in manager.all_jobs() if sessionid in (None, job.name.session)]
 
 
-def _each(operation: Callable[[JobName], Any], names: Iterable[JobName]) -> None:
+def _each(operation: Callable[[JobName], Any], jobs: Iterable[Job]) -> None:
     """Call *operation* with each name; the first one that is refused ends it, those before it are done by then."""
-    for name in names:
+    # A name can be there twice: while a job is leaving, its successor may be loaded already.
+    for name in dict.fromkeys(job.name for job in jobs):
         with suppress(NotFound):  # unloaded meanwhile
             operation(name)

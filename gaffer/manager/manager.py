@@ -13,7 +13,7 @@ import os
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 
 import gevent
 from gevent.event import AsyncResult
@@ -40,7 +40,7 @@ from .notifier import Notifier
 from .process_table import ProcessTable
 from .reconcile import FROM_CONFIGURATION, Reconciler, check_ports, parse, prepare
 from .reports import Reports
-from .shutdown import Shutdown
+from .shutdown import Shutdown, stop_in_order
 from .strays import Strays
 from .subscriptions import Channel, Subscriptions
 
@@ -386,6 +386,17 @@ class Manager(OldSpellings):
     def stop_job(self, name: Any) -> None:
         """Stop a job: all its processes, none comes back. Does not wait for their end."""
         self.engine.submit(self.job(name), messages.Stop())
+
+    def stop_in_order(self, jobs: Sequence[Job], stop: Callable[[JobName], Any]) -> None:
+        """Stop some jobs as the end of the manager does: those of one priority when those of the next have ended.
+
+        The end of the last ones is not waited for, so jobs of one priority are stopped without waiting.
+
+        :param jobs: in the order of their start.
+        :param stop: :meth:`stop_job` or :meth:`unload`.
+        """
+        self.engine.check_may_wait()
+        stop_in_order(self, jobs, stop)
 
     def restart_job(self, name: Any) -> None:
         """Replace all processes of a job; a stopped one is started."""

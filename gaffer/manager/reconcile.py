@@ -13,6 +13,7 @@ from ..config.names import JobName, check_name
 from ..errors import Conflict, GafferError, InvalidConfig
 from ..events.time_slice import TimeSlice
 from ..process.environment import OWN_VARIABLES, job_environment
+from .shutdown import stop_in_order
 
 #: So many names of jobs are in a refusal.
 MAX_NAMES = 5
@@ -142,9 +143,9 @@ class Reconciler:
             manager.settings = old
             raise
         report: dict[str, list[str]] = {"loaded": [], "unloaded": [], "updated": [], "unchanged": []}
-        for name in self._unwanted(wanted):
-            manager.unload(name)
-            report["unloaded"].append(name.full)
+        gone = set(self._unwanted(wanted))
+        stop_in_order(manager, [job for job in manager.job_table.in_order() if job.name in gone], manager.unload)
+        report["unloaded"] = [name.full for name in self._configs if name in gone]
         for config in sort_by_priority(wanted.values()):
             report[self._take_over(config)].append(config.job_name.full)
             self._slice.give_way()

@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from typing import TYPE_CHECKING, Any, Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 import gevent
 from gevent.event import Event
 
+from ..config.names import JobName
+from ..config.stop_order import group_by_priority
+from ..errors import NotFound
 from ..plugins.calling import FLUSH, Killed
 from ..process.proc_scan import find_node_survivors
 from ..supervisor import messages
@@ -17,6 +22,8 @@ from ..supervisor.job import Job
 from ..supervisor.termination import MAX_UNCLEAR_WALKS
 
 if TYPE_CHECKING:
+    from ..process.process import Process
+    from ..supervisor.engine import Engine
     from .manager import Manager
 
 log = logging.getLogger("gaffer.manager")
@@ -28,6 +35,35 @@ STRAY_GRACE = 2.0
 STRAY_TICK = 0.05
 #: An application that takes longer than this to stop is named in the log; it has this long when patience is over.
 LONG_STOP, APP_GRACE = 5.0, 1.0
+
+
+def in_stop_order(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Return jobs, which are in the order of their start, grouped by priority, the last to start first."""
+    return group_by_priority(jobs, lambda job: job.config.priority)
+
+
+def wait_until_gone(engine: Engine, left: Callable[[], list[Process]]) -> None:
+    """Wait until no process is *left*, for one that even KILL does not end only for a while."""
+    while not engine.wait_idle(lambda: bool(left()), UNKILLABLE_TIMEOUT):
+        if engine.termination.all_killed():
+            log.error("the kernel does not end %s; gaffer leaves it", ", ".join(map(repr, left())))
+            break
+
+
+def stop_in_order(manager: Manager, jobs: Sequence[Job], stop: Callable[[JobName], Any]) -> None:
+    """Stop some jobs as :class:`Shutdown` stops all; see ``Manager.stop_in_order``."""
+    before: list[Process] = []
+    for group in in_stop_order(jobs):
+        wait_until_gone(manager.engine, partial(_still_there, manager, before))
+        before = [copy.process for job in group for copy in job.live()]
+        for name in dict.fromkeys(job.name for job in group):
+            with suppress(NotFound):  # unloaded meanwhile
+                stop(name)
+
+
+def _still_there(manager: Manager, processes: list[Process]) -> list[Process]:
+    """Return those of *processes* that live; what was started again meanwhile is not among them."""
+    return [process for process in processes if process.pid in manager.running]
 
 
 class Shutdown:
@@ -70,21 +106,13 @@ class Shutdown:
         manager.engine.start()
         manager.hooks.tell("gaffer_manager_stopping", manager=manager)
         try:
-            for group in self._in_reverse():
+            for group in in_stop_order(manager.job_table.all()):
                 self._stop(group)
             # A plugin or a late request may have loaded something meanwhile.
             self._stop(manager.job_table.all())
             self._sweep_strays()
         finally:
             self._finish()
-
-    def _in_reverse(self) -> list[list[Job]]:
-        """Return jobs grouped by priority, the last to start first."""
-        groups: dict[Any, list[Job]] = {}
-        for job in self._manager.job_table.all():
-            groups.setdefault(job.config.priority, []).append(job)
-        order = sorted(groups, key=lambda priority: (priority is None, priority or 0), reverse=True)
-        return [groups[priority][::-1] for priority in order]
 
     def _stop(self, jobs: list[Job]) -> None:
         engine = self._manager.engine
@@ -93,11 +121,7 @@ class Shutdown:
         engine.submit(None, lambda: None)
         if self._hurried.is_set():
             engine.submit(None, self._kill)
-        while not engine.wait_idle(lambda: any(True for job in jobs for _ in job.live()), UNKILLABLE_TIMEOUT):
-            if engine.termination.all_killed():
-                left = [copy.process for job in jobs for copy in job.live()]
-                log.error("the kernel does not end %s; gaffer leaves it", ", ".join(map(repr, left)))
-                break
+        wait_until_gone(engine, lambda: [copy.process for job in jobs for copy in job.live()])
 
     def _sweep_strays(self) -> None:
         """End what escaped from processes that crashed earlier: TERM, a little time, then KILL."""

@@ -5,6 +5,30 @@ import time
 
 import pytest
 
+import gaffer
+
+from ..kit.gafferd import eventually
+
+
+class StopOrder:
+    """A plugin that notes starts, stop signals and ends of processes, in order."""
+
+    def __init__(self):
+        self.seen = []
+
+    @gaffer.hookimpl
+    def gaffer_spawned(self, job):
+        self.seen.append(f"start {job.name.job}")
+
+    @gaffer.hookimpl
+    def gaffer_signalled(self, job, signum):
+        if signum == signal.SIGTERM:
+            self.seen.append(f"TERM {job.name.job}")
+
+    @gaffer.hookimpl
+    def gaffer_reaped(self, job):
+        self.seen.append(f"end {job.name.job}")
+
 
 def test_start_and_stop(gafferd, gafferctl):
     gafferd.load("default.web", numprocesses=2)
@@ -53,6 +77,21 @@ def test_no_wait_returns_after_the_request(gafferd, gafferctl):
     gafferd.load("default.web", start=True)
     assert gafferctl("stop", "web", "--no-wait").out == "web: stop requested\n"
     assert [request.method for request in gafferd.requests.seen] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize("command, after", [("stop", []), ("restart", ["db", "also", "web", "last"])])
+def test_jobs_stop_in_reverse_priority_when_those_after_them_have_ended(gafferd, gafferctl, command, after):
+    order = StopOrder()
+    gafferd.call(lambda: gafferd.manager.plugins.add(order, name="order"))
+    for name, priority in (("db", 0), ("web", 5), ("also", 5), ("last", None)):
+        gafferd.load(f"default.{name}", start=True, priority=priority)
+    ended = gafferctl(command, "all")
+    assert (ended.code, ended.err) == (0, "")
+    # Plugins are told a moment later.
+    eventually(lambda: len(order.seen) == 12 + len(after))
+    assert order.seen[4:6] == ["TERM last", "end last"] and order.seen[10:12] == ["TERM db", "end db"]
+    assert sorted(order.seen[6:10]) == ["TERM also", "TERM web", "end also", "end web"]
+    assert order.seen[12:] == [f"start {name}" for name in after]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import signal
 
+import gevent
 import jsonschema
 import pytest
 from hypothesis import given
@@ -250,6 +251,39 @@ def test_all_jobs_are_stopped_those_first_that_started_last(manager, run, record
     settle(manager)
     stopped = [call["job"].name.job for call in recorder.of("gaffer_signalled") if call["signum"] == signal.SIGTERM]
     assert stopped == ["later", "web", "first"]
+
+
+@pytest.mark.parametrize("command", ["stop_session", "unload_session", "restart_session", "stop_all"])
+def test_jobs_of_a_lower_priority_number_are_stopped_when_the_others_have_ended(
+    manager, run, gaffer_spawner, gaffer_clock, command
+):
+    gaffer_spawner.ignores.add(signal.SIGTERM)
+    manager.load({"name": "shop.database", "cmd": "serve", "priority": 0})
+    manager.load({"name": "shop.web", "cmd": "serve", "priority": 1, "graceful_timeout": 5})
+    settle(manager)
+    database, web = (manager.list(name)[0] for name in ("shop.database", "shop.web"))
+    asked = gevent.spawn(run, command, {} if command == "stop_all" else {"sessionid": "shop"})
+    settle(manager)
+    assert signal.SIGTERM in web.signals and not database.signals and not asked.ready()
+    gaffer_clock.advance(5)
+    settle(manager)
+    asked.get(timeout=5)
+    settle(manager)
+    assert web.signals[-1] == signal.SIGKILL and signal.SIGTERM in database.signals
+
+
+def test_what_was_started_again_meanwhile_does_not_hold_up_a_stop(manager, run, gaffer_spawner, gaffer_clock):
+    gaffer_spawner.ignores.add(signal.SIGTERM)
+    manager.load({"name": "shop.database", "cmd": "serve", "priority": 0})
+    manager.load({"name": "shop.web", "cmd": "serve", "priority": 1, "graceful_timeout": 5})
+    settle(manager)
+    asked = gevent.spawn(run, "stop_session", {"sessionid": "shop"})
+    settle(manager)
+    manager.start_job("shop.web")
+    gaffer_clock.advance(5)
+    settle(manager)
+    asked.get(timeout=5)
+    assert not manager.info("shop.database")["active"] and manager.info("shop.web")["active"]
 
 
 def test_a_job_that_is_leaving_does_not_keep_the_others_from_being_stopped(manager, run, gaffer_spawner):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import gevent
 import pytest
 from gevent.event import Event
@@ -269,3 +271,28 @@ def test_jobs_of_the_configuration_may_exchange_ports_at_a_reload(manager, sourc
     manager.reload_config()
     source.names = (with_port("a.web", 5200), with_port("b.web", 5100))
     assert manager.reload_config()["updated"] == ["a.web", "b.web"]
+
+
+def test_reload_unloads_jobs_in_reverse_priority_when_those_after_them_have_ended(
+    manager, source, gaffer_spawner, gaffer_clock
+):
+    gaffer_spawner.ignores.add(signal.SIGTERM)
+    source.names = (
+        JobConfig("database", "serve", priority=0),
+        JobConfig("web", "serve", priority=1, graceful_timeout=5),
+    )
+    manager.reload_config()
+    settle(manager)
+    gaffer_clock.advance(10)  # what was there before ends
+    settle(manager)
+    database, web = (manager.list(name)[0] for name in ("database", "web"))
+    source.names = ("other",)
+    reload = gevent.spawn(manager.reload_config)
+    settle(manager)
+    assert signal.SIGTERM in web.signals and not database.signals
+    for seconds in (5, 1):  # until KILL, and until what it left is looked for
+        gaffer_clock.advance(seconds)
+        settle(manager)
+    assert reload.get(timeout=5)["unloaded"] == ["default.database", "default.web"]
+    settle(manager)
+    assert signal.SIGTERM in database.signals

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable, NamedTuple, TypeVar
+import time
+from typing import Callable, Iterable, Mapping, NamedTuple, TypeVar
 
 import click
 
 from ...config.names import JobName
+from ...config.stop_order import group_by_priority
 from ...errors import GafferError
 from ...httpclient import Job, Server
 from ..core.output import print_lines
@@ -49,37 +51,89 @@ def control(
 ) -> None:
     """Carry out *operation* on each job and end the command with its exit code.
 
+    Jobs of several priorities stop as gafferd stops them when it ends: those of one are told when those that started
+    after them have ended. A restart of such jobs stops all that way, and starts them then, the lowest number first.
     A refused job does not keep the others, and the accepted ones are waited for whatever happens to the rest.
 
     :param timeout: seconds to wait for all of them; None grants what the jobs' settings need.
     :param label: returns the name that a job is printed with.
     :raises CannotConnect: gafferd does not answer.
     """
-    infos: dict[JobName, Info] = {}
     names = list(jobs)
-    # Before a restart only what is known just then says which processes have to go.
-    known = {} if operation in (RESTART, RELOAD) else dict(Looks(server).at(names)) if len(names) > 1 else {}
+    looks = dict(Looks(server).at(names)) if len(names) > 1 else {}
+    stages = group_by_priority(names[::-1], lambda name: _priority(looks.get(name))) if len(names) > 1 else [names]
+    names = [name for stage in reversed(stages) for name in stage]
+    run = _Run(ctx, server, no_wait, timeout, label)
+    if len(stages) == 1 or no_wait or operation in (START, RELOAD):
+        # Before a restart only what is known just then says which processes have to go.
+        run.stage(names, operation, {} if operation in (RESTART, RELOAD) else looks)
+    elif operation is STOP:
+        for stage in stages:
+            run.stage(stage, STOP, looks)
+    else:
+        for stage in stages:
+            run.stage(stage, STOP, looks, quiet=True)
+        run.stage([name for name in names if name not in run.refused], START, {})
+    ctx.exit(run.code)
 
-    def request(name: JobName) -> None:
-        info = known.get(name) or server.info(name)
-        operation.request(Job(server, name))
-        infos[name] = info
 
-    def print_requested() -> None:
-        print_lines(f"{label(name)}: {operation.name} requested" for name in infos)
+def _priority(info: Info | None) -> int | None:
+    return None if info is None else info["config"].get("priority")
 
-    try:
-        code = for_each(ctx, request, names)
-    except GafferError:
-        print_requested()
-        raise
-    if no_wait:
-        print_requested()
-        ctx.exit(code)
-    longest = max(map(default_timeout, infos.values()), default=0.0)
-    judges = {name: operation.judge(info) for name, info in infos.items()}
-    good = wait_for(ctx, server, judges, longest if timeout is None else timeout, label)
-    ctx.exit(code or (0 if good else FAILED))
+
+class _Run:
+    """Requests for jobs, one stage after the other, and the exit code that they make."""
+
+    def __init__(
+        self,
+        ctx: click.Context,
+        server: Server,
+        no_wait: bool,
+        timeout: float | None,
+        label: Callable[[JobName], str],
+    ) -> None:
+        self.code = 0
+        #: Jobs that could not be asked.
+        self.refused: set[JobName] = set()
+        self._ctx, self._server, self._no_wait, self._label = ctx, server, no_wait, label
+        self._timeout, self._deadline = timeout, 0.0
+
+    def stage(
+        self, names: list[JobName], operation: Operation, known: Mapping[JobName, Info | None], quiet: bool = False
+    ) -> None:
+        """Request *operation* for each job and wait for the results.
+
+        :param known: infos from before.
+        :param quiet: print failures only.
+        """
+        infos: dict[JobName, Info] = {}
+
+        def request(name: JobName) -> None:
+            info = known.get(name) or self._server.info(name)
+            operation.request(Job(self._server, name))
+            infos[name] = info
+
+        def print_requested() -> None:
+            print_lines(f"{self._label(name)}: {operation.name} requested" for name in infos)
+
+        try:
+            code = for_each(self._ctx, request, names)
+        except GafferError:
+            print_requested()
+            raise
+        self.code = self.code or code
+        self.refused.update(name for name in names if name not in infos)
+        if self._no_wait:
+            print_requested()
+            return
+        timeout = max(map(default_timeout, infos.values()), default=0.0)
+        if self._timeout is not None:
+            now = time.monotonic()
+            self._deadline = self._deadline or now + self._timeout
+            timeout = min(self._timeout, max(self._deadline - now, 0.0))
+        judges = {name: operation.judge(info) for name, info in infos.items()}
+        if not wait_for(self._ctx, self._server, judges, timeout, self._label, quiet):
+            self.code = self.code or FAILED
 
 
 def for_each(ctx: click.Context, act: Callable[[T], None], targets: Iterable[T]) -> int:
