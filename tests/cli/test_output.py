@@ -4,7 +4,19 @@ import sys
 
 import pytest
 
-from gaffer.cli.core.output import TextBlock, View, cell, colored, details_lines, duration, printable, show, state_color
+from gaffer.cli.core.output import (
+    TextBlock,
+    View,
+    cell,
+    colored,
+    details_lines,
+    duration,
+    printable,
+    shortened,
+    show,
+    state_color,
+    table_lines,
+)
 
 
 @pytest.mark.parametrize(
@@ -124,3 +136,34 @@ def test_states_are_coloured_without_moving_columns(pretend, capsys):
 
 def test_characters_to_keep_are_not_escaped():
     assert printable("a\nb\x00", keep="\n") == "a\nb\\x00"
+
+
+LONG = "shop.worker-of-the-very-long-name-1234567"
+COLUMNS = ["NAME", "STATE", "UPTIME", "RESTARTS", "LAST EXIT"]
+ROWS = [[LONG, "running", "3m 5s", 0, None], ["web", "backoff", None, 12, "exit code 1, some minutes ago"]]
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 50, 60, 80, 100, 160])
+def test_tables_fit_into_the_width(width):
+    lines = list(table_lines(COLUMNS, ROWS, {}, width, ["RESTARTS"]))
+    assert max(map(len, lines)) <= max(width, 21)
+    assert "STATE" in lines[0]
+
+
+def test_columns_are_dropped_in_order_of_worth_and_names_keep_both_ends():
+    assert list(table_lines(COLUMNS, ROWS, {}, 50, ["RESTARTS", "UPTIME"])) == [
+        "NAME                  STATE    LAST EXIT",
+        "shop.work..e-1234567  running  -",
+        "web                   backoff  exit code..utes ago",
+    ]
+
+
+def test_wide_tables_and_those_that_are_no_terminals_are_whole():
+    whole = list(table_lines(COLUMNS, ROWS, {}))
+    assert list(table_lines(COLUMNS, ROWS, {}, 160)) == whole
+    assert LONG in whole[1]
+
+
+@pytest.mark.parametrize("room, text", [(8, "abc..xyz"), (3, "a.."), (10, "abcdefwxyz"), (1, ".")])
+def test_names_lose_their_middle(room, text):
+    assert shortened("abcdefwxyz", room) == text

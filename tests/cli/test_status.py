@@ -7,6 +7,8 @@ import signal
 import pytest
 
 from gaffer import __version__
+from gaffer.cli.core.output import View
+from gaffer.cli.ctl.stats import fitted
 
 # -- jobs and processes ---------------------------------------------------------------
 
@@ -266,3 +268,16 @@ def test_jobs_that_may_not_be_read_are_not_taken_for_gone(many, gafferctl):
     many.requests.answers["GET", "/jobs/shop/job2"] = (403, {"error": "forbidden", "reason": "not for you"})
     ended = gafferctl("wait", *several, "--for", "running")
     assert (ended.code, "not for you" in ended.err) == (4, True)
+
+
+def test_following_stats_fit_into_the_window():
+    rows = [[f"job{number}", 1] for number in range(200)]
+    view = fitted(View([], [], ["NAME", "PROCESSES"], rows), 24)
+    assert (view.rows, view.text) == (rows[:21], ["... and 179 more"])
+    assert 1 + len(view.rows) + len(view.text) == 23  # and the line of the cursor
+
+
+@pytest.mark.parametrize("jobs", [2, 22])
+def test_following_stats_are_whole_where_they_fit(jobs):
+    view = View([], [], ["NAME"], [[number] for number in range(jobs)])
+    assert fitted(view, 24) is view

@@ -238,16 +238,21 @@ def _merged(endings: Sequence[tuple[Node, NodeEnding]], form: str) -> list[str]:
     """Return the output of all nodes as one: tables with a column for the node, then all other lines."""
     tables: dict[tuple[str, ...], list[list[object]]] = {}
     paint: dict[str, Paint] = {}
+    drops: dict[str, None] = {}
     lines: list[str] = []
     width = max(len(node.name) for node, _ in endings)
     for node, ending in endings:
         for view in ending.output.views:
             if form != "name" and view.columns:
                 paint |= view.paint
+                drops |= dict.fromkeys(view.drops)
                 rows = tables.setdefault(tuple(view.columns), [])
                 rows += [[node.name, *row] for row in view.rows]
         lines += [f"{node.name.ljust(width)}  {line}" for line in _lines(ending.output, form)]
-    text = [line for columns, rows in tables.items() for line in table_lines([NODE, *columns], rows, paint)]
+    room, first = current.get().width(), [*drops]
+    text = [
+        line for columns, rows in tables.items() for line in table_lines([NODE, *columns], rows, paint, room, first)
+    ]
     return [*text, *lines]
 
 

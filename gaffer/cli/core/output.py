@@ -1,9 +1,10 @@
-"""The output of commands: aligned tables, details, names or JSON; colour only on terminals."""
+"""The output of commands: aligned tables, details, names or JSON; colour and the window's width only on terminals."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from contextvars import ContextVar
 from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence, TypeVar
@@ -25,6 +26,11 @@ STATE_COLORS = {
     "flapping": "red",
     "failed": "red",
 }
+
+#: Names keep so many characters while columns can be dropped instead, and so many when none can.
+NAME_WIDTH, SHORT_NAME_WIDTH = 20, 12
+#: A text in the last column is dropped before it is shorter.
+TEXT_WIDTH = 16
 
 #: Where :func:`view_option` and :func:`output_option` keep the form that was asked for, in a context's ``meta``.
 _FORM = "gaffer.form"
@@ -73,6 +79,7 @@ class View(NamedTuple):
     :param paint: colours the padded cells of a column, by its header.
     :param text: lines that are printed below the table, or instead of one.
     :param exit_code: what the command ends with.
+    :param drops: the columns that a narrow terminal misses first; then those on the right.
     """
 
     data: Any
@@ -82,6 +89,7 @@ class View(NamedTuple):
     paint: Mapping[str, Paint] = {}
     text: Sequence[str] = ()
     exit_code: int = 0
+    drops: Sequence[str] = ()
 
 
 class Output:
@@ -94,12 +102,16 @@ class Output:
         if form == "name" or not view.columns and not view.text:
             return self.lines(printable(str(name)) for name in view.names)
         if view.columns:
-            self.lines(table_lines(view.columns, view.rows, view.paint))
+            self.lines(table_lines(view.columns, view.rows, view.paint, self.width(), view.drops))
         self.lines(view.text)
 
     def is_terminal(self) -> bool:
         """Tell whether it is a terminal, whose whole screen may be used."""
         return sys.stdout.isatty()
+
+    def width(self) -> int | None:
+        """Return how many columns a table may have; None if it is no terminal."""
+        return shutil.get_terminal_size().columns if self.is_terminal() else None
 
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines as they are."""
@@ -158,17 +170,78 @@ def write_bytes(data: bytes, err: bool = False) -> None:
     current.get().write_bytes(data, err)
 
 
-def table_lines(columns: Sequence[str], rows: Sequence[Sequence[object]], paint: Mapping[str, Paint]) -> Iterator[str]:
-    """Yield a header and rows; columns of numbers are aligned to the right."""
-    cells = [[cell(value) for value in row] for row in rows]
-    widths, rights = [], []
-    for header, *column in zip(columns, *cells):
-        widths.append(max(map(len, [header, *column])))
-        rights.append(bool(column) and all(_NUMERIC.fullmatch(text) for text in column))
-    yield _row(columns, widths, rights, [None] * len(columns))
-    painters = [paint.get(header) if colored() else None for header in columns]
-    for row in cells:
-        yield _row(row, widths, rights, painters)
+def table_lines(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    paint: Mapping[str, Paint],
+    width: int | None = None,
+    drops: Sequence[str] = (),
+) -> Iterator[str]:
+    """Yield a header and rows; columns of numbers are aligned to the right.
+
+    :param width: of the terminal, which all lines fit into, if the first column does.
+    """
+    table = [(header, [cell(row[place]) for row in rows]) for place, header in enumerate(columns)]
+    if width is not None:
+        table = _fitted(table, width, drops)
+    headers = [header for header, _ in table]
+    widths = [_width(column) for column in table]
+    rights = [bool(texts) and all(_NUMERIC.fullmatch(text) for text in texts) for _, texts in table]
+    yield _row(headers, widths, rights, [None] * len(table))
+    painters = [paint.get(header) if colored() else None for header in headers]
+    for number in range(len(rows)):
+        yield _row([texts[number] for _, texts in table], widths, rights, painters)
+
+
+#: A column: its header and its cells.
+_Column = tuple[str, list[str]]
+
+
+def _fitted(table: list[_Column], width: int, drops: Sequence[str]) -> list[_Column]:
+    """Return what of a table fits into *width*: names are shortened, columns dropped, then names shortened further."""
+    table = _shortened(table, width, NAME_WIDTH)
+    order = [*drops, *(header for header, _ in reversed(table[1:]) if header not in drops)]
+    for dropped in order:
+        if _excess(table, width) <= 0:
+            break
+        if table[-1][0] == dropped:
+            # The last column may hold long texts, whose beginning says something, too.
+            short = _cut(table, len(table) - 1, width, TEXT_WIDTH)
+            if _excess(short, width) <= 0:
+                return short
+        kept = [column for column in table if column[0] != dropped]
+        if len(kept) < 2:
+            break
+        table = kept
+    return _shortened(table, width, SHORT_NAME_WIDTH if len(table) > 1 else 1)
+
+
+def _shortened(table: list[_Column], width: int, least: int) -> list[_Column]:
+    """Shorten names to no fewer than *least* characters, as far as needed."""
+    place = next((number for number, (header, _) in enumerate(table) if header == "NAME"), 0)
+    return _cut(table, place, width, least)
+
+
+def _cut(table: list[_Column], place: int, width: int, least: int) -> list[_Column]:
+    header, texts = table[place]
+    room = max(least, len(header), _width(table[place]) - max(0, _excess(table, width)))
+    return [*table[:place], (header, [shortened(text, room) for text in texts]), *table[place + 1 :]]
+
+
+def _width(column: _Column) -> int:
+    return max(map(len, [column[0], *column[1]]))
+
+
+def _excess(table: list[_Column], width: int) -> int:
+    return sum(_width(column) + 2 for column in table) - 2 - width
+
+
+def shortened(text: str, room: int) -> str:
+    """Return *text* in at most *room* characters, without its middle: names often differ at their end only."""
+    if len(text) <= room:
+        return text
+    kept = max(0, room - 2)
+    return f"{text[: kept - kept // 2]}..{text[len(text) - kept // 2 :]}"[:room]
 
 
 def _row(texts: Sequence[str], widths: Sequence[int], rights: Sequence[bool], paint: Sequence[Paint | None]) -> str:

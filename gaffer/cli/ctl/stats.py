@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any, Mapping
 
 import click
@@ -42,7 +43,7 @@ def stats(ctx: click.Context, name: str | None, follow: bool, interval: float, v
     Figures are those of a process and all its descendants, TREE is their number. Memory that they
     share counts for each of them.
 
-    With --follow a terminal shows the latest; elsewhere, and with -o json as one
+    With --follow a terminal shows the latest, busiest first, as many as fit; elsewhere, and with -o json as one
     line each, they come one after the other.
     """
     server: Server = ctx.obj
@@ -76,7 +77,8 @@ def _follow(server: Server, name: str | None, interval: float, output: str, verb
         with server.follow_stats(interval) as all_jobs:
             for jobs in all_jobs:
                 shown = [one for one in jobs if wanted is None or one["name"] in wanted]
-                _show_again(_jobs_view(shown, verbose), output)
+                busiest = sorted(shown, key=lambda one: one.get("cpu") or 0.0, reverse=True)
+                _show_again(_jobs_view(busiest if output == "table" else shown, verbose), output)
         return
     job = Job(server, parse_job_name(name))
     with job.follow_stats(interval) as feed:
@@ -94,9 +96,19 @@ def _show_again(view: View, output: str) -> None:
     is_terminal = current.get().is_terminal()
     if is_terminal:
         write(_CLEAR)
+        view = fitted(view, shutil.get_terminal_size().lines)
     show(view, output)
     if not is_terminal:
         write("\n")
+
+
+def fitted(view: View, lines: int) -> View:
+    """Return *view* with the rows that fit into a window of so many lines, and how many are missing."""
+    room = max(1, lines - 2)  # the header, and the line with the cursor
+    if len(view.rows) <= room:
+        return view
+    room = max(1, room - 1)
+    return view._replace(rows=view.rows[:room], text=[f"... and {len(view.rows) - room} more", *view.text])
 
 
 def _job_row(one: dict[str, Any]) -> tuple[object, ...]:

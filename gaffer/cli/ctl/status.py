@@ -24,6 +24,8 @@ STATUS_COLUMNS = {
     "LAST EXIT": "last exit",
     "NEXT RETRY": "next retry",
 }
+#: What narrow terminals miss, first what tells least.
+DROPPED_COLUMNS = ("NEXT RETRY", "RESTARTS", "LAST EXIT", "UPTIME", "PROCESSES")
 TROUBLED = ("backoff", "flapping", "failed")
 
 
@@ -52,7 +54,8 @@ def _table(found: list[dict[str, Any]]) -> View:
     infos = [with_short_name(info) for info in found]
     text = [line for info in infos for line in _trouble_lines(info)]
     rows = [_row(info) for info in infos]
-    return View(infos, [info["name"] for info in infos], [*STATUS_COLUMNS], rows, {"STATE": state_color}, text)
+    names = [info["name"] for info in infos]
+    return View(infos, names, [*STATUS_COLUMNS], rows, {"STATE": state_color}, text, drops=DROPPED_COLUMNS)
 
 
 def _row(info: Info) -> list[object]:
