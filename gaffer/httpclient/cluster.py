@@ -15,10 +15,13 @@ from ..errors import BadRequest, GafferError, NotFound
 from .errors import CannotConnect
 from .lookup import LookupServer
 from .server import Server
+from .transport import CONNECT_TIMEOUT
 
 T = TypeVar("T")
 #: Nodes and lookupds that are asked at the same time.
 WORKERS = 16
+#: Seconds that a lookupd has for an answer.
+LOOKUP_TIMEOUT = 5.0
 ALL = "all"
 
 
@@ -67,7 +70,8 @@ class Cluster:
     :param lookups: lookupds, or their URLs; each is asked, what several know counts once.
     :param api_key: the key for lookupds given by URL, and for nodes.
     :param certfile: a client certificate, with *keyfile* its key. :param cacert: who signed the others' certificates.
-    :param timeout: seconds to wait for each answer of a node.
+    :param timeout: seconds to wait for each answer of a node, and of a lookupd if that is less than 5.
+    :param connect_timeout: seconds to wait for each connection.
     """
 
     def __init__(
@@ -79,19 +83,26 @@ class Cluster:
         keyfile: str | None = None,
         cacert: str | None = None,
         timeout: float | None = 30.0,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
     ) -> None:
         self._keys: dict[str, Any] = {
             "api_key": api_key,
             "certfile": certfile,
             "keyfile": keyfile,
             "cacert": cacert,
+            "connect_timeout": connect_timeout,
         }
         self._timeout = timeout
-        self.lookups = [LookupServer(one, **self._keys) if isinstance(one, str) else one for one in lookups]
+        patience = LOOKUP_TIMEOUT if timeout is None else min(LOOKUP_TIMEOUT, timeout)
+        self.lookups = [
+            LookupServer(one, **self._keys, timeout=patience) if isinstance(one, str) else one for one in lookups
+        ]
         if not self.lookups:
             raise BadRequest("no lookupd is given")
         #: What went wrong with lookupds in the latest question, while others answered.
         self.problems: list[GafferError] = []
+        #: Nodes that are missing in the latest :meth:`nodes` without having said good-bye; see ``LookupServer.lost``.
+        self.lost: list[dict[str, Any]] = []
 
     def close(self) -> None:
         """Close idle connections to lookupds; the cluster can still be used afterwards."""
@@ -127,6 +138,8 @@ class Cluster:
         :raises GafferError: no lookupd answers.
         """
         found = {_key(info): info for infos in self.ask(LookupServer.nodes) for info in infos}
+        lost = {_key(one): one for lookup in self.lookups for one in lookup.lost}
+        self.lost = [lost[key] for key in sorted(lost) if key not in found]
         return [make_node(found[key]) for key in sorted(found)]
 
     def select(self, on: str = ALL) -> list[Node]:
@@ -188,10 +201,17 @@ class Cluster:
 
         return self.each(work, nodes)
 
-    def each(self, work: Callable[[Node], T], nodes: Sequence[Node], workers: int | None = None) -> list[Result[T]]:
+    def each(
+        self,
+        work: Callable[[Node], T],
+        nodes: Sequence[Node],
+        workers: int | None = None,
+        ended: Callable[[Result[T]], object] = lambda result: None,
+    ) -> list[Result[T]]:
         """Call *work* with each node, in threads; an interrupt does not wait for calls that have not ended.
 
         :param workers: nodes at the same time, by default 16.
+        :param ended: called with each result as it comes, in the thread of that node.
         """
         waiting: queue.SimpleQueue[tuple[int, Node]] = queue.SimpleQueue()
         found: dict[int, Result[T]] = {}
@@ -204,9 +224,11 @@ class Cluster:
                 except queue.Empty:
                     return
                 try:
-                    found[number] = Result(node, work(node))
-                except GafferError as error:
-                    found[number] = Result(node, None, error)
+                    try:
+                        found[number] = Result(node, work(node))
+                    except GafferError as error:
+                        found[number] = Result(node, None, error)
+                    ended(found[number])
                 except BaseException as error:
                     defects.append(error)
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from ..config.names import check_name, parse_job_name
 from .errors import LOOKUPD, CannotConnect, Disconnected, NotGafferd
-from .transport import Transport
+from .transport import CONNECT_TIMEOUT, Transport
 
 DEFAULT_LOOKUPD = "http://127.0.0.1:5010"
 
@@ -19,7 +19,8 @@ class LookupServer:
     :param api_key: the key sent with every request.
     :param certfile: a client certificate, with *keyfile* its key.
     :param cacert: the authority that signed the lookupd's certificate; by default the system's.
-    :param timeout: seconds to wait for each answer; None waits for ever.
+    :param timeout: seconds to wait for each answer, which comes from memory; None waits for ever.
+    :param connect_timeout: seconds to wait for the connection.
 
     Every method raises :class:`CannotConnect` when the lookupd cannot be reached, or the class of
     :mod:`gaffer.errors` that it answered with.
@@ -33,12 +34,17 @@ class LookupServer:
         certfile: str | None = None,
         keyfile: str | None = None,
         cacert: str | None = None,
-        timeout: float | None = 10.0,
+        timeout: float | None = 5.0,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
     ) -> None:
         self.uri = uri
-        self.transport = Transport(uri, api_key, certfile, keyfile, cacert, timeout, LOOKUPD)
+        self.transport = Transport(
+            uri, api_key, certfile, keyfile, cacert, timeout, LOOKUPD, connect_timeout=connect_timeout
+        )
         #: Since when and why the latest answer may be out of date, ``{"seconds", "reason"}``; None if it is not.
         self.stale: dict[str, Any] | None = None
+        #: Nodes that were gone from the latest list without a good-bye: ``{"name", "origin", "seconds", "reason"}``.
+        self.lost: list[dict[str, Any]] = []
 
     def close(self) -> None:
         """Close idle connections; the server can still be used afterwards."""
@@ -100,7 +106,7 @@ class LookupServer:
 
     def _object(self, path: str) -> dict[str, Any]:
         answer = self.transport.object("GET", path)
-        self.stale = answer.pop("stale", None)
+        self.stale, self.lost = answer.pop("stale", None), answer.pop("lost", [])
         return answer
 
     def _list(self, path: str, key: str) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from ..config.names import JobName, check_name, parse_job_name
 from ..errors import BadRequest, NotFound
 from .errors import CannotConnect
 from .objects import Job, Process, event_path
-from .transport import Transport
+from .transport import CONNECT_TIMEOUT, Transport
 
 if TYPE_CHECKING:
     from ..config.jobconfig import JobConfig
@@ -28,6 +28,7 @@ class Server:
     :param certfile: a client certificate, with *keyfile* its key.
     :param cacert: the authority that signed gafferd's certificate; by default the system's.
     :param timeout: seconds to wait for each answer; None waits for ever.
+    :param connect_timeout: seconds to wait for the connection.
     :param served_by: ids of accounts. Without TLS, a gafferd of this machine must run as one of them, or nothing is
         sent to it and :class:`WrongServer` raised: the program at its port may be another account's. By default that
         is not asked (Linux).
@@ -48,9 +49,12 @@ class Server:
         cacert: str | None = None,
         timeout: float | None = 30.0,
         served_by: Collection[int] | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
     ) -> None:
         self.uri, self.loop = uri, loop
-        self.transport = Transport(uri, api_key, certfile, keyfile, cacert, timeout, served_by=served_by)
+        self.transport = Transport(
+            uri, api_key, certfile, keyfile, cacert, timeout, served_by=served_by, connect_timeout=connect_timeout
+        )
 
     def close(self) -> None:
         """Close idle connections; the server can still be used afterwards."""

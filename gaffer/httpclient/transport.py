@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: Idle connections kept for the next request.
 MAX_IDLE_CONNECTIONS = 8
+#: Seconds to wait for a connection.
+CONNECT_TIMEOUT = 5.0
 #: Longer answers are refused, in bytes.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 #: Bytes that may come until the head of an answer is complete.
@@ -111,8 +113,9 @@ class Transport:
     :param api_key: sent with every request.
     :param certfile: a client certificate (``https`` only), with *keyfile* its key.
     :param cacert: the authority that signed the server's certificate.
-    :param timeout: seconds to wait for the connection, and for the whole answer, which has a second more for each
-        16 KiB of it; None waits for ever.
+    :param timeout: seconds to wait for the whole answer, which has a second more for each 16 KiB of it; None waits for
+        ever.
+    :param connect_timeout: seconds to wait for the connection, and no longer than *timeout*.
     :param peer: what it talks to, for sentences.
     :param served_by: uids whose programs may get what is sent, where the address is of this machine, without TLS, and
         the system tells whose program listens there; None trusts the address.
@@ -128,8 +131,10 @@ class Transport:
         timeout: float | None = 30.0,
         peer: str = GAFFERD,
         served_by: Collection[int] | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
     ) -> None:
         self.uri, self.timeout, self.peer = uri, timeout, peer
+        self._connect_timeout = min((one for one in (timeout, connect_timeout) if one is not None), default=None)
         self.address = parse_uri(uri)
         self._headers = {"Accept": "application/json, text/plain", "User-Agent": f"gaffer/{__version__}"}
         if api_key:
@@ -199,10 +204,12 @@ class Transport:
     def _new(self) -> http.client.HTTPConnection:
         where = self.address
         if where.scheme == "unix":
-            return _UnixConnection(where.host, self.timeout)
+            return _UnixConnection(where.host, self._connect_timeout)
         if where.scheme == "http":
-            return http.client.HTTPConnection(where.host, where.port, timeout=self.timeout)
-        return http.client.HTTPSConnection(where.host, where.port, timeout=self.timeout, context=self._context())
+            return http.client.HTTPConnection(where.host, where.port, timeout=self._connect_timeout)
+        return http.client.HTTPSConnection(
+            where.host, where.port, timeout=self._connect_timeout, context=self._context()
+        )
 
     def _context(self) -> ssl.SSLContext:
         if self._ssl is None:
@@ -267,7 +274,7 @@ class Transport:
             yield
         except TimeoutError:
             connection.close()
-            raise NoAnswer(f"{self.peer} at {self.uri} did not answer {method} {path}{self._within()}") from None
+            raise NoAnswer(f"{self.peer} at {self.uri} did not answer {method} {path}{_within(self.timeout)}") from None
         except TooMuch:
             connection.close()
             raise self.endless(method, path, MAX_BODY_BYTES) from None
@@ -284,11 +291,14 @@ class Transport:
             connection.connect()
         except TimeoutError:
             connection.close()
-            raise connect_error(self.uri, TimeoutError(0, f"no connection{self._within()}"), self.peer) from None
+            raise connect_error(
+                self.uri, TimeoutError(0, f"no connection{_within(self._connect_timeout)}"), self.peer
+            ) from None
         except (OSError, UnicodeError) as error:
             connection.close()
             wrong = error if isinstance(error, OSError) else OSError(0, str(error))
             raise connect_error(self.uri, wrong, self.peer) from None
+        connection.sock.settimeout(self.timeout)
         connection.sock = Metered(connection.sock, Meter())
 
         if self._served_by is not None and self.address.scheme != "https":
@@ -317,9 +327,6 @@ class Transport:
         if uid in trusted or uid is None and not peer_credentials.AVAILABLE:
             return
         raise WrongServer(f"neither key nor password was sent: {untrusted_server(self.uri, uid)}")
-
-    def _within(self) -> str:
-        return "" if self.timeout is None else f" within {self.timeout:g} s"
 
     def _lost(self, method: str, path: str, why: object) -> str:
         detail = f" ({why})" if why else ""
@@ -443,3 +450,7 @@ def _is_quiet(sock: Any) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return not poll.poll(0)
+
+
+def _within(seconds: float | None) -> str:
+    return "" if seconds is None else f" within {seconds:g} s"

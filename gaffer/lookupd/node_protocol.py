@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import Any, Callable
 
 from ..config.names import parse_job_name
@@ -18,6 +19,10 @@ log = logging.getLogger("gaffer_lookupd")
 
 #: Bytes that a message of a node may have.
 MOST_TEXT = 1 << 18
+#: Lost nodes that are remembered, and for how many seconds.
+MAX_LOST, LOST_KEPT = 100, 3600.0
+#: Why a node is lost.
+DISCONNECTED, EXPIRED = "disconnected", "expired"
 _MOST_ID = 64
 
 
@@ -27,10 +32,16 @@ class NodeSessions:
     :param registry: what they change.
     :param backend: what keeps it.
     :param ping: seconds between two signs of life of a node.
+    :param clock: monotonic seconds.
     """
 
-    def __init__(self, registry: Registry, backend: Backend, ping: float) -> None:
+    def __init__(
+        self, registry: Registry, backend: Backend, ping: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.registry, self.backend, self.ping = registry, backend, ping
+        self._clock = clock
+        #: When, and why, nodes were lost that did not say good-bye; the latest last.
+        self._lost: dict[NodeKey, tuple[float, str]] = {}
         self._identified: dict[NodeKey, NodeSession] = {}
         self.open = 0
         self.expired = 0
@@ -97,10 +108,32 @@ class NodeSessions:
             log.warning("node %s at %s is refused: %s", key.name, key.origin, reason)
             session.refuse(key, reason)
 
-    def leave(self, session: NodeSession, for_good: bool = False) -> None:
-        """A node's connection is over."""
+    def leave(self, session: NodeSession, lost: str = "") -> None:
+        """A node's connection is over.
+
+        :param lost: why, if the node did not say that it stops.
+        """
         if session.record is not None:
-            self._forget(session, session.record.info.key, for_good)
+            key = session.record.info.key
+            if lost and self._identified.get(key) is session:
+                self._lost.pop(key, None)
+                self._lost[key] = self._clock(), lost
+                while len(self._lost) > MAX_LOST:
+                    del self._lost[next(iter(self._lost))]
+            self._forget(session, key, for_good=not lost)
+
+    def lost(self) -> list[dict[str, Any]]:
+        """Return the nodes that were lost in the last hour and have not come back: when, and why."""
+        now = self._clock()
+        self._lost = {
+            key: (when, why)
+            for key, (when, why) in self._lost.items()
+            if now - when < LOST_KEPT and key not in self.registry.nodes
+        }
+        return [
+            {"name": key.name, "origin": key.origin, "seconds": round(now - when, 1), "reason": why}
+            for key, (when, why) in self._lost.items()
+        ]
 
     def _forget(self, session: NodeSession, key: NodeKey, for_good: bool = False) -> None:
         session.record = None
@@ -173,12 +206,12 @@ class NodeSession:
         self.record = None
         self._close("the node has connected again")
 
-    def leave(self, for_good: bool = False) -> None:
+    def leave(self, for_good: bool = False, lost: str = DISCONNECTED) -> None:
         """The connection is over.
 
-        :param for_good: the node said that it stops.
+        :param for_good: the node said that it stops. :param lost: else, why it is over.
         """
-        self._sessions.leave(self, for_good)
+        self._sessions.leave(self, "" if for_good else lost)
 
     # -- messages -------------------------------------------------------------------------------
     def _identify(self, said: dict[str, Any]) -> dict[str, Any]:

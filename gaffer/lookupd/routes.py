@@ -129,7 +129,9 @@ class Answers:
 
     def nodes(self, request: Request) -> dict[str, Any]:
         """``/nodes``."""
-        return self._current({"nodes": [info.shown() for info in self._registry.infos()]})
+        lost = self._sessions.lost()
+        shown: dict[str, Any] = {"nodes": [info.shown() for info in self._registry.infos()]}
+        return self._current({**shown, "lost": lost} if lost else shown)
 
     def sessions(self, request: Request, node: str | None = None) -> dict[str, Any]:
         """``/sessions[/NODE]``."""

@@ -19,7 +19,7 @@ from ..web.websocket.duplex import run_duplex
 from ..web.websocket.late_auth import LateAuth
 from ..web.websocket.websocket import WebSocket
 from ..websocket.frames import GOING_AWAY, POLICY_VIOLATION
-from .node_protocol import NodeSession, NodeSessions
+from .node_protocol import EXPIRED, NodeSession, NodeSessions
 from .registry import Registry
 
 log = logging.getLogger("gaffer_lookupd")
@@ -77,7 +77,7 @@ def _hear_one(websocket: WebSocket, session: NodeSession, sessions: NodeSessions
     reason = f"silent for {patience:g} seconds" if known else f"did not identify itself within {patience:g} seconds"
     who = session.record.info.name if session.record is not None else "a connection"
     log.warning("%s was %s and is given up" if known else "%s %s and is given up", who, reason)
-    session.leave()  # now: a silent peer may not read, either, and closing takes a while
+    session.leave(lost=EXPIRED)  # now: a silent peer may not read, either, and closing takes a while
     websocket.close(POLICY_VIOLATION, reason)
     return False
 

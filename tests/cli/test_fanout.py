@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from gaffer.cli.core.fanout import LiveOutput, NodeOutput
+from gaffer.cli.core.fanout import LiveOutput, NodeEnding, NodeOutput, Report
 from gaffer.cli.core.output import View
-from gaffer.httpclient.cluster import Cluster, Node
+from gaffer.httpclient.cluster import Cluster, Node, Result
 from tests.kit.simulated_gafferd import SimulatedGafferd
 
 
@@ -80,3 +80,47 @@ def test_live_output_names_the_node_of_each_line(capsys):
     output.complain(None, "lost")
     output.finish()
     assert capsys.readouterr() == ("a    one\na    1\na    two\n", "gafferctl: a: lost\n")
+
+
+def ending(number, code=0, problem=None):
+    output = NodeOutput()
+    output.show(View([number], [number], ("NUMBER",), [(number,)]), "table")
+    return NodeEnding(output, code, problem)
+
+
+def test_what_has_come_is_printed_when_others_take_long_and_those_when_they_come(capsys):
+    nodes = [Node(name, f"http://{name}") for name in ("a", "slow", "c")]
+    report = Report("gafferctl", nodes, "table", False, patience=3600)
+    report.add(Result(nodes[2], ending(3)))
+    report.add(Result(nodes[0], ending(1)))
+    assert capsys.readouterr() == ("", "")
+    report._print_early()
+    assert capsys.readouterr() == ("NODE  NUMBER\na          1\nc          3\n", "gafferctl: waiting for slow\n")
+    report.add(Result(nodes[1], ending(2, 1, "it did not answer")))
+    assert capsys.readouterr() == ("NODE  NUMBER\nslow       2\n", "gafferctl: slow: it did not answer\n")
+    assert report.finish() == 1
+    assert capsys.readouterr() == ("", "")
+
+
+def test_results_that_come_soon_are_one_table(capsys):
+    nodes = [Node(name, f"http://{name}") for name in ("a", "b")]
+    report = Report("gafferctl", nodes, "table", False, patience=3600)
+    report.add(Result(nodes[1], ending(2)))
+    report.add(Result(nodes[0], ending(1)))
+    assert report.finish() == 0
+    assert capsys.readouterr().out == "NODE  NUMBER\na          1\nb          2\n"
+
+
+def test_lost_nodes_are_told(on_all, monkeypatch):
+    lost = {"name": "n2", "origin": "http://n2:5000", "seconds": 20.2}
+
+    def select(self, on):
+        self.lost = [{**lost, "reason": "expired"}, {**lost, "name": "n3", "reason": "disconnected"}]
+        return select_before(self, on)
+
+    select_before = Cluster.select
+    monkeypatch.setattr(Cluster, "select", select)
+    assert on_all("processes").err.splitlines() == [
+        "gafferctl: node n2 at http://n2:5000 expired 20s ago and is left out",
+        "gafferctl: node n3 at http://n2:5000 lost its connection 20s ago and is left out",
+    ]

@@ -156,6 +156,17 @@ def answer_once(listener: socket.socket, data: bytes) -> threading.Thread:
     return thread
 
 
+def test_a_connection_that_does_not_come_about_has_a_time_of_its_own():
+    with socket.socket() as full, socket.socket() as first:
+        # A listener whose backlog is full swallows further connections, like a machine that is off.
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        first.connect(full.getsockname())
+        with Server(address(full), connect_timeout=0.05) as server:
+            with pytest.raises(CannotConnect, match=r"no connection within 0\.05 s"):
+                server.version()
+
+
 def test_no_answer_in_time(listener):
     with Server(address(listener), timeout=0.05) as server:
         with pytest.raises(NoAnswer, match=r"did not answer GET /version within 0\.05 s"):

@@ -5,10 +5,11 @@ import json
 import pytest
 
 from gaffer.errors import Conflict
-from gaffer.lookupd import records
+from gaffer.lookupd import node_protocol, records
 from gaffer.lookupd.backends import Backend
 from gaffer.lookupd.node_protocol import NodeSession, NodeSessions
 from gaffer.lookupd.registry import Registry
+from gaffer.testing import FakeClock
 
 
 class Kept(Backend):
@@ -30,7 +31,8 @@ class Desk:
 
     def __init__(self):
         self.registry, self.backend = Registry(), Kept()
-        self.sessions = NodeSessions(self.registry, self.backend, 15.0)
+        self.clock = FakeClock()
+        self.sessions = NodeSessions(self.registry, self.backend, 15.0, self.clock)
 
     def connect(self, probe=lambda: True):
         return Node(self.sessions, probe)
@@ -119,6 +121,27 @@ def test_a_node_whose_message_waits_for_the_registry_is_alive(desk):
     desk.backend.changed = ask
     node.say("REGISTER_JOB", job_name="web")
     assert refusals[0][0] == 409
+
+
+def test_nodes_that_are_lost_are_remembered_until_they_come_back_or_an_hour_has_passed(desk):
+    for name in ("expired", "cut", "stopped"):
+        node = desk.connect().identify(name)
+        node.session.leave(for_good=name == "stopped", lost="expired" if name == "expired" else "disconnected")
+        desk.clock.advance(10)
+    assert [(one["name"], one["seconds"], one["reason"]) for one in desk.sessions.lost()] == [
+        ("expired", 30.0, "expired"),
+        ("cut", 20.0, "disconnected"),
+    ]
+    desk.connect().identify("cut")
+    assert [one["name"] for one in desk.sessions.lost()] == ["expired"]
+    desk.clock.advance(3600)
+    assert desk.sessions.lost() == []
+
+
+def test_only_the_latest_lost_nodes_are_remembered(desk):
+    for number in range(node_protocol.MAX_LOST + 1):
+        desk.connect().identify(f"n{number}").session.leave()
+    assert [one["name"] for one in desk.sessions.lost()][:: node_protocol.MAX_LOST - 1] == ["n1", "n100"]
 
 
 NONSENSE = [

@@ -260,7 +260,13 @@ def test_a_node_that_is_lost_expires_and_returns_by_itself(tmp_path):
         eventually(lambda: [job["name"] for job in lookupd.client.jobs()] == ["default.web"])
         pause(node)
         try:
+            # It is known still, and does not answer: it costs its own time and is not waited for with the others.
+            asked = command(*CTL, "-L", lookupd.url, "--timeout", "0.2", "status", "--on", "all")
+            assert asked.returncode == 1 and ("within 0.2 s" in asked.stderr or "no node matches" in asked.stderr)
             eventually(lambda: lookupd.nodes() == lookupd.client.jobs() == [])
+            assert lookupd.nodes() == [] and [one["reason"] for one in lookupd.client.lost] == ["expired"]
+            told = command(*GAFFER, "lookup", "nodes", "-L", lookupd.url).stderr
+            assert "node n at http://127.0.0.1" in told and "and is left out" in told
         finally:
             resume(node)
         eventually(lambda: [one["sources"][0]["pids"] for one in lookupd.client.jobs()] == [[1]])

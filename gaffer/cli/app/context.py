@@ -20,7 +20,7 @@ class GafferContext:
     :param envs: dotenv files besides the folder's own ``.env``.
     :param endpoint: a gafferd's URL.
     :param dotenv: whether the folder's own ``.env`` is read.
-    :param keys: credentials: ``api_key``, ``certfile``, ``keyfile``, ``cacert``.
+    :param keys: credentials: ``api_key``, ``certfile``, ``keyfile``, ``cacert``; ``timeout`` and ``connect_timeout``.
     """
 
     def __init__(

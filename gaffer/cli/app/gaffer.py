@@ -11,7 +11,7 @@ import click
 
 from ..core.endpoint import DEFAULT_ENDPOINT_HELP, default_endpoint
 from ..core.fanout import lookups_option
-from ..core.program import Program, run, version_option
+from ..core.program import Program, patience_options, run, version_option
 from .context import GafferContext
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], GafferCont
     from ...httpclient import Cluster
 
     given = ctx.params
-    keys = {name: given[name] for name in ("api_key", "certfile", "keyfile", "cacert")}
+    keys = {name: given[name] for name in ("api_key", "certfile", "keyfile", "cacert", "timeout", "connect_timeout")}
 
     def context(node: Node) -> GafferContext:
         files = given["procfile"], given["directory"], given["env"]
@@ -123,6 +123,7 @@ def make_program() -> Program:
     @click.option("--keyfile", metavar="FILE", type=click.Path(), help="Key of the certificate.")
     @click.option("--cacert", metavar="FILE", type=click.Path(), help="Authority that signed gafferd's certificate.")
     @click.option("--api-key", metavar="KEY", help="Better set as GAFFER_API_KEY; by default that of 'login'.")
+    @patience_options
     @lookups_option
     @version_option("gaffer")
     @click.pass_context
@@ -138,10 +139,13 @@ def make_program() -> Program:
         keyfile: str | None,
         cacert: str | None,
         api_key: str | None,
+        timeout: float,
+        connect_timeout: float,
         **many: Any,
     ) -> None:
         """Run Procfile applications, here or on a gafferd."""
-        keys = {"api_key": api_key, "certfile": certfile, "keyfile": keyfile, "cacert": cacert}
+        keys: dict[str, Any] = {"api_key": api_key, "certfile": certfile, "keyfile": keyfile, "cacert": cacert}
+        keys |= {"timeout": timeout, "connect_timeout": connect_timeout}
         ctx.obj = GafferContext(procfile, directory, env, endpoint, keys, dotenv=not no_dotenv)
         ctx.call_on_close(ctx.obj.close)
 

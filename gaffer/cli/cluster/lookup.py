@@ -47,7 +47,7 @@ def make_cluster(ctx: click.Context, addresses: Sequence[str]) -> Cluster:
     from ...httpclient import Cluster
 
     given = ctx.find_root().params
-    keys = {name: given.get(name) for name in ("certfile", "keyfile", "cacert")}
+    keys = {name: given.get(name) for name in ("certfile", "keyfile", "cacert", "timeout", "connect_timeout")}
     found = addresses or given.get("lookupd_address") or (DEFAULT_LOOKUPD,)
     return ctx.with_resource(Cluster(dict.fromkeys(found), given.get("api_key"), **keys))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Sequence
 import click
 
 from ...errors import GafferError
-from .output import Output, Paint, View, chosen_form, complain, current, printable, table_lines
+from .output import Output, Paint, View, chosen_form, complain, current, duration, printable, table_lines
 
 if TYPE_CHECKING:
     from ...httpclient import Cluster, Node
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Commands that work with one process, with one gafferd's users, or without any gafferd.
 SINGLE = {"attach", "recv", "send", "run", "check", "export", "login", "logout", "user", "key"}
 NODE = "NODE"
+#: Seconds after which the results that have come are printed, and others no longer waited for.
+PATIENCE = 1.0
 
 
 class NodeOutput(Output):
@@ -125,6 +127,10 @@ def tell_problems(program: str | None, cluster: Cluster) -> None:
     """Report on stderr what is wrong with the answers of lookupds."""
     for problem in cluster.problems:
         complain(program, str(problem))
+    for lost in cluster.lost:
+        ending = "expired" if lost.get("reason") == "expired" else "lost its connection"
+        seconds = duration(lost.get("seconds"))
+        complain(program, f"node {lost.get('name')} at {lost.get('origin')} {ending} {seconds} ago and is left out")
     for one in cluster.lookups:
         if one.stale:
             seconds, reason = one.stale.get("seconds", 0), one.stale.get("reason", "")
@@ -166,9 +172,9 @@ def run_everywhere(
         from .streaming import end_with_reader
 
         end_with_reader()
-    results = cluster.each(run_on, nodes, len(nodes) if is_live else None)
-    form = str(shown.params.get("output") or chosen_form(shown))
-    return report(program.name, results, form, reported=is_live)
+    report = Report(program.name, nodes, str(shown.params.get("output") or chosen_form(shown)), is_live)
+    cluster.each(run_on, nodes, len(nodes) if is_live else None, report.add)
+    return report.finish()
 
 
 def _run_one(
@@ -203,21 +209,67 @@ def _run_one(
         return FAILED, f"{type(error).__name__}: {error}"
 
 
-def report(program: str | None, results: Sequence[Result[NodeEnding]], form: str, reported: bool = False) -> int:
-    """Print the results of all nodes as one and return the exit code: 1 if the command failed on any node.
+class Report:
+    """Prints the endings of a command on many nodes: as one, unless some take long; then each later one as it comes.
 
-    :param reported: problems were printed when they came up.
+    JSON is always one array.
+
+    :param is_live: output and problems were printed when they came up.
+    :param patience: seconds after which what has come is printed.
     """
-    endings = [(result.node, result.get()) for result in results]
-    if form == "json":
-        current.get().json([_as_json(node, ending) for node, ending in endings])
-    else:
-        current.get().lines(_merged(endings, form))
-    if form != "json" and not reported:
-        for node, ending in endings:
-            for sentence in _problems(ending):
-                complain(program, f"{node}: {sentence}")
-    return 1 if any(ending.code or ending.problem for _, ending in endings) else 0
+
+    def __init__(
+        self, program: str | None, nodes: Sequence[Node], form: str, is_live: bool, patience: float = PATIENCE
+    ) -> None:
+        self._program, self._form, self._is_live = program, form, is_live
+        self._order = {node: number for number, node in enumerate(nodes)}
+        self._endings: list[tuple[Node, NodeEnding]] = []
+        self._printed = 0
+        self._late = False
+        # Threads do not inherit it.
+        self._output = current.get()
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(patience, self._print_early)
+        self._timer.daemon = True
+        if form != "json" and not is_live:
+            self._timer.start()
+
+    def add(self, result: Result[NodeEnding]) -> None:
+        """Take the result of a node."""
+        with self._lock:
+            self._endings.append((result.node, result.get()))
+            if self._late:
+                self._print()
+
+    def finish(self) -> int:
+        """Print what is left and return the exit code: 1 if the command failed on any node."""
+        self._timer.cancel()
+        with self._lock:
+            self._print()
+        return 1 if any(ending.code or ending.problem for _, ending in self._endings) else 0
+
+    def _print_early(self) -> None:
+        with self._lock:
+            self._late = True
+            self._print()
+            waiting = [node.name for node in self._order if node not in {node for node, _ in self._endings}]
+            if waiting:
+                self._complain(f"waiting for {', '.join(waiting)}")
+
+    def _print(self) -> None:
+        endings = sorted(self._endings[self._printed :], key=lambda ending: self._order[ending[0]])
+        self._printed = len(self._endings)
+        if self._form == "json":
+            return self._output.json([_as_json(node, ending) for node, ending in endings])
+        self._output.lines(_merged(endings, self._form, max(len(node.name) for node in self._order)))
+        if not self._is_live:
+            for node, ending in endings:
+                for sentence in _problems(ending):
+                    self._complain(f"{node}: {sentence}")
+        return None
+
+    def _complain(self, sentence: str) -> None:
+        self._output.complain(self._program, printable(sentence, keep="\n"))
 
 
 def _problems(ending: NodeEnding) -> list[str]:
@@ -234,13 +286,12 @@ def _as_json(node: Node, ending: NodeEnding) -> dict[str, Any]:
     return shown
 
 
-def _merged(endings: Sequence[tuple[Node, NodeEnding]], form: str) -> list[str]:
-    """Return the output of all nodes as one: tables with a column for the node, then all other lines."""
+def _merged(endings: Sequence[tuple[Node, NodeEnding]], form: str, width: int) -> list[str]:
+    """Return the output of nodes as one: tables with a column for the node, then all other lines."""
     tables: dict[tuple[str, ...], list[list[object]]] = {}
     paint: dict[str, Paint] = {}
     drops: dict[str, None] = {}
     lines: list[str] = []
-    width = max(len(node.name) for node, _ in endings)
     for node, ending in endings:
         for view in ending.output.views:
             if form != "name" and view.columns:

@@ -118,6 +118,13 @@ def timeout_option(help: str) -> Callable[[_F], _F]:
     return click.option("--timeout", type=TimeoutType(min=0), metavar="SECONDS", help=help)
 
 
+def patience_options(function: _F) -> _F:
+    """Add ``--connect-timeout`` and ``--timeout``, before the command."""
+    seconds: dict[str, Any] = {"type": TimeoutType(min=0, min_open=True), "metavar": "SECONDS", "show_default": True}
+    connect = click.option("--connect-timeout", default=5.0, help="To wait for a connection.", **seconds)
+    return connect(click.option("--timeout", default=30.0, help="To wait for an answer.", **seconds)(function))
+
+
 def port_options(function: _F) -> _F:
     """Add the options for the numbers of processes and for their ports."""
     for option in (

@@ -10,7 +10,7 @@ from ...httpclient import Server
 from ..accounts.keyfile import access_to
 from ..core.endpoint import DEFAULT_ENDPOINT_HELP, default_endpoint
 from ..core.fanout import lookups_option
-from ..core.program import Program, run, version_option
+from ..core.program import Program, patience_options, run, version_option
 
 if TYPE_CHECKING:
     from ...httpclient import Cluster, Node
@@ -75,7 +75,7 @@ def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], Server]]:
     from ...httpclient import Cluster
 
     given = ctx.params
-    files = {name: given[name] for name in ("certfile", "keyfile", "cacert")}
+    files = {name: given[name] for name in ("certfile", "keyfile", "cacert", "timeout", "connect_timeout")}
 
     def server(node: Node) -> Server:
         return Server(node.origin, **access_to(node.origin, given["api_key"]), **files)
@@ -103,6 +103,7 @@ def make_program() -> Program:
         envvar=["GAFFERCTL_API_KEY", "GAFFER_API_KEY"],
         help="Better set as GAFFERCTL_API_KEY, since others can see command lines; without it, that of 'gaffer login'.",
     )
+    @patience_options
     @lookups_option
     @version_option("gafferctl")
     @click.pass_context
@@ -114,10 +115,14 @@ def make_program() -> Program:
         keyfile: str | None,
         cacert: str | None,
         api_key: str | None,
+        timeout: float,
+        connect_timeout: float,
         **many: Any,
     ) -> None:
         """Control a gafferd."""
-        server = Server(connect, **access_to(connect, api_key), certfile=certfile, keyfile=keyfile, cacert=cacert)
+        given: dict[str, Any] = {"certfile": certfile, "keyfile": keyfile, "cacert": cacert}
+        given |= {"timeout": timeout, "connect_timeout": connect_timeout}
+        server = Server(connect, **access_to(connect, api_key), **given)
         ctx.obj = ctx.with_resource(server)
 
     return gafferctl
