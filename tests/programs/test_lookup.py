@@ -84,7 +84,7 @@ def test_what_lookupds_answer(place):
         ]
         assert client.sessions() == client.sessions("node-1") == [{"sessionid": "default", "jobs": ["default.web"]}]
         assert client.jobs() == client.find_session("default")["jobs"] == [client.find_job("web")]
-        assert client.stale is None
+        assert client.stale is None or "warming up" in client.stale["reason"]
         for wrong in (
             lambda c=client: c.find_job("x.y"),
             lambda c=client: c.find_session("x"),
@@ -148,15 +148,16 @@ def test_one_dead_lookupd_is_told_and_costs_nothing(place):
     dead = f"http://127.0.0.1:{free_port()}"
     answer = command(*GAFFER, "lookup", "jobs", "-L", dead, "-L", a.url, "-o", "name")
     assert (answer.returncode, answer.stdout) == (0, "default.web\n")
-    assert f"cannot reach gaffer_lookupd at {dead}" in answer.stderr and answer.stderr.count("\n") == 1
+    (told,) = settled(answer.stderr.splitlines())
+    assert f"cannot reach gaffer_lookupd at {dead}" in told
     answer = command(*GAFFER, "lookup", "jobs", "-L", dead)
     assert answer.returncode == 3 and "start it with 'gaffer_lookupd'" in answer.stderr
     assert command(*GAFFER, "lookup", "job", "none", "-L", a.url).returncode == 1
 
 
 def settled(lines: Iterable[str]) -> Iterator[str]:
-    """Leave out that a lookupd was started a moment ago."""
-    return (line for line in lines if "warming up" not in line)
+    """Leave out that a lookupd was started a moment ago, and that a busy machine takes long."""
+    return (line for line in lines if "warming up" not in line and ": waiting for " not in line)
 
 
 def test_a_lookupd_that_was_started_a_moment_ago_marks_its_answers(tmp_path):
@@ -495,7 +496,7 @@ def test_an_application_on_many_nodes(place, tmp_path):
 
     def said(*args: str) -> list[str]:
         answer = command(*gaffer, *args, *zone)
-        assert (answer.returncode, answer.stderr) == (0, ""), answer
+        assert (answer.returncode, [*settled(answer.stderr.splitlines())]) == (0, []), answer
         return answer.stdout.splitlines()
 
     assert {line.split()[0] for line in said("load")} == {"node-1", "node-2"}

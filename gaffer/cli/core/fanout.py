@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 #: Commands that work with one process, with one gafferd's users, or without any gafferd.
 SINGLE = {"attach", "recv", "send", "run", "check", "export", "login", "logout", "user", "key"}
 NODE = "NODE"
-#: Seconds after which the results that have come are printed, and others no longer waited for.
-PATIENCE = 1.0
+#: Seconds after which the results that have come are printed, and others when they come. A start takes one by itself.
+PATIENCE = 3.0
 
 
 class NodeOutput(Output):
