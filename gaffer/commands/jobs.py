@@ -9,7 +9,7 @@ from ..config.fields import Environment, Seconds
 from ..config.names import check_name
 from ..errors import BadRequest, InvalidConfig, NotFound
 from . import visibility
-from .command import CHANGES, CONFIG, IN_SESSION, JOB, SIGNAL, START, Arg, command
+from .command import CHANGES, CONFIG, GROUP, IN_SESSION, JOB, SIGNAL, START, Arg, command
 from .schemas import BOOLEAN, COUNT, NAMES, PID, PIDS, listed, refer, returns
 
 if TYPE_CHECKING:
@@ -186,12 +186,12 @@ def scale(manager: Manager, name: str, scale: int | str) -> dict[str, int]:
     "killall",
     permission="manage",
     target="job",
-    args=(JOB, SIGNAL),
+    args=(JOB, SIGNAL, GROUP),
     returns=returns(ok={"const": True}, signalled={**COUNT, "description": "how many processes got it"}),
 )
-def killall(manager: Manager, name: str, signal: int | str) -> dict[str, Any]:
+def killall(manager: Manager, name: str, signal: int | str, group: bool = False) -> dict[str, Any]:
     """Send a signal to a job's processes."""
-    return {"ok": True, "signalled": manager.killall(name, signal)}  # a job without any is fine
+    return {"ok": True, "signalled": manager.killall(name, signal, group)}  # a job without any is fine
 
 
 @command(

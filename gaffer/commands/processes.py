@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from ..config.names import JobName, parse_job_name
 from ..errors import BadRequest
 from . import visibility
-from .command import CHANGES, PROCESS, SIGNAL, START, Arg, command
+from .command import CHANGES, GROUP, PROCESS, SIGNAL, START, Arg, command
 from .jobs import from_outside
 from .schemas import BOOLEAN, PIDS, SHORT_NAME, STRING, Schema, listed, refer, returns
 
@@ -94,10 +94,10 @@ def _is_called(said: Any, name: JobName) -> bool:
     return False
 
 
-@command("kill", permission="manage", target="process", args=(PROCESS, SIGNAL))
-def kill(manager: Manager, pid: int, signal: int | str) -> None:
+@command("kill", permission="manage", target="process", args=(PROCESS, SIGNAL, GROUP))
+def kill(manager: Manager, pid: int, signal: int | str, group: bool = False) -> None:
     """Send a signal to one process."""
-    manager.kill(pid, signal)
+    manager.kill(pid, signal, group)
 
 
 @command(

@@ -142,9 +142,12 @@ class Job(_Logged):
         """Remove *count* processes and return the new number."""
         return self.scale(f"{-count:+d}")
 
-    def signal(self, signum: int | str) -> None:
-        """Send a signal, by number or name, to all processes."""
-        self._transport.request("POST", f"{self._path}/signal", {"signal": _signal(signum)})
+    def signal(self, signum: int | str, group: bool = False) -> None:
+        """Send a signal, by number or name, to all processes.
+
+        :param group: to all of their groups, as a stop does.
+        """
+        self._transport.request("POST", f"{self._path}/signal", _signal_body(signum, group))
 
     def stats(self) -> dict[str, Any]:
         """Return the statistics of all processes and their totals (docs/http-api.rst)."""
@@ -198,9 +201,12 @@ class Process(_Logged):
         """Return the statistics of the process (docs/http-api.rst)."""
         return dict(self._transport.value("GET", f"/{self.pid}/stats", "stats"))
 
-    def signal(self, signum: int | str) -> None:
-        """Send a signal, by number or name."""
-        self._transport.request("POST", f"/{self.pid}/signal", {"signal": _signal(signum)})
+    def signal(self, signum: int | str, group: bool = False) -> None:
+        """Send a signal, by number or name.
+
+        :param group: to all of the process' group, as a stop does.
+        """
+        self._transport.request("POST", f"/{self.pid}/signal", _signal_body(signum, group))
 
     def stop(self) -> None:
         """Stop the process; its job replaces it."""
@@ -271,6 +277,10 @@ def _stats(
 
     query = {"feed": "continuous", "interval": float(interval)}
     return Feed(server.transport, path, query, JsonParser(make), timeout)
+
+
+def _signal_body(signum: int | str, group: bool) -> dict[str, Any]:
+    return {"signal": _signal(signum), **({"group": True} if group else {})}
 
 
 def _signal(signum: int | str) -> int | str:

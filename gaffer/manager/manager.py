@@ -537,19 +537,23 @@ class Manager(OldSpellings):
         """Return what ``GET /PID`` shows (docs/http-api.rst)."""
         return self.get_process(pid).info
 
-    def kill(self, pid: int, sig: int | str) -> None:
-        """Send a signal to a process and its group.
+    def kill(self, pid: int, sig: int | str, group: bool = False) -> None:
+        """Send a signal to a process.
 
+        :param group: send it to all of its group, as a stop does.
         :raises BadRequest: no such signal. :raises NotFound: no such process.
         """
-        self.get_process(pid).kill(_parse_signal(sig))
+        self.get_process(pid).kill(_parse_signal(sig), group)
 
-    def killall(self, name: Any, sig: int | str) -> int:
-        """Send a signal to every process of a job; returns how many got it."""
+    def killall(self, name: Any, sig: int | str, group: bool = False) -> int:
+        """Send a signal to every process of a job; returns how many got it.
+
+        :param group: send it to all of their groups.
+        """
         signum, sent = _parse_signal(sig), 0
         for copy in self.job(name).live():
             with suppress(NotFound):
-                copy.process.kill(signum)
+                copy.process.kill(signum, group)
                 sent += 1
         return sent
 

@@ -233,12 +233,23 @@ class Child:
             return True  # there is a member that changed to another user
         return True
 
-    def kill(self, signum: int) -> None:
-        """Send a signal to the process and its group.
+    def signal_process(self, signum: int) -> bool:
+        """Send a signal to the process alone; return False if it has gone. Safe as :meth:`signal_group` is."""
+        if not self.os_pid or self.status is not None:
+            return False
+        try:
+            os.kill(self.os_pid, signum)
+        except ProcessLookupError:
+            return False
+        return True
 
+    def kill(self, signum: int, group: bool = False) -> None:
+        """Send a signal to the process.
+
+        :param group: send it to all of its group, as a stop does.
         :raises NotFound: it has exited, or is not started.
         """
-        if not self.active or not self.signal_group(signum):
+        if not self.active or not (self.signal_group if group else self.signal_process)(signum):
             raise NotFound(f"process {self.pid} of {self.name} {'has exited already' if self.os_pid else 'never ran'}")
         self._asked = self._asked or {}
         self._asked[signum] = time.monotonic()

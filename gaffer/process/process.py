@@ -119,12 +119,13 @@ class Process(Child):
         if self.active:
             self.owner.stop_process(self.pid)
 
-    def kill(self, signum: int) -> None:
-        """Send a signal to the process and its group.
+    def kill(self, signum: int, group: bool = False) -> None:
+        """Send a signal to the process.
 
+        :param group: send it to all of its group, as a stop does.
         :raises NotFound: it does not run.
         """
-        super().kill(signum)
+        super().kill(signum, group)
         self.owner.signalled(self, signum)
 
     def writelines(self, data: Iterable[bytes | str], stream: str | None = None) -> None:

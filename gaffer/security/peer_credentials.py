@@ -11,6 +11,7 @@ While ours is open the kernel connects no other socket with the same addresses, 
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import socket
 import struct
@@ -148,8 +149,7 @@ def _find(peer: Any, local: Any) -> SocketOwner | None:
     place = ports + source.ljust(16, b"\0") + target.ljust(16, b"\0")
     kind = socket.AF_INET if len(source) == 4 else socket.AF_INET6
     question = _QUESTION.pack(kind, socket.IPPROTO_TCP, 0, 0xFFFFFFFF) + place + b"\0" * 4 + b"\xff" * 8
-    header = _HEADER.pack(_HEADER.size + len(question), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
-    return _owner(_kernel(family, os.getpid()).ask(header + question))
+    return _owner(_kernel(family, os.getpid()).ask(question))
 
 
 class _Kernel:
@@ -157,8 +157,9 @@ class _Kernel:
 
     def __init__(self, family: int) -> None:
         self._family = family
-        self._socket = self._connect()
-        atexit.register(lambda: self._socket.close())
+        self._numbers = itertools.count(1)
+        self._kept = self._connect()
+        atexit.register(self._kept.close)
 
     def _connect(self) -> socket.socket:
         made = socket.socket(self._family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
@@ -170,13 +171,22 @@ class _Kernel:
 
         :raises OSError: it cannot be asked.
         """
+        answer = self._exchange(self._kept, question)
+        if answer is None:  # another thread has taken it
+            with self._connect() as fresh:
+                answer = self._exchange(fresh, question)
+        return answer or b""
+
+    def _exchange(self, kernel: socket.socket, question: bytes) -> bytes | None:
+        number = next(self._numbers) & 0xFFFFFFFF
+        header = _HEADER.pack(_HEADER.size + len(question), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, number, 0)
         try:
-            self._socket.send(question)
-            return self._socket.recv(4096)
-        except OSError:
-            self._socket.close()  # an answer that comes late must not be taken for the next one
-            self._socket = self._connect()
-            raise
+            kernel.send(header + question)
+            answer = kernel.recv(4096)
+        except BlockingIOError:
+            return None
+        ours = len(answer) >= _HEADER.size and _HEADER.unpack_from(answer)[3] == number
+        return answer if ours else None
 
 
 @cache

@@ -224,8 +224,10 @@ class FakeProcess(Process):
             self._end(ExitStatus(None, int(signum)))
         return True
 
-    def kill(self, signum: int) -> None:
-        super().kill(signum)
+    signal_process = signal_group
+
+    def kill(self, signum: int, group: bool = False) -> None:
+        super().kill(signum, group)
         if self._asked:
             self._asked[signum] = self.clock()
 

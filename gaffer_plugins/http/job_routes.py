@@ -91,9 +91,9 @@ def scaling(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def signalling(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The body says ``{"signal": 15 | "SIGTERM" | "term"}``."""
+    """The body says ``{"signal": 15 | "SIGTERM" | "term"}``, and maybe ``"group": true``."""
     target = {"pid": parameters["pid"]} if "pid" in parameters else named(parameters)
-    return {**target, **request.fields(["signal"])}
+    return {**target, **request.fields(["signal"], ["group"])}
 
 
 def wanted_state(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -114,6 +114,8 @@ def reloading(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
     return request.fields(optional=["force"])
 
 
+SIGNAL = ("signal", "group")
+
 ROUTES = (
     Route("GET", "/ping", command="ping", tag=NODE, media=TEXT_MEDIA),
     Route("GET", "/version", command="version", tag=NODE),
@@ -129,7 +131,7 @@ ROUTES = (
     Route("GET", f"{JOB}/stats", command="stats", tag=TAG, live="stats", parameters=LIVE),
     Route("GET", f"{JOB}/numprocesses", command="numprocesses", tag=TAG),
     Route("POST", f"{JOB}/numprocesses", command="scale", arguments=scaling, body=("scale",), tag=TAG),
-    Route("POST", f"{JOB}/signal", command="killall", arguments=signalling, status=202, body=("signal",), tag=TAG),
+    Route("POST", f"{JOB}/signal", command="killall", arguments=signalling, status=202, body=SIGNAL, tag=TAG),
     Route("GET", f"{JOB}/state", command="state", reply=str, media=TEXT_MEDIA, result=STATE, tag=TAG),
     Route("POST", f"{JOB}/state", "set_state", arguments=wanted_state, status=202, raw=True, body="state", tag=TAG),
     Route("GET", f"{JOB}/pids", command="job_pids", tag=TAG),
@@ -138,7 +140,7 @@ ROUTES = (
     Route("GET", PROCESS, command="process_info", tag=TAG),
     Route("DELETE", PROCESS, command="stop_process", status=202, tag=TAG),
     Route("GET", f"{PROCESS}/stats", command="process_stats", tag=TAG, live="stats", parameters=LIVE),
-    Route("POST", f"{PROCESS}/signal", command="kill", arguments=signalling, status=202, body=("signal",), tag=TAG),
+    Route("POST", f"{PROCESS}/signal", command="kill", arguments=signalling, status=202, body=SIGNAL, tag=TAG),
     Route("GET", "/plugins", command="plugins", tag=NODE),
     Route("GET", "/health", command="health", tag=NODE),
     Route("GET", "/strays", command="strays", tag=NODE),

@@ -19,6 +19,7 @@ from gaffer.testing import HookRecorder, settle
 #: A value for every argument.
 ARGS = {
     "force": False,
+    "group": True,
     "name": "web",
     "pid": 1,
     "sessionid": "default",

@@ -9,7 +9,7 @@ from ..core.output import print_lines
 from ..core.program import DASHES, command, no_wait_option
 from ..core.shell_completion import types
 from ..operations.control import RELOAD, START, STOP, control, control_timeout_option
-from ..operations.kill import send_signal
+from ..operations.kill import group_option, send_signal
 from .apps import RemoteApplication
 from .context import GafferContext
 
@@ -65,11 +65,12 @@ def stop(ctx: click.Context, names: tuple[str, ...], no_wait: bool, timeout: flo
 @command("kill", context_settings=DASHES)
 @click.argument("target", metavar="TYPE|PID", shell_complete=types)
 @click.argument("signal")
+@group_option
 @click.pass_obj
-def kill(context: GafferContext, target: str, signal: str) -> None:
+def kill(context: GafferContext, target: str, signal: str, group: bool) -> None:
     """Send a signal to a process, or to all processes of a type.
 
     TYPE may be APP.TYPE too, and PID as ps shows it: web.3. SIGNAL is a number or a name, with or without SIG, in any
     case.
     """
-    send_signal(RemoteApplication(context).target(target), signal)
+    send_signal(RemoteApplication(context).target(target), signal, group)

@@ -20,7 +20,7 @@ from ..operations.control import (
     wait_for,
 )
 from ..operations.job_selection import find_jobs
-from ..operations.kill import send_signal
+from ..operations.kill import group_option, send_signal
 from ..operations.wait import Judge, has_stopped, is_ready, is_running
 
 NAMES_HELP = "NAME is a job in any spelling, SESSION.* for all jobs of a session, or all."
@@ -71,10 +71,12 @@ def wait(ctx: click.Context, /, names: tuple[str, ...], timeout: float | None, *
 @command("kill", context_settings=DASHES)
 @click.argument("target", metavar="NAME|PID")
 @click.argument("signal")
+@group_option
 @click.pass_obj
-def kill(server: Server, target: str, signal: str) -> None:
+def kill(server: Server, target: str, signal: str, group: bool) -> None:
     """Send a signal to a process, or to all processes of a job.
 
     SIGNAL is a number or a name, with or without SIG, in any case.
     """
-    send_signal(Process(server, int(target)) if target.isdigit() else Job(server, parse_job_name(target)), signal)
+    one = Process(server, int(target)) if target.isdigit() else Job(server, parse_job_name(target))
+    send_signal(one, signal, group)
