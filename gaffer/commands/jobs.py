@@ -35,10 +35,12 @@ _NUMBER = returns(numprocesses={**COUNT, "examples": [2]})
 # -- looking ------------------------------------------------------------------------------------
 
 
-@command("jobs", permission="read", target="visible", returns=returns(jobs=NAMES), show=visibility.jobs)
-def jobs(manager: Manager) -> dict[str, Any]:
-    """Full names of all jobs."""
-    return {"jobs": manager.jobs()}
+@command(
+    "jobs", permission="read", target="visible", args=(IN_SESSION,), returns=returns(jobs=NAMES), show=visibility.jobs
+)
+def jobs(manager: Manager, sessionid: str | None = None) -> dict[str, Any]:
+    """Full names of all jobs, or of a session's."""
+    return {"jobs": names_in(manager, sessionid)}
 
 
 @command(
@@ -118,7 +120,7 @@ def update(manager: Manager, config: dict[str, Any], sessionid: str | None = Non
     manager.update(from_outside(config), sessionid, start=start)
 
 
-@command("unload", permission="manage", target="job", args=(JOB,), errors=(409,))
+@command("unload", permission="manage", target="job", args=(JOB, IN_SESSION), errors=(409,))
 def unload(manager: Manager, name: str) -> None:
     """Stop and remove a job."""
     manager.unload(name)
@@ -149,7 +151,7 @@ def stop_job(manager: Manager, name: str) -> None:
     manager.stop_job(name)
 
 
-@command("reload_job", permission="manage", target="job", args=(JOB,))
+@command("reload_job", permission="manage", target="job", args=(JOB, IN_SESSION))
 def reload_job(manager: Manager, name: str) -> None:
     """Reset the number and replace all processes."""
     manager.reload(name)

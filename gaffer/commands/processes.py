@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from ..config.names import JobName, parse_job_name
 from ..errors import BadRequest
 from . import visibility
-from .command import CHANGES, GROUP, PROCESS, SIGNAL, START, Arg, command
+from .command import CHANGES, GROUP, JOB, PROCESS, SIGNAL, START, Arg, command
 from .jobs import from_outside
 from .schemas import BOOLEAN, PIDS, SHORT_NAME, STRING, Schema, listed, refer, returns
 
@@ -21,10 +21,17 @@ _LINES: Schema = {"type": ["string", "array"], "items": STRING, "examples": ["he
 _RUNNING = Arg("running", BOOLEAN, "the pids of live processes instead", required=False)
 
 
-@command("pids", permission="read", target="visible", returns=returns(pids=PIDS), show=visibility.pids)
-def pids(manager: Manager) -> dict[str, Any]:
-    """Pids of all processes."""
-    return {"pids": manager.pids()}
+@command(
+    "pids",
+    permission="read",
+    target="visible",
+    args=(JOB._replace(required=False),),
+    returns=returns(pids=PIDS),
+    show=visibility.pids,
+)
+def pids(manager: Manager, name: str | None = None) -> dict[str, Any]:
+    """Pids of all processes, or of one job's."""
+    return {"pids": manager.pids(name)}
 
 
 @command(

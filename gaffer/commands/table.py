@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
+from ..config.names import JobName, check_name, parse_job_name
 from ..errors import BadRequest, NotFound, nearest
 from . import jobs, node, processes, sessions, statistics
 from .command import Arg, Command
@@ -93,10 +94,11 @@ class CommandTable:
         if command.permission is not None and identity is None and access.strict:
             access.check(None, command.permission)  # before anything is said about the arguments
         given = check_args(command, args)
-        access.check_target(identity, command.permission, command.target, given)
+        target = "job" if command.target == "visible" and "name" in given else command.target
+        access.check_target(identity, command.permission, target, given)
         if command.waits:
             named = dict(given)
-            given["check"] = lambda: access.check_target(identity, command.permission, command.target, named)
+            given["check"] = lambda: access.check_target(identity, command.permission, target, named)
         result = command.run(self._manager, **given)
         if result is None:
             return {"ok": True}
@@ -118,7 +120,12 @@ def check_args(command: Command, args: Mapping[str, Any]) -> dict[str, Any]:
     for arg in command.args:
         if arg.required and args.get(arg.name) is None:
             raise BadRequest(f"{command.name} needs {arg.name!r}: {arg.help}")
-    return {key: _typed(known[key], value) for key, value in args.items() if value is not None}
+    given = {key: _typed(known[key], value) for key, value in args.items() if value is not None}
+    if command.target == "job" and "name" in given and "sessionid" in given:
+        # One name from here on: what is permitted is what is done.
+        session = check_name(given.pop("sessionid"), "session name")
+        given["name"] = JobName(session, parse_job_name(given["name"]).job).full
+    return given
 
 
 def _typed(arg: Arg, value: Any) -> Any:

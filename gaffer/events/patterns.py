@@ -43,7 +43,7 @@ EVENTS = (
     Event("stop_pid", "gaffer begins to stop a process", _PROCESS),
     Event("flap", "a process dies too often and is paused", ("retry_in",)),
     Event("restart", "new processes of a job were asked for"),
-    Event("update", "a job got a new configuration"),
+    Event("update", "a job got a new configuration, or another number of processes"),
     Event("stop", "a job is not wanted up any more, and its last process is gone"),
     Event("delete", "a job was unloaded, and its last process is gone"),
 )

@@ -49,6 +49,8 @@ class Notifier:
             hooks.tell(hook, **_arguments(job, what))
         if what.event != "scale":
             self._publish(job, what, at)
+        elif what.data[2]:
+            self._publish(job, what._replace(event="update"), at)
 
     def _publish(self, job: Job, what: Notify, at: float) -> None:
         hooks, events = self._manager.hooks, self._manager.events

@@ -36,7 +36,7 @@ class Reports:
             "max_processes": job.wanted,
             "processes": [process.pid for process in live],
             "state": job.state(now),
-            "config": {**job.config.to_dict(), "name": job.name.full},
+            "config": {**job.config.to_dict(), "name": job.name.job},
             "restarts": job.restarts,
             "uptime": now - min(process.started for process in live) if live else 0.0,
             "uptimes": [now - process.started for process in live],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Hashable, Iterator
 from gevent.event import Event
 
 from ..config.names import parse_job_name
+from ..errors import BadRequest
 from ..events.emitter import EventEmitter
 from ..events.event_log import Follower
 from ..process.process import Process
@@ -71,6 +72,7 @@ class Subscriptions:
 
     def subscribe(self, topic: str, listener: Callable[..., Any] | None) -> Channel | None:
         """See :meth:`Manager.subscribe`."""
+        topic = _pattern(topic)
         if listener is None:
             return Channel(self._events, topic)
         self._events.subscribe(topic, listener)
@@ -78,6 +80,7 @@ class Subscriptions:
 
     def unsubscribe(self, topic: str, channel: Channel | Callable[..., Any]) -> None:
         """See :meth:`Manager.unsubscribe`."""
+        topic = _pattern(topic)
         if isinstance(channel, Channel):
             channel.close()
         else:
@@ -100,6 +103,27 @@ class Subscriptions:
             return pid, self._processes.get(pid).measurable
         jobs, job_name = self._jobs, self._jobs.get(name).name
         return job_name, lambda: [copy.process for copy in jobs.get(job_name).live()] if job_name in jobs else []
+
+
+def _pattern(topic: str) -> str:
+    """Return the pattern of events that a topic stands for; ``/channel`` has others, which are no events.
+
+    :raises BadRequest: it is one of those.
+    """
+    kind, _, rest = topic.partition(":")
+    if kind == "EVENTS":
+        return rest or "."
+    if kind == "JOB" and rest:
+        name = parse_job_name(rest)
+        return f"job.{name.session}.{name.job}"
+    if kind == "PROCESS" and rest:
+        return f"proc.{rest}"
+    if kind in ("STATS", "STREAM", "JOB", "PROCESS"):
+        raise BadRequest(
+            f"{topic!r} is no topic of events; they are patterns, EVENTS, EVENTS:PATTERN, JOB:SESSION.JOB and "
+            "PROCESS:PID. Statistics come from monitor(), output from Process.monitor_io()"
+        )
+    return topic
 
 
 def _pid(name: Any) -> int | None:

@@ -281,9 +281,13 @@ class Job:
             self._end(copy, "stop", effects)
 
     def _scale(self, message: Scale, now: float, effects: Effects) -> None:
-        before, self.wanted = self.wanted, message.number
+        self._set_number(message.number, effects, alone=True)
+
+    def _set_number(self, number: int, effects: Effects, alone: bool) -> None:
+        """Change the wanted number; *alone* without other settings, so that no other event tells of it."""
+        before, self.wanted = self.wanted, number
         if before != self.wanted:
-            effects.append(Notify("scale", data=(before, self.wanted)))
+            effects.append(Notify("scale", data=(before, self.wanted, alone)))
         for index in [index for index in self.copies if index >= self.wanted]:
             self._retire(index, effects)
         if self.active:
@@ -297,7 +301,7 @@ class Job:
         else:
             for copy in self.live():
                 copy.process.config = self.config  # its stop signal and its time to stop may be new
-        self._scale(Scale(self.config.numprocesses), now, effects)
+        self._set_number(self.config.numprocesses, effects, alone=False)
         if message.start is False and self.active:
             self._stop(Stop(), now, effects)
         elif self.active or message.start:

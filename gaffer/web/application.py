@@ -229,7 +229,8 @@ def path_arguments(parameters: dict[str, Any]) -> dict[str, Any]:
         return parameters
     others = {name: value for name, value in parameters.items() if name not in ("session", "job")}
     if "job" in parameters:
-        return {"name": f"{parameters['session']}.{parameters['job']}", **others}
+        session = parameters["session"]  # clients of gaffer 0.5 write /jobs/S/S.J, too
+        return {"name": f"{session}.{parameters['job'].removeprefix(f'{session}.')}", **others}
     return {"sessionid": parameters["session"], **others}
 
 

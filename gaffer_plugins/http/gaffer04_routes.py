@@ -109,7 +109,7 @@ def shortened(shown: dict[str, Any]) -> dict[str, Any]:
 
 def template(info: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a job."""
-    return shortened(info["config"])
+    return {**info["config"], "name": short(info["name"])}
 
 
 def stats(found: dict[str, Any]) -> dict[str, Any]:

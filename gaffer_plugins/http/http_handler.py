@@ -24,27 +24,37 @@ _METHODS = {"GET": "read", "POST": "manage", "PUT": "manage", "PATCH": "manage",
 class HttpEndpoint:
     """A place where HTTP is served.
 
-    :param uri: ``host:port``, ``[v6]:port`` or ``unix:/path``, also with ``http://`` or ``https://`` before it.
+    :param uri: ``host:port``, ``[v6]:port`` or ``unix:/path``, also with ``http://`` or ``https://`` before it; several
+        with commas, or a list.
     :param backlog: connections that may wait to be accepted.
     :param ssl_options: ``certfile``, ``keyfile`` and ``ca_certs``, as a mapping; with them it is HTTPS.
     :raises BadRequest: the address and the options do not agree.
     """
 
     def __init__(
-        self, uri: str = "127.0.0.1:5000", backlog: int = 128, ssl_options: Mapping[str, Any] | None = None
+        self,
+        uri: str | Iterable[str] = "127.0.0.1:5000",
+        backlog: int = 128,
+        ssl_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.uri, self.backlog = uri, backlog
+        uris = [one.strip() for one in uri.split(",")] if isinstance(uri, str) else list(uri)
+        self.uri, self.backlog = uri if isinstance(uri, str) else ",".join(uris), backlog
         self.ssl_options = parse_ssl_options(ssl_options or {})
-        self.address = uri.partition("://")[2].rstrip("/") if uri.startswith(("http://", "https://")) else uri
-        if is_ssl(uri) and "certfile" not in self.ssl_options:
-            raise BadRequest(f"{uri} needs a certificate: ssl_options={{'certfile': …, 'keyfile': …}}")
-        if self.ssl_options and uri.startswith("http://"):
-            raise BadRequest(f"{uri} has a certificate; it must be https://")
+        self.addresses = tuple(_address(one) for one in uris)
+        for one in uris:
+            if is_ssl(one) and "certfile" not in self.ssl_options:
+                raise BadRequest(f"{one} needs a certificate: ssl_options={{'certfile': …, 'keyfile': …}}")
+            if self.ssl_options and one.startswith("http://"):
+                raise BadRequest(f"{one} has a certificate; it must be https://")
 
     def as_endpoint(self) -> Endpoint:
         """Return it as the settings have it."""
         tls: dict[str, Any] = {name: self.ssl_options.get(key) for name, key in _TLS.items()}
-        return Endpoint("embedder", (self.address,), self.backlog, source="HttpEndpoint", **tls)
+        return Endpoint("embedder", self.addresses, self.backlog, source="HttpEndpoint", **tls)
+
+
+def _address(uri: str) -> str:
+    return uri.partition("://")[2].rstrip("/") if uri.startswith(("http://", "https://")) else uri
 
 
 _TLS = {"certfile": "certfile", "keyfile": "keyfile", "cacert": "ca_certs"}

@@ -21,8 +21,9 @@ _STATES = {b"0": 0, b"1": 1, b"2": 2}
 
 
 def named(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the argument that names the path's job."""
-    return {"name": f"{parameters['session']}.{parameters['job']}"}
+    """Return the argument that names the path's job; gaffer 0.5's clients write ``/jobs/S/S.J``, too."""
+    session = parameters["session"]
+    return {"name": f"{session}.{parameters['job'].removeprefix(f'{session}.')}"}
 
 
 def in_session(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:

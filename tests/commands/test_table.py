@@ -335,3 +335,29 @@ def test_it_may_be_the_last(manager, run):
 def test_only_text_can_be_sent(run):
     with pytest.raises(BadRequest, match="list of texts"):
         run("send", {"pid": 1, "lines": ["a", 1]})
+
+
+def test_jobs_and_pids_of_one_place(manager, run):
+    manager.load({"name": "shop.web", "cmd": "serve"})
+    settle(manager)
+    assert run("jobs", {"sessionid": "shop"}) == {"jobs": ["shop.web"]}
+    assert run("pids", {"name": "shop.web"}) == {"pids": manager.pids("shop.web")}
+    assert len(run("pids")["pids"]) == 2
+    with pytest.raises(NotFound):
+        run("pids", {"name": "none"})
+
+
+def test_session_of_a_job_can_be_an_argument(manager, run):
+    manager.load({"name": "shop.web", "cmd": "serve"})
+    settle(manager)
+    run("reload_job", {"name": "web", "sessionid": "shop"})
+    run("unload", {"name": "web", "sessionid": "shop"})
+    settle(manager)
+    assert manager.jobs() == ["default.web"]
+
+
+def test_permission_is_asked_for_the_job_that_the_session_makes_of_a_name():
+    from gaffer.commands.table import COMMANDS, check_args
+
+    unload = next(command for command in COMMANDS if command.name == "unload")
+    assert check_args(unload, {"name": "default.web", "sessionid": "shop"}) == {"name": "shop.web"}

@@ -74,7 +74,7 @@ TOLD = {
     "start": Notify("start"),
     "stop": Notify("stop"),
     "restart": Notify("restart"),
-    "scale": Notify("scale", data=(1, 2)),
+    "scale": Notify("scale", data=(1, 2, False)),
     "spawn": Notify("spawn", process()),
     "stop_pid": Notify("stop_pid", process()),
     "spawn_failed": Notify("spawn_failed", data=(Copy(4), OSError("no such program"))),
@@ -239,9 +239,12 @@ def test_the_hook_of_flapping_gets_the_history(notifier, manager):
     assert isinstance(kwargs["history"], History)
 
 
-def test_scaling_is_no_event(notifier, manager):
+def test_scaling_alone_is_an_update(notifier, manager):
     notifier.notify(job(), TOLD["scale"], 17.5)
-    assert published(manager) == []
+    assert published(manager) == []  # the event of the update that brought it tells of it
+    notifier.notify(job(), Notify("scale", data=(1, 2, True)), 17.5)
+    assert published(manager)[0][1]["event"] == "update"
+    assert [name for name, _ in manager.hooks.told if name.startswith("gaffer_job")] == ["gaffer_job_scaled"] * 2
 
 
 def test_a_signal_is_told_by_name(notifier, manager):

@@ -56,7 +56,7 @@ def test_running_job_shows_its_processes_and_how_long_they_live(manager, gaffer_
     assert (shown["running"], shown["max_processes"], shown["processes"]) == (2, 2, [1, 2])
     assert (shown["uptime"], shown["uptimes"]) == (7.0, [7.0, 2.0])
     assert (shown["restarts"], shown["last_exit"], shown["retry_in"], shown["reason"]) == (0, None, None, None)
-    assert shown["config"]["name"] == "default.web" and json.dumps(shown)
+    assert shown["config"]["name"] == "web" and json.dumps(shown)
 
 
 def test_job_that_waits_shows_why_and_how_long(manager, gaffer_spawner, gaffer_clock):

@@ -228,3 +228,8 @@ def test_wrong_methods_say_which_are_right(api):
         answer.assert_problem(405, "method_not_allowed")
         assert answer.headers["allow"] == allow
         assert api("OPTIONS", path).headers["allow"] == allow
+
+
+def test_name_of_a_job_in_its_path_may_have_its_session(api):
+    load(api)
+    assert api.get("/jobs/default/default.web")["config"]["name"] == "web"

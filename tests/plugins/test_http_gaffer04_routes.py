@@ -64,7 +64,7 @@ def test_the_name_says_which_session(api, name):
     add(api, name, start=False)
     assert api.get("/jobs") == {"jobs": ["shop.web"]}
     assert api.get("/processes/shop.web")["name"] == "shop.web"
-    assert info(api, "shop/web")["config"]["name"] == "shop.web", "full names there, short ones here"
+    assert info(api, "shop/web")["config"]["name"] == "web", "as gaffer 0.5 shows it: the session is in the path"
 
 
 def test_adding_twice(api):

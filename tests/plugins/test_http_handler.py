@@ -199,3 +199,8 @@ def test_handlers_of_a_program_need_keys_like_everything_else():
             ("DELETE", "/hello", "look", 403),
         ):
             assert ask(method, path, key).status == status
+
+
+@pytest.mark.parametrize("uris", ["127.0.0.1:1,unix:/s", "127.0.0.1:1, http://unix:/s", ["127.0.0.1:1", "unix:/s"]])
+def test_endpoint_of_several_addresses(uris):
+    assert HttpEndpoint(uris).as_endpoint().bind == ("127.0.0.1:1", "unix:/s")
