@@ -376,7 +376,7 @@ def test_configuration_is_that_of_a_job():
 @pytest.mark.parametrize("group", [False, True])
 def test_signal_reaches_the_process_alone_unless_its_group_is_meant(make, ends, tmp_path, group):
     script = f"trap 'echo parent >> {tmp_path}/got; exit 0' USR1\n"
-    script += f"sh -c 'trap \"echo child >> {tmp_path}/got; exit\" USR1; touch {tmp_path}/ready; "
+    script += f'sh -c \'trap "echo child >> {tmp_path}/got; exit" USR1; touch {tmp_path}/ready; '
     script += "while :; do sleep 0.05; done' &\nwhile :; do sleep 0.05; done"
     (tmp_path / "script").write_text(script)
     process = make(f"sh {tmp_path}/script")
