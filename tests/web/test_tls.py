@@ -54,6 +54,13 @@ def test_tls(certificates):
         assert in_thread(fetch, address, certificates) == b'{"hello": "world"}' * 2
 
 
+def test_long_answer_over_tls_arrives_whole(certificates):
+    text = "0123456789" * 500_000
+    long = App([Route("GET", "/hello", handler=lambda request: {"text": text}, permission=None)])
+    with served(long, tls=tls(certificates)) as (address, _):
+        assert in_thread(fetch, address, certificates) == f'{{"text": "{text}"}}'.encode() * 2
+
+
 def test_old_tls_is_refused(certificates, caplog):
     old = {"minimum_version": ssl.TLSVersion.TLSv1, "maximum_version": ssl.TLSVersion.TLSv1_1}
     with served(app(), tls=tls(certificates)) as (address, _):
