@@ -18,13 +18,13 @@ from ..plugins.calling import Killed
 from ..plugins.registry import PluginSet
 from ..process import posix_spawn
 from ..process.proc_scan import SubreaperScan
+from ..process.reaper import Orphans, become_subreaper
 from ..service.daemonize import Starter
 from ..service.logging import Log, log_failures
 from ..service.rlimits import inherit_nothing, raise_file_limit
 from ..service.signals import STOP, Signals
 from ..version import __version__
 from .checks import find_port_conflicts, find_problems, warn_of_unused
-from .reaper import GRACE, PAUSE, Orphans, become_subreaper
 from .recovery import Leftovers
 from .reload import ConfigReload
 from .signals import gafferd_actions
@@ -154,7 +154,7 @@ class GafferdService:
         from ..util import setproctitle_
 
         setproctitle_(f"gafferd: master [{self.settings.path or 'no configuration'}]")
-        gevent.spawn(self._reap_orphans)
+        gevent.spawn(Orphans(self._known, rest=pause).run, self._child_died)
 
     # -- signals ----------------------------------------------------------------
     def _stop(self) -> None:
@@ -184,14 +184,6 @@ class GafferdService:
 
     def _known(self) -> set[int]:
         return {process.os_pid for process in self.manager.running.values()}
-
-    def _reap_orphans(self) -> None:
-        orphans = Orphans(self._known, rest=pause)
-        while True:
-            self._child_died.clear()
-            waiting = orphans.sweep()
-            self._child_died.wait(GRACE if waiting else None)
-            gevent.sleep(PAUSE)
 
 
 def _outcome(function: Callable[[], Any]) -> BaseException | None:

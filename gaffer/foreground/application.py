@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import select
 import signal
 import sys
@@ -11,9 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, Callable, Sequence
 
+import gevent
+from gevent.event import Event
+
 from ..config.jobconfig import JobConfig
 from ..console_output import RunConsole
+from ..events.loop_pause import pause
 from ..manager.manager import Manager
+from ..process.reaper import Orphans
 from ..service.rlimits import hold_standard_streams, raise_file_limit
 from ..service.signals import Signals
 from .exit_policy import ExitPolicy, process_names
@@ -115,6 +121,10 @@ class ApplicationRun:
         if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as nohup has it: we outlive the terminal
             del actions[signal.SIGHUP]
         actions[signal.SIGWINCH] = partial(self._windows.resize, manager)
+        if os.getpid() == 1:  # what lost its parent in our container is ours to reap
+            died = Event()
+            actions[signal.SIGCHLD] = died.set
+            gevent.spawn(Orphans(self._known, rest=pause).run, died)
         signals = Signals(manager.loop, actions)
         signals.install()
         manager.engine.file_limit = raise_file_limit()
@@ -128,6 +138,9 @@ class ApplicationRun:
         if left:
             log.warning("%d bytes of output were not printed: standard output was not read in time", left)
         return self._code
+
+    def _known(self) -> set[int]:
+        return {process.os_pid for process in self.manager.running.values()}
 
     def _adapted(self, config: JobConfig) -> JobConfig:
         """Return the job as it runs here: one stream, so that lines stay in order, in a terminal if we have one."""

@@ -17,6 +17,7 @@ from ..config.jobconfig import JobConfig
 from ..errors import SpawnError
 from ..process.environment import process_environment
 from ..process.proc_scan import ID_VARIABLE
+from ..process.reaper import reap_all_but
 from ..process.spawn import failure, identity, make_plan
 from ..procfile.application import ProcfileApplication
 from ..procfile.parser import job_settings
@@ -73,6 +74,8 @@ def _wait(child: subprocess.Popen[bytes], passed: set[signal.Signals]) -> None:
         number, sent = _next_signal(expected)
         if number != signal.SIGCHLD and sent:
             child.send_signal(number)
+        if number == signal.SIGCHLD and os.getpid() == 1:
+            reap_all_but(child.pid)
 
 
 def _next_signal(expected: set[signal.Signals]) -> tuple[int, bool]:

@@ -153,3 +153,10 @@ def gafferd_with_key(folder: Path, options: str = "", jobs: str = "") -> Iterato
         key = str(json.loads(connection.getresponse().read())["api_key"])
         connection.close()
         yield node, key
+
+
+def zombies(parent: int) -> list[int]:
+    """Return the dead children of a process that it has not waited for."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    states = {int(child): Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] for child in children}
+    return [child for child, state in states.items() if state == "Z"]

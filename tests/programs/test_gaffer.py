@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import struct
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from ..kit.gafferd import PATIENCE, environment, eventually, processes
+from ..kit.gafferd import PATIENCE, environment, eventually, processes, zombies
 from ..kit.signal_masks import signals
 
 #: The installed program, beside the interpreter; from there even when it is not in PATH.
@@ -443,3 +444,34 @@ def test_a_port_that_is_taken_stops_the_start(app):
 )
 def test_wrong_usage_is_one_sentence(app, args, sentence):
     assert run(app, "web: x\n", *args, env={"PORT": "15300"}) == (2, "", f"{sentence}\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare")
+@pytest.mark.parametrize(
+    "args, children",  # those that stay; start and copies have a guard
+    [(["start"], 2), (["run", "web"], 1), (["run", "-c", "2", "web"], 3)],
+    ids=["start", "run", "copies"],
+)
+def test_process_1_reaps_orphans(tmp_path, args, children):
+    """In a process namespace of its own, gaffer is what the kernel gives orphans to."""
+    (tmp_path / "Procfile").write_text(
+        "web: sh -c '(setsid sh -c \"sleep 0.2; echo gone >> ended\" &) ; exec sleep 1000'\n"
+    )
+    probe = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if subprocess.run([*probe, "true"], capture_output=True).returncode:
+        pytest.skip("namespaces cannot be made here")
+    options = {"cwd": tmp_path, "env": environment(tmp_path), "stdout": subprocess.DEVNULL}
+    with subprocess.Popen([*probe, GAFFER, *args], **options) as unshare:
+        try:
+            (os_pid,) = eventually(lambda: children_of(unshare.pid))
+            eventually((tmp_path / "ended").exists)
+            eventually(lambda: len(children_of(os_pid)) == children)
+            assert not zombies(os_pid)
+            os.kill(os_pid, signal.SIGTERM)
+            unshare.wait(PATIENCE)
+        finally:
+            unshare.kill()
+
+
+def children_of(os_pid):
+    return [int(child) for child in Path(f"/proc/{os_pid}/task/{os_pid}/children").read_text().split()]

@@ -17,7 +17,7 @@ import pytest
 
 from gaffer.process.proc_scan import children
 
-from ..kit.gafferd import COMMAND, PATIENCE, Gafferd, environment, eventually, processes, run
+from ..kit.gafferd import COMMAND, PATIENCE, Gafferd, environment, eventually, processes, run, zombies
 from ..kit.ports import free_port
 from ..kit.signal_masks import signals
 
@@ -467,12 +467,6 @@ def test_process_1_reaps_orphans(tmp_path: Path) -> None:
             assert unshare.wait(PATIENCE) == 0
         finally:
             unshare.kill()
-
-
-def zombies(parent: int) -> list[int]:
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    states = {int(child): Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] for child in children}
-    return [child for child, state in states.items() if state == "Z"]
 
 
 def test_the_examples(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""gaffer.daemon.reaper: dead children are reaped, but never under somebody's nose."""
+"""gaffer.process.reaper: dead children are reaped, but never under somebody's nose."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Iterator
 
 import pytest
 
-from gaffer.daemon.reaper import GRACE, Orphans, become_subreaper, children, is_dead
+from gaffer.process.reaper import GRACE, Orphans, become_subreaper, children, is_dead, reap_all_but
 
 
 class Clock:
@@ -94,10 +94,20 @@ def test_orphan_of_a_session_of_a_job_is_reaped_at_once(clock: Clock, subreaper:
     assert os_pid not in children()
 
 
+def test_all_dead_children_but_one_are_reaped() -> None:
+    others, kept = [die(), die()], die()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE):
+        reap_all_but(kept)
+        assert not any(map(is_dead, others)) and is_dead(kept)
+        assert os.waitpid(kept, 0) == (kept, 0)
+        reap_all_but(kept)  # only one that lives is left
+    reap_all_but(kept)
+
+
 def test_many_dead_children_are_reaped_in_batches(clock: Clock) -> None:
     dead = [die() for _ in range(5)]
     rests: list[None] = []
-    with unittest.mock.patch("gaffer.daemon.reaper.BATCH", 2):
+    with unittest.mock.patch("gaffer.process.reaper.BATCH", 2):
         orphans = Orphans(lambda: (), clock, lambda: rests.append(None))
         assert orphans.sweep()
         clock.now += GRACE

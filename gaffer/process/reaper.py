@@ -1,6 +1,6 @@
 """Being the parent of those who lost theirs: reaping them without taking statuses that others wait for.
 
-As process 1 of a container gafferd has no choice; elsewhere it asks for it, because
+As process 1 of a container gaffer has no choice. Elsewhere gafferd asks for it, because
 what its processes leave behind is then found among its own children at once,
 whatever session it moved to, instead of by a walk over the whole machine.
 """
@@ -10,9 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import Callable, Container
+from typing import TYPE_CHECKING, Callable, Container
 
-from ..process.proc_scan import children
+from .proc_scan import children
+
+if TYPE_CHECKING:
+    from gevent.event import Event
 
 log = logging.getLogger("gafferd")
 
@@ -74,6 +77,31 @@ class Orphans:
             self._rest()
         self._dead = dead
         return bool(dead)
+
+    def run(self, died: Event) -> None:
+        """Sweep for ever; a greenlet of its own.
+
+        :param died: set when a child has died.
+        """
+        import gevent
+
+        while True:
+            died.clear()
+            waiting = self.sweep()
+            died.wait(GRACE if waiting else None)
+            gevent.sleep(PAUSE)
+
+
+def reap_all_but(os_pid: int) -> None:
+    """Reap every dead child but one, in a program that started only that one and got the others as process 1."""
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if found is None or found.si_pid == os_pid:  # which is the end of us
+            return
+        _reap(found.si_pid)
 
 
 def is_dead(os_pid: int) -> bool:
