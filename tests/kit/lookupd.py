@@ -8,10 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 from gaffer.httpclient import LookupServer
+from gaffer.httpclient.errors import Quiet
 from gaffer.httpclient.sockets import Socket
 
 from .gafferd import PATIENCE, Gafferd, environment, eventually
@@ -107,6 +110,24 @@ class Talker:
         while self._socket.receive(PATIENCE) is not None:
             pass
         return self._socket.reason
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Answer pings, as a node that lives does; nothing else may be said meanwhile."""
+        ended = threading.Event()
+
+        def read() -> None:
+            while not ended.is_set():
+                with suppress(Quiet):
+                    self._socket.receive(0.05)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            reader.join()
 
     def leave(self) -> None:
         """Say that the node stops."""
