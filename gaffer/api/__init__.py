@@ -64,6 +64,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.events.patterns import EVENTS as EVENTS
     from gaffer.events.patterns import ancestors as ancestors
     from gaffer.events.patterns import normalise as normalise
+    from gaffer.events.patterns import problem_of as problem_of
     from gaffer.events.unpatched import native as native
     from gaffer.manager.reconcile import check_variables as check_variables
     from gaffer.plugins.calling import Hooks as Hooks
@@ -127,7 +128,7 @@ __all__, __getattr__, __dir__ = lazy_names(
             "NotFound PluginError Problem TooLarge TooManyRequests Unauthorized Unavailable nearest"
         ),
         "events.event_log": "EventLog",
-        "events.patterns": "ALL EVENTS ancestors normalise",
+        "events.patterns": "ALL EVENTS ancestors normalise problem_of",
         "events.unpatched": "native",
         "manager.reconcile": "check_variables",
         "plugins.calling": "Hooks named_call",

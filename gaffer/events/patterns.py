@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from ..errors import nearest
+
 #: The pattern that selects all events.
 ALL = "."
 _CALL = re.compile(r"\A(\w+)\(([^()]*)\)")
@@ -48,6 +50,10 @@ EVENTS = (
     Event("delete", "a job was unloaded, and its last process is gone"),
 )
 
+_EVENT_NAMES = tuple(event.name for event in EVENTS)
+#: Those that ``proc.<name>`` and ``proc.<pid>`` have.
+OF_PROC = ("start", "stop", "spawn", "exit", "stop_pid", "reap", "flap")
+
 
 def normalise(pattern: str) -> str:
     """Return the canonical form of *pattern*: dotted, without aliases.
@@ -79,3 +85,31 @@ def ancestors(name: str) -> list[str]:
     """Return every pattern that selects *name*, widest first: ``.``, ``a``, ``a.b``."""
     parts = name.split(".")
     return [ALL, *(".".join(parts[: end + 1]) for end in range(len(parts)))]
+
+
+def problem_of(pattern: str) -> str:
+    """Return why *pattern* would never select an event, or ``""``.
+
+    Events of plugins have names with a dot, their plugin's name first; those cannot be known here.
+    """
+    pattern = normalise(pattern)
+    first, *rest = pattern.split(".")
+    if pattern == ALL:
+        return ""
+    if first == "job":
+        return _unknown("job.SESSION.JOB", ".".join(rest[2:]), _EVENT_NAMES)
+    if first == "proc":
+        return _unknown("proc.NAME", ".".join(rest[1:]), OF_PROC)
+    if first in _EVENT_NAMES:
+        return f"nothing comes below '{first}'; for one job write job.default.NAME.{first}" if rest else ""
+    if rest:
+        return ""
+    return f"there is no event '{first}'{nearest(first, _EVENT_NAMES) or '; there are ' + ', '.join(_EVENT_NAMES)}"
+
+
+def _unknown(family: str, event: str, known: tuple[str, ...]) -> str:
+    if not event or event in known:
+        return ""
+    if event in _EVENT_NAMES:
+        return f"{family} has no event '{event}'; job.default.NAME.{event} has"
+    return f"{family} has no event '{event}'{nearest(event, known) or '; it has ' + ', '.join(known)}"

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from ..config.names import JobName
 from ..errors import BadRequest
-from ..events.patterns import ALL, normalise
+from ..events.patterns import ALL, normalise, problem_of
 
 if TYPE_CHECKING:
     from .channels import Plain, ProcessChannel
@@ -257,9 +257,11 @@ class Process(_Logged):
 def event_path(pattern: str) -> str:
     """Return the path of the events that *pattern* selects.
 
-    :raises BadRequest: no event can have such a name.
+    :raises BadRequest: no event can have such a name; the nearest one is told.
     """
     pattern = normalise(pattern)
+    if problem := problem_of(pattern):
+        raise BadRequest(problem)
     parts = [] if pattern == ALL else pattern.split(".")
     if len(parts) > 4 or not all(parts):
         raise BadRequest(f"'{pattern}' is no pattern of events; write ., spawn, proc.web, proc(web).exit, job.shop.web")

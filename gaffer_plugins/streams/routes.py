@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gaffer.api import RESERVED_LABELS, BadRequest, Bool, MethodNotAllowed, of_job
+from gaffer.api import RESERVED_LABELS, BadRequest, Bool, MethodNotAllowed, NotFound, of_job, problem_of
 from gaffer.api.web import (
     BOOLEAN,
     COUNT,
@@ -66,7 +66,7 @@ def routes(manager: Manager) -> list[Route]:
             parameters=(*(Arg(f"p{letter}", _PART, "a part of the name") for letter in "abcd"[:parts]), *FEED),
             result=_EVENT,
             media=(JSON, LINES, EVENT_STREAM),
-            also=(204,),
+            also=(204, 404),
         )
         for parts in range(5)
     ]
@@ -160,13 +160,16 @@ class Live:
         """Follow the events that the path selects."""
         from gaffer.api.web import EventsSource, follow, position_ids, read_feed_request
 
+        pattern = ".".join(parts[name] for name in sorted(parts))
+        if problem := problem_of(pattern):
+            raise NotFound(problem)
         wish, ids, log = read_feed_request(request), position_ids(self._manager), self._manager.events
         since = None
         if wish.since is not None:
             number = ids.number(wish.since)
             since = log.last + 1 if number is None else number
         view = self._manager.access.view(request.identity)
-        events = EventsSource(log, ".".join(parts[name] for name in sorted(parts)), ids, since, wish.tail or 0, view)
+        events = EventsSource(log, pattern, ids, since, wish.tail or 0, view)
         return follow(request, events, wish, LINES if wish.feed == "continuous" else JSON)
 
     def logs(self, request: Request, session: str, job: str) -> Reply:

@@ -17,10 +17,10 @@ from gaffer.api import (
     check_read,
     nearest,
     normalise,
+    problem_of,
     withhold,
 )
 
-from . import patterns
 from .signing import make_key
 from .urls import Target, parse_url
 
@@ -119,7 +119,7 @@ def read_config(settings: Settings | None, options: Mapping[str, Any] | None = N
 def _read_hooks(key: str, text: str) -> tuple[list[Hook], list[str]]:
     """Read one line of ``[webhooks]``; returns its hooks and what is wrong."""
     hooks: list[Hook] = []
-    wrong = [sentence for sentence in [patterns.problem_of(key)] if sentence]
+    wrong = [sentence for sentence in [problem_of(key)] if sentence]
     urls = [part.strip() for part in text.split(",") if part.strip()]
     for url in urls:
         try:

@@ -10,6 +10,7 @@ import pytest
 
 from gaffer import __version__
 from gaffer.cli import entry
+from gaffer.cli.accounts.keyfile import KeyFile
 from gaffer.cli.app.foreground import run as one_off
 from gaffer.cli.app.gaffer import make_program as make_gaffer
 from gaffer.cli.core.program import exit_code, is_folder_gone
@@ -455,3 +456,35 @@ def test_no_command_takes_a_deleted_folder_for_a_defect(deleted_folder, call, ma
         option = "-g" if make is make_gaffer else "--connect"
         assert "a defect of" not in call(option, "http://127.0.0.1:1", name, *words, program=make()).err, name
     nothing.close()
+
+
+@pytest.mark.parametrize(
+    "own, other", [("GAFFERCTL_CONNECT", "GAFFER_ENDPOINT"), ("GAFFER_ENDPOINT", "GAFFERCTL_CONNECT")]
+)
+def test_address_in_the_environment_is_that_of_both_programs(gafferd, call, monkeypatch, own, other):
+    make, words = (make_gaffer, ["info", "1"]) if own == "GAFFER_ENDPOINT" else (make_program, ["ping"])
+    gafferd.load("default.web", start=True)
+    monkeypatch.setenv(other, gafferd.uri)
+    assert call(*words, program=make()).code == 0
+    monkeypatch.setenv(own, "http://127.0.0.1:1")
+    assert call(*words, program=make()).code == 3
+
+
+@pytest.mark.parametrize("command", ["scale", "kill", "add_process", "update_process", "send"])
+def test_short_help_option_works_where_arguments_may_begin_with_a_dash(call, command):
+    assert call(command, "-h") == call(command, "--help")
+
+
+def test_missing_key_is_told_with_the_way_to_get_one(gafferd, gafferctl, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    reason = "a key is needed; send it in the header X-Api-Key"
+    gafferd.requests.answers["GET", "/version"] = (401, {"error": "unauthorized", "reason": reason})
+    told = f"gafferctl: a key is needed: get one with 'gaffer -g {gafferd.uri} login', or set GAFFERCTL_API_KEY"
+    ended = gafferctl("version")
+    assert (ended.code, ended.err) == (4, f"{told}\n")
+    kept = gafferd.uri.replace("127.0.0.1", "localhost")
+    KeyFile().put(kept, {"api_key": "k"})
+    assert (
+        gafferctl("version").err
+        == f"{told}; one is kept for {kept}: if that is the same gafferd, say --connect {kept}\n"
+    )

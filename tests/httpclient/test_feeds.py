@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaffer.errors import Forbidden
+from gaffer.errors import BadRequest, Forbidden
 from gaffer.httpclient import NoAnswer, NotGafferd, Server
 from gaffer.httpclient.channels import Frame, is_gap, parse_frame, raise_problem
 from gaffer.httpclient.feeds import EventParser, JsonEventParser, JsonParser, LogLine, ServerEvent, log_line
@@ -101,6 +101,17 @@ def test_lines_of_logs():
 )
 def test_path_of_a_pattern(pattern, path):
     assert event_path(pattern) == path
+
+
+@pytest.mark.parametrize("pattern", ["nonsense", "proc(", "proc(web).spwan", "job.shop.web.xyz"])
+def test_pattern_that_can_select_nothing_is_refused(pattern):
+    with pytest.raises(BadRequest):
+        event_path(pattern)
+
+
+def test_pattern_is_refused_with_the_nearest_name():
+    with pytest.raises(BadRequest, match="there is no event 'creat'; did you mean 'create'"):
+        event_path("creat")
 
 
 def test_frames():

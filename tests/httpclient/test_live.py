@@ -169,7 +169,7 @@ def test_feed_that_must_not_come_back_says_so(cat):
 
 def test_gaffer_stops(cat):
     def program():
-        with cat.client() as server, server.events("nothing", patience=0) as events, server.channel() as channel:
+        with cat.client() as server, server.events("proc.none", patience=0) as events, server.channel() as channel:
             started.set()
             with pytest.raises(Disconnected, match="closed the connection|it stops"):
                 next(events)
@@ -185,7 +185,7 @@ def test_gaffer_stops(cat):
 
 @outside
 def test_waiting_has_an_end(cat):
-    with cat.client() as server, server.events("nothing", timeout=0.05, heartbeat=0.1) as events:
+    with cat.client() as server, server.events("proc.none", timeout=0.05, heartbeat=0.1) as events:
         for _ in range(2):
             before = time.monotonic()
             with pytest.raises(Quiet, match="within 0.05 s"):

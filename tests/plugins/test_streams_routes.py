@@ -252,6 +252,8 @@ def test_write_to_closed_stdin_is_an_error(live):
         ("POST", "/watch", 405, "method_not_allowed"),
         ("GET", "/watch?feed=x", 400, "bad_request"),
         ("GET", "/watch/a/b/c/d/e", 404, "not_found"),
+        ("GET", "/watch/creat", 404, "not_found"),
+        ("GET", "/watch/proc/web/spwan", 404, "not_found"),
     ],
 )
 def test_what_cannot_be(live, method, path, status, code):

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaffer.errors import BadRequest
+from gaffer.events import patterns
 from gaffer.manager import notifier
-from gaffer_plugins.webhooks import WebhooksPlugin, patterns
+from gaffer_plugins.webhooks import WebhooksPlugin
 from gaffer_plugins.webhooks.config import FIELDS, Tuning, check_tuning, read_config
 from gaffer_plugins.webhooks.plugin import is_set
 from gaffer_plugins.webhooks.urls import parse_url, redact

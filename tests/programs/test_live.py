@@ -108,7 +108,7 @@ def test_the_seeds_transcripts(node):
 
 def test_a_heartbeat_says_that_all_is_well(node):
     for feed, beat in (("continuous", b"\n"), ("eventsource", b":\n\n")):
-        with Reader(node.address, f"/watch/none?feed={feed}&heartbeat=0.1") as reader:
+        with Reader(node.address, f"/watch/proc/none?feed={feed}&heartbeat=0.1") as reader:
             assert (reader.chunk(), reader.chunk()) == (beat, beat)
 
 
@@ -195,7 +195,7 @@ def test_who_goes_away_is_noticed_within_a_second_and_leaves_nothing(node, how):
     feeds = [
         "/watch?feed=eventsource",
         f"/streams/{pid}/out?feed=continuous",
-        "/watch/none",
+        "/watch/proc/none",
         "/stats?feed=continuous&interval=60",
     ]
     open_ones = [socket.create_connection(node.address) for _ in feeds]

@@ -130,3 +130,23 @@ def address_of(uri: str) -> str:
     if not host:
         raise BadRequest(f"'{uri}' is no address")
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{prefix}"
+
+
+#: How gafferd begins to tell programs that they need a key; its remedy is that of HTTP.
+_NEEDED = "a key is needed"
+
+
+def with_remedy(sentence: str, address: str, program: str) -> str:
+    """Return a refusal for want of a key with what a user of *program* can do about it; others stay as they are.
+
+    A key that is kept for the same port under another name of the host, or another scheme, is mentioned.
+    """
+    if not sentence.startswith(_NEEDED):
+        return sentence
+    remedy = f"{_NEEDED}: get one with 'gaffer -g {address} login', or set {program.upper()}_API_KEY"
+    port = address_of(address).rpartition(":")[2]
+    similar = [one for one in KeyFile().all() if one.rpartition(":")[2] == port and one != address_of(address)]
+    option = "--connect" if program == "gafferctl" else "--endpoint"
+    return remedy + (
+        f"; one is kept for {similar[0]}: if that is the same gafferd, say {option} {similar[0]}" if similar else ""
+    )

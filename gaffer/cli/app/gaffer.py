@@ -91,6 +91,7 @@ def make_program() -> Program:
         plugins=False,
         everywhere=everywhere,
         elsewhere=REMOTE_COMMANDS,
+        remedy="accounts.keyfile:with_remedy",
     )
     @click.option(
         "-f", "--procfile", metavar="FILE", type=click.Path(), help="The Procfile; by default the one in the folder."
@@ -116,13 +117,37 @@ def make_program() -> Program:
         "--endpoint",
         metavar="URL",
         default=default_endpoint,
+        envvar=["GAFFER_ENDPOINT", "GAFFERCTL_CONNECT"],
         show_default=DEFAULT_ENDPOINT_HELP,
         help="http:, https: or unix:.",
     )
-    @click.option("--certfile", metavar="FILE", type=click.Path(), help="Certificate to show to gafferd.")
-    @click.option("--keyfile", metavar="FILE", type=click.Path(), help="Key of the certificate.")
-    @click.option("--cacert", metavar="FILE", type=click.Path(), help="Authority that signed gafferd's certificate.")
-    @click.option("--api-key", metavar="KEY", help="Better set as GAFFER_API_KEY; by default that of 'login'.")
+    @click.option(
+        "--certfile",
+        metavar="FILE",
+        type=click.Path(),
+        envvar=["GAFFER_CERTFILE", "GAFFERCTL_CERTFILE"],
+        help="Certificate to show to gafferd.",
+    )
+    @click.option(
+        "--keyfile",
+        metavar="FILE",
+        type=click.Path(),
+        envvar=["GAFFER_KEYFILE", "GAFFERCTL_KEYFILE"],
+        help="Key of the certificate.",
+    )
+    @click.option(
+        "--cacert",
+        metavar="FILE",
+        type=click.Path(),
+        envvar=["GAFFER_CACERT", "GAFFERCTL_CACERT"],
+        help="Authority that signed gafferd's certificate.",
+    )
+    @click.option(
+        "--api-key",
+        metavar="KEY",
+        envvar=["GAFFER_API_KEY", "GAFFERCTL_API_KEY"],
+        help="Better set as GAFFER_API_KEY; by default that of 'login'.",
+    )
     @patience_options
     @lookups_option
     @version_option("gaffer")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, NoReturn, Sequence, Ty
 
 import click
 
-from ...errors import ConfigError, GafferError, nearest
+from ...errors import ConfigError, GafferError, Unauthorized, nearest
 from ...version import __version__
 from .output import View, chosen_form, show
 from .output import complain as complain
@@ -69,6 +69,10 @@ class ProgramCommand(click.Command):
             words = f"{parent.command_path} {info_name}".removeprefix(f"{root.info_name} ")
             sentence = f"{option} stands before the command: {root.info_name} {option} ... {words}"
             raise click.UsageError(sentence, error.ctx) from None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Where later arguments may begin with a dash, -h asks for help in the first place only.
+        return super().parse_args(ctx, ["--help"] if args[:1] == ["-h"] else args)
 
     def invoke(self, ctx: click.Context) -> Any:
         result = super().invoke(ctx)
@@ -154,6 +158,8 @@ class Program(click.Group):
         :class:`~gaffer.httpclient.Server` then.
     :param elsewhere: what some commands are with ``-L``, where they mean something else.
     :param everywhere: makes of a context with ``-L`` the cluster, and what makes a node's ``ctx.obj``.
+    :param remedy: ``"module:function"`` that adds to a refusal for want of a key what to do; it gets the sentence,
+        the address and the program's name.
 
     ``-`` and ``_`` in a command's name are the same.
     """
@@ -168,12 +174,14 @@ class Program(click.Group):
         plugins: bool = True,
         everywhere: Callable[[click.Context], tuple[Cluster, Callable[[Node], Any]]] | None = None,
         elsewhere: Mapping[str, str] | None = None,
+        remedy: str | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(name, context_settings={"help_option_names": ["-h", "--help"]}, **settings)
         self.sections = sections
         self._everywhere = everywhere
         self._elsewhere = elsewhere or {}
+        self._remedy = remedy
         self._spellings = {_spelling(known): known for section in sections.values() for known in section}
         self._spellings.update({_spelling(alias): known for alias, known in (aliases or {}).items()})
         self._plugins_asked = not plugins
@@ -245,6 +253,12 @@ class Program(click.Group):
             return result
         except BrokenPipeError:
             raise ReaderLeft from None
+        except Unauthorized as error:
+            if self._remedy is None or ctx.params.get("lookupd_address"):
+                raise
+            with_remedy = _find(self._remedy)
+            address = ctx.params.get("connect") or ctx.params.get("endpoint") or ""
+            raise Unauthorized(with_remedy(str(error), address, str(self.name))) from None
 
     def _is_meant_for_many(self, ctx: click.Context) -> bool:
         if self._everywhere is None or _words(ctx)[:1] in (["lookup"], ["help"]):
@@ -273,9 +287,13 @@ def _drop_output() -> None:
 
 def _load(target: str) -> click.Command:
     """Return the command at ``module:attribute`` below :mod:`gaffer.cli`."""
-    module, _, attribute = target.partition(":")
-    found: click.Command = getattr(import_module(f"gaffer.cli.{module}"), attribute)
+    found: click.Command = _find(target)
     return found
+
+
+def _find(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(f"gaffer.cli.{module}"), attribute)
 
 
 def _words(ctx: click.Context) -> list[str]:

@@ -86,17 +86,44 @@ def everywhere(ctx: click.Context) -> tuple[Cluster, Callable[[Node], Server]]:
 def make_program() -> Program:
     """Return gafferctl as a click group; plugins add their commands to it."""
 
-    @click.command("gafferctl", cls=Program, sections=SECTIONS, aliases=ALIASES, epilog=EPILOG, everywhere=everywhere)
+    @click.command(
+        "gafferctl",
+        cls=Program,
+        sections=SECTIONS,
+        aliases=ALIASES,
+        epilog=EPILOG,
+        everywhere=everywhere,
+        remedy="accounts.keyfile:with_remedy",
+    )
     @click.option(
         "--connect",
         metavar="URL",
         default=default_endpoint,
+        envvar=["GAFFERCTL_CONNECT", "GAFFER_ENDPOINT"],
         show_default=DEFAULT_ENDPOINT_HELP,
         help="http:, https: or unix:/path.",
     )
-    @click.option("--certfile", metavar="FILE", type=click.Path(), help="Certificate to show to gafferd.")
-    @click.option("--keyfile", metavar="FILE", type=click.Path(), help="Key of the certificate.")
-    @click.option("--cacert", metavar="FILE", type=click.Path(), help="Authority that signed gafferd's certificate.")
+    @click.option(
+        "--certfile",
+        metavar="FILE",
+        type=click.Path(),
+        envvar=["GAFFERCTL_CERTFILE", "GAFFER_CERTFILE"],
+        help="Certificate to show to gafferd.",
+    )
+    @click.option(
+        "--keyfile",
+        metavar="FILE",
+        type=click.Path(),
+        envvar=["GAFFERCTL_KEYFILE", "GAFFER_KEYFILE"],
+        help="Key of the certificate.",
+    )
+    @click.option(
+        "--cacert",
+        metavar="FILE",
+        type=click.Path(),
+        envvar=["GAFFERCTL_CACERT", "GAFFER_CACERT"],
+        help="Authority that signed gafferd's certificate.",
+    )
     @click.option(
         "--api-key",
         metavar="KEY",
