@@ -12,6 +12,7 @@ from gaffer.cli.operations.wait import (
     is_running,
     processes,
     trouble,
+    was_stopped,
     watch,
 )
 from gaffer.config.names import JobName
@@ -202,3 +203,13 @@ def test_job_that_disappears():
         watch(Script(web=[info("stopping"), None]), {WEB: lambda info: has_stopped(info)}, 9, clock, clock.sleep)
     )
     assert told == [(WEB, Outcome(True, "gone"))]
+
+
+def test_job_that_is_unknown_from_the_start_has_not_stopped():
+    assert was_stopped()(None) == Outcome(False, "there is no such job")
+
+
+def test_job_that_is_removed_meanwhile_has_stopped():
+    judge = was_stopped()
+    assert judge({"running": 1, "state": "stopping"}) is None
+    assert judge(None) == Outcome(True, "gone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
+from typing import Callable
 
 import click
 
@@ -21,7 +22,7 @@ from ..operations.control import (
 )
 from ..operations.job_selection import find_jobs
 from ..operations.kill import group_option, send_signal
-from ..operations.wait import Judge, has_stopped, is_ready, is_running
+from ..operations.wait import Judge, is_ready, is_running, was_stopped
 
 NAMES_HELP = "NAME is a job in any spelling, SESSION.* for all jobs of a session, or all."
 _short = attrgetter("short")
@@ -44,7 +45,11 @@ stop = _make_command(STOP, "Stop jobs; wait until no process is left.")
 restart = _make_command(RESTART, "Replace the processes of jobs; wait for the new ones.")
 reload = _make_command(RELOAD, "Like restart, with the configured number of processes.")
 
-_GOALS: dict[str, Judge] = {"running": is_running, "stopped": has_stopped, "ready": is_ready}
+_GOALS: dict[str, Callable[[], Judge]] = {
+    "running": lambda: is_running,
+    "stopped": was_stopped,
+    "ready": lambda: is_ready,
+}
 
 
 @command("wait")
@@ -60,10 +65,10 @@ _GOALS: dict[str, Judge] = {"running": is_running, "stopped": has_stopped, "read
 def wait(ctx: click.Context, /, names: tuple[str, ...], timeout: float | None, **goal: str) -> None:
     """Wait until a job is running, ready or stopped.
 
-    A job that failed for good ends the wait for running and ready at once.
+    A job that failed for good ends the wait for running and ready at once. A name that gafferd does not know is a
+    failure; a job that is removed meanwhile has stopped.
     """
-    judge = _GOALS[goal["for"]]
-    judges = dict.fromkeys(find_jobs(ctx.obj, names), judge)
+    judges = {name: _GOALS[goal["for"]]() for name in find_jobs(ctx.obj, names)}
     if not wait_for(ctx, ctx.obj, judges, timeout, _short, quiet=True):
         ctx.exit(FAILED)
 

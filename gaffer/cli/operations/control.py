@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, Iterable, Mapping, NamedTuple, TypeVar
+from typing import Callable, Iterable, Mapping, NamedTuple, Sequence, TypeVar
 
 import click
 
@@ -13,6 +13,7 @@ from ...errors import GafferError
 from ...httpclient import Job, Server
 from ..core.output import print_lines
 from ..core.program import FAILED, UNREACHABLE, complain, exit_code, timeout_option
+from ..core.status_line import StatusLine
 from .wait import Info, Judge, Looks, default_timeout, has_started, has_stopped, watch
 
 T = TypeVar("T")
@@ -132,7 +133,9 @@ class _Run:
             self._deadline = self._deadline or now + self._timeout
             timeout = min(self._timeout, max(self._deadline - now, 0.0))
         judges = {name: operation.judge(info) for name, info in infos.items()}
-        if not wait_for(self._ctx, self._server, judges, timeout, self._label, quiet):
+        graces = {name: float(info["config"].get("graceful_timeout") or 0) for name, info in infos.items()}
+        graces = graces if operation is not START else {}
+        if not wait_for(self._ctx, self._server, judges, timeout, self._label, quiet, graces):
             self.code = self.code or FAILED
 
 
@@ -165,16 +168,26 @@ def wait_for(
     timeout: float | None,
     label: Callable[[JobName], str] = str,
     quiet: bool = False,
+    graces: Mapping[JobName, float] | None = None,
 ) -> bool:
     """Wait for all jobs and return whether all ended well.
 
-    Each is printed as soon as it has ended, failures on stderr.
+    Each is printed as soon as it has ended, failures on stderr. A terminal shows meanwhile which are waited for.
 
     :param timeout: seconds; None waits for ever.
     :param quiet: print failures only.
+    :param graces: seconds after which processes that do not end are killed.
     """
     good = True
-    for name, outcome in watch(server, judges, timeout):
+    waiting = dict.fromkeys(judges)
+    line = StatusLine(lambda seconds: waiting_text([label(name) for name in waiting], seconds, timeout, kill_time()))
+
+    def kill_time() -> float | None:
+        return max((graces[name] for name in waiting if name in graces), default=None) if graces else None
+
+    for name, outcome in watch(server, judges, timeout, sleep=line.sleep):
+        line.clear()
+        del waiting[name]
         sentence = f"{label(name)}: {outcome.text}"
         if not outcome.good:
             complain(ctx.find_root().info_name, sentence)
@@ -182,3 +195,18 @@ def wait_for(
         elif not quiet:
             print_lines([sentence])
     return good
+
+
+#: So many of the names that are waited for are shown.
+NAMES_SHOWN = 3
+
+
+def waiting_text(names: Sequence[str], seconds: float, timeout: float | None, grace: float | None) -> str:
+    """Return which jobs are waited for, how long so far, when they are killed and when the wait ends."""
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    words = [f"waiting for {', '.join(names[:NAMES_SHOWN])}{more}: {seconds:.0f} s"]
+    if grace is not None and seconds < grace:
+        words.append(f"KILL in {grace - seconds:.0f} s")
+    if timeout is not None:
+        words.append(f"{max(0.0, timeout - seconds):.0f} s left")
+    return ", ".join(words)

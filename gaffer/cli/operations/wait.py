@@ -69,6 +69,20 @@ def has_stopped(info: Info | None) -> Outcome | None:
     return Outcome(True, "stopped") if not info["running"] and info["state"] == "stopped" else None
 
 
+def was_stopped() -> Judge:
+    """Return the judge of ``wait --for stopped``: a job that is unknown from the start is misspelt, not gone."""
+    known = False
+
+    def judge(info: Info | None) -> Outcome | None:
+        nonlocal known
+        if info is None and not known:
+            return Outcome(False, "there is no such job")
+        known = True
+        return has_stopped(info)
+
+    return judge
+
+
 def is_running(info: Info | None) -> Outcome | None:
     """Judge ``wait --for running``: all wanted processes live."""
     if info is None:
