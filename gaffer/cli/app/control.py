@@ -7,7 +7,7 @@ import click
 from ...config.names import parse_job_name
 from ..core.output import print_lines
 from ..core.program import DASHES, command, no_wait_option
-from ..core.shell_completion import types
+from ..core.shell_completion import signals, types
 from ..operations.control import RELOAD, START, STOP, control, control_timeout_option
 from ..operations.kill import group_option, send_signal
 from .apps import RemoteApplication
@@ -64,7 +64,7 @@ def stop(ctx: click.Context, names: tuple[str, ...], no_wait: bool, timeout: flo
 
 @command("kill", context_settings=DASHES)
 @click.argument("target", metavar="TYPE|PID", shell_complete=types)
-@click.argument("signal")
+@click.argument("signal", shell_complete=signals)
 @group_option
 @click.pass_obj
 def kill(context: GafferContext, target: str, signal: str, group: bool) -> None:

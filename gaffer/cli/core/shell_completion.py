@@ -1,4 +1,4 @@
-"""Shell completion of process types: those of the Procfile in the working directory."""
+"""Shell completion of process types, those of the Procfile in the working directory, and of signals."""
 
 from __future__ import annotations
 
@@ -28,3 +28,13 @@ def types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
 def scalings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the types that begin with *incomplete*, each with the operations of ``gaffer scale``."""
     return [f"{name}{operation}" for name in types(ctx, param, incomplete) for operation in _OPERATIONS]
+
+
+def signals(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of signals that begin with *incomplete*, without SIG unless that was typed."""
+    import signal
+
+    typed = incomplete.upper()
+    names = sorted({one.name for one in signal.Signals})
+    found = names if typed.startswith("SIG") else [name.removeprefix("SIG") for name in names]
+    return [name for name in found if name.startswith(typed)]

@@ -10,6 +10,7 @@ import click
 from ...config.names import parse_job_name
 from ...httpclient import Job, Process, Server
 from ..core.program import DASHES, FAILED, command, no_wait_option, timeout_option
+from ..core.shell_completion import signals
 from ..operations.control import (
     RELOAD,
     RESTART,
@@ -23,6 +24,7 @@ from ..operations.control import (
 from ..operations.job_selection import find_jobs
 from ..operations.kill import group_option, send_signal
 from ..operations.wait import Judge, is_ready, is_running, was_stopped
+from .completion import jobs, jobs_and_pids
 
 NAMES_HELP = "NAME is a job in any spelling, SESSION.* for all jobs of a session, or all."
 _short = attrgetter("short")
@@ -30,7 +32,7 @@ _short = attrgetter("short")
 
 def _make_command(operation: Operation, help: str) -> click.Command:
     @command(operation.name, help=f"{help}\n\n{NAMES_HELP}")
-    @click.argument("names", nargs=-1, required=True, metavar="NAME...")
+    @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=jobs)
     @no_wait_option
     @control_timeout_option
     @click.pass_context
@@ -53,7 +55,7 @@ _GOALS: dict[str, Callable[[], Judge]] = {
 
 
 @command("wait")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=jobs)
 @click.option(
     "--for",
     type=click.Choice(list(_GOALS)),
@@ -74,8 +76,8 @@ def wait(ctx: click.Context, /, names: tuple[str, ...], timeout: float | None, *
 
 
 @command("kill", context_settings=DASHES)
-@click.argument("target", metavar="NAME|PID")
-@click.argument("signal")
+@click.argument("target", metavar="NAME|PID", shell_complete=jobs_and_pids)
+@click.argument("signal", shell_complete=signals)
 @group_option
 @click.pass_obj
 def kill(server: Server, target: str, signal: str, group: bool) -> None:

@@ -12,6 +12,7 @@ from ...errors import BadRequest, GafferError
 from ...httpclient import Server
 from ..core.output import View, details_lines, print_lines, view_option
 from ..core.program import DASHES, FAILED, USAGE, command, complain, exit_code
+from .completion import jobs
 
 
 @command("processes")
@@ -41,7 +42,7 @@ def add_process(server: Server, name: str, cmd: str, args: tuple[str, ...], star
 
 
 @command("update_process", context_settings=DASHES)
-@click.argument("name")
+@click.argument("name", shell_complete=jobs)
 @click.argument("cmd")
 @click.argument("args", nargs=-1)
 @click.option("--start", is_flag=True, help="Start it; by default it stays up or down as it is.")
@@ -125,7 +126,7 @@ def _parse_json(data: bytes, where: str) -> Any:
 
 
 @command("get_process")
-@click.argument("name")
+@click.argument("name", shell_complete=jobs)
 @view_option
 @click.pass_obj
 def get_process(server: Server, name: str) -> View:
@@ -141,7 +142,7 @@ def get_process(server: Server, name: str) -> View:
 
 
 @command("del_process")
-@click.argument("name")
+@click.argument("name", shell_complete=jobs)
 @click.pass_obj
 def del_process(server: Server, name: str) -> None:
     """Stop a job and remove it."""

@@ -10,6 +10,7 @@ from ...config.names import parse_job_name
 from ...httpclient import Job, Server
 from ..core.output import print_lines
 from ..core.program import DASHES, command
+from .completion import jobs
 
 
 def _job(server: Server, name: str) -> Job:
@@ -17,7 +18,7 @@ def _job(server: Server, name: str) -> Job:
 
 
 @command("add")
-@click.argument("name")
+@click.argument("name", shell_complete=jobs)
 @click.argument("number", type=click.IntRange(min=1), default=1, metavar="[N]")
 @click.pass_obj
 def add(server: Server, name: str, number: int) -> None:
@@ -26,7 +27,7 @@ def add(server: Server, name: str, number: int) -> None:
 
 
 @command("sub")
-@click.argument("name")
+@click.argument("name", shell_complete=jobs)
 @click.argument("number", type=click.IntRange(min=1), default=1, metavar="[N]")
 @click.pass_obj
 def sub(server: Server, name: str, number: int) -> None:
@@ -35,7 +36,7 @@ def sub(server: Server, name: str, number: int) -> None:
 
 
 @command("scale", context_settings=DASHES)
-@click.argument("name")
+@click.argument("name", shell_complete=jobs)
 @click.argument("operation", metavar="N|+N|-N|=N")
 @click.pass_obj
 def scale(server: Server, name: str, operation: str) -> None:
@@ -49,7 +50,7 @@ def scale(server: Server, name: str, operation: str) -> None:
 
 
 @command("numprocesses")
-@click.argument("name")
+@click.argument("name", shell_complete=jobs)
 @click.pass_obj
 def numprocesses(server: Server, name: str) -> None:
     """Print how many processes are wanted."""
@@ -57,7 +58,7 @@ def numprocesses(server: Server, name: str) -> None:
 
 
 @command("running")
-@click.argument("name")
+@click.argument("name", shell_complete=jobs)
 @click.pass_obj
 def running(server: Server, name: str) -> None:
     """Print how many processes live."""

@@ -14,6 +14,7 @@ from ..core.output import View, chosen_form, current, duration, show, view_optio
 from ..core.program import command
 from ..core.streaming import end_with_reader
 from ..operations.job_selection import ALL, find_jobs, is_pattern, session_of
+from .completion import jobs
 
 #: The terminal's home position, and nothing below it.
 _CLEAR = "\x1b[H\x1b[J"
@@ -24,7 +25,7 @@ TREE_COLUMNS = ("NAME", "PID", "OS PID", *USED, "COMMAND")
 
 
 @command("stats")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=jobs)
 @click.option("-f", "--follow", is_flag=True, help="Show them again and again, until ctrl-C.")
 @click.option(
     "--interval",

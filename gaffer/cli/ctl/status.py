@@ -13,6 +13,7 @@ from ..core.program import FAILED, command
 from ..operations.job_info import details, info_view, summary, with_short_name
 from ..operations.job_selection import ALL, find_jobs, is_pattern, session_of
 from ..operations.wait import Info
+from .completion import jobs, jobs_and_pids
 
 #: The columns of ``gafferctl status``, and the titles of what they show in :func:`~..operations.job_info.summary`.
 STATUS_COLUMNS = {
@@ -30,7 +31,7 @@ TROUBLED = ("backoff", "flapping", "failed")
 
 
 @command("status")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=jobs)
 @view_option
 @click.pass_context
 def status(ctx: click.Context, name: str | None) -> View:
@@ -73,7 +74,7 @@ def _trouble_lines(info: Info) -> list[str]:
 
 
 @command("pids")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=jobs)
 @view_option
 @click.pass_obj
 def pids(server: Server, name: str | None) -> View:
@@ -92,7 +93,7 @@ def sessions(server: Server) -> View:
 
 
 @command("info")
-@click.argument("target", metavar="NAME|PID")
+@click.argument("target", metavar="NAME|PID", shell_complete=jobs_and_pids)
 @view_option
 @click.pass_obj
 def info(server: Server, target: str) -> View:

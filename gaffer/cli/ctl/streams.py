@@ -10,10 +10,11 @@ from ..core.program import DASHES, command
 from ..operations.attach import attach_options, attach_to
 from ..operations.logs import LogQuery, find_targets, logs_options, show_logs
 from ..operations.send import send_options, send_to
+from .completion import jobs_and_pids
 
 
 @command("logs")
-@click.argument("targets", nargs=-1, required=True, metavar="NAME|PID...")
+@click.argument("targets", nargs=-1, required=True, metavar="NAME|PID...", shell_complete=jobs_and_pids)
 @logs_options
 @click.pass_context
 def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
@@ -28,7 +29,7 @@ def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
 
 
 @command("send", context_settings=DASHES)
-@click.argument("target", metavar="NAME|PID")
+@click.argument("target", metavar="NAME|PID", shell_complete=jobs_and_pids)
 @click.argument("data", nargs=-1, metavar="[DATA...|-]")
 @send_options
 @click.pass_context
@@ -43,7 +44,7 @@ def send(ctx: click.Context, /, target: str, data: tuple[str, ...], **wish: Any)
 
 
 @command("attach")
-@click.argument("target", metavar="NAME|PID")
+@click.argument("target", metavar="NAME|PID", shell_complete=jobs_and_pids)
 @attach_options
 @click.pass_context
 def attach(ctx: click.Context, /, target: str, **wish: Any) -> None:
