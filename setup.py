@@ -77,7 +77,7 @@ setup(
     long_description=(HERE / "README.rst").read_text("utf-8"),
     long_description_content_type="text/x-rst",
     license="MIT",
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "UNLICENSE"],
     author="The gaffer contributors",
     keywords="process supervisor manager daemon procfile pluggy gevent http",
     classifiers=[

@@ -365,9 +365,9 @@ def told_by_event(feed: socket.socket) -> bool:
     """Read until an event says that bytes are missing; tells whether it says how many."""
     feed.settimeout(PATIENCE)
     data = b""
-    while (more := feed.recv(1 << 20)) and b"event: gap\ndata: " not in data[:-50]:
+    while (more := feed.recv(1 << 20)) and b"event: gap\r\ndata: " not in data[:-50]:
         data = data[-1000:] + more
-    return bool(re.search(rb"event: gap\ndata: [1-9][0-9]*\n", data))
+    return bool(re.search(rb"event: gap\r\ndata: [1-9][0-9]*\r\n", data))
 
 
 def watch(running: Gafferd, children: dict[int, int], seconds: float) -> tuple[float, float]:

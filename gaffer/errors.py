@@ -179,7 +179,8 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
         return ""  # no slip of the pen; comparing takes time with the square of its length
     from difflib import get_close_matches  # late: most programs never need it
 
-    close = get_close_matches(word, list(candidates), n=1, cutoff=0.6)
+    known = list(candidates)
+    close = get_close_matches(word, known, n=1, cutoff=0.6) or get_close_matches(word.lower(), known, n=1, cutoff=0.9)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 

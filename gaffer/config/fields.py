@@ -443,6 +443,17 @@ _FLAPPING: list[dict[str, Any]] = [
 ]
 
 
+def _whole(text: str) -> int:
+    """Return a whole number, which gaffer 0.5 also took as ``2.``.
+
+    :raises ValueError: it is none.
+    """
+    value = float(text)
+    if not value.is_integer():
+        raise ValueError(f"expected a whole number, not {text!r}")
+    return int(value)
+
+
 class FlappingRule(Kind):
     """``attempts, window, retry_in, max_retry``; a negative ``max_retry`` never gives up."""
 
@@ -464,11 +475,11 @@ class FlappingRule(Kind):
     def parse(self, text: str) -> Flapping | None:
         if not text.strip():
             return None
-        parts = [part.strip() for part in text.split(",")]
+        parts = text.replace(",", " ").split()
         if len(parts) != 4:
             raise ValueError(f"expected four values '{self.label}', not {text.strip()!r}")
         try:
-            return self.check([int(parts[0]), float(parts[1]), float(parts[2]), int(parts[3])])
+            return self.check([_whole(parts[0]), float(parts[1]), float(parts[2]), _whole(parts[3])])
         except ValueError as error:
             raise ValueError(f"expected '{self.label}' such as '2, 1., 7., 5', not {text.strip()!r}") from error
 

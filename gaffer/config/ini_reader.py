@@ -118,7 +118,11 @@ class _Parser(ConfigObj):  # type: ignore[misc]
         elif "multiline" in text:
             self._complain(cur_index + 1, f"the closing {line.partition('=')[2].strip()[:3]} is missing")
         else:
-            self._complain(cur_index + 1, f"expected [SECTION] or KEY = VALUE, not {_short(line)}")
+            key, colon, value = line.partition(":")
+            hint = ""
+            if colon and key.strip().isidentifier():
+                hint = f"; did you mean '{key.strip()} = {value.strip()[:40]}'?"
+            self._complain(cur_index + 1, f"expected [SECTION] or KEY = VALUE, not {_short(line)}{hint}")
 
     def _complain(self, line: int, message: str) -> None:
         self.complaints.append((line, message))
@@ -225,12 +229,20 @@ def _includes(ini: Ini, section: Section) -> Iterator[tuple[str, Problem]]:
     """Yield the files that a ``[gaffer]`` section includes, with the place that asks for each."""
     for key in ("include", "include_dir"):
         value = section.items.get(key)
-        for word in value.text.split(",") if value else ():
-            if word.strip() and value:
-                base = os.path.dirname(section.file)
-                target = os.path.normpath(os.path.join(base, os.path.expanduser(word.strip())))
+        base = os.path.dirname(section.file)
+        for word in _paths(value.text, base) if value else ():
+            if value:
+                target = os.path.normpath(os.path.join(base, os.path.expanduser(word)))
                 for path in _expand(ini, target, key == "include_dir", value, section.file):
                     yield path, Problem(value.file, value.line, "")
+
+
+def _paths(text: str, base: str) -> list[str]:
+    """Return the paths in a list with commas, or with spaces as gaffer 0.5 wrote it; one file may have spaces."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if len(words) == 1 and " " in words[0] and not os.path.exists(os.path.join(base, os.path.expanduser(words[0]))):
+        return words[0].split()
+    return words
 
 
 def _expand(ini: Ini, target: str, folder: bool, value: Value, own: str) -> list[str]:
@@ -238,8 +250,10 @@ def _expand(ini: Ini, target: str, folder: bool, value: Value, own: str) -> list
         if not os.path.isdir(target):
             ini.problems.append(Problem(value.file, value.line, f"include_dir: no folder {target}"))
             return []
-        target = os.path.join(glob.escape(target), _SUFFIX)
+        target = os.path.join(glob.escape(target), "**", _SUFFIX)
     elif not glob.has_magic(target):
         return [target]
     # A pattern may well match the file that it stands in.
-    return [path for path in sorted(glob.glob(target)) if os.path.realpath(path) != os.path.realpath(own)]
+    return [
+        path for path in sorted(glob.glob(target, recursive=folder)) if os.path.realpath(path) != os.path.realpath(own)
+    ]

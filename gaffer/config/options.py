@@ -26,6 +26,12 @@ _SECTIONS = {
     "plugin": True,
     "plugins": False,
 }
+#: Where what gaffer 0.5 read from sections of its own is said now.
+_MOVED = {
+    "ssl": "certfile, keyfile and cacert are options of [gaffer], or of an [endpoint:NAME]",
+    "lookup_ssl": "client_certfile and client_keyfile are options of [gaffer], cacert is one of [plugin:lookup]",
+    "auth": "require_key and auth_database are options of [gaffer]; keys are made by gaffer key create",
+}
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,10 @@ class Options:
         """Return what is wrong with the header of a section, or ``""``."""
         named = self._sections.get(kind)
         if named is None:
-            return f"unknown section [{header}]{nearest(kind, self._sections)}"
+            if kind in _MOVED:
+                return f"gaffer 0.5's section [{header}] is no more: {_MOVED[kind]}"
+            known = nearest(kind, self._sections)
+            return f"unknown section [{header}]" + (known or f"; settings of a plugin go into [plugin:{kind}]")
         if named and not name:
             return f"section [{header}] needs a name: [{kind}:NAME]"
         if not named and name:

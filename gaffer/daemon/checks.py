@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+from typing import Iterator
 
+from ..config.addresses import UNIX
 from ..config.names import JobName
 from ..config.settings import Settings
 from ..errors import GafferError, PluginError, Problem, described
@@ -21,8 +24,26 @@ NO_PIDFILE = "orphans = stop needs a pidfile, whose lock shows that the gafferd 
 
 def find_problems(settings: Settings, manager: Manager) -> list[Problem]:
     """Return all problems of *settings*, with those that plugins find, by file and line."""
-    problems = [*settings.problems, *_plugin_problems(settings, manager), *_ask_plugins(settings, manager)]
+    problems = [*settings.problems, *_missing_folders(settings)]
+    problems += [*_plugin_problems(settings, manager), *_ask_plugins(settings, manager)]
     return sorted(set(problems))
+
+
+def _missing_folders(settings: Settings) -> Iterator[Problem]:
+    """Yield files and sockets that cannot be made, since their folder is not there."""
+    for name in ("error_log", "pidfile"):
+        path = settings.get(name)
+        if path and not _has_folder(path):
+            yield settings.problem(name, f"{name}: there is no folder {os.path.dirname(path)}")
+    for endpoint in settings.endpoints:
+        for address in endpoint.bind:
+            path = address.removeprefix(UNIX)
+            if path != address and endpoint.source not in ("default", "") and not _has_folder(path):
+                yield settings.problem("bind", f"bind: there is no folder {os.path.dirname(path)}")
+
+
+def _has_folder(path: str) -> bool:
+    return os.path.isdir(os.path.dirname(os.path.abspath(os.path.expanduser(path))))
 
 
 def _plugin_problems(settings: Settings, manager: Manager) -> list[Problem]:

@@ -83,6 +83,7 @@ def _run(argv: Sequence[str], early: commandline.CommandLine, settings: Settings
         return DONE
     # Everything above is done before the engine is even imported: usage errors and --help need not wait for it.
     from .service import GafferdService
+    from .warnings import find_warnings
 
     service = GafferdService(settings, plugin_set, lambda: _read(given, options), starter)
     status = service.instead()
@@ -91,7 +92,11 @@ def _run(argv: Sequence[str], early: commandline.CommandLine, settings: Settings
     service.check()
     if settings.get("check"):
         service.check_ports()
-        print(f"{settings.path or 'the default configuration'}: no problems")
+        warnings = find_warnings(settings)
+        for warning in warnings:
+            print(f"warning: {warning}")
+        counted = f", {len(warnings)} warnings" if len(warnings) > 1 else ", 1 warning" if warnings else ""
+        print(f"{settings.path or 'the default configuration'}: no problems{counted}")
         return DONE
     if settings.get("umask") is not None:
         os.umask(settings.get("umask"))

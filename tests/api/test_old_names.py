@@ -306,10 +306,10 @@ def test_output_streams(node):
     assert re.fullmatch(r"(STDERR \d+\n)+", request(address, "GET", "/streams/1/stderr?feed=longpoll").text)
     assert re.fullmatch(r"(STDOUTi \d+\n)+", request(address, "GET", "/streams/1/stdout?feed=longpoll").text)
     with Reader(address, "/streams/1/stderr?feed=eventsource&heartbeat=true") as reader:
-        first, second, _ = (reader.until(b"\n\n") + reader.until(b"\n\n")).decode().split("\n\n")
+        first, second, _ = (reader.until(b"\r\n\r\n") + reader.until(b"\r\n\r\n")).decode().split("\r\n\r\n")
         for event in (first, second):
             # They did not have ids.
-            assert re.fullmatch(r"(id: .+\n)?event: stderr\ndata: STDERR \d+", event)
+            assert re.fullmatch(r"(id: .+\r\n)?event: stderr\r\ndata: STDERR \d+", event)
 
 
 @pytest.mark.parametrize("name", ["stdin", "ttin"])

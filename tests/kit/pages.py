@@ -65,6 +65,7 @@ def all_blocks(*languages: str) -> list[Block]:
 
 def tidied(text: str) -> str:
     """Return *text* without the spaces that JSON may or may not have, and with columns of any width."""
+    text = text.replace("\r\n", "\n")  # server-sent events, as a terminal shows them
     return re.sub(r" {2,}", "  ", re.sub(r'([:,]) (?=["\[{\d-]|true|false|null|\.\.\.)', r"\1", text))
 
 

@@ -556,7 +556,7 @@ def test_events_of_others_are_not_seen(node):
         f"GET /watch?feed=eventsource&since=0 HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {key}\r\n\r\n".encode()
     )
     data = b""
-    while b"event: stop\n" not in data:
+    while b"event: stop\r\n" not in data:
         data += feed.recv(65536)
     feed.close()
     assert b"web" in data and b"back" not in data

@@ -121,7 +121,7 @@ def test_output_can_be_read_after_the_exit(live):
     assert live("GET", f"/streams/{pid}/out").body == b"one\n"
     assert live("GET", f"/streams/{pid}/err").status == 204
     with Reader(live.address, f"/streams/{pid}/out?feed=eventsource") as reader:
-        assert b"data: one\n\n" in reader.rest() and reader.complete
+        assert b"data: one\r\n\r\n" in reader.rest() and reader.complete
     post(live, f"/streams/{pid}/stdin", b"x").assert_problem(404, "not_found")
 
 

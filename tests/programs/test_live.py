@@ -107,7 +107,7 @@ def test_the_seeds_transcripts(node):
 
 
 def test_a_heartbeat_says_that_all_is_well(node):
-    for feed, beat in (("continuous", b"\n"), ("eventsource", b":\n\n")):
+    for feed, beat in (("continuous", b"\n"), ("eventsource", b":\r\n\r\n")):
         with Reader(node.address, f"/watch/proc/none?feed={feed}&heartbeat=0.1") as reader:
             assert (reader.chunk(), reader.chunk()) == (beat, beat)
 

@@ -42,7 +42,7 @@ def test_json_is_one_document_a_line_and_a_gap_is_one_too():
 
 def test_an_event_looks_as_the_seeds_say():
     body = encoded(EventStreamEncoder(raw=True), stream(b"STDERR 20\n"))
-    assert body == b"id: ab-10\nevent: out\ndata: STDERR 20\n\n"
+    assert body == b"id: ab-10\r\nevent: out\r\ndata: STDERR 20\r\n\r\n"
 
 
 def test_several_lines_are_one_event():

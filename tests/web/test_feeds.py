@@ -153,7 +153,7 @@ def test_eventsource(feeds, address):
     with Reader(address, "/bytes?feed=eventsource&since=0") as reader:
         assert reader.answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         feeds.ring.append(b"one\ntwo\n")
-        assert reader.until(b"\n\n") == b"id: ab-8\nevent: out\ndata: one\ndata: two\n\n"
+        assert reader.until(b"\r\n\r\n") == b"id: ab-8\r\nevent: out\r\ndata: one\r\ndata: two\r\n\r\n"
         feeds.ring.append("prompt é> ".encode())
         assert reader.events(2)[1] == Sse("ab-19+", "out", "prompt é> ")
         feeds.ring.append("é".encode()[:1])
@@ -211,10 +211,10 @@ def test_an_empty_line_says_that_nothing_is_wrong(feeds, address, path, beat):
 
 def test_the_heart_of_an_eventsource_beats_in_comments(feeds, address):
     with Reader(address, "/bytes?feed=eventsource&heartbeat=0.1") as reader:
-        assert reader.chunk() == b":\n\n"
+        assert reader.chunk() == b":\r\n\r\n"
         feeds.ring.append(b"no end")
         assert reader.events(1)[0].data == "no end"
-        assert reader.chunk() == b":\n\n"
+        assert reader.chunk() == b":\r\n\r\n"
 
 
 def test_text_that_waits_for_its_end_does_not_make_the_heart_beat(feeds, address, monkeypatch):
@@ -222,7 +222,7 @@ def test_text_that_waits_for_its_end_does_not_make_the_heart_beat(feeds, address
     began = time.monotonic()
     with Reader(address, "/bytes?feed=eventsource&heartbeat=0.3") as reader:
         feeds.ring.append("é".encode()[:1])
-        assert reader.chunk() == b":\n\n" and time.monotonic() - began > 0.2
+        assert reader.chunk() == b":\r\n\r\n" and time.monotonic() - began > 0.2
 
 
 # -- slow readers -------------------------------------------------------------------------------

@@ -124,8 +124,9 @@ class EventStreamEncoder:
 def _event(id: str, name: str, data: bytes) -> bytes:
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    head = f"id: {id}\nevent: {_BREAKS.sub(' ', name)}\ndata: ".encode("utf-8", "replace")
-    return b"".join((head, data.replace(b"\n", b"\ndata: "), b"\n\n"))
+    # CR LF, as gaffer 0.4 and 0.5 ended lines: their clients take nothing else.
+    head = f"id: {id}\r\nevent: {_BREAKS.sub(' ', name)}\r\ndata: ".encode("utf-8", "replace")
+    return b"".join((head, data.replace(b"\n", b"\r\ndata: "), b"\r\n\r\n"))
 
 
 def _utf8(data: bytes) -> bytes:

@@ -237,7 +237,7 @@ class _EmptyBody:
 
 def _encoder(source: LiveSource, asked: FeedRequest) -> tuple[Encoder, bytes]:
     if asked.feed == "eventsource":
-        return EventStreamEncoder(source.raw), b":\n\n"
+        return EventStreamEncoder(source.raw), b":\r\n\r\n"
     return RawEncoder() if source.raw else JsonLinesEncoder(), b"\n"
 
 
