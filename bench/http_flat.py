@@ -84,7 +84,7 @@ ROUND = (
     *(
         Ask(method, path)
         for path in (
-            *("/", "/ping", "/version", "/sessions", "/jobs", "/info", "/pids", "/plugins", "/health"),
+            *("/", "/ping", "/version", "/sessions", "/jobs", "/info", "/pids", "/plugins", "/health", "/strays"),
             *("/openapi.json", "/docs"),
             *("/jobs/default", "/jobs/default/web", "/jobs/default/web/stats", "/jobs/default/web/numprocesses"),
             *("/jobs/default/web/state", "/jobs/default/web/pids", "/PID", "/PID/stats", "/processes"),
@@ -94,6 +94,7 @@ ROUND = (
         for method in ("GET", "HEAD", "OPTIONS")
     ),
     Ask("POST", "/reload"),
+    Ask("DELETE", "/strays"),
     Ask("GET", "/nothing"),
     Ask("PATCH", "/jobs"),
     Ask("GET", "/jobs/default/ghost"),

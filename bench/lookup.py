@@ -36,6 +36,7 @@ import gevent
 from gaffer_plugins.lookup.config import LookupConfig, parse_place
 from gaffer_plugins.lookup.connection import LookupConnection
 from gaffer_plugins.lookup.state import Desk, Told
+from gaffer.api import Resolver
 
 url, nodes, jobs, changes = sys.argv[1], *map(int, sys.argv[2:])
 config = LookupConfig([], None, {}, None, None, None, None, None, [])
@@ -50,7 +51,7 @@ def register(number):
         desk.add_process(name, job + 1)
     told = Told(desk)
     desk.tell(told.mark)
-    connection = LookupConnection(parse_place(url), config, 60.0)
+    connection = LookupConnection(parse_place(url), config, 60.0, Resolver())
     origin = f"http://10.0.0.1:{number}"
     connection.ask({"type": "IDENTIFY", "name": f"node-{number}", "origin": origin, "version": "1"})
     return desk, told, connection

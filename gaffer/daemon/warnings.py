@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from typing import Iterator
 
@@ -24,10 +25,13 @@ def find_warnings(settings: Settings) -> list[Problem]:
 def _of_job(section: Section) -> Iterator[Problem]:
     values = {key: value.text.strip() for key, value in section.items.items()}
     cmd, cwd = values.get("cmd", ""), values.get("cwd", "")
-    words = cmd.split()
+    try:
+        words = shlex.split(cmd)
+    except ValueError:
+        return  # a quote is open, which is a problem and told elsewhere
     shell = values.get("shell", "").lower() in _TRUE
     for mark in (";", "#"):
-        if f" {mark} " in cmd and not shell:
+        if mark in words[1:] and not shell:
             sentence = f"cmd: '{mark}' and what follows are arguments; a comment needs a line of its own"
             yield section.problem(sentence, "cmd")
     special = next((word for word in words if word in _SHELL_WORDS), "")
@@ -36,7 +40,7 @@ def _of_job(section: Section) -> Iterator[Problem]:
     folder = os.path.abspath(os.path.expanduser(cwd))
     if cwd and "$" not in cwd and not os.path.isdir(folder):
         yield section.problem(f"cwd: there is no folder {cwd}", "cwd")
-    elif words and not shell and "PATH" not in values.get("env", "") and not _is_found(words[0].strip("'\""), folder):
+    elif words and not shell and "PATH" not in values.get("env", "") and not _is_found(words[0], folder):
         yield section.problem(f"cmd: there is no program {words[0]} now", "cmd")
 
 

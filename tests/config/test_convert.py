@@ -202,7 +202,7 @@ def test_what_is_written_passes_the_check(circus, tmp_path):
     ended = subprocess.run(
         [sys.executable, "-m", "gaffer.daemon.main", "--check", "g.ini"], cwd=tmp_path, capture_output=True, text=True
     )
-    assert (ended.returncode, ended.stdout) == (0, "g.ini: no problems\n")
+    assert ended.returncode == 0 and "g.ini: no problems" in ended.stdout
 
 
 @pytest.mark.parametrize("source", ["supervisord", "circus", None])

@@ -302,8 +302,15 @@ def test_every_signal_is_read_back_from_what_is_shown(signum):
     assert parse_signal(Signal().to_json(signum)) is signum
 
 
-def test_the_flapping_rule_of_the_seeds():
-    assert FlappingRule().parse("2, 1., 7., 5") == Flapping(2, 1.0, 7.0, 5)
+@pytest.mark.parametrize("text", ["2, 1., 7., 5", "2 1. 7. 5", "2., 1., 7., 5.", "2,1,7,5"])
+def test_the_flapping_rule_of_the_seeds(text):
+    assert FlappingRule().parse(text) == Flapping(2, 1.0, 7.0, 5)
+
+
+@pytest.mark.parametrize("text", ["2.5, 1, 7, 5", "2, 1, 7, inf", "2 1 7"])
+def test_flapping_rule_that_cannot_be_read(text):
+    with pytest.raises(ValueError):
+        FlappingRule().parse(text)
 
 
 @pytest.mark.parametrize("value", [Flapping(2, 1, 7, 5), [2, 1, 7, 5], Flapping(2, 1, 7, 5)._asdict()])

@@ -240,11 +240,25 @@ class TestIncludes:
         self.write(tmp_path, "apps/a.ini", "[process:a]\ncmd = a\n[gaffer]\ninclude = sub/x.ini\n")
         self.write(tmp_path, "apps/sub/x.ini", "[process:x]\ncmd = x\n")
         self.write(tmp_path, "more/c.ini", "[process:c]\ncmd = c\n")
+        self.write(tmp_path, "more/deep/d.ini", "[process:d]\ncmd = d\n")
         self.write(tmp_path, "more/ignored.txt", "nonsense")
         ini = read_ini(main)
         assert complaints(ini) == []
-        assert [section.name for section in ini.sections if section.name] == ["one", "a", "x", "b", "c"]
-        assert ini.files[0] == main and len(ini.files) == 6
+        assert [section.name for section in ini.sections if section.name] == ["one", "a", "x", "b", "c", "d"]
+        assert ini.files[0] == main and len(ini.files) == 7
+
+    @pytest.mark.parametrize("words", ["a.ini b.ini", "a.ini, b.ini"])
+    def test_files_separated_by_spaces_or_commas(self, tmp_path: Path, words: str) -> None:
+        main = self.write(tmp_path, "main.ini", f"[gaffer]\ninclude = {words}\n")
+        self.write(tmp_path, "a.ini", "[process:a]\ncmd = a\n")
+        self.write(tmp_path, "b.ini", "[process:b]\ncmd = b\n")
+        ini = read_ini(main)
+        assert complaints(ini) == [] and [section.name for section in ini.sections if section.name] == ["a", "b"]
+
+    def test_file_whose_name_has_a_space(self, tmp_path: Path) -> None:
+        main = self.write(tmp_path, "main.ini", "[gaffer]\ninclude = my jobs.ini\n")
+        self.write(tmp_path, "my jobs.ini", "[process:a]\ncmd = a\n")
+        assert complaints(read_ini(main)) == []
 
     def test_missing_ones_are_problems_where_they_are_asked_for(self, tmp_path: Path) -> None:
         main = self.write(tmp_path, "main.ini", "[gaffer]\ninclude = none.ini, none*.ini\ninclude_dir = nowhere\n")

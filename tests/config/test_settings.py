@@ -87,7 +87,7 @@ class TestKeysAndSections:
             "g.ini:6: unknown section [proces:dummy]; did you mean 'process'?",
             "g.ini:7: section [process] needs a name: [process:NAME]",
             "g.ini:8: section [webhooks:x] takes no name: [webhooks]",
-            "g.ini:9: unknown section [zzz]",
+            "g.ini:9: unknown section [zzz]; settings of a plugin go into [plugin:zzz]",
             "g.ini:11: unknown key 'disabel' in [plugins]; did you mean 'disable'?",
             "g.ini:12: nothing serves it: name it in [gaffer] http_endpoints = public",
             "g.ini:14: unknown key 'certfle' in [endpoint:public]; did you mean 'certfile'?",

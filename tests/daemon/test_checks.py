@@ -52,7 +52,7 @@ class TestFindProblems:
         assert [str(problem).replace("Broken", "broken") for problem in found] == [
             "plugin broken cannot check the configuration: SystemExit: bye",
             "g.ini:1: not today",
-            "g.ini:1: unknown section [zzz]",
+            "g.ini:1: unknown section [zzz]; settings of a plugin go into [plugin:zzz]",
             "g.ini:3: unknown key 'bindd' in [gaffer]; did you mean 'bind'?",
         ]
 
@@ -144,7 +144,7 @@ class TestReload:
             reload.quietly()
             assert manager.settings is old and manager.jobs() == ["default.a"]
         assert [record.getMessage() for record in caplog.records] == [
-            "g.ini:1: unknown section [zzz]",
+            "g.ini:1: unknown section [zzz]; settings of a plugin go into [plugin:zzz]",
             "the configuration was not reloaded; everything stays as it was",
         ]
 
