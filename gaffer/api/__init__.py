@@ -70,7 +70,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.plugins.calling import Hooks as Hooks
     from gaffer.plugins.calling import named_call as named_call
     from gaffer.process.exit_status import ExitStatus as ExitStatus
-    from gaffer.process.output_listener import OutputListener as OutputListener
+    from gaffer.process.process import OutputListener as OutputListener
     from gaffer.process.process import Process as Process
     from gaffer.process.process import ProcessConfig as ProcessConfig
     from gaffer.process.ring_buffer import GROWN_SIZE as GROWN_SIZE
@@ -133,8 +133,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "manager.reconcile": "check_variables",
         "plugins.calling": "Hooks named_call",
         "process.exit_status": "ExitStatus",
-        "process.output_listener": "OutputListener",
-        "process.process": "Process ProcessConfig",
+        "process.process": "OutputListener Process ProcessConfig",
         "process.ring_buffer": "Cursor GROWN_SIZE GROWN_TOTAL RING_SIZE Ring",
         "process.spawn": "SpawnPlan",
         "process.sampler": "ProcessWatcher",

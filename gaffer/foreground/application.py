@@ -20,8 +20,9 @@ from ..console_output import RunConsole
 from ..events.loop_pause import pause
 from ..manager.manager import Manager
 from ..process.reaper import Orphans
+from ..service.exit_codes import BROKEN_PIPE
 from ..service.rlimits import hold_standard_streams, raise_file_limit
-from ..service.signals import Signals
+from ..service.signals import STOP, Signals
 from .exit_policy import ExitPolicy, process_names
 from .guard import Guard
 from .lifeline import Lifeline
@@ -31,9 +32,7 @@ from .terminal import Windows
 log = logging.getLogger("gaffer.foreground")
 
 #: Signals that end the run; HUP comes from a terminal that is closed.
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
-#: The exit code that a shell reports after SIGPIPE.
-_BROKEN_PIPE = 141
+_STOP_SIGNALS = (*STOP, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -168,5 +167,5 @@ class ApplicationRun:
     def _nobody_reads(self) -> None:
         if not self._stopping:
             self._stopping = True
-            self._code = _BROKEN_PIPE
+            self._code = BROKEN_PIPE
             self.manager.stop(lambda manager: None)

@@ -11,6 +11,7 @@ from typing import Any, Callable, TypeVar
 from ..config.jobconfig import JobConfig
 from ..config.names import JobName
 from ..errors import Forbidden, NotFound, SpawnError, Unavailable
+from ..service.signals import STOP
 from .exit_status import ExitStatus, collect, decode_status, has_exited
 from .pipes import Pipes, set_window
 from .ring_buffer import RingLimits
@@ -19,8 +20,6 @@ from .streams import TAIL_SIZE, Duplex, Reader, Writer, last_lines
 
 #: Lines of stderr kept of a process that failed (docs/configuration.rst).
 TAIL_LINES = 20
-#: Signals that people send to end a process; others may mean anything.
-_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 #: In place of the pidfd of a process that was closed; -1 is one that has none.
 _CLOSED = -2
 
@@ -265,7 +264,7 @@ class Child:
         if self.status.signal is not None:
             return self.status.signal in self._asked
         since = self.ended - self.config.graceful_timeout
-        ending = {*_ENDING_SIGNALS, self.config.stop_signal}
+        ending = {*STOP, self.config.stop_signal}  # others may mean anything
         return any(signum in ending and at >= since for signum, at in self._asked.items())
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.jobconfig import JobConfig
 from ..errors import SpawnError
-from .file_reserve import exhausted, is_scarce
+from ..service.rlimits import exhausted, is_scarce
 from .ring_buffer import RingLimits
 from .sink_worker import Sinks
 from .streams import TAIL_SIZE, Duplex, Reader, Writer, make_pipe

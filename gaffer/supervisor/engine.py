@@ -26,7 +26,7 @@ from ..errors import ReentrantCall
 from ..events.emitter import thread_id
 from ..events.loop_pause import pause
 from ..plugins.calling import Hooks
-from ..process.oom import OomCounter
+from ..process.exit_status import OomCounter
 from ..process.proc_scan import group_left
 from ..process.process import ExitStatus, Process
 from ..process.sink_worker import workers

@@ -32,7 +32,7 @@ MAX_BYTES = 262_144
 REST = 0.5
 
 
-class _Response(http.client.HTTPResponse):
+class _StatusFirst(http.client.HTTPResponse):
     """http.client's answer, which calls *known* with the status before it reads headers."""
 
     def __init__(self, known: Callable[[int], None], sock: Any, **kwargs: Any) -> None:
@@ -139,7 +139,7 @@ class Client:
             answers[:] = [ReceiverAnswer(status)]
             rest.start()
 
-        connection.response_class = partial(_Response, known)  # type: ignore[assignment]
+        connection.response_class = partial(_StatusFirst, known)  # type: ignore[assignment]
         connection.request("POST", self.target.path, body, dict(headers))
         connection.acknowledge()
         connection.meter.begin(MAX_BYTES)

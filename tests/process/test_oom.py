@@ -7,8 +7,7 @@ import resource
 import signal
 from pathlib import Path
 
-from gaffer.process.exit_status import ExitStatus, collect, decode_status
-from gaffer.process.oom import OOM_KILLED, OomCounter
+from gaffer.process.exit_status import OOM_KILLED, ExitStatus, OomCounter, collect, decode_status
 
 KILLED = ExitStatus(None, signal.SIGKILL)
 

@@ -94,8 +94,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/process/proc_scan.py _environment os.open",
         "gaffer/process/proc_scan.py _group open",
         "gaffer/process/proc_scan.py _children_of_thread open",
-        "gaffer/process/oom.py _paths open",
-        "gaffer/process/oom.py _read open",
+        "gaffer/process/exit_status.py _paths open",
+        "gaffer/process/exit_status.py _read open",
         "gaffer_plugins/stats/proc.py _read os.open",
     ),
     "the method of a pidfile": (

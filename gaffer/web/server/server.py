@@ -14,7 +14,7 @@ from greenlet import GreenletExit
 
 from ...events.time_slice import TimeSlice
 from ...plugins.calling import Killed
-from ...process.file_reserve import exhausted, is_scarce
+from ...service.rlimits import exhausted, is_scarce
 from ..requests.access_rules import DEFAULT_POLICY, EndpointPolicy
 from ..requests.replies import problem
 from .connection import ConnectionLimits

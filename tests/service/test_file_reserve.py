@@ -9,14 +9,14 @@ import pytest
 
 from gaffer.config.jobconfig import JobConfig
 from gaffer.errors import SpawnError
-from gaffer.process import file_reserve
-from gaffer.process.file_reserve import is_scarce
 from gaffer.process.pipes import Pipes
+from gaffer.service import rlimits
+from gaffer.service.rlimits import is_scarce
 
 
 @pytest.fixture
 def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(file_reserve.resource, "getrlimit", lambda which: (256, 256))
+    monkeypatch.setattr(rlimits.resource, "getrlimit", lambda which: (256, 256))
     yield
 
 
@@ -27,7 +27,7 @@ def test_numbers_near_the_limit_are_scarce(limit: None) -> None:
 
 @pytest.mark.parametrize("soft, scarce", [(64, 56), (resource.RLIM_INFINITY, 1 << 60)])
 def test_small_and_unlimited(monkeypatch: pytest.MonkeyPatch, soft: int, scarce: int) -> None:
-    monkeypatch.setattr(file_reserve.resource, "getrlimit", lambda which: (soft, soft))
+    monkeypatch.setattr(rlimits.resource, "getrlimit", lambda which: (soft, soft))
     assert is_scarce(scarce) == (soft == 64) and not is_scarce(scarce - 1)
 
 
