@@ -93,12 +93,12 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.procfile.export import with_variables as with_variables
     from gaffer.procfile.naming import find_procfile as find_procfile
     from gaffer.security import trusted_files as trusted_files
+    from gaffer.security.inherited_environment import withhold as withhold
     from gaffer.security.log_rate_limit import Bounded as Bounded
     from gaffer.security.metered_socket import Meter as Meter
     from gaffer.security.metered_socket import Metered as Metered
     from gaffer.security.metered_socket import TooMuch as TooMuch
     from gaffer.security.redact_text import HIDDEN as HIDDEN
-    from gaffer.security.secret_names import withhold as withhold
     from gaffer.security.trusted_files import SharedFile as SharedFile
     from gaffer.security.trusted_files import check_read as check_read
     from gaffer.security.trusted_files import open_file as open_file
@@ -145,7 +145,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "security.log_rate_limit": "Bounded",
         "security.metered_socket": "Meter Metered TooMuch",
         "security.redact_text": "HIDDEN",
-        "security.secret_names": "withhold",
+        "security.inherited_environment": "withhold",
         "security.trusted_files": "SharedFile check_read open_file",
         "security.trusted_files:": "trusted_files",
         "service.resolver": "Resolver",

@@ -10,7 +10,7 @@ from collections import ChainMap
 from typing import TYPE_CHECKING, Iterable, Iterator, Mapping, NamedTuple
 
 from ..errors import InvalidConfig, Problem
-from ..security.secret_names import inherited
+from ..security.inherited_environment import inherited
 from ..security.trusted_files import SharedFile, check_read
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import sys
 from typing import IO
 
 from ..errors import SpawnError
-from ..security.secret_names import inherited
+from ..security.inherited_environment import inherited
 
 _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_guard.py")
 

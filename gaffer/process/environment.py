@@ -10,7 +10,7 @@ from ..config.dotenv import read_env_file
 from ..config.fields import Account
 from ..config.jobconfig import JobConfig
 from ..errors import InvalidConfig, SpawnError
-from ..security.secret_names import inherited
+from ..security.inherited_environment import inherited
 from .proc_scan import ID_VARIABLE
 
 #: In the environment of processes that are meant to outlive gafferd.

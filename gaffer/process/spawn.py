@@ -23,7 +23,7 @@ from ..config.command_template import TemplateVariable, expand_word, make_templa
 from ..config.fields import Account
 from ..config.jobconfig import JobConfig
 from ..errors import SpawnError
-from ..security.secret_names import inherited
+from ..security.inherited_environment import inherited
 from . import posix_spawn
 from .proc_scan import ID_VARIABLE
 

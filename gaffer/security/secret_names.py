@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from functools import lru_cache
-from typing import Mapping
 
 #: A name is that of a secret if one of its words is here: ``db_password_old``, ``accessToken``, ``X-Auth``.
 WORDS = (
@@ -42,16 +40,10 @@ FLAGS = {
     "mongodump": r"-p\s+",
 }
 
-#: Options of gaffer's own programs; a child has no use for them, nor for what of ``GAFFER_`` is a secret.
-OWN = ("GAFFERD_", "GAFFERCTL_", "GAFFER_LOOKUPD_")
-_OWN_SECRETS = "GAFFER_"
-
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATOR = re.compile(r"[^A-Za-z]+")
 #: So much of a longer name is looked at, its end.
 _MAX_NAME_CHARACTERS = 200
-
-_withheld: set[str] = set()
 
 
 @lru_cache(1024)
@@ -64,20 +56,3 @@ def is_secret(name: str) -> bool:
     if any(word in WORDS or word.endswith(ENDINGS) for word in words):
         return True
     return any(word == "key" and before in KEYS for before, word in zip(words, words[1:]))
-
-
-def withhold(name: str) -> None:
-    """Keep a variable from children, whatever it is called: a plugin reads a secret from it."""
-    _withheld.add(name)
-
-
-def inherited(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what children get of our environment: without options and secrets of gaffer's own programs."""
-    found = os.environ if environ is None else environ
-    return {name: value for name, value in found.items() if not _is_own(name)}
-
-
-def _is_own(name: str) -> bool:
-    if name in _withheld or name.startswith(OWN):
-        return True
-    return name.startswith(_OWN_SECRETS) and (is_secret(name) or name.endswith("KEY"))

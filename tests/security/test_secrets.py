@@ -17,7 +17,7 @@ from gaffer.config import dotenv as envfile
 from gaffer.config.command_template import make_template
 from gaffer.config.dotenv import MAX_EXPANDED, read_env_file, read_env_lines
 from gaffer.errors import InvalidConfig
-from gaffer.security.secret_names import inherited
+from gaffer.security.inherited_environment import inherited
 
 from ..kit.gafferd import Gafferd, environment, eventually
 from . import attack
