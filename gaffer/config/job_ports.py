@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, NamedTuple
+from typing import Container, Iterable, NamedTuple
 
 from .names import JobName
 
@@ -28,9 +28,12 @@ class PortConflict(NamedTuple):
         return f"port {self.port} of {self.name.short} is that of {self.holder.short}; {REMEDY}"
 
 
-def claim_ports(name: JobName, port: int | None, number: int) -> PortClaim | None:
-    """Return the ports of a job whose setting is *port* and that has *number* processes; None if it gets none."""
-    if port is None or number < 1:
+def claim_ports(name: JobName, port: int | None, number: int, env: Container[str] = ()) -> PortClaim | None:
+    """Return the ports of a job whose setting is *port* and that has *number* processes; None if it gets none.
+
+    :param env: its variables; ``PORT`` there wins over the setting.
+    """
+    if port is None or number < 1 or "PORT" in env:
         return None
     return PortClaim(port, port + number - 1, name)
 

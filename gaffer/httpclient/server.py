@@ -112,7 +112,7 @@ class Server:
         :raises InvalidConfig: the configuration has problems; everything stays as it was.
         :raises Conflict: it would unload more than half of the jobs; everything stays as it was.
         """
-        return self.transport.object("POST", "/reload", {"force": True} if force else None)
+        return self.transport.object("POST", "/reload?force=true" if force else "/reload")
 
     def shutdown(self) -> None:
         """Make gafferd stop all jobs and end; returns at once."""

@@ -88,7 +88,7 @@ def check_ports(manager: Manager, config: JobConfig, number: int) -> None:
     :param number: how many processes it is to have.
     :raises Conflict: names the other job.
     """
-    claim = claim_ports(config.job_name, config.port, number)
+    claim = claim_ports(config.job_name, config.port, number, config.env)
     if claim is None:
         return
     session = config.job_name.session
@@ -99,7 +99,7 @@ def check_ports(manager: Manager, config: JobConfig, number: int) -> None:
 
 
 def _claim_of(job: Job) -> PortClaim | None:
-    return claim_ports(job.name, job.config.port, job.wanted)
+    return claim_ports(job.name, job.config.port, job.wanted, job.config.env)
 
 
 class Reconciler:
@@ -185,7 +185,7 @@ class Reconciler:
 
     def _port_conflicts(self, wanted: Mapping[JobName, JobConfig]) -> list[PortConflict]:
         """Return the conflicts among *wanted* and the jobs that did not come from the configuration."""
-        claims = [claim_ports(name, config.port, config.numprocesses) for name, config in wanted.items()]
+        claims = [claim_ports(name, config.port, config.numprocesses, config.env) for name, config in wanted.items()]
         manual = (
             job
             for job in self._manager.job_table.in_order()

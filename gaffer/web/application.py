@@ -135,6 +135,9 @@ class App:
             (answer, status, route), parameters = self._router.match(environ)
         except bottle.HTTPError as error:
             raise self._unmatched(error, method, path) from None
+        if route.command is not None and "%2" in path:
+            # Escaped slashes separate no parts of a path, but a session from a job in a name.
+            parameters = {name: _with_slashes(value) for name, value in parameters.items()}
         environ["gaffer.max_body"], environ["gaffer.route"] = self.max_body, route
         result = self._answered(environ, route, answer, parameters)
         kind = type(result)
@@ -221,6 +224,10 @@ def decode_path(path: str) -> str:
     if not path.isprintable() and _INVISIBLE.search(path):
         raise BadRequest("the URL's path holds control characters or others that cannot be seen")
     return path or "/"
+
+
+def _with_slashes(value: Any) -> Any:
+    return value.replace("%2F", "/").replace("%2f", "/") if isinstance(value, str) else value
 
 
 def path_arguments(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gaffer.api import BadRequest, check_name, parse_job_name
-from gaffer.api.web import LIVE, PLAIN_NAME, TEXT_MEDIA, Arg, Route
+from gaffer.api import BadRequest, Bool, check_name, parse_job_name
+from gaffer.api.web import BOOLEAN, LIVE, PLAIN_NAME, TEXT_MEDIA, Arg, Route
 
 if TYPE_CHECKING:
     from gaffer.api.web import Reply, Request
@@ -17,6 +17,7 @@ PROCESS = "/<pid:int>"
 #: What the state looks like as text.
 STATE = {"type": "string", "enum": ["0", "1"], "examples": ["1"]}
 SESSION = Arg("sessionid", PLAIN_NAME, "only the jobs of this session", required=False)
+FORCE = Arg("force", BOOLEAN, "also if more than half of the jobs are unloaded", required=False)
 _STATES = {b"0": 0, b"1": 1, b"2": 2}
 
 
@@ -111,8 +112,12 @@ def committing(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def reloading(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The body may say ``{"force": true}``."""
-    return request.fields(optional=["force"])
+    """The query may say ``force=true``."""
+    said = request.query.get("force")
+    try:
+        return {} if said is None else {"force": Bool().parse(said)}
+    except ValueError as error:
+        raise BadRequest(f"force: {error}") from error
 
 
 SIGNAL = ("signal", "group")
@@ -146,6 +151,6 @@ ROUTES = (
     Route("GET", "/health", command="health", tag=NODE),
     Route("GET", "/strays", command="strays", tag=NODE),
     Route("DELETE", "/strays", command="kill_strays", tag=NODE),
-    Route("POST", "/reload", command="reload_config", arguments=reloading, body=("force",), tag=NODE),
+    Route("POST", "/reload", command="reload_config", arguments=reloading, parameters=(FORCE,), tag=NODE),
     Route("POST", "/shutdown", command="shutdown", status=202, tag=NODE),
 )

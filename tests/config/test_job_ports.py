@@ -43,3 +43,7 @@ def test_every_job_with_a_port_of_another_one_is_found():
         (5101, "b.web", "a.web"),
         (5105, "c.x", "a.web"),
     ]
+
+
+def test_job_with_a_port_in_its_environment_claims_none():
+    assert claim_ports(parse_job_name("a.b"), 5000, 2, {"PORT": "80"}) is None

@@ -573,7 +573,7 @@ def test_supervision_survives_a_lack_of_descriptors(manager, watch):
     try:
         load(manager, "sleep 1000", numprocesses=40, redirect_output=["out", "err"])
         eventually(lambda: watch.count("spawned") and watch.count("spawn_failed"))
-        assert "raise the limit of open files" in failure(manager, watch)
+        assert "raise the limit (ulimit -n" in failure(manager, watch)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     eventually(lambda: manager.info("web")["running"] == 40)

@@ -136,8 +136,8 @@ def request(address: Any, method: str, path: str, body: bytes | None = None, hos
 
 
 def wait_until(condition: Callable[[], Any]) -> None:
-    """Let other greenlets run until *condition* holds, at most ten seconds."""
-    with gevent.Timeout(10):
+    """Let other greenlets run until *condition* holds, at most a minute."""
+    with gevent.Timeout(60):
         while not condition():
             gevent.sleep(0.001)
 

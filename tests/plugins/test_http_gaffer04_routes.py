@@ -354,3 +354,9 @@ def test_statistics_need_somebody_who_collects_them(api):
     (pid,) = wait_running(api, 1)["processes"]
     for path in ("/stats", "/stats/web", f"/stats/web/{pid}"):
         api("GET", path).assert_problem(503, "unavailable")
+
+
+def test_escaped_slash_in_a_name_separates_session_and_job(api):
+    add(api, "shop/web", start=False)
+    assert api.get("/processes/shop%2Fweb")["name"] == "shop.web"
+    assert api.get("/processes/shop%2fweb/_pids")["pids"] == []

@@ -72,12 +72,14 @@ def _check_ports(remote: RemoteApplication, session: str, changes: Sequence[Chan
 
     :raises Conflict: names the job that has the first one.
     """
-    claims = [claim_ports(one.name, one.settings.get("port"), one.number) for one in changes]
+    claims = [
+        claim_ports(one.name, one.settings.get("port"), one.number, one.settings.get("env") or ()) for one in changes
+    ]
     if not any(claims):
         return
     jobs = [(parse_job_name(info["name"]), info) for info in remote.server.infos()]
     others = [
-        claim_ports(name, info["config"].get("port"), info["max_processes"])
+        claim_ports(name, info["config"].get("port"), info["max_processes"], info["config"].get("env") or ())
         for name, info in jobs
         if name.session != session
     ]
