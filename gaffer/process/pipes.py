@@ -118,7 +118,8 @@ class Pipes:
     def attach(self, process: Child, sinks: Sinks, limits: RingLimits | None = None) -> None:
         """Hand our ends to *process*.
 
-        :param limits: what redirected and custom streams keep; other output keeps little and never grows.
+        :param limits: what redirected and custom streams keep, and those that a plugin takes, such as for a log file;
+            other output keeps little and never grows.
         """
         kept: dict[str, Any] = {"size": limits.size, "limits": limits} if limits is not None else {}
         for label, fd in list(self.ours.items()):
@@ -127,7 +128,7 @@ class Pipes:
             elif label == "stdin":
                 process.stdin = Writer(process.loop, label, fd)
             else:
-                extra = kept if label in self.config.redirect_output else {"size": TAIL_SIZE}
+                extra = kept if label in self.config.redirect_output or sinks.get(label) else {"size": TAIL_SIZE}
                 process.readers[label] = Reader(
                     process.loop, label, fd, sinks=sinks.get(label), exited=process.has_exited, **extra
                 )

@@ -16,7 +16,7 @@ from gaffer.api import BadRequest, IONotRedirected, JobName, NotFound, parse_job
 from gaffer.api.web import COMMON_HEADERS, LINES, TEXT_MEDIA, LiveItem, Reply, TimeSlice, Wakeable, encode_json
 
 if TYPE_CHECKING:
-    from gaffer import Manager
+    from gaffer import JobConfig, Manager
     from gaffer.api import Cursor, Process, Ring
     from gaffer.api.web import Request
 
@@ -241,14 +241,26 @@ def _last(lines: list[Line], most: int) -> list[Line]:
 
 
 def labels(process: Process) -> list[str]:
-    """Return the outputs of a process that are lines: those that were redirected."""
-    return list(dict.fromkeys(process.config.redirect_output))
+    """Return the outputs of a process that are lines: those that were redirected or have a log file."""
+    return [label for label in configured_labels(process.config) if label in process.readers]
+
+
+def configured_labels(config: JobConfig) -> list[str]:
+    """Return the outputs of a job that are lines.
+
+    What goes to a log file passes through gafferd, too. The file itself is not read: it may have been replaced by one
+    that the reader of the logs must not see.
+    """
+    redirected = list(config.redirect_output)
+    others = [] if config.tty and redirected else ["stdout", "stderr"][len(redirected) :]
+    filed = [label for label in others if getattr(config, f"{label}_logfile", None)]
+    return list(dict.fromkeys([*redirected, *filed]))
 
 
 def show_job(manager: Manager, request: Request, name: str) -> Reply:
     """Answer with the stored output of a job, and with what follows if that is wanted."""
     config, job = manager.get(name), parse_job_name(name)
-    wanted = LogSelection(label=wanted_label(request, list(config.redirect_output), f"job {job}"))
+    wanted = LogSelection(label=wanted_label(request, configured_labels(config), f"job {job}"))
     return _show(manager, request, job, wanted)
 
 

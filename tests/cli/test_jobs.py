@@ -33,7 +33,35 @@ def test_no_processes(gafferctl):
 )  # fmt: skip
 def test_add_process(gafferd, gafferctl, words, body):
     assert gafferctl("add_process", *words) == (0, "web: added\n", "")
-    assert gafferd.sent() == ("/jobs/default", {"name": "web", **body})
+    assert gafferd.sent() == ("/jobs/default", {"name": "web", "redirect_output": ["stdout", "stderr"], **body})
+
+
+@pytest.mark.parametrize(
+    "words, body",
+    [
+        (["--env", "A=1", "--env", "B=x=y", "web", "prog"], {"env": {"A": "1", "B": "x=y"}}),
+        (["web", "--cwd", "/srv/web", "prog"], {"cwd": "/srv/web"}),
+        (["--redirect", "out", "web", "prog"], {"redirect_output": ["out"]}),
+        (["--redirect", "", "web", "prog"], {"redirect_output": []}),
+        (["web", "prog", "--env", "A=1", "--cwd=/", "--start"], {"args": ["--env", "A=1", "--cwd=/"], "start": True}),
+    ],
+)  # fmt: skip
+def test_add_process_with_settings(gafferd, gafferctl, words, body):
+    assert gafferctl("add_process", *words) == (0, "web: added\n", "")
+    default = {"name": "web", "cmd": "prog", "args": [], "start": False, "redirect_output": ["stdout", "stderr"]}
+    assert gafferd.sent() == ("/jobs/default", {**default, **body})
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["web", "prog", "--help"]])
+def test_help_of_add_process(gafferctl, words):
+    assert "--redirect LABELS" in gafferctl("add_process", *words).out
+
+
+@pytest.mark.parametrize("pair", ["A", "=x"])
+def test_add_process_with_a_variable_that_is_none(gafferd, gafferctl, pair):
+    ended = gafferctl("add_process", "--env", pair, "web", "prog")
+    assert ended.code == 2 and "NAME=VALUE" in ended.err
+    assert not gafferd.requests.seen
 
 
 @pytest.mark.parametrize("name", ["shop.web", "shop:web", "shop/web"])

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gaffer
+from gaffer.api import OptionalText
 from gaffer.errors import BadRequest
 from gaffer_plugins.streams import StreamsPlugin
 from gaffer_plugins.streams.logs import MAX_LINE_BYTES, Line, LineSplitter, as_json, as_text, read_since
@@ -50,6 +51,36 @@ def test_stored_lines(live):
     assert live("GET", LOGS).text == "1\n2\n3\n4\n5\nno end\n"
     assert live("GET", f"{LOGS}?n=2").text == "5\nno end\n"
     assert live("GET", f"{LOGS}?n=0").text == ""
+
+
+class FileSink:
+    """Stands for the plugin that writes log files: declares the settings, and takes what a job names."""
+
+    @gaffer.hookimpl
+    def gaffer_job_settings(self, fields):
+        for label in ("stdout", "stderr"):
+            fields.add(f"{label}_logfile", OptionalText(), None, "a file")
+
+    @gaffer.hookimpl
+    def gaffer_open_sinks(self, job, label):
+        return self if getattr(job.config, f"{label}_logfile", None) else None
+
+    def write(self, data):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("redirected, labels", [([], ["stdout", "stderr"]), (["out"], ["out", "stderr"])])
+def test_output_that_goes_to_a_log_file_is_stored_as_redirected_output_is(live, redirected, labels):
+    live.manager.plugins.add(FileSink(), name="files")
+    files = {"stdout_logfile": "a", "stderr_logfile": "b"}
+    load(live, "sh -c 'seq 10000; echo no >&2; exec cat'", redirect_output=redirected, **files)
+    said(live, 48_894, labels[0])
+    said(live, 3, "stderr")
+    assert len(live("GET", f"{LOGS}?label={labels[0]}&n=10000").text) == 48_894
+    assert live("GET", f"{LOGS}?label=stderr").text == live("GET", "/1/logs?label=stderr").text == "no\n"
 
 
 def test_lines_of_several_processes_are_in_the_order_of_their_times(live):

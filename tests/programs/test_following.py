@@ -47,6 +47,9 @@ cmd = sleep 1000
 cmd = sh -c 'while :; do echo talk; sleep 0.05; done'
 redirect_output = stdout
 redirect_input = false
+[process:filed]
+cmd = sh -c 'echo to the file; echo not kept >&2; exec sleep 1000'
+stdout_logfile = %(name)s.log
 """
 
 
@@ -146,6 +149,15 @@ def test_logs_of_a_pattern_leave_jobs_without_output_out(gafferd: Gafferd) -> No
     code, out, err = run(gafferd, "logs", "all", "--label", "nope")
     assert (code, out) == (1, "") and "no stream 'nope'" in err
     assert "of job mute is not redirected" in run(gafferd, "logs", "all", "mute")[2]
+
+
+def test_logs_of_a_job_that_has_only_a_log_file(gafferd: Gafferd) -> None:
+    for label in ((), ("--label", "stdout")):
+        assert eventually(lambda label=label: run(gafferd, "logs", "filed", *label)[1]) == "to the file\n"
+    code, _, err = run(gafferd, "logs", "filed", "--label", "stderr")
+    assert code == 1 and "has no stream 'stderr'; it has stdout" in err
+    (pid,) = gafferd.get("/jobs/default/filed")["processes"]
+    assert run(gafferd, "logs", str(pid))[1] == "to the file\n"
 
 
 def test_a_reader_that_leaves_ends_it_though_nothing_more_comes(gafferd: Gafferd) -> None:

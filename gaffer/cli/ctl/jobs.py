@@ -11,7 +11,7 @@ from ...config.names import parse_job_name
 from ...errors import BadRequest, GafferError
 from ...httpclient import Server
 from ..core.output import View, details_lines, print_lines, view_option
-from ..core.program import DASHES, FAILED, USAGE, command, complain, exit_code
+from ..core.program import DASHES, FAILED, USAGE, ProgramCommand, command, complain, exit_code
 from .completion import jobs
 
 
@@ -25,20 +25,78 @@ def processes(server: Server, running: bool) -> View:
     return View(found, found)
 
 
-@command("add_process", context_settings=DASHES)
+#: Options of add_process that the command may have itself.
+_COMMON = ("--env", "--cwd", "--redirect")
+
+
+class _AddProcess(ProgramCommand):
+    """Leaves an ``--env`` and the like that stand behind CMD to the command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args[:1] == ["-h"]:
+            return super().parse_args(ctx, args)
+        values = {opt: not one.is_flag for one in self.get_params(ctx) if isinstance(one, click.Option)
+                  for opt in one.opts}  # fmt: skip
+        words, ours, theirs, ahead = 0, [], [], list(args)
+        while ahead and ahead[0] != "--":
+            word = ahead.pop(0)
+            option, equals, _ = word.partition("=")
+            if option not in values or (words >= 2 and option in _COMMON):
+                theirs.append(word)
+                words += 1
+                continue
+            ours.append(word)
+            if values[option] and not equals and ahead:
+                ours.append(ahead.pop(0))
+        return super().parse_args(ctx, [*ours, "--", *theirs, *ahead[1:]])
+
+
+@click.command("add_process", cls=_AddProcess, context_settings=DASHES)
 @click.argument("name")
 @click.argument("cmd")
 @click.argument("args", nargs=-1)
 @click.option("--start", is_flag=True, help="Start it; by default it is added stopped.")
+@click.option("--env", metavar="NAME=VALUE", multiple=True, help="A variable of its environment; may be repeated.")
+@click.option("--cwd", metavar="DIR", help="Its working folder, on gafferd's machine.")
+@click.option(
+    "--redirect",
+    metavar="LABELS",
+    default="stdout,stderr",
+    show_default=True,
+    help="Labels of the outputs that can be read; '' for none.",
+)
 @click.pass_obj
-def add_process(server: Server, name: str, cmd: str, args: tuple[str, ...], start: bool) -> None:
+def add_process(
+    server: Server,
+    name: str,
+    cmd: str,
+    args: tuple[str, ...],
+    start: bool,
+    env: tuple[str, ...],
+    cwd: str | None,
+    redirect: str,
+) -> None:
     """Add a job that runs CMD with ARGS.
 
-    CMD is split with shell rules, ARGS are taken as they are. Options that
-    gafferctl does not know belong to the command; after -- all of them do.
+    CMD is split with shell rules, ARGS are taken as they are. --env, --cwd and
+    --redirect stand before CMD; behind it they belong to the command, as do
+    all options that gafferctl does not know. After -- all of them do.
     """
-    job = server.add_process(name, cmd, start=start, args=list(args))
+    settings: dict[str, Any] = {"args": list(args)}
+    settings["redirect_output"] = [label.strip() for label in redirect.split(",") if label.strip()]
+    if env:
+        settings["env"] = dict(map(_variable, env))
+    if cwd is not None:
+        settings["cwd"] = cwd
+    job = server.add_process(name, cmd, start=start, **settings)
     print_lines([f"{job.name}: added"])
+
+
+def _variable(pair: str) -> tuple[str, str]:
+    name, equals, value = pair.partition("=")
+    if not name or not equals:
+        raise click.BadParameter(f"expected NAME=VALUE, not {pair!r}", param_hint="--env")
+    return name, value
 
 
 @command("update_process", context_settings=DASHES)
