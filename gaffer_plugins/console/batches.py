@@ -9,7 +9,8 @@ from typing import IO, TYPE_CHECKING, Any, Callable, Iterable
 
 from gaffer import hookimpl
 
-from .printer import MAX_WIDTH, ConsolePainter, character_start, clean
+from .pieces import PieceCutter
+from .printer import MAX_WIDTH, ConsolePainter, clean
 from .writer import PatientWriter, PausableSource
 
 if TYPE_CHECKING:
@@ -127,30 +128,15 @@ class BatchSink:
     def __init__(self, console: RunConsole, name: str) -> None:
         self._console, self._name = console, name
         self._source: PausableSource | None = None
-        self._rest = b""
+        self._pieces = PieceCutter(MAX_BATCHED_LINE, self._lines, lambda: console.writer.full)
+        self.write, self.close = self._pieces.write, self._pieces.close
 
     def attach(self, source: PausableSource) -> None:
         """Remember who waits when the terminal is slow."""
         self._source = source
 
-    def write(self, data: bytes) -> None:
-        """Take bytes as they were read; a line or a character may be split anywhere."""
-        if self._rest:
-            data = self._rest + data
-        end = data.rfind(b"\n") + 1
-        self._rest = data[end:]
-        if end:
-            self._console.lines(self._name, data[:end], self._source)
-        while len(self._rest) > MAX_BATCHED_LINE:
-            cut = character_start(self._rest, MAX_BATCHED_LINE)
-            piece, self._rest = self._rest[:cut], self._rest[cut:]
-            self._console.lines(self._name, piece + b"\n", self._source)
-
-    def close(self) -> None:
-        """Print what came after the last line."""
-        if self._rest:
-            rest, self._rest = self._rest, b""
-            self._console.lines(self._name, rest + b"\n")
+    def _lines(self, data: bytes) -> None:
+        self._console.lines(self._name, data, self._source)
 
 
 def is_plain(data: bytes) -> bool:

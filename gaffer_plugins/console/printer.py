@@ -8,6 +8,7 @@ import time
 from signal import Signals
 from typing import IO, Any, Callable, Iterable
 
+from .pieces import PieceCutter
 from .writer import ConsoleWriter
 
 #: A longer line without its end is printed in pieces, in bytes.
@@ -153,36 +154,14 @@ class OutputLines:
         self, show: Callable[[list[str]], None], full: Callable[[], bool], drop: Callable[[int], None]
     ) -> None:
         self._show, self._full, self._drop = show, full, drop
-        self._rest = b""
+        self._pieces = PieceCutter(MAX_PRINTED_LINE, self._lines, full)
+        self.write, self.close = self._pieces.write, self._pieces.close
 
-    def write(self, data: bytes) -> None:
-        """Take bytes as they were read; a line or a character may be split anywhere."""
-        *lines, rest = (self._rest + data).split(b"\n")
-        while len(rest) > MAX_PRINTED_LINE:
-            cut = character_start(rest, MAX_PRINTED_LINE)
-            lines.append(rest[:cut])
-            rest = rest[cut:]
-        self._rest = rest
-        if not lines:
-            return
+    def _lines(self, data: bytes) -> None:
         if self._full():
-            self._drop(len(lines))
+            self._drop(data.count(b"\n"))
         else:
-            self._show([line.removesuffix(b"\r").decode("utf-8", "replace") for line in lines])
-
-    def close(self) -> None:
-        """Print what came after the last line."""
-        if self._rest:
-            rest, self._rest = self._rest, b""
-            self._show([rest.decode("utf-8", "replace")])
-
-
-def character_start(data: bytes, position: int) -> int:
-    """Return the start of the UTF-8 character that *position* is in; of bytes that are none, *position*."""
-    for start in range(position, position - 4, -1):
-        if data[start] & 0xC0 != 0x80:
-            return start
-    return position
+            self._show([line.decode("utf-8", "replace") for line in data[:-1].split(b"\n")])
 
 
 def output_lines(printer: ConsolePrinter, name: str) -> OutputLines:

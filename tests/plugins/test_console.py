@@ -189,14 +189,14 @@ class TestOutputLines:
     def test_a_line_without_end_is_bounded(self, sink, shown):
         sink.write(b"x" + "ü".encode() * MAX_PRINTED_LINE)
         assert all(len(line.encode()) <= MAX_PRINTED_LINE for line in shown)
-        assert len(sink._rest) <= MAX_PRINTED_LINE
+        assert len(sink._pieces._rest) <= MAX_PRINTED_LINE
         sink.close()
         assert "".join(shown) == "x" + "ü" * MAX_PRINTED_LINE
 
     def test_binary_without_end_is_bounded(self, sink, shown):
         for _ in range(10):
             sink.write(b"\x80" * 65_536)
-        assert len(sink._rest) <= MAX_PRINTED_LINE
+        assert len(sink._pieces._rest) <= MAX_PRINTED_LINE
 
     def test_closing_twice_prints_once(self, sink, shown):
         sink.write(b"end")

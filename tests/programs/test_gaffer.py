@@ -273,6 +273,15 @@ def test_every_byte_of_a_flood_is_printed(app):
     assert lines == [f"{number:099d}" for number in range(1, 300001)]
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_and_prompts_are_shown_as_they_come(app, terminal):
+    command = r"printf '\r10%%\r20%%'; sleep 1; printf '\r30%%\ndone\n'; printf 'Password: '; sleep 1000"
+    with app(f"web: {command}\n", terminal=terminal, env={"NO_COLOR": "1"}) as gaffer:
+        gaffer.saw("Password: ")
+        lines = [line for line in re.findall(r"\| (.*)$", gaffer.text, re.M) if not line.startswith("spawn")]
+        assert lines == ["10%", "20%", "30%", "done", "Password: "]
+
+
 def test_stderr_stays_in_order_with_stdout(app):
     text = "web: for i in 1 2 3; do echo out $i; echo err $i >&2; done\n"
     _, out, _ = run(app, text, "start", "--no-port", "--no-timestamp", "--on-exit", "stop")
