@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import sys
 
 import pytest
@@ -87,7 +88,7 @@ def test_add_process_with_a_wrong_name(gafferd, gafferctl, name):
     assert not gafferd.requests.seen
 
 
-JOB = {"name": "web", "cmd": "sleep 60", "numprocesses": 2}
+JOB = {"name": "web", "cmd": "sleep 60", "numprocesses": 2, "min_uptime": 0}
 OTHER = {"name": "shop.db", "cmd": "db", "start": False}
 
 
@@ -206,3 +207,68 @@ def test_del_process_removes_the_job(gafferd, gafferctl):
     assert gafferctl("del_process", "web").out == "web: removed\n"
     assert not gafferd.jobs()
     assert gafferctl("del_process", "web").code == 1
+
+
+NOT_RUNNING = "web: backoff: cannot execute nosuchprog: No such file or directory\n"
+
+
+@pytest.fixture
+def failing(gafferd):
+    gafferd.spawner.fail("cannot execute nosuchprog: No such file or directory")
+
+
+def test_add_process_with_start_tells_what_does_not_run(failing, gafferctl):
+    assert gafferctl("add_process", "web", "nosuchprog", "--start") == (1, "web: added\n", f"gafferctl: {NOT_RUNNING}")
+
+
+def test_add_process_does_not_wait_with_no_wait_or_without_start(failing, gafferctl):
+    assert gafferctl("add_process", "--no-wait", "web", "nosuchprog", "--start") == (0, "web: added\n", "")
+    assert gafferctl("add_process", "other", "nosuchprog") == (0, "other: added\n", "")
+
+
+def test_update_process_with_start_tells_what_does_not_run(gafferd, gafferctl):
+    gafferd.load("default.web")
+    gafferd.spawner.fail("cannot execute nosuchprog: No such file or directory")
+    ended = gafferctl("update_process", "web", "nosuchprog", "--start")
+    assert ended == (1, "web: updated\n", f"gafferctl: {NOT_RUNNING}")
+
+
+def test_load_process_tells_what_does_not_run(failing, gafferctl, tmp_path):
+    file = tmp_path / "jobs.json"
+    file.write_text(json.dumps([{**JOB, "cmd": "nosuchprog", "numprocesses": 1}, OTHER]))
+    assert gafferctl("load", str(file)) == (1, "web: added\nshop.db: added\n", f"gafferctl: {NOT_RUNNING}")
+
+
+def test_load_of_a_procfile_tells_what_does_not_run(failing, gaffer, tmp_path):
+    (tmp_path / "shop" / "Procfile").write_text("web: nosuchprog\n")
+    assert gaffer("load") == (1, "shop.web: loaded, 1 process\n", f"gaffer: shop.{NOT_RUNNING}")
+    assert gaffer("unload") == (0, "shop.web: unloaded\n", "")
+    assert gaffer("load", "--no-wait").code == 0
+
+
+def test_del_process_waits_for_the_last_process(gafferd, gafferctl):
+    gafferd.spawner.ignores.add(signal.SIGTERM)
+    gafferd.load("default.web", start=True, graceful_timeout=0.2)
+    assert gafferctl("del_process", "web") == (0, "web: removed\n", "")
+    assert gafferd.process(1).signals[-1] == signal.SIGKILL
+
+
+def test_del_process_that_takes_too_long_is_a_failure(gafferd, gafferctl):
+    gafferd.spawner.ignores.add(signal.SIGTERM)
+    gafferd.load("default.web", start=True, graceful_timeout=60)
+    ended = gafferctl("del_process", "web", "--timeout", "0.02")
+    sentence = "gafferctl: web: removed, but its processes are still stopping after 0.02 s\n"
+    assert ended == (1, "", sentence)
+
+
+def test_del_process_does_not_wait_with_no_wait(gafferd, gafferctl):
+    gafferd.spawner.ignores.add(signal.SIGTERM)
+    gafferd.load("default.web", start=True, graceful_timeout=60)
+    assert gafferctl("del_process", "web", "--no-wait") == (0, "web: removed, stopping\n", "")
+
+
+@pytest.mark.parametrize("command", ["del_process", "start", "stop", "restart"])
+def test_a_misspelt_job_fails_with_the_nearest_name(gafferd, gafferctl, command):
+    gafferd.load("default.worker")
+    ended = gafferctl(command, "wroker")
+    assert (ended.code, ended.out) == (1, "") and ended.err.endswith("; did you mean 'worker'?\n")

@@ -12,8 +12,8 @@ from ...config.names import JobName, parse_job_name
 from ...errors import BadRequest, Conflict
 from ...procfile.diff import Change, compare
 from ..core.output import print_lines
-from ..core.program import command, port_options
-from ..operations.control import for_each
+from ..core.program import command, no_wait_option, port_options
+from ..operations.control import control_timeout_option, for_each, remove, report_starts
 from .apps import RemoteApplication
 from .context import GafferContext
 
@@ -22,6 +22,7 @@ from .context import GafferContext
 @port_options
 @click.option("--nostart", is_flag=True, help="Load new types stopped.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@no_wait_option
 @click.argument("name", required=False, metavar="[NAME|FILE]", type=click.Path())
 @click.pass_context
 def load(
@@ -31,9 +32,12 @@ def load(
     no_port: bool,
     nostart: bool,
     dry_run: bool,
+    no_wait: bool,
     name: str | None,
 ) -> None:
     """Load the application, or bring it up to date there.
+
+    It waits until what was loaded or updated runs well; what does not is told with the reason, and the exit code is 1.
 
     NAME is what it is called there, by default what its folder is called; FILE is another Procfile, or FOLDER/ another
     application.
@@ -53,16 +57,21 @@ def load(
     given = {part.partition("=")[0].strip() for text in concurrency for part in text.split(",")}
     remote = RemoteApplication(context)
 
+    to_run: list[JobName] = []
+
     def carry_out(change: Change) -> None:
         if nostart and change.kind == "loaded":
             change = change._replace(down="stopped")
         if not dry_run:
             _carry_out(remote, change, nostart)
+            if change.kind in ("loaded", "updated") and not change.down:
+                to_run.append(change.name)
         print_lines(change.lines(dry_run))
 
     changes = compare(application, remote.present(application.name), given)
     _check_ports(remote, application.name, changes)
-    ctx.exit(for_each(ctx, carry_out, changes))
+    code = for_each(ctx, carry_out, changes)
+    ctx.exit(code or (0 if no_wait else report_starts(ctx, remote.server, to_run)))
 
 
 def _check_ports(remote: RemoteApplication, session: str, changes: Sequence[Change]) -> None:
@@ -100,17 +109,16 @@ def _carry_out(remote: RemoteApplication, change: Change, nostart: bool) -> None
 
 @command("unload")
 @click.argument("name", required=False)
+@no_wait_option
+@control_timeout_option
 @click.pass_context
-def unload(ctx: click.Context, name: str | None) -> None:
+def unload(ctx: click.Context, name: str | None, no_wait: bool, timeout: float | None) -> None:
     """Stop the application and remove it from gafferd.
+
+    It waits until no process is left.
 
     NAME is what it is called there, by default what its folder is called. Its processes get their time to end.
     """
     remote = RemoteApplication(ctx.obj)
-
-    def unload_job(job: JobName) -> None:
-        remote.server.unload(job)
-        print_lines([f"{job}: unloaded"])
-
     # Those that were started last are stopped first.
-    ctx.exit(for_each(ctx, unload_job, reversed(remote.jobs(name))))
+    ctx.exit(remove(ctx, remote.server, reversed(remote.jobs(name)), no_wait, timeout, "unloaded"))

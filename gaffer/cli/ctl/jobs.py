@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
+from operator import attrgetter
 from typing import Any
 
 import click
 
-from ...config.names import parse_job_name
+from ...config.names import JobName, parse_job_name
 from ...errors import BadRequest, GafferError
 from ...httpclient import Server
 from ..core.output import View, details_lines, print_lines, view_option
-from ..core.program import DASHES, FAILED, USAGE, ProgramCommand, command, complain, exit_code
+from ..core.program import DASHES, FAILED, USAGE, ProgramCommand, command, complain, exit_code, no_wait_option
+from ..operations.control import control_timeout_option, remove, report_starts
+from ..operations.job_selection import find_info
 from .completion import jobs
+
+_short = attrgetter("short")
 
 
 @command("processes")
@@ -26,7 +31,7 @@ def processes(server: Server, running: bool) -> View:
 
 
 #: Options of add_process that the command may have itself.
-_COMMON = ("--env", "--cwd", "--redirect")
+_COMMON = ("--env", "--cwd", "--redirect", "--no-wait")
 
 
 class _AddProcess(ProgramCommand):
@@ -65,9 +70,10 @@ class _AddProcess(ProgramCommand):
     show_default=True,
     help="Labels of the outputs that can be read; '' for none.",
 )
-@click.pass_obj
+@no_wait_option
+@click.pass_context
 def add_process(
-    server: Server,
+    ctx: click.Context,
     name: str,
     cmd: str,
     args: tuple[str, ...],
@@ -75,12 +81,15 @@ def add_process(
     env: tuple[str, ...],
     cwd: str | None,
     redirect: str,
+    no_wait: bool,
 ) -> None:
     """Add a job that runs CMD with ARGS.
 
-    CMD is split with shell rules, ARGS are taken as they are. --env, --cwd and
-    --redirect stand before CMD; behind it they belong to the command, as do
-    all options that gafferctl does not know. After -- all of them do.
+    CMD is split with shell rules, ARGS are taken as they are. --env, --cwd,
+    --redirect and --no-wait stand before CMD; behind it they belong to the
+    command, as do all options that gafferctl does not know. After -- all of
+    them do. With --start it waits until the job runs well, and fails if it
+    does not.
     """
     settings: dict[str, Any] = {"args": list(args)}
     settings["redirect_output"] = [label.strip() for label in redirect.split(",") if label.strip()]
@@ -88,8 +97,10 @@ def add_process(
         settings["env"] = dict(map(_variable, env))
     if cwd is not None:
         settings["cwd"] = cwd
-    job = server.add_process(name, cmd, start=start, **settings)
+    job = ctx.obj.add_process(name, cmd, start=start, **settings)
     print_lines([f"{job.name}: added"])
+    if start and not no_wait:
+        ctx.exit(report_starts(ctx, ctx.obj, [parse_job_name(name)], _short))
 
 
 def _variable(pair: str) -> tuple[str, str]:
@@ -104,31 +115,42 @@ def _variable(pair: str) -> tuple[str, str]:
 @click.argument("cmd")
 @click.argument("args", nargs=-1)
 @click.option("--start", is_flag=True, help="Start it; by default it stays up or down as it is.")
-@click.pass_obj
-def update_process(server: Server, name: str, cmd: str, args: tuple[str, ...], start: bool) -> None:
+@no_wait_option
+@click.pass_context
+def update_process(ctx: click.Context, name: str, cmd: str, args: tuple[str, ...], start: bool, no_wait: bool) -> None:
     """Change what a job runs.
+
+    If the job is up it waits until the new command runs well, and fails if it
+    does not.
 
     Its other settings stay. CMD is split with shell rules, ARGS are taken as
     they are. Options that gafferctl does not know belong to the command; after
     -- all of them do.
     """
-    settings = server.info(name)["config"]
+    server: Server = ctx.obj
+    info = find_info(server, parse_job_name(name))
+    settings = info["config"]
     settings.pop("start", None)  # given, it would start or stop the job
     job = server.update({**settings, "name": name, "cmd": cmd, "args": list(args)}, start=start or None)
     print_lines([f"{job.name}: updated"])
+    if (start or info["active"]) and not no_wait:
+        ctx.exit(report_starts(ctx, server, [parse_job_name(name)], _short))
 
 
 @command("load_process")
 @click.argument("file", metavar="FILE|-")
 @click.option("--start", is_flag=True, help="Start the jobs, whatever the file says.")
+@no_wait_option
 @click.pass_context
-def load_process(ctx: click.Context, file: str, start: bool) -> None:
+def load_process(ctx: click.Context, file: str, start: bool, no_wait: bool) -> None:
     """Add the jobs of a JSON file, or of stdin.
+
+    It waits until those that start run well, and fails if they do not.
 
     The file holds one job, a list of jobs, or {"jobs": [...]}; a job is an
     object with at least name and cmd.
     """
-    status = 0
+    status, started = 0, list[JobName]()
     for settings in read_jobs(file):
         try:
             job = ctx.obj.load(settings, start=start or None)
@@ -141,6 +163,10 @@ def load_process(ctx: click.Context, file: str, start: bool) -> None:
             status = max(status, exit_code(error))
         else:
             print_lines([f"{job.name}: added"])
+            if start or settings.get("start", True):
+                started.append(parse_job_name(settings["name"]))
+    if not no_wait:
+        status = status or report_starts(ctx, ctx.obj, started, _short)
     ctx.exit(status)
 
 
@@ -201,8 +227,9 @@ def get_process(server: Server, name: str) -> View:
 
 @command("del_process")
 @click.argument("name", shell_complete=jobs)
-@click.pass_obj
-def del_process(server: Server, name: str) -> None:
-    """Stop a job and remove it."""
-    server.unload(name)
-    print_lines([f"{parse_job_name(name).short}: removed"])
+@no_wait_option
+@control_timeout_option
+@click.pass_context
+def del_process(ctx: click.Context, name: str, no_wait: bool, timeout: float | None) -> None:
+    """Stop a job and remove it; wait for its end."""
+    ctx.exit(remove(ctx, ctx.obj, [parse_job_name(name)], no_wait, timeout, "removed", _short))

@@ -14,7 +14,8 @@ from ...httpclient import Job, Server
 from ..core.output import print_lines
 from ..core.program import FAILED, UNREACHABLE, complain, exit_code, timeout_option
 from ..core.status_line import StatusLine
-from .wait import Info, Judge, Looks, default_timeout, has_started, has_stopped, watch
+from .job_selection import find_info
+from .wait import Info, Judge, Looks, default_timeout, has_gone, has_started, has_stopped, watch
 
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ class _Run:
         infos: dict[JobName, Info] = {}
 
         def request(name: JobName) -> None:
-            info = known.get(name) or self._server.info(name)
+            info = known.get(name) or find_info(self._server, name)
             operation.request(Job(self._server, name))
             infos[name] = info
 
@@ -137,6 +138,52 @@ class _Run:
         graces = graces if operation is not START else {}
         if not wait_for(self._ctx, self._server, judges, timeout, self._label, quiet, graces):
             self.code = self.code or FAILED
+
+
+def report_starts(
+    ctx: click.Context, server: Server, names: Iterable[JobName], label: Callable[[JobName], str] = str
+) -> int:
+    """Wait until jobs that were started by the way run well, and return the exit code.
+
+    Only those that do not are printed, with the reason.
+    """
+    looks = dict(Looks(server).at(list(names)))
+    timeout = max((default_timeout(info) for info in looks.values() if info), default=0.0)
+    judges = {name: has_started() for name in looks}
+    return 0 if wait_for(ctx, server, judges, timeout, label, quiet=True) else FAILED
+
+
+def remove(
+    ctx: click.Context,
+    server: Server,
+    names: Iterable[JobName],
+    no_wait: bool,
+    timeout: float | None,
+    done: str,
+    label: Callable[[JobName], str] = str,
+) -> int:
+    """Remove jobs, wait until none of their processes is left, and return the exit code.
+
+    :param timeout: seconds to wait for all of them; None grants what the jobs' settings need.
+    :param done: the word for a job that is gone.
+    """
+    infos: dict[JobName, Info] = {}
+
+    def request(name: JobName) -> None:
+        info = find_info(server, name)
+        server.unload(name)
+        infos[name] = info
+
+    code = for_each(ctx, request, names)
+    if no_wait:
+        print_lines(f"{label(name)}: {done}{', stopping' if info['processes'] else ''}" for name, info in infos.items())
+        return code
+    if timeout is None:
+        timeout = max(map(default_timeout, infos.values()), default=0.0)
+    judges = {name: has_gone(server, info["processes"], done) for name, info in infos.items()}
+    graces = {name: float(info["config"].get("graceful_timeout") or 0) for name, info in infos.items()}
+    good = wait_for(ctx, server, judges, timeout, label, graces=graces)
+    return code or (0 if good else FAILED)
 
 
 def for_each(ctx: click.Context, act: Callable[[T], None], targets: Iterable[T]) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any, Sequence
 
 from ...config.names import JobName, check_name, parse_job_name
-from ...errors import BadRequest, Conflict
+from ...errors import BadRequest, Conflict, NotFound, nearest
 from ...httpclient import Process, Server
 
 ALL = "all"
@@ -22,6 +22,17 @@ def find_jobs(server: Server, names: Sequence[str]) -> list[JobName]:
     for name in names:
         found.update(dict.fromkeys(_expand(server, name)))
     return list(found)
+
+
+def find_info(server: Server, name: JobName) -> dict[str, Any]:
+    """Return the info of a job.
+
+    :raises NotFound: there is no such job; the nearest name is told.
+    """
+    try:
+        return server.info(name)
+    except NotFound as error:
+        raise NotFound(f"{error}{nearest(name.short, server.processes())}") from None
 
 
 def is_pattern(name: str) -> bool:

@@ -69,6 +69,19 @@ def has_stopped(info: Info | None) -> Outcome | None:
     return Outcome(True, "stopped") if not info["running"] and info["state"] == "stopped" else None
 
 
+def has_gone(server: Server, pids: Collection[int], done: str) -> Judge:
+    """Return the judge of a removal: none of the job's processes is left, though gafferd knows the job no more.
+
+    :param pids: those it had.
+    :param done: the word for a job that is gone.
+    """
+
+    def judge(info: Info | None) -> Outcome | None:
+        return None if set(pids).intersection(server.running()) else Outcome(True, done)
+
+    return judge
+
+
 def was_stopped() -> Judge:
     """Return the judge of ``wait --for stopped``: a job that is unknown from the start is misspelt, not gone."""
     known = False
@@ -204,5 +217,5 @@ def watch(
 
 def _too_late(info: Info | None, timeout: float | None) -> Outcome:
     if info is None:
-        return Outcome(False, "there is no such job")
+        return Outcome(False, f"removed, but its processes are still stopping after {timeout:g} s")
     return Outcome(False, f"still {info['state']} after {timeout:g} s, {processes(info)}")
