@@ -38,6 +38,7 @@ class Reports:
             "state": job.state(now),
             "config": {**job.config.to_dict(), "name": job.name.job},
             "restarts": job.restarts,
+            "replacements": job.replacements,
             "uptime": now - min(process.started for process in live) if live else 0.0,
             "uptimes": [now - process.started for process in live],
             "last_exit": job.last_exit_info,

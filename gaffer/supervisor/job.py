@@ -88,6 +88,7 @@ class Copy:
         "history",
         "due",
         "reason",
+        "ordered",
         "spawns",
         "error",
         "committed",
@@ -103,6 +104,8 @@ class Copy:
         self.history: History | None = None
         self.due = 0.0
         self.reason = ""
+        #: Whether gaffer was asked to end its latest process.
+        self.ordered = False
         self.spawns = 0
         self.error = ""
         self.committed = committed
@@ -134,6 +137,7 @@ class Job:
         "extras",
         "asked",
         "restarts",
+        "replacements",
         "last_exit",
         "last_exit_info",
         "unloading",
@@ -159,7 +163,9 @@ class Job:
         self.extras: dict[int, Copy] = {}
         #: Pids reserved for committed processes whose callers wait.
         self.asked: set[int] = set()
+        #: Processes started in place of one that died by itself, and of one that gaffer was asked to end.
         self.restarts = 0
+        self.replacements = 0
         self.last_exit: Any = None
         #: The same as JSON shows it.
         self.last_exit_info: dict[str, Any] | None = None
@@ -347,7 +353,9 @@ class Job:
         copy.process = message.process
         self.last_spawn = now
         copy.error = ""
-        if copy.spawns:
+        if copy.spawns and copy.ordered:
+            self.replacements += 1
+        elif copy.spawns:
             self.restarts += 1
         copy.spawns += 1
         effects.append(Notify("spawn", message.process))
@@ -377,6 +385,7 @@ class Job:
             self._settle(effects)
             return
         self._to(copy, DECIDING)
+        copy.ordered = bool(message.caused)
         if message.caused:
             decision = after_kill(self.config, message.code)
             self._decided(copy, Decided(copy, copy.generation, decision), now, effects)
@@ -393,6 +402,7 @@ class Job:
         process, copy.process = copy.process, None
         effects.append(Notify("reap", process, copy.reason))
         if not copy.committed and self.active and copy.index < self.wanted:
+            copy.ordered = True
             self._again(copy, effects)
             return
         self._drop(copy)

@@ -359,3 +359,22 @@ def test_invalid_stop_steps_are_replaced_by_those_of_the_job(confused):
     confused.load(stop_signal="INT")
     confused.call("stop_job")
     assert confused.spawner.last.signals[0] == signal.SIGINT and confused.info["state"] == "stopped"
+
+
+@pytest.mark.parametrize("command", ["restart_job", "reload"])
+def test_replacements_on_request_are_counted_apart_from_deaths(life, command):
+    life.load(min_uptime=0.0)
+    life.exit(1)
+    assert (life.info["restarts"], life.info["replacements"]) == (1, 0)
+    life.call(command)
+    assert (life.starts, life.info["restarts"], life.info["replacements"]) == (3, 1, 1)
+    life.exit(1)
+    assert (life.info["restarts"], life.info["replacements"]) == (2, 1)
+
+
+def test_a_process_ended_by_a_signal_through_gaffer_is_a_replacement(life):
+    life.load(min_uptime=0.0)
+    life.kill(signal.SIGKILL)
+    assert (life.starts, life.info["restarts"], life.info["replacements"]) == (2, 0, 1)
+    life.die()
+    assert (life.info["restarts"], life.info["replacements"]) == (1, 1)

@@ -36,7 +36,11 @@ def details(info: Info, settings: bool = False) -> list[tuple[str, object]]:
 
     :param settings: with the job's settings.
     """
-    trouble = (("reason", info.get("reason")), (STDERR_TITLE, TextBlock(info.get("stderr") or ())))
+    trouble = (
+        ("replacements", info.get("replacements")),
+        ("reason", info.get("reason")),
+        (STDERR_TITLE, TextBlock(info.get("stderr") or ())),
+    )
     config = (info.get("config") or {}) if settings else {}
     return [
         *summary(info).items(),
