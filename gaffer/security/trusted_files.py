@@ -28,6 +28,13 @@ _MOST_LINKS = 40
 _MADE_BY_OTHERS = "uid {} made a symbolic link on the way that leads out of their own folders"
 _REMEDY = "{}; or start with --allow-shared-files, if that is meant"
 
+#: Names of what this process got as its own standard output and error.
+_OWN_OUTPUTS = {
+    f"{folder}/{name}": number
+    for number, own in ((1, "stdout"), (2, "stderr"))
+    for folder, name in (("/dev", own), ("/dev/fd", number), ("/proc/self/fd", number))
+}
+
 _shared_allowed = False
 
 
@@ -208,8 +215,14 @@ def open_log(path: str, mode: int, make_folders: bool = False) -> int:
     A link at the end of the path is followed to a device or a pipe only, such as ``/dev/stdout``: who may write into
     the folder of a log file could otherwise have gafferd write anywhere.
 
+    Standard output and error of this process are used as they are where that is a socket, which cannot be opened, or
+    a file, which would be written at another place; see :func:`shares_output`.
+
     :raises OSError: it cannot be opened.
     """
+    own = _OWN_OUTPUTS.get(path)
+    if own is not None and _cannot_be_opened(os.fstat(own).st_mode):
+        return fcntl.fcntl(own, fcntl.F_DUPFD_CLOEXEC, 3)
     try:
         return open_file(path, _APPEND, mode, make_folders)
     except OSError as error:
@@ -221,6 +234,15 @@ def open_log(path: str, mode: int, make_folders: bool = False) -> int:
         os.close(descriptor)
         raise OSError(errno.ELOOP, "it is a symbolic link; name the file itself")
     return descriptor
+
+
+def shares_output(path: str) -> bool:
+    """Tell whether *path* is standard output or error of this process: not ours to rotate, nor to change its flags."""
+    return path in _OWN_OUTPUTS
+
+
+def _cannot_be_opened(mode: int) -> bool:
+    return stat.S_ISSOCK(mode) or stat.S_ISREG(mode)
 
 
 # -- reading ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import sys
 import threading
 from contextlib import suppress
@@ -65,7 +66,8 @@ class Log:
             descriptor = open_log(self.path, 0o666)
         except OSError as error:
             raise GafferError(f"cannot write the log {self.path}: {error.strerror or error}") from error
-        os.set_blocking(descriptor, True)
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):  # others may share the flags of a socket
+            os.set_blocking(descriptor, True)
         return _Handler(os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace"))
 
     def set_level(self, level: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 import stat
 import time
 from collections import deque
@@ -25,6 +26,7 @@ _PIECES = 256
 _PAUSE = 1.0
 #: How long a pipe or a terminal that is full is waited for, in seconds.
 _PIPE_TIMEOUT = 1.0
+_SEND = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 #: Readable by all as far as the umask allows.
 _MODE = 0o640
 
@@ -66,6 +68,8 @@ class DiskFile:
         self._rotated = rotated
         self._pending: deque[bytes | memoryview] = deque()
         self._fd = -1
+        #: The descriptor, if it is a socket.
+        self._socket: Any = None
         self._size = 0
         self._regular = True
         self._not_before = 0.0
@@ -111,6 +115,9 @@ class DiskFile:
         """Write as much as goes at once; a pipe or terminal that is full is waited for, a moment."""
         while True:
             try:
+                if self._socket is not None:  # never O_NONBLOCK: other processes share that flag
+                    sent: int = self._socket.sendmsg(pieces, [], _SEND)
+                    return sent
                 return os.writev(self._fd, pieces)
             except BlockingIOError:
                 poll = get_original("select", "poll")()
@@ -162,7 +169,9 @@ class DiskFile:
     def _open(self) -> None:
         self._fd = open_log(self.path)
         status = os.fstat(self._fd)
-        self._regular = stat.S_ISREG(status.st_mode)
+        self._regular = stat.S_ISREG(status.st_mode) and not trusted_files.shares_output(self.path)
+        if stat.S_ISSOCK(status.st_mode):
+            self._socket = get_original("socket", "socket")(fileno=self._fd)
         self._size = status.st_size if self._regular else 0
         self.whole = not self._size or ends_a_line(self.path)
 
@@ -197,6 +206,9 @@ class DiskFile:
         """Close the descriptor; the next write opens it again."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
+            if self._socket is not None:
+                self._socket.detach()
+                self._socket = None
             os.close(fd)
 
     def forget(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import socket
 import stat
 import threading
 
@@ -357,3 +358,39 @@ def test_names():
     for name in (None, "web.log", "/var/log/%(session)s/%(job)s-%(index)02d.%(label)s", "100%%.log"):
         assert kind.check(name) == name
     assert FileName().check("/var/100%") == "/var/100%"
+
+
+# -- gafferd's own output -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(monkeypatch):
+    """Return a function that makes a descriptor what is taken for gafferd's own output."""
+    return lambda fd: monkeypatch.setattr("gaffer.security.trusted_files._OWN_OUTPUTS", {"/dev/stdout": fd})
+
+
+def own_file():
+    return DiskFile("/dev/stdout", RotationPolicy(maxbytes=4), threading.Lock())
+
+
+def test_a_socket_that_is_full_holds_up_nothing_and_keeps_its_flags(own):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        own(theirs.fileno())
+        file = own_file()
+        with pytest.raises(BlockingIOError):
+            put(file, *[b"x" * 65_536] * 64)
+        assert os.get_blocking(theirs.fileno()) and file.pending and file.written
+        file.close()
+        assert os.get_blocking(theirs.fileno())
+
+
+def test_a_file_of_its_own_is_written_where_it_is_and_never_rotated(own, tmp_path):
+    with (tmp_path / "out").open("wb", buffering=0) as out:
+        out.write(b"before\n")
+        own(out.fileno())
+        file = own_file()
+        put(file, b"one\n", b"two\n")
+        out.write(b"after\n")
+        file.close()
+    assert (tmp_path / "out").read_bytes() == b"before\none\ntwo\nafter\n" and names(tmp_path) == ["out"]
