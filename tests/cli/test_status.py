@@ -281,3 +281,8 @@ def test_following_stats_fit_into_the_window():
 def test_following_stats_are_whole_where_they_fit(jobs):
     view = View([], [], ["NAME"], [[number] for number in range(jobs)])
     assert fitted(view, 24) is view
+
+
+def test_version_as_text_and_as_json(gafferctl):
+    text = gafferctl("version").out
+    assert json.loads(gafferctl("version", "-o", "json").out) == {"version": text.strip()}

@@ -26,10 +26,12 @@ def ping(server: Server) -> None:
 
 
 @command("version")
+@view_option
 @click.pass_obj
-def version(server: Server) -> None:
+def version(server: Server) -> View:
     """Print gafferd's version."""
-    print_lines([server.version()])
+    found = server.version()
+    return View({"version": found}, [found], text=[found])
 
 
 @command("plugins")
