@@ -1,5 +1,6 @@
 """Commands that start, stop, signal and scale."""
 
+import json
 import signal
 import time
 
@@ -248,3 +249,21 @@ def test_timeout_that_is_no_number_is_refused(gafferd, gafferctl, command):
     assert (ended.code, ended.out) == (2, "")
     assert "'--timeout': nan is no number of seconds" in ended.err
     assert not gafferd.requests.seen
+
+
+def test_results_as_json(gafferd, gafferctl):
+    gafferd.load("default.web")
+    gafferd.load("default.db", priority=1)
+    ended = gafferctl("start", "web", "-o", "json")
+    assert json.loads(ended.out) == [{"name": "web", "ok": True, "text": "running, 1 process (pid 1)"}]
+    ended = gafferctl("wait", "web", "--for", "ready", "-o", "json")
+    assert json.loads(ended.out) == [{"name": "web", "ok": True, "text": "running, 1 process (pid 1)"}]
+    results = json.loads(gafferctl("restart", "web", "db", "-o", "json").out)
+    assert sorted((one["name"], one["ok"]) for one in results) == [("db", True), ("web", True)]
+    assert json.loads(gafferctl("stop", "web", "-o", "json", "--no-wait").out)[0]["text"] == "stop requested"
+
+
+def test_failures_are_in_json_and_on_stderr(gafferd, gafferctl):
+    gafferd.load("default.web", min_uptime=60)
+    ended = gafferctl("start", "web", "-o", "json", "--timeout", "0.02")
+    assert (ended.code, json.loads(ended.out)[0]["ok"]) == (1, False) and ended.err

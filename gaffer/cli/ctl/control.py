@@ -9,6 +9,7 @@ import click
 
 from ...config.names import parse_job_name
 from ...httpclient import Job, Process, Server
+from ..core.output import view_option
 from ..core.program import DASHES, FAILED, command, no_wait_option, timeout_option
 from ..core.shell_completion import signals
 from ..operations.control import (
@@ -19,6 +20,7 @@ from ..operations.control import (
     Operation,
     control,
     control_timeout_option,
+    show_results,
     wait_for,
 )
 from ..operations.job_selection import find_jobs
@@ -33,6 +35,7 @@ _short = attrgetter("short")
 def _make_command(operation: Operation, help: str) -> click.Command:
     @command(operation.name, help=f"{help}\n\n{NAMES_HELP}")
     @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=jobs)
+    @view_option
     @no_wait_option
     @control_timeout_option
     @click.pass_context
@@ -62,6 +65,7 @@ _GOALS: dict[str, Callable[[], Judge]] = {
     required=True,
     help="running: every wanted process lives; ready: each has lived min_uptime; stopped: none is left.",
 )
+@view_option
 @timeout_option("How long to wait; by default for ever.")
 @click.pass_context
 def wait(ctx: click.Context, /, names: tuple[str, ...], timeout: float | None, **goal: str) -> None:
@@ -71,7 +75,9 @@ def wait(ctx: click.Context, /, names: tuple[str, ...], timeout: float | None, *
     failure; a job that is removed meanwhile has stopped.
     """
     judges = {name: _GOALS[goal["for"]]() for name in find_jobs(ctx.obj, names)}
-    if not wait_for(ctx, ctx.obj, judges, timeout, _short, quiet=True):
+    good = wait_for(ctx, ctx.obj, judges, timeout, _short, quiet=True, all_results=True)
+    show_results(ctx)
+    if not good:
         ctx.exit(FAILED)
 
 

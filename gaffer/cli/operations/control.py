@@ -11,7 +11,7 @@ from ...config.names import JobName
 from ...config.stop_order import group_by_priority
 from ...errors import GafferError
 from ...httpclient import Job, Server
-from ..core.output import print_lines
+from ..core.output import View, chosen_form, print_lines, show
 from ..core.program import FAILED, UNREACHABLE, complain, exit_code, timeout_option
 from ..core.status_line import StatusLine
 from .job_selection import find_info
@@ -76,6 +76,7 @@ def control(
         for stage in stages:
             run.stage(stage, STOP, looks, quiet=True)
         run.stage([name for name in names if name not in run.refused], START, {})
+    show_results(ctx)
     ctx.exit(run.code)
 
 
@@ -126,7 +127,12 @@ class _Run:
         self.code = self.code or code
         self.refused.update(name for name in names if name not in infos)
         if self._no_wait:
-            print_requested()
+            if _as_json(ctx := self._ctx):
+                ctx.meta.setdefault(_RESULTS, []).extend(
+                    {"name": self._label(name), "ok": True, "text": f"{operation.name} requested"} for name in infos
+                )
+            else:
+                print_requested()
             return
         timeout = max(map(default_timeout, infos.values()), default=0.0)
         if self._timeout is not None:
@@ -216,6 +222,7 @@ def wait_for(
     label: Callable[[JobName], str] = str,
     quiet: bool = False,
     graces: Mapping[JobName, float] | None = None,
+    all_results: bool = False,
 ) -> bool:
     """Wait for all jobs and return whether all ended well.
 
@@ -223,6 +230,7 @@ def wait_for(
 
     :param timeout: seconds; None waits for ever.
     :param quiet: print failures only.
+    :param all_results: with *quiet*, JSON has the others too.
     :param graces: seconds after which processes that do not end are killed.
     """
     good = True
@@ -236,12 +244,29 @@ def wait_for(
         line.clear()
         del waiting[name]
         sentence = f"{label(name)}: {outcome.text}"
+        if _as_json(ctx) and not (quiet and outcome.good and not all_results):
+            result = {"name": label(name), "ok": outcome.good, "text": outcome.text}
+            ctx.meta.setdefault(_RESULTS, []).append(result)
         if not outcome.good:
             complain(ctx.find_root().info_name, sentence)
             good = False
-        elif not quiet:
+        elif not quiet and not _as_json(ctx):
             print_lines([sentence])
     return good
+
+
+#: Where results are kept in a context's ``meta`` for ``-o json``.
+_RESULTS = "gaffer.results"
+
+
+def _as_json(ctx: click.Context) -> bool:
+    return chosen_form(ctx) == "json"
+
+
+def show_results(ctx: click.Context) -> None:
+    """Print what became of each job, if JSON was asked for."""
+    if _as_json(ctx):
+        show(View(ctx.meta.get(_RESULTS, []), []), "json")
 
 
 #: So many of the names that are waited for are shown.
