@@ -267,3 +267,8 @@ def test_failures_are_in_json_and_on_stderr(gafferd, gafferctl):
     gafferd.load("default.web", min_uptime=60)
     ended = gafferctl("start", "web", "-o", "json", "--timeout", "0.02")
     assert (ended.code, json.loads(ended.out)[0]["ok"]) == (1, False) and ended.err
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "restart", "reload", "wait", "add_process"])
+def test_help_has_an_example(gafferctl, command):
+    assert f"Example: gafferctl {command} " in gafferctl(command, "--help").out

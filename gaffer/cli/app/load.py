@@ -45,6 +45,8 @@ def load(
     Of an application that is there already only what changed is touched: new types are loaded, changed ones updated,
     those that the Procfile no longer has unloaded. Types that -c does not name keep the number they were scaled to,
     and those that were stopped stay so.
+
+    Example: gaffer load -c web=2,worker=1
     """
     context: GafferContext = ctx.obj
     if name is not None and os.path.isfile(name):

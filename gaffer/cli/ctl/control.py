@@ -33,7 +33,7 @@ _short = attrgetter("short")
 
 
 def _make_command(operation: Operation, help: str) -> click.Command:
-    @command(operation.name, help=f"{help}\n\n{NAMES_HELP}")
+    @command(operation.name, help=f"{help}\n\n{NAMES_HELP}\n\nExample: gafferctl {operation.name} web 'shop.*'")
     @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=jobs)
     @view_option
     @no_wait_option
@@ -73,6 +73,8 @@ def wait(ctx: click.Context, /, names: tuple[str, ...], timeout: float | None, *
 
     A job that failed for good ends the wait for running and ready at once. A name that gafferd does not know is a
     failure; a job that is removed meanwhile has stopped.
+
+    Example: gafferctl wait web --for ready --timeout 60
     """
     judges = {name: _GOALS[goal["for"]]() for name in find_jobs(ctx.obj, names)}
     good = wait_for(ctx, ctx.obj, judges, timeout, _short, quiet=True, all_results=True)

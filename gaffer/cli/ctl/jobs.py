@@ -90,6 +90,8 @@ def add_process(
     command, as do all options that gafferctl does not know. After -- all of
     them do. With --start it waits until the job runs well, and fails if it
     does not.
+
+    Example: gafferctl add_process --cwd /srv web python3 -m http.server --start
     """
     settings: dict[str, Any] = {"args": list(args)}
     settings["redirect_output"] = [label.strip() for label in redirect.split(",") if label.strip()]
