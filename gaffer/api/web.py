@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.web.live.sources import HoldingSource as HoldingSource
     from gaffer.web.live.sources import LiveItem as LiveItem
     from gaffer.web.live.sources import OutputSource as OutputSource
+    from gaffer.web.live.sources import PolledSource as PolledSource
     from gaffer.web.live.sources import PositionIds as PositionIds
     from gaffer.web.live.sources import Wakeable as Wakeable
     from gaffer.web.live.sources import position_ids as position_ids
@@ -120,8 +121,8 @@ __all__, __getattr__, __dir__ = lazy_names(
         "web.live.feed_parameters": "EVENT_STREAM FEED HEARTBEAT LINES LIVE SINCE TAIL",
         "web.live.feeds": "FeedRequest follow read_count read_feed_request",
         "web.live.sources": (
-            "EventsSource FollowerSource HoldingSource LiveItem OutputSource PositionIds Wakeable position_ids "
-            "start_position"
+            "EventsSource FollowerSource HoldingSource LiveItem OutputSource PolledSource PositionIds Wakeable "
+            "position_ids start_position"
         ),
         "web.openapi.openapi": "DescriptionContext describe",
         "web.openapi.page": "page_reply render",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .. import lazy_names
 
 if TYPE_CHECKING:
+    from .compat import FlappingInfo as FlappingInfo
     from .manager import Manager as Manager
 
-__all__, __getattr__, __dir__ = lazy_names(__name__, {"manager.manager": "Manager"})
+__all__, __getattr__, __dir__ = lazy_names(__name__, {"manager.compat": "FlappingInfo", "manager.manager": "Manager"})

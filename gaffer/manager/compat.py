@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
+from ..config.fields import Flapping
 from ..errors import BadRequest
 
 if TYPE_CHECKING:
     from ..process.process import Process
     from ..supervisor.job import Job
     from .manager import Manager
+
+
+class FlappingInfo(Flapping):
+    """The setting ``flapping`` of a job, under gaffer 0.5's name and with its defaults."""
+
+    __slots__ = ()
+
+    def __new__(cls, attempts: int = 2, window: float = 1.0, retry_in: float = 7.0, max_retry: int = 5) -> FlappingInfo:
+        return super().__new__(cls, attempts, window, retry_in, max_retry)
 
 
 class OldSpellings:
@@ -41,6 +51,16 @@ class OldSpellings:
         """Call ``callback(manager, process)`` for every process."""
         for process in self.list(name):
             callback(self, process)
+
+    def start_processes(self: Any) -> None:
+        """Start every job."""
+        for name in self.jobs():
+            self.start_job(name)
+
+    def stop_processes(self: Any) -> None:
+        """Stop every job."""
+        for name in reversed(self.jobs()):
+            self.stop_job(name)
 
     def wakeup(self: Any) -> None:
         """Make the loop look around, from any thread; kept as in gaffer 0.5."""

@@ -163,7 +163,10 @@ def is_app(obj: Any) -> bool:
 def find_parts(pm: pluggy.PluginManager, modules: Iterable[ModuleType]) -> list[Any]:
     """Return what *modules* bring: plugin classes, then modules with hook functions, else a module that is an app."""
     modules = list(modules)
-    parts: list[Any] = list(dict.fromkeys(cls for module in modules for cls in plugin_classes(module)))
+    listing = [module for module in modules if hasattr(module, "__all__") and plugin_classes(module)]
+    # Beside modules that say what their plugins are, others may have classes that they build on.
+    declaring = listing or modules
+    parts: list[Any] = list(dict.fromkeys(cls for module in declaring for cls in plugin_classes(module)))
     seen: set[Any] = set()
     for module in modules:
         functions = {call.function for call in implementations(pm, module)}

@@ -185,6 +185,16 @@ class Process(Child):
         super().kill(signum, group)
         self.owner.signalled(self, signum)
 
+    @property
+    def streams(self) -> dict[str, Any]:
+        """The custom streams by label, once it was started; each has ``reader`` and ``writer``."""
+        return dict(self.duplexes or {})
+
+    def writeln(self, data: bytes | str, stream: str | None = None) -> None:
+        """Write a line; its end is added where it is missing."""
+        line = _encode(data)
+        self.write(line if line.endswith(b"\n") else line + b"\n", stream)
+
     def writelines(self, data: Iterable[bytes | str], stream: str | None = None) -> None:
         """Write the lines of *data* in one go; as with files, nothing is put between them."""
         self.write(b"".join(map(_encode, data)), stream)

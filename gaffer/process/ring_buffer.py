@@ -97,6 +97,7 @@ class Ring:
         "size",
         "end",
         "ended",
+        "polled",
         "_limits",
         "_chunks",
         "_held",
@@ -114,6 +115,8 @@ class Ring:
         self.end = 0
         #: If true, nothing will be added any more.
         self.ended = False
+        #: The position after what was given to readers that ask again and again without saying what they have.
+        self.polled: int | None = None
         self._limits = limits
         self._chunks: deque[Chunk] = deque()
         self._held = 0

@@ -97,6 +97,11 @@ class Color:
         return f"{self._codes[color_name]}{text}{self._codes['reset']}"
 
 
+def colored(color_name: str, lines: str | Iterable[str]) -> str:
+    """Return *lines* in a colour, see :meth:`Color.output`."""
+    return Color().output(color_name, lines)
+
+
 def status_bar(s: str) -> str:
     """Return *s* as a bar across the terminal: in reverse, cut or filled up to its width."""
     import shutil  # late: it takes longer than all of this module

@@ -130,13 +130,16 @@ class Live:
 
     def read(self, request: Request, pid: int, label: str) -> Reply:
         """Follow one output of a process, which may have ended a while ago."""
-        from gaffer.api.web import HoldingSource, OutputSource, follow, position_ids, read_feed_request
+        from gaffer.api.web import HoldingSource, OutputSource, PolledSource, follow, position_ids, read_feed_request
 
         if label in RESERVED_LABELS:
             raise MethodNotAllowed(f"{label} is written, not read: POST to it", ["OPTIONS", "POST"])
         wish, ids = read_feed_request(request), position_ids(self._manager)
         process = self._manager.find_process(pid)
         stream, hold = process.reader(process.labels(label)[0]), flag(request, "hold")
+        polled = wish.feed == "longpoll" and wish.since is None and wish.tail is None and not stream.ring.ended
+        if polled and not hold and request.method != "HEAD":
+            return follow(request, PolledSource(stream.ring, label, ids), wish, BYTES)
         place = first(stream.ring, wish, ids)
         if not hold:
             return follow(request, OutputSource(stream.ring, label, ids, place), wish, BYTES)
@@ -188,17 +191,14 @@ class Live:
 def first(ring: Ring, wish: FeedRequest, ids: PositionIds) -> int:
     """Return the position of *ring* at which a feed begins.
 
-    Unless it is said, that is the end; of what has ended, the beginning; and for a longpoll the newest item, so that
-    a question can be followed by its answer.
+    Unless it is said, that is the end; of what has ended, the beginning.
     """
     from gaffer.api.web import start_position
 
     asked = start_position(ring, ids, wish.since, wish.tail)
     if asked is not None:
         return asked
-    if ring.ended:
-        return ring.start
-    return ring.chunks[-1].offset if wish.feed == "longpoll" and ring.chunks else ring.end
+    return ring.start if ring.ended else ring.end
 
 
 def flag(request: Request, name: str) -> bool:

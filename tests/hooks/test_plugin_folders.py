@@ -429,3 +429,12 @@ class TestSites:
         path.write_text(path.read_text() + "    mandatory = ['hello']\n")
         start(plugins, folder)
         plugins.check_mandatory()
+
+
+def test_modules_beside_one_that_lists_its_plugins_are_no_plugins(tmp_path):
+    plugins = PluginSet()
+    code = "from gaffer import Plugin\n\n\nclass {0}(Plugin):\n    name = 'shown'\n"
+    listed = code.format("Shown") + "\n\n__all__ = ['Shown']\n"
+    write(tmp_path / "box" / "plugin", {"__init__.py": listed, "base.py": code.format("Base")})
+    plugins.load_folder(tmp_path)
+    assert [(info.name, info.state) for info in plugins.list()] == [("shown", "loaded")]

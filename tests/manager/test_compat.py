@@ -57,3 +57,25 @@ def test_listener_and_name_are_told_apart_in_either_order():
     assert listener_first(print, "web") == listener_first("web", print) == (print, "web")
     with pytest.raises(BadRequest, match="a listener must be callable, not 'web'"):
         listener_first("shop", "web")
+
+
+def test_names_of_gaffer_0_5(gaffer_manager):
+    from gaffer.console_output import colored
+    from gaffer.manager import FlappingInfo
+
+    assert "red" not in colored("red", ["a", "b"]) and "a\nb" in colored("red", ["a", "b"])
+    manager = gaffer_manager()
+    manager.start()
+    manager.load({"name": "web", "cmd": "serve", "redirect_input": True, "custom_streams": ["control"]}, start=False)
+    manager.load(gaffer.JobConfig("other", "serve", flapping=FlappingInfo(attempts=3)), start=False)
+    assert manager.info("other")["config"]["flapping"]["attempts"] == 3
+    manager.start_processes()
+    settle(manager)
+    (process,) = manager.list("web")
+    assert list(process.streams) == ["control"]
+    process.writeln("hello")
+    process.writeln(b"you\n")
+    assert process.written == b"hello\nyou\n"
+    manager.stop_processes()
+    settle(manager)
+    assert not manager.list()

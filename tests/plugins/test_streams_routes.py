@@ -394,3 +394,16 @@ def test_figures_that_cannot_be(live, path, status, code):
 def test_figures_without_the_plugin_that_measures(start_api):
     live = start_api(StreamsPlugin())
     live("GET", "/stats?feed=continuous").assert_problem(503, "unavailable")
+
+
+def test_loop_of_longpolls_without_a_position_gets_each_byte_once(live):
+    pid = load(live, "cat")
+    for word in (b"one\n", b"two\n"):
+        post(live, f"/streams/{pid}/stdin", word)
+        with Reader(live.address, f"/streams/{pid}/out") as loop:
+            assert loop.whole() == word
+    gevent.spawn_later(0.05, post, live, f"/streams/{pid}/stdin", b"three\n")
+    with Reader(live.address, f"/streams/{pid}/out?feed=longpoll") as waiting:
+        assert waiting.whole() == b"three\n"
+    assert live("GET", f"/streams/{pid}/out?since=0").body == b"one\ntwo\nthree\n"
+    assert live("HEAD", f"/streams/{pid}/out").status == 200

@@ -179,6 +179,22 @@ class OutputSource(FollowerSource):
         return bool(self._follower.ended)
 
 
+class PolledSource(OutputSource):
+    """Source for readers that ask again and again without a position: together they get each byte once."""
+
+    __slots__ = ()
+
+    def __init__(self, ring: Ring, label: str, ids: PositionIds) -> None:
+        newest = ring.chunks[-1].offset if ring.chunks else ring.end
+        super().__init__(ring, label, ids, newest if ring.polled is None else ring.polled)
+
+    def take(self, most: int = CURSOR_READ_SIZE) -> list[LiveItem]:
+        items = super().take(most)
+        if items:
+            self._follower.ring.polled = self._follower.position
+        return items
+
+
 class HoldingSource(OutputSource):
     """Source that holds up the process instead of losing bytes: it reads its output again once all was taken.
 
