@@ -258,7 +258,9 @@ def test_many_jobs_are_stopped_by_one_request_each_and_watched_by_a_few(many, ga
     sent = paths(many)
     assert sent[:2] == ["GET /jobs", "GET /info"]
     stops = [one for one in sent if one.startswith("POST")]
-    assert len(stops) == 12 and not [one for one in sent if one.startswith("GET /jobs/")]
+    assert len(stops) == 12
+    # On a busy machine some have stopped before the others; the last two are looked at by themselves.
+    assert len([one for one in sent if one.startswith("GET /jobs/")]) <= 4
     assert not any(job["active"] for job in map(many.job, many.jobs()))
 
 

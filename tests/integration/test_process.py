@@ -375,8 +375,11 @@ def test_configuration_is_that_of_a_job():
 
 @pytest.mark.parametrize("group", [False, True])
 def test_signal_reaches_the_process_alone_unless_its_group_is_meant(make, ends, tmp_path, group):
-    script = f"trap 'echo parent >> {tmp_path}/got; exit 0' USR1\n"
-    script += f'sh -c \'trap "echo child >> {tmp_path}/got; exit" USR1; touch {tmp_path}/ready; '
+    got = tmp_path / "got"
+    # What is left of the group is killed when the leader has ended, so that waits for the other one.
+    wait = f"while ! grep -q child {got}; do sleep 0.05; done; " if group else ""
+    script = f"trap 'echo parent >> {got}; {wait}exit 0' USR1\n"
+    script += f'sh -c \'trap "echo child >> {got}; exit" USR1; touch {tmp_path}/ready; '
     script += "while :; do sleep 0.05; done' &\nwhile :; do sleep 0.05; done"
     (tmp_path / "script").write_text(script)
     process = make(f"sh {tmp_path}/script")
@@ -384,5 +387,4 @@ def test_signal_reaches_the_process_alone_unless_its_group_is_meant(make, ends, 
     eventually(lambda: (tmp_path / "ready").exists())
     process.kill(signal.SIGUSR1, group=group)
     assert ends.wait()[1:] == (0, 0)
-    got = sorted((tmp_path / "got").read_text().split())
-    assert got == (["child", "parent"] if group else ["parent"])
+    assert sorted(got.read_text().split()) == (["child", "parent"] if group else ["parent"])

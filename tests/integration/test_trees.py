@@ -108,6 +108,7 @@ def test_output_ends_with_its_writers_though_a_stop_goes_on(manager, watch, tmp_
     load(manager, f"exec 2> /dev/null\nsetsid {DEAF} > /dev/null &\necho ready\nexec sleep 1000", tmp_path)
     found = eventually(lambda: manager.list("web"))[0]
     eventually(lambda: b"ready" in found.reader("out").ring.read()[1])
+    noted(tmp_path, 1)  # it is deaf by now
     manager.stop_job("web")
     eventually(lambda: found.reader("out").over)
     assert manager.info("web")["state"] == "stopping", "what moved to another session is still there"

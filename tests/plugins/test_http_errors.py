@@ -116,7 +116,7 @@ def test_url_that_is_too_long(node):
 
 def test_escaped_slash_is_a_character_of_a_name(node):
     node("GET", "/jobs%2fdefault").assert_problem(404, "not_found")
-    assert "'default%2fghost'" in node("GET", "/jobs/default%2fghost").assert_problem(400, "bad_request")
+    assert "session name 'default/ghost'" in node("GET", "/jobs/default%2fghost").assert_problem(400, "bad_request")
 
 
 # -- bodies -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 import subprocess
 import sys
 import types
@@ -230,7 +231,7 @@ class TestCost:
     def test_a_job_counts_the_workers_of_its_server(self):
         code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
         with Manager(plugins=[StatsPlugin]) as manager:
-            manager.load(JobConfig("server", sys.executable, args=["-c", code], stdin="open"))
+            manager.load(JobConfig("server", shlex.quote(sys.executable), args=["-c", code], stdin="open"))
             workers = lambda: [one for server in manager.stats("server")["stats"] for one in server["children"]]  # noqa: E731
             wait_until(lambda: workers() and workers()[0]["cmdline"].endswith("input()"))
             stats = manager.stats("server")
