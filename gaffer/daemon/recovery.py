@@ -1,4 +1,4 @@
-"""Recovery of the processes of a killed gafferd: ``orphans = stop``.
+"""The processes of a gafferd that was killed: a warning, or with ``orphans = stop`` their end.
 
 A process is ended only if three things are certain: the gafferd that started it is dead, since we hold the lock of its
 pidfile, which the kernel drops at no other time; it carries that gafferd's random id in its environment, which no other
@@ -12,17 +12,24 @@ import logging
 import os
 import re
 import signal
+import time
 from contextlib import suppress
-from typing import Iterator
+from typing import Iterator, Mapping
 
 import gevent
 
+from ..config.fields import parse_signal
+from ..config.names import parse_job_name
+from ..config.settings import Settings
+from ..errors import GafferError
 from ..process.environment import DETACHED
 from ..process.proc_scan import ID_VARIABLE, find_node_survivors, read_environment, signal_checked
 from ..security.trusted_files import open_file, place
 
 log = logging.getLogger("gafferd")
 
+#: So many ids are in a warning.
+MAX_SHOWN = 10
 #: How long they may take to end by themselves, in seconds, and how often it is looked whether they did.
 GRACE, STEP = 10.0, 0.05
 _NODE = re.compile(rb"[0-9a-f]{12}\n\Z")
@@ -33,22 +40,43 @@ class Leftovers:
 
     :param pidfile: its path; we hold it.
     :param node_id: our own id, for the one that comes after us.
+    :param stops: stop signal and graceful timeout of jobs, by their short names; others get TERM and *grace*.
     """
 
-    def __init__(self, pidfile: str, node_id: str) -> None:
+    def __init__(self, pidfile: str, node_id: str, stops: Mapping[str, tuple[int, float]] | None = None) -> None:
         self._path = f"{pidfile}.node"
         self._own = node_id
+        self._stops = stops or {}
 
     def end(self, grace: float = GRACE) -> int:
         """End what is left of the one before us, and leave our own id; returns how many there were."""
-        node = self._read()
-        count = 0
-        if node and f"{node}." in os.environ.get(ID_VARIABLE, ""):
-            log.warning("this gafferd descends from the one before it, so what that left running is left alone")
-        elif node:
-            count = _end(node, grace)
+        node = self._find()
+        count = _end(node, grace, self._stops) if node else 0
         self._write()
         return count
+
+    def warn(self) -> int:
+        """Tell what is left of the one before us, and leave our own id; returns how many there are."""
+        node = self._find()
+        left = sorted(_orphans(node)) if node else []
+        if left:
+            shown = ", ".join(map(str, left[:MAX_SHOWN])) + (", ..." if len(left) > MAX_SHOWN else "")
+            log.warning(
+                "%d processes of a gafferd that was killed are still running beside those that are started now: os_pid "
+                "%s; end them with kill, or set orphans = stop, which does it at the next start",
+                len(left),
+                shown,
+            )
+        self._write()
+        return len(left)
+
+    def _find(self) -> str:
+        """Return the id of the one before us, if its processes are not ours to leave alone."""
+        node = self._read()
+        if node and f"{node}." in os.environ.get(ID_VARIABLE, ""):
+            log.warning("this gafferd descends from the one before it, so what that left running is left alone")
+            return ""
+        return node
 
     def forget(self) -> None:
         """We end as we should, and leave nothing running."""
@@ -83,31 +111,42 @@ class Leftovers:
             log.warning("cannot write %s: %s; orphans = stop will not work after a crash", self._path, error.strerror)
 
 
-def _end(node: str, grace: float) -> int:
+def stops_of_jobs(settings: Settings) -> dict[str, tuple[int, float]]:
+    """Return stop signal and graceful timeout of the jobs that configuration files have, by their short names.
+
+    What cannot be read is left out: it is told where the configuration is checked.
+    """
+    found = {}
+    for section in settings.sections("process", "job"):
+        with suppress(ValueError, GafferError):
+            values = {"stop_signal": "TERM", "graceful_timeout": "30"}
+            values |= {key: value.text for key, value in section.items.items()}
+            signum = int(parse_signal(values["stop_signal"]))
+            found[parse_job_name(section.name).short] = (signum, float(values["graceful_timeout"]))
+    return found
+
+
+def _end(node: str, grace: float, stops: Mapping[str, tuple[int, float]]) -> int:
     """Ask the processes of *node* to end, and kill those that do not; returns how many there were."""
-    seen = set(_orphans(node))
-    if not seen:
+    usual = (signal.SIGTERM.value, grace)
+    ways = {os_pid: stops.get(_job(os_pid), usual) for os_pid in _orphans(node)}
+    if not ways:
         return 0
-    log.warning("%d processes of a gafferd that was killed are still running; they are ended now", len(seen))
-    for os_pid in seen:
-        _signal(os_pid, node, signal.SIGTERM)
-    left = _wait(node, grace)
-    while left:
-        for os_pid in left:
-            _signal(os_pid, node, signal.SIGKILL)
-        seen |= set(left)
-        left = _wait(node, 1.0)
-    return len(seen)
-
-
-def _wait(node: str, seconds: float) -> list[int]:
-    """Return the processes left after *seconds*; return at once when none is left."""
-    for _ in range(max(1, int(seconds / STEP))):
-        left = list(_orphans(node))
-        if not left:
-            return []
+    log.warning("%d processes of a gafferd that was killed are still running; they are ended now", len(ways))
+    for os_pid, (signum, _) in ways.items():
+        _signal(os_pid, node, signum)
+    began = time.monotonic()
+    while left := list(_orphans(node)):
         gevent.sleep(STEP)
-    return left
+        passed = time.monotonic() - began
+        for os_pid in left:
+            if passed >= ways.setdefault(os_pid, usual)[1]:
+                _signal(os_pid, node, signal.SIGKILL)
+    return len(ways)
+
+
+def _job(os_pid: int) -> str:
+    return read_environment(os_pid).get(b"GAFFER_JOB", b"").decode("utf-8", "replace")
 
 
 def _orphans(node: str) -> Iterator[int]:

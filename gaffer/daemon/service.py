@@ -25,7 +25,7 @@ from ..service.rlimits import inherit_nothing, raise_file_limit
 from ..service.signals import STOP, Signals
 from ..version import __version__
 from .checks import find_port_conflicts, find_problems, warn_of_unused
-from .recovery import Leftovers
+from .recovery import Leftovers, stops_of_jobs
 from .reload import ConfigReload
 from .signals import gafferd_actions
 
@@ -116,9 +116,11 @@ class GafferdService:
             signals.finish()
 
     def _end_leftovers(self, pidfile: str) -> None:
+        self._leftovers = Leftovers(pidfile, self.manager.node_id, stops_of_jobs(self.settings))
         if self.settings.get("orphans") == "stop":
-            self._leftovers = Leftovers(pidfile, self.manager.node_id)
             self._leftovers.end()
+        else:
+            self._leftovers.warn()
 
     def _serve(self) -> None:
         self._start()

@@ -87,12 +87,26 @@ def test_they_are_left_alone_unless_that_is_said(tmp_path: Path) -> None:
         with gafferd.start().ready():
             eventually(lambda: lines(tmp_path) == ["sleep 1111"])
             kill(gafferd)
+            (left,) = processes(tmp_path)
             gafferd.configure("")
             gafferd.start().ready()
+            told = gafferd.logged("1 processes of a gafferd that was killed are still running beside those")
+            assert f"os_pid {left}; end them with kill, or set orphans = stop" in told
             assert lines(tmp_path) == ["sleep 1111"]
+        assert not (tmp_path / "g.pid.node").exists()
     finally:
         for os_pid in processes(tmp_path):
             os.kill(os_pid, signal.SIGKILL)
+
+
+def test_stop_signal_and_time_of_the_job_are_used(tmp_path: Path) -> None:
+    (tmp_path / "job").write_text("trap 'echo int > got; exit' INT\ntrap '' TERM\nwhile :; do sleep 0.05; done\n")
+    jobs = "[process:web]\ncmd = sh job\nstop_signal = INT\ngraceful_timeout = 60\n"
+    with Gafferd(tmp_path, jobs, OPTIONS).start().ready() as gafferd:
+        eventually(lambda: lines(tmp_path) and gafferd.get("/jobs/default/web")["state"] == "running")
+        kill(gafferd)
+        gafferd.start().ready()
+        assert (tmp_path / "got").read_text() == "int\n"
 
 
 def test_processes_of_a_living_gafferd_are_never_touched(tmp_path: Path) -> None:
