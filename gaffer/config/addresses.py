@@ -204,7 +204,10 @@ def _listen(family: int, sockaddr: tuple[Any, ...], backlog: int) -> socket.sock
 def _bind_error(shown: str, error: OSError) -> BindError:
     if error.errno == errno.EADDRINUSE:
         return BindError(f"cannot listen on {shown}: the address is in use; is it running already?", error.errno)
-    return BindError(f"cannot listen on {shown}: {error.strerror or error}", error.errno or 0)
+    hint = ""
+    if error.errno == errno.EACCES and not shown.startswith(UNIX):
+        hint = "; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE"
+    return BindError(f"cannot listen on {shown}: {error.strerror or error}{hint}", error.errno or 0)
 
 
 class UnixListener(socket.socket):

@@ -12,6 +12,7 @@ import os
 import pwd
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -284,6 +285,10 @@ def shown_program(plan: SpawnPlan, config: JobConfig) -> str:
     return program
 
 
+#: Bytes of a script's first line that are read for an explanation.
+MAX_FIRST_LINE = 256
+
+
 def failure(plan: SpawnPlan, config: JobConfig, error: Exception) -> str:
     """Return the sentence that says why a process could not be started."""
     name = shown_program(plan, config)
@@ -296,10 +301,35 @@ def failure(plan: SpawnPlan, config: JobConfig, error: Exception) -> str:
         return f"cannot enter directory {plan.cwd!r}: {reason}"
     if isinstance(error, PermissionError) and identity(config) and os.geteuid() != 0:
         return f"cannot execute {name!r} as another user: {reason}; uid and gid need root"
-    path = os.path.join(plan.cwd or "", plan.argv[0])
-    if isinstance(error, FileNotFoundError) and os.sep in plan.argv[0] and os.path.exists(path):
-        return f"cannot execute {name!r}: the interpreter named in its first line does not exist"
-    return f"cannot execute {name!r}: {reason}"
+    if isinstance(error, PermissionError) and plan.cwd is not None and error.filename == plan.cwd:
+        return f"cannot enter directory {plan.cwd!r}: {reason}; let the job's user enter it, or choose another cwd"
+    return f"cannot execute {name!r}: {_explained(_program_path(plan), error) or reason}"
+
+
+def _program_path(plan: SpawnPlan) -> str:
+    word = plan.argv[0]
+    if os.sep in word:
+        return os.path.join(plan.cwd or "", word)
+    return find_program(word, plan.env.get("PATH", os.defpath)) or word
+
+
+def _explained(path: str, error: OSError) -> str:
+    """Return why a program that is there cannot be executed, and what to do; nothing if that cannot be seen."""
+    try:
+        mode = os.stat(path).st_mode
+        if isinstance(error, PermissionError) and stat.S_ISREG(mode) and not mode & 0o111:
+            return f"it is not executable; chmod +x {path}"
+        if isinstance(error, PermissionError) and stat.S_ISDIR(mode):
+            return f"{path} is a directory"
+        if not isinstance(error, FileNotFoundError):
+            return ""
+        with open(path, "rb") as file:
+            first = file.readline(MAX_FIRST_LINE)
+    except OSError:
+        return ""
+    if first.startswith(b"#!") and first.rstrip(b"\n").endswith(b"\r"):
+        return f"the first line of {path} ends with a carriage return; save it with line ends of Unix"
+    return "the interpreter named in its first line does not exist" if first.startswith(b"#!") else ""
 
 
 def limit_files(os_pid: int, limit: tuple[int, int]) -> None:

@@ -17,6 +17,7 @@ import pytest
 from gaffer.config.addresses import (
     BindError,
     SocketAccess,
+    _bind_error,
     bind_sockets,
     format_address,
     is_ipv6,
@@ -245,3 +246,9 @@ class TestUnix:
 def test_gevent_is_not_needed() -> None:
     code = "import sys, gaffer.util; sys.exit('gevent' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_port_of_root_is_named():
+    error = _bind_error("0.0.0.0:80", PermissionError(errno.EACCES, "Permission denied"))
+    assert str(error).endswith("Permission denied; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE")
+    assert "1024" not in str(_bind_error("unix:/run/x", PermissionError(errno.EACCES, "Permission denied")))

@@ -16,6 +16,8 @@ import pytest
 import gaffer
 from gaffer.errors import InvalidConfig
 from gaffer.process import posix_spawn
+from gaffer.process.spawn import failure as spawn_failure
+from gaffer.process.spawn import make_plan
 
 from ..kit.manager import alive, eventually, output, pass_deadlines, proc, run, said, settle
 from ..kit.signal_masks import signals
@@ -487,9 +489,26 @@ def test_sentence_about_a_missing_command_hides_values_of_the_environment(manage
 
 
 def test_command_without_permission_is_named(manager, watch, tmp_path):
-    (tmp_path / "program").write_text("#!/bin/sh\n")
-    load(manager, str(tmp_path / "program"))
-    assert failure(manager, watch) == f"cannot execute '{tmp_path / 'program'}': Permission denied"
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    load(manager, str(program))
+    assert failure(manager, watch) == f"cannot execute '{program}': it is not executable; chmod +x {program}"
+
+
+def test_line_ends_of_a_script_are_named(manager, watch, tmp_path):
+    program = tmp_path / "program"
+    program.write_bytes(b"#!/bin/sh\r\necho\r\n")
+    program.chmod(0o755)
+    load(manager, str(program))
+    assert f"the first line of {program} ends with a carriage return; save it" in failure(manager, watch)
+
+
+def test_directory_that_may_not_be_entered_is_named(tmp_path):
+    config = gaffer.JobConfig("web", "sleep 1", cwd=str(tmp_path))
+    plan = make_plan(config, {"PATH": "/bin"}, 0, 1)
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
+    sentence = f"cannot enter directory '{tmp_path}': Permission denied; let the job's user enter it"
+    assert spawn_failure(plan, config, error).startswith(sentence)
 
 
 def test_missing_interpreter_is_named(manager, watch, tmp_path):
@@ -508,7 +527,7 @@ def test_command_that_is_no_program_is_named(manager, watch, tmp_path):
 
 def test_command_that_is_a_directory_is_named(manager, watch):
     load(manager, "/tmp")
-    assert failure(manager, watch) == "cannot execute '/tmp': Permission denied"
+    assert failure(manager, watch) == "cannot execute '/tmp': /tmp is a directory"
 
 
 def test_directory_that_is_a_file_is_named(manager, watch, tmp_path):

@@ -96,6 +96,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/process/proc_scan.py _children_of_thread open",
         "gaffer/process/exit_status.py _paths open",
         "gaffer/process/exit_status.py _read open",
+        "gaffer/process/spawn.py _explained open",
         "gaffer_plugins/stats/proc.py _read os.open",
     ),
     "the method of a pidfile": (
@@ -108,6 +109,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/config/ini_reader.py _text open",
         "gaffer/config/settings.py _unreadable open",
         "gaffer/web/server/tls.py tls_context load_cert_chain",
+        "gaffer/web/server/tls.py _content open",
         "gaffer/web/server/tls.py tls_context load_verify_locations",
         "gaffer_plugins/auth/store.py make_private makedirs",
         "gaffer_plugins/registry_etcd/key_layout.py check_files load_cert_chain",

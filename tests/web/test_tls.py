@@ -143,3 +143,13 @@ def test_ssl_is_imported_only_for_tls():
     code = "import sys, gaffer.web.server.server, gaffer.web.application, gaffer.web.requests.access_guard\n"
     code += "sys.exit('gevent.ssl' in sys.modules)"
     assert in_thread(subprocess.run, [sys.executable, "-c", code]).returncode == 0
+
+
+def test_swapped_and_wrong_files_are_named(certificates):
+    pem, key = str(certificates / "server.pem"), str(certificates / "server.key")
+    with pytest.raises(TlsError, match="; certfile and keyfile are swapped"):
+        tls_context(key, pem)
+    with pytest.raises(TlsError, match=f"; {pem} holds no private key"):
+        tls_context(pem, pem)
+    with pytest.raises(TlsError, match=f"; {key} holds no certificate"):
+        tls_context(key, key)

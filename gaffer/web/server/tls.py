@@ -20,6 +20,10 @@ class _Encrypted(Exception):
     """A key has a passphrase."""
 
 
+#: Bytes of a certificate's file that are looked at for an explanation.
+_MAX_FILE = 1 << 20
+
+
 def _no_passphrase() -> str:
     """OpenSSL would ask the terminal, and everything would wait for the answer."""
     raise _Encrypted("its key has a passphrase, and a server cannot ask for it; store the key without one")
@@ -27,6 +31,25 @@ def _no_passphrase() -> str:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(_MAX_FILE)
+
+
+def _swapped(certfile: str, keyfile: str | None) -> str:
+    """Return what is wrong where the files hold what the other one should."""
+    try:
+        certificate = _content(certfile)
+        key = _content(keyfile) if keyfile else certificate
+    except OSError:
+        return ""
+    if b"CERTIFICATE-----" not in certificate and b"CERTIFICATE-----" in key:
+        return "; certfile and keyfile are swapped"
+    if b"CERTIFICATE-----" not in certificate:
+        return f"; {certfile} holds no certificate"
+    return "" if b"PRIVATE KEY-----" in key else f"; {keyfile or certfile} holds no private key"
 
 
 def tls_context(certfile: str, keyfile: str | None = None, cacert: str | None = None) -> Any:
@@ -48,7 +71,7 @@ def tls_context(certfile: str, keyfile: str | None = None, cacert: str | None = 
         context.load_cert_chain(certfile, keyfile or None, _no_passphrase)
     except (OSError, _Encrypted) as error:
         files = " and ".join(name for name in (certfile, keyfile) if name)
-        raise TlsError(f"cannot use the certificate {files}: {_reason(error)}") from error
+        raise TlsError(f"cannot use the certificate {files}: {_reason(error)}{_swapped(certfile, keyfile)}") from error
     if cacert:
         try:
             context.load_verify_locations(cacert)
