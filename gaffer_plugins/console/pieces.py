@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any, Callable
 
 import gevent
@@ -20,14 +21,16 @@ class PieceCutter:
     :param busy: tells that the terminal is slow, so that a pause means nothing.
     """
 
-    __slots__ = ("_most", "_show", "_busy", "_rest", "_cut", "_timer")
+    __slots__ = ("_most", "_show", "_busy", "_rest", "_cut", "_due", "_later")
 
     def __init__(self, most: int, show: Callable[[bytes], object], busy: Callable[[], bool]) -> None:
         self._most, self._show, self._busy = most, show, busy
         self._rest = b""
         #: Whether the line was shown before its end came: a line feed that comes next adds no empty line.
         self._cut = False
-        self._timer: Any = None
+        #: When the rest is shown, in monotonic seconds, and the greenlet that looks then.
+        self._due = 0.0
+        self._later: Any = None
 
     def write(self, data: bytes) -> None:
         """Take bytes as they were read; a line or a character may be split anywhere."""
@@ -60,12 +63,18 @@ class PieceCutter:
 
     def _wait(self) -> None:
         if self._rest:
-            if self._timer is None:
-                self._timer = gevent.get_hub().loop.timer(PAUSE, ref=False)
-            self._timer.stop()
-            self._timer.start(self.pause)
-        elif self._timer is not None:
-            self._timer.stop()
+            self._due = time.monotonic() + PAUSE
+            if self._later is None:
+                self._later = gevent.spawn_later(PAUSE, self._look)
+
+    def _look(self) -> None:
+        """Show the rest, unless more of it came meanwhile; one greenlet serves many pieces."""
+        self._later = None
+        left = self._due - time.monotonic()
+        if self._rest and left > 0.001:
+            self._later = gevent.spawn_later(left, self._look)
+        elif self._rest:
+            self.pause()
 
     def pause(self) -> None:
         """Show what has no end, except a character that is not complete."""
@@ -80,10 +89,9 @@ class PieceCutter:
 
     def close(self) -> None:
         """Show what came after the last line."""
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
+        if self._later is not None:
+            self._later.kill(block=False)
+            self._later = None
         rest, self._rest = self._rest, b""
         if rest:
             self._show(rest + b"\n")
