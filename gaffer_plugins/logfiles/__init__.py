@@ -98,7 +98,9 @@ class LogfilesPlugin(Plugin):
         name = logfile(job.config, label)
         if not name:
             return None
-        return self._opened().sink(path_of(name, job, process, label, self._option("logfile_dir")), job, label, process)
+        path = path_of(name, job, process, label, self._option("logfile_dir"))
+        shared = job.wanted > 1 and "%(index)" not in name and "%(pid)" not in name
+        return self._opened().sink(path, job, label, process, shared)
 
     def _opened(self) -> LogFiles:
         if self._files is None:

@@ -70,6 +70,8 @@ class LogFile:
         self.lost = self.errors = 0
         #: Streams that are written here.
         self.streams = 0
+        #: Whether more will be, so that the first one's lines are kept whole before there are others.
+        self.shared = False
         self._files = files
         self._pool = files.pool
         self._entries: deque[QueueEntry] = deque()
@@ -177,7 +179,7 @@ class LogFile:
 
     def _format(self, lines: LineStamper, entry: QueueEntry) -> int:
         """Give the file what an entry says; returns how many bytes that are."""
-        stamp, hold = self.file.policy.timestamps, self.streams > 1
+        stamp, hold = self.file.policy.timestamps, self.shared or self.streams > 1
         parts = [lines.notice(entry.lost, entry.when, stamp)] if entry.lost else []
         parts.append(lines.text(entry.data, entry.when, stamp, hold))
         if entry.last:
@@ -283,12 +285,16 @@ class LogFiles:
         with self._lock:
             self._done += count
 
-    def sink(self, path: str, job: Job, label: str, process: SpawnPlan) -> LogFileSink:
-        """Return what takes the output of one stream."""
+    def sink(self, path: str, job: Job, label: str, process: SpawnPlan, shared: bool = False) -> LogFileSink:
+        """Return what takes the output of one stream.
+
+        :param shared: other processes of the job write to the same file.
+        """
         one = self._open.get(path)
         if one is None:
             one = self._open[path] = LogFile(path, policy_of(job), self)
         one.file.policy = policy_of(job)
+        one.shared = shared
         self._jobs[path] = job.name.full
         one.streams += 1
         return LogFileSink(one, f"{label} of process {process.pid}")

@@ -16,6 +16,7 @@ import gevent
 import pytest
 
 import gaffer
+from gaffer.api import SpawnPlan
 from gaffer.config.options import Options
 from gaffer.config.settings import read_settings
 from gaffer.errors import InvalidConfig
@@ -130,6 +131,22 @@ def test_processes_that_share_a_file_keep_their_lines_whole(logs, tmp_path):
     ended(logs)
     wait_until(lambda: health(logs)["written"] == 4 * 300 * 4)
     assert set((tmp_path / "all.log").read_bytes().split(b"\n")) == {b"one", b""}
+
+
+def test_the_first_process_of_several_keeps_its_lines_whole_before_there_are_others(logs, tmp_path):
+    load(logs, "cat", numprocesses=2, stdout_logfile="all.log", start=False)
+    plugin = LogfilesPlugin()
+    first, second = (SpawnPlan([], {}, None, index, index + 1) for index in range(2))
+    one = plugin.sink(logs.manager.job("web"), first, "stdout")
+    one.write(b"o")
+    wait_until(lambda: not plugin.gaffer_health()["waiting"])
+    two = plugin.sink(logs.manager.job("web"), second, "stdout")
+    two.write(b"two\n")
+    one.write(b"ne\n")
+    for sink in (one, two):
+        sink.close()
+    plugin.gaffer_manager_stopped()
+    assert (tmp_path / "all.log").read_bytes() == b"two\none\n"
 
 
 def test_a_replacement_goes_on_in_the_same_file(logs, tmp_path):
