@@ -41,7 +41,7 @@ run: .venv/run.stamp .run/plugins
 
 test: check
 	@.ci/tools $(if $(CI),install)
-	$(VENV) -m pytest $(ARGS)
+	@.ci/test $(ARGS)
 
 tools:
 	@.ci/tools install
