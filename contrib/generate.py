@@ -115,9 +115,8 @@ def client_page(program: str) -> Page:
         found = [one for name in names for one in _click_commands(group, context, name)]
         if found:
             commands[title] = found
-    return Page(
-        program, (group.help or "").rstrip("."), _usage(context), group.epilog or "", _entries(context), commands
-    )
+    summary = (group.help or "").partition("\n")[0].rstrip(".")
+    return Page(program, summary, _usage(context), group.epilog or "", _entries(context), commands)
 
 
 def _click_commands(group: click.Group, parent: click.Context, name: str) -> Iterator[Command]:

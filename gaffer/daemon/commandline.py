@@ -38,7 +38,7 @@ def make_parser(options: Options, early: bool = False) -> argparse.ArgumentParse
         description="Launches, watches and controls processes.",
         epilog="Every option can also be set in the environment as GAFFERD_<OPTION>, most of them in the "
         "configuration file. TERM, INT and QUIT stop gafferd and all that it runs, HUP reads the configuration "
-        "again, USR1 opens the log file again.",
+        "again, USR1 opens the log file again. Example: gafferd -c /etc/gaffer/gafferd.ini --check",
         allow_abbrev=False,
         add_help=not early,
         argument_default=argparse.SUPPRESS,

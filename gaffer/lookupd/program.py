@@ -62,7 +62,7 @@ def make_parser(options: Options) -> argparse.ArgumentParser:
         prog=NAME,
         description="Knows which gafferd runs what: nodes register, clients ask.",
         epilog="Every option can also be set in the environment as GAFFER_LOOKUPD_<OPTION>. TERM, INT and QUIT stop "
-        "gaffer_lookupd, USR1 opens the log file again.",
+        "gaffer_lookupd, USR1 opens the log file again. Example: gaffer_lookupd --bind 10.0.0.1:5010",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )

@@ -25,7 +25,10 @@ def gaffer_cli(cli: Program) -> None:
 @output_option
 @click.pass_obj
 def webhooks(server: Any, dead: bool, redeliver: str | None, output: str) -> None:
-    """Show where events are posted to, and what became of them."""
+    """Show where events are posted to, and what became of them.
+
+    Example: gafferctl webhooks --dead
+    """
     if redeliver is not None:
         return _redeliver(server, redeliver)
     found = server.transport.object("GET", "/webhooks")

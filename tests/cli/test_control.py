@@ -7,6 +7,8 @@ import time
 import pytest
 
 import gaffer
+from gaffer.httpclient import CannotConnect
+from gaffer.httpclient.transport import Transport
 
 from ..kit.gafferd import eventually
 
@@ -269,6 +271,52 @@ def test_failures_are_in_json_and_on_stderr(gafferd, gafferctl):
     assert (ended.code, json.loads(ended.out)[0]["ok"]) == (1, False) and ended.err
 
 
-@pytest.mark.parametrize("command", ["start", "stop", "restart", "reload", "wait", "add_process"])
-def test_help_has_an_example(gafferctl, command):
-    assert f"Example: gafferctl {command} " in gafferctl(command, "--help").out
+@pytest.mark.parametrize(
+    "words, results",
+    [
+        (("stop",), {"shop.web": "stopped", "shop.db": "stopped"}),
+        (("stop", "web", "--no-wait"), {"shop.web": "stop requested"}),
+        (("reload",), {"shop.web": "running, 1 process (pid 2)",
+                       "shop.db": "stopped, and stays so; 'gafferctl start shop.db' starts it"}),
+        (("unload",), {"shop.web": "unloaded", "shop.db": "unloaded"}),
+    ],
+)  # fmt: skip
+def test_gaffer_gives_results_as_json_too(gafferd, gaffer, words, results):
+    gafferd.load("shop.web", start=True)
+    gafferd.load("shop.db")
+    ended = gaffer(*words, "-o", "json")
+    assert {one["name"]: one["text"] for one in json.loads(ended.out)} == results
+    assert (ended.code, ended.err) == (0, "")
+
+
+@pytest.mark.parametrize("more, text", [((), "removed"), (("--no-wait",), "removed, stopping")])
+def test_results_of_a_removal_as_json(gafferd, gafferctl, more, text):
+    gafferd.load("default.web", start=True)
+    ended = gafferctl("del_process", "web", "-o", "json", *more)
+    assert json.loads(ended.out) == [{"name": "web", "ok": True, "text": text}]
+
+
+@pytest.mark.parametrize("command", ["stop", "restart", "del_process"])
+def test_refused_jobs_are_in_json_too(gafferd, gafferctl, command):
+    ended = gafferctl(command, "wbe", "-o", "json")
+    ((result),) = json.loads(ended.out)
+    assert (ended.code, result["name"], result["ok"]) == (1, "wbe", False)
+    assert ended.err == f"gafferctl: {result['text']}\n"
+
+
+def test_json_has_the_jobs_that_were_accepted_before_gafferd_went_away(gafferd, gafferctl, monkeypatch):
+    gafferd.load("default.web", start=True)
+    gafferd.load("default.db", start=True)
+
+    real, asked = Transport.request, []
+
+    def request(transport, method, path, *rest, **more):
+        asked.extend([path] if method == "POST" else [])
+        if len(asked) == 2:
+            raise CannotConnect("gafferd has gone")
+        return real(transport, method, path, *rest, **more)
+
+    monkeypatch.setattr(Transport, "request", request)
+    ended = gafferctl("stop", "web", "db", "-o", "json", "--no-wait")
+    results = [(one["ok"], one["text"]) for one in json.loads(ended.out)]
+    assert (ended.code, results) == (3, [(False, "gafferd has gone"), (True, "stop requested")])

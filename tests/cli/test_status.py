@@ -211,6 +211,10 @@ def test_shutdown_waits_for_the_end(gafferctl):
     assert gafferctl("shutdown") == (0, "gafferd: stopped\n", "")
 
 
+def test_shutdown_gives_its_result_as_json_too(gafferctl):
+    assert json.loads(gafferctl("shutdown", "-o", "json").out) == [{"name": "gafferd", "ok": True, "text": "stopped"}]
+
+
 def test_shutdown_that_takes_too_long(gafferd, gafferctl):
     gafferd.spawner.ignores.add(signal.SIGTERM)
     gafferd.load("default.web", start=True, graceful_timeout=60)

@@ -23,7 +23,10 @@ _DAY = 86_400.0
 
 @click.group("key", cls=ProgramGroup)
 def key() -> None:
-    """Create, list and delete keys."""
+    """Create, list and delete keys.
+
+    Example: gaffer key list
+    """
 
 
 def day(when: float | None, never: str = "never") -> str:
@@ -35,7 +38,10 @@ def day(when: float | None, never: str = "never") -> str:
 @view_option
 @click.pass_obj
 def list_keys(context: GafferContext) -> View:
-    """List the keys that one may see: an admin all, others their own and those made with it."""
+    """List the keys that one may see: an admin all, others their own and those made with it.
+
+    Example: gaffer key list
+    """
     found = context.server.accounts.keys()
     rows = [
         (
@@ -61,6 +67,8 @@ def create(context: GafferContext, /, label: str, days: float | None, **given: A
     """Create a key, which is shown this once.
 
     It allows what the options say, and no more than the key that makes it.
+
+    Example: gaffer key create deploy --manage shop --days 90
     """
     made = context.server.accounts.create_key(permissions_of(given), label, None if days is None else days * _DAY)
     return View(made, [made["id"]], text=[made["api_key"]])
@@ -71,7 +79,10 @@ def create(context: GafferContext, /, label: str, days: float | None, **given: A
 @view_option
 @click.pass_obj
 def show_key(context: GafferContext, id: str) -> View:
-    """Show one key; by default the one that asks."""
+    """Show one key; by default the one that asks.
+
+    Example: gaffer key show
+    """
     found = context.server.accounts.key(id)
     times = {name: day(found[name]) for name in ("created", "expires", "last_used")}
     pairs = {**found, **times, "permissions": text_of(found["permissions"])}.items()
@@ -82,7 +93,10 @@ def show_key(context: GafferContext, id: str) -> View:
 @click.argument("id")
 @click.pass_obj
 def delete(context: GafferContext, id: str) -> None:
-    """Delete a key, and all that were made with it."""
+    """Delete a key, and all that were made with it.
+
+    Example: gaffer key delete 3f2a
+    """
     print_lines(f"{one}: deleted" for one in context.server.accounts.delete_key(id))
 
 
@@ -90,7 +104,10 @@ def delete(context: GafferContext, id: str) -> None:
 @server_user_option
 @click.pass_obj
 def save(context: GafferContext, server_user: str | None) -> None:
-    """Keep an existing key, as 'login' keeps the one it gets; it is asked for, or read from standard input."""
+    """Keep an existing key, as 'login' keeps the one it gets; it is asked for, or read from standard input.
+
+    Example: gaffer -g https://gaffer.example.com:5000 key save
+    """
     word = ask("Key").strip()
     if not word.isascii() or not word.isprintable():
         raise BadRequest("that is no key")

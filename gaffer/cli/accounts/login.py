@@ -62,6 +62,8 @@ def login(ctx: click.Context, user: str | None, label: str | None, days: float |
     The password is asked for, or read from standard input. The key is in ~/.gaffer/keys.json, for this gafferd only;
     gafferctl finds it, too. On this machine, without TLS, both go only to a program of root's, of yours or of
     --server-user; what else listens at gafferd's port gets nothing (exit code 3).
+
+    Example: gaffer -g https://gaffer.example.com:5000 login alice --days 30
     """
     context: GafferContext = ctx.obj
     address = address_of(context.endpoint)
@@ -95,6 +97,8 @@ def logout(ctx: click.Context, all_keys: bool) -> None:
     """Forget the key of a gafferd, and delete it there.
 
     While there are keys that were made with it, it is only forgotten here: they would be deleted with it.
+
+    Example: gaffer logout
     """
     context: GafferContext = ctx.obj
     address = address_of(context.endpoint)

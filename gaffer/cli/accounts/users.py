@@ -23,14 +23,20 @@ _KINDS = {0: "admin", 1: "application"}
 
 @click.group("user", cls=ProgramGroup)
 def user() -> None:
-    """Create, list and delete users."""
+    """Create, list and delete users.
+
+    Example: gaffer user list
+    """
 
 
 @user.command("list")
 @view_option
 @click.pass_obj
 def list_users(context: GafferContext) -> View:
-    """List the users."""
+    """List the users.
+
+    Example: gaffer user list
+    """
     found = context.server.accounts.users()
     rows = [
         (one["username"], _KINDS[one["user_type"]], text_of(one["permissions"]), day(one["created"])) for one in found
@@ -46,6 +52,8 @@ def create(context: GafferContext, /, name: str, **given: Any) -> None:
     """Create a user; the options set the permissions of its logins.
 
     The password is asked for, or read from standard input.
+
+    Example: gaffer user create alice --manage shop --read '*'
     """
     admin = given["admin"]
     wanted = {} if admin else permissions_of(given)
@@ -61,7 +69,10 @@ def create(context: GafferContext, /, name: str, **given: Any) -> None:
 @view_option
 @click.pass_obj
 def show_user(context: GafferContext, name: str) -> View:
-    """Show one user."""
+    """Show one user.
+
+    Example: gaffer user show alice -o json
+    """
     found = context.server.accounts.user(name)
     kind = _KINDS[found["user_type"]]
     shown = {**found, "kind": kind, "created": day(found["created"]), "permissions": text_of(found["permissions"])}
@@ -73,7 +84,10 @@ def show_user(context: GafferContext, name: str) -> View:
 @click.argument("name")
 @click.pass_obj
 def delete(context: GafferContext, name: str) -> None:
-    """Delete a user, and all keys of theirs."""
+    """Delete a user, and all keys of theirs.
+
+    Example: gaffer user delete alice
+    """
     context.server.accounts.delete_user(name)
     print_lines([f"{name}: deleted"])
 
@@ -85,6 +99,8 @@ def password(context: GafferContext, name: str) -> None:
     """Change a password; other logins of the user end.
 
     Who changes their own is asked for the present one, too; from standard input it is read first.
+
+    Example: gaffer user password alice
     """
     entry = KeyFile().find(address_of(context.endpoint)) or {}
     old = ask("Present password") if entry.get("user") == name else None
@@ -98,6 +114,9 @@ def password(context: GafferContext, name: str) -> None:
 @permission_options
 @click.pass_obj
 def permit(context: GafferContext, /, name: str, **given: Any) -> None:
-    """Change what a user's logins allow to what the options say; those that there are end."""
+    """Change what a user's logins allow to what the options say; those that there are end.
+
+    Example: gaffer user permit alice --read '*'
+    """
     context.server.accounts.set_permissions(name, permissions_of(given))
     print_lines([f"{name}: changed"])

@@ -121,6 +121,8 @@ def apps(context: GafferContext) -> View:
     """List the applications that gafferd has.
 
     The session 'default' is among them if it has jobs.
+
+    Example: gaffer apps
     """
     server = context.server
     found: dict[str, list[dict[str, Any]]] = {}

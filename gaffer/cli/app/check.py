@@ -23,7 +23,10 @@ CHECK_COLUMNS = ("NAME", "PROCESSES", "PORT", "RUN BY", "COMMAND")
 def check(
     context: GafferContext, concurrency: tuple[str, ...], port: int | None, no_port: bool, names: tuple[str, ...]
 ) -> View:
-    """Show what the Procfile runs, with ports; or every problem of it and of its environment files."""
+    """Show what the Procfile runs, with ports; or every problem of it and of its environment files.
+
+    Example: gaffer check -c web=2,worker=1
+    """
     application = context.application(concurrency=concurrency, port=port, ports=not no_port, only=names)
     rows = [_row(application, one) for one in application.chosen]
     data = {"name": application.name, "jobs": application.jobs()}

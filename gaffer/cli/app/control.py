@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from ...config.names import parse_job_name
-from ..core.output import print_lines
+from ..core.output import view_option
 from ..core.program import DASHES, command, no_wait_option
 from ..core.shell_completion import signals, types
-from ..operations.control import RELOAD, START, STOP, control, control_timeout_option
+from ..operations.control import RELOAD, START, STOP, control, control_timeout_option, report
 from ..operations.kill import group_option, send_signal
 from .apps import RemoteApplication
 from .context import GafferContext
@@ -16,6 +16,7 @@ from .context import GafferContext
 
 @command("reload")
 @click.argument("name", required=False)
+@view_option
 @no_wait_option
 @control_timeout_option
 @click.pass_context
@@ -24,6 +25,8 @@ def reload(ctx: click.Context, name: str | None, no_wait: bool, timeout: float |
 
     It gets the configured number of them and waits until they run well. Types that were stopped stay so. What
     the Procfile says now is taken over by load, not by reload.
+
+    Example: gaffer reload
     """
     jobs = []
     for info in RemoteApplication(ctx.obj).infos(name):
@@ -31,12 +34,13 @@ def reload(ctx: click.Context, name: str | None, no_wait: bool, timeout: float |
         if info["active"]:
             jobs.append(job)
         else:
-            print_lines([f"{job}: {info['state']}, and stays so; 'gafferctl start {job}' starts it"])
+            report(ctx, str(job), f"{info['state']}, and stays so; 'gafferctl start {job}' starts it")
     control(ctx, ctx.obj.server, jobs, RELOAD, no_wait, timeout)
 
 
 @command("start")
 @click.argument("names", nargs=-1, metavar="[TYPE]...", shell_complete=types)
+@view_option
 @no_wait_option
 @control_timeout_option
 @click.pass_context
@@ -44,12 +48,15 @@ def start(ctx: click.Context, names: tuple[str, ...], no_wait: bool, timeout: fl
     """Start the application, which is loaded there, or some types of it; wait until it runs well.
 
     TYPE may be APP.TYPE too, and APP.* means all of another application.
+
+    Example: gaffer -L http://lookup:5010 start --on all web
     """
     control(ctx, ctx.obj.server, RemoteApplication(ctx.obj).find(names), START, no_wait, timeout)
 
 
 @command("stop")
 @click.argument("names", nargs=-1, metavar="[TYPE]...", shell_complete=types)
+@view_option
 @no_wait_option
 @control_timeout_option
 @click.pass_context
@@ -58,6 +65,8 @@ def stop(ctx: click.Context, names: tuple[str, ...], no_wait: bool, timeout: flo
 
     It waits until no process is left. TYPE may be APP.TYPE too, and APP.* means all of another application.
     'gafferctl start' starts them again.
+
+    Example: gaffer stop web worker
     """
     control(ctx, ctx.obj.server, reversed(RemoteApplication(ctx.obj).find(names)), STOP, no_wait, timeout)
 
@@ -72,5 +81,7 @@ def kill(context: GafferContext, target: str, signal: str, group: bool) -> None:
 
     TYPE may be APP.TYPE too, and PID as ps shows it: web.3. SIGNAL is a number or a name, with or without SIG, in any
     case.
+
+    Example: gaffer kill web HUP
     """
     send_signal(RemoteApplication(context).target(target), signal, group)

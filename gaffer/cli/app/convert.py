@@ -20,6 +20,8 @@ def convert(file: str, source: str | None, out: str | None) -> None:
     """Make a gafferd.ini from a supervisord.conf or a circus.ini.
 
     Files that it includes are read too. What has no counterpart is said on stderr, with file and line.
+
+    Example: gaffer convert --out gafferd.ini /etc/supervisor/supervisord.conf
     """
     text, notes = converted(file, source)
     write_export(Export([File("gafferd.ini", text)]), False, out)

@@ -60,6 +60,8 @@ def export(
     The formats are gafferd's own and those of others, see --list. NAME is what the application is called
     there, by default what its folder is called. Files are readable for their owner only: they hold the
     application's environment. What a format cannot express is said on stderr.
+
+    Example: gaffer export --format systemd --out ./units
     """
     context: GafferContext = ctx.obj
     known = exporters()

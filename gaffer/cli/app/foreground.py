@@ -40,7 +40,10 @@ def start(
     color: bool | None,
     names: tuple[str, ...],
 ) -> None:
-    """Run the Procfile, or the types NAME of it, until Ctrl-C."""
+    """Run the Procfile, or the types NAME of it, until Ctrl-C.
+
+    Example: gaffer start -c web=2 --watch 'web=*.py'
+    """
     application = ctx.obj.application(concurrency=concurrency, port=port, ports=not no_port, only=names)
     if not any(one.number for one in application.chosen):
         raise BadRequest("there is nothing to run: -c asks for 0 processes of each type")
@@ -73,6 +76,8 @@ def run(ctx: click.Context, copies: int, words: tuple[str, ...]) -> None:
     """Run COMMAND, or a type of the Procfile, once in the application's environment.
 
     It has the terminal, and its exit code is ours; several copies are shown as by start.
+
+    Example: gaffer run python manage.py migrate
     """
     from ...foreground.oneoff import one_off
     from ...foreground.oneoff import run as run_one

@@ -55,7 +55,7 @@ SECTIONS = {
         "lookup": "cluster.lookup:lookup",
     },
     "This program": {
-        "help": "core.help:help_command",
+        "help": "core.help:gaffer_help",
     },
 }
 
@@ -168,7 +168,10 @@ def make_program() -> Program:
         connect_timeout: float,
         **many: Any,
     ) -> None:
-        """Run Procfile applications, here or on a gafferd."""
+        """Run Procfile applications, here or on a gafferd.
+
+        Example: gaffer start -c web=2
+        """
         keys: dict[str, Any] = {"api_key": api_key, "certfile": certfile, "keyfile": keyfile, "cacert": cacert}
         keys |= {"timeout": timeout, "connect_timeout": connect_timeout}
         ctx.obj = GafferContext(procfile, directory, env, endpoint, keys, dotenv=not no_dotenv)

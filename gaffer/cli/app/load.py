@@ -11,7 +11,7 @@ from ...config.job_ports import claim_ports, conflict_with
 from ...config.names import JobName, parse_job_name
 from ...errors import BadRequest, Conflict
 from ...procfile.diff import Change, compare
-from ..core.output import print_lines
+from ..core.output import print_lines, view_option
 from ..core.program import command, no_wait_option, port_options
 from ..operations.control import control_timeout_option, for_each, remove, report_starts
 from .apps import RemoteApplication
@@ -111,6 +111,7 @@ def _carry_out(remote: RemoteApplication, change: Change, nostart: bool) -> None
 
 @command("unload")
 @click.argument("name", required=False)
+@view_option
 @no_wait_option
 @control_timeout_option
 @click.pass_context
@@ -120,6 +121,8 @@ def unload(ctx: click.Context, name: str | None, no_wait: bool, timeout: float |
     It waits until no process is left.
 
     NAME is what it is called there, by default what its folder is called. Its processes get their time to end.
+
+    Example: gaffer unload shop
     """
     remote = RemoteApplication(ctx.obj)
     # Those that were started last are stopped first.

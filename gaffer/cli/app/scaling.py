@@ -55,6 +55,8 @@ def scale(ctx: click.Context, words: tuple[str, ...]) -> None:
     An unknown type changes nothing, not even the others. TYPE=N sets the number, TYPE+N adds to it and TYPE-N
     takes away, never below 0. APP is what the application is called on gafferd, by default what its folder is
     called.
+
+    Example: gaffer scale web=3 worker+1
     """
     remote = RemoteApplication(ctx.obj)
     app, wanted = parse(words, _means_app(remote, words))

@@ -27,6 +27,8 @@ def ps(context: GafferContext, app: str | None) -> View:
 
     That is the command of each type, what its processes use together, and how long each is up. APP is what
     the application is called on gafferd, by default what its folder is called.
+
+    Example: gaffer ps -o json
     """
     remote = RemoteApplication(context)
     stats = _stats(remote, app)
@@ -101,6 +103,8 @@ def info(context: GafferContext, target: str | None) -> View:
     """Show everything about a type, a process or all types.
 
     TYPE may be APP.TYPE too, or APP.* for another application; PID as ps shows it: web.3.
+
+    Example: gaffer info web
     """
     remote = RemoteApplication(context)
     if target is not None and not target.endswith("*"):

@@ -29,6 +29,8 @@ def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
 
     TYPE or PID shows some of it only. With -f it goes on with what is written. TYPE may be APP.TYPE or APP.*
     too, and PID as ps shows it: web.3.
+
+    Example: gaffer logs -f --since 10m web
     """
     remote = RemoteApplication(ctx.obj)
     found: dict[JobName | int, None] = {}
@@ -53,6 +55,8 @@ def send(ctx: click.Context, /, target: str, data: tuple[str, ...], **wish: Any)
     A type has one if GAFFER_REDIRECT_INPUT names it in .env. DATA is sent as a line, its words with spaces
     between them. With -, or without DATA, what comes on stdin is sent byte by byte, to its end: on a terminal
     line by line, until ctrl-D. TYPE may be APP.TYPE too, and PID as ps shows it: web.3.
+
+    Example: gaffer send console 'reload now'
     """
     remote = RemoteApplication(ctx.obj)
     send_to(ctx, remote.server, remote.word(target), data, **wish)
@@ -67,6 +71,8 @@ def recv(ctx: click.Context, target: str, stream: str | None, lines: int) -> Non
     """Print what a process writes from now on.
 
     It comes byte for byte, until the process exits. TYPE may be APP.TYPE too, and PID as ps shows it: web.3.
+
+    Example: gaffer recv -n 10 web
     """
     remote = RemoteApplication(ctx.obj)
     (process,) = find_processes(remote.server, remote.word(target))
@@ -94,6 +100,8 @@ def attach(ctx: click.Context, /, target: str, **wish: Any) -> None:
 
     Its stdin and output are yours together. It ends with the process, and at the detach key, ctrl-C or ctrl-D, which
     the process does not notice. TYPE may be APP.TYPE too, and PID as ps shows it: web.3.
+
+    Example: gaffer attach console
     """
     remote = RemoteApplication(ctx.obj)
     attach_to(ctx, remote.server, remote.word(target), **wish)

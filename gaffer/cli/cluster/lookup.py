@@ -23,7 +23,10 @@ SESSION_COLUMNS = ("SESSION", "JOB_COLUMNS")
 
 @click.group("lookup", cls=ProgramGroup)
 def lookup() -> None:
-    """Ask lookupds which node runs what."""
+    """Ask lookupds which node runs what.
+
+    Example: gaffer lookup nodes -L http://lookup:5010
+    """
 
 
 def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
@@ -55,7 +58,10 @@ def make_cluster(ctx: click.Context, addresses: Sequence[str]) -> Cluster:
 @_command("nodes")
 @view_option
 def nodes(ctx: click.Context, lookupd_address: tuple[str, ...]) -> View:
-    """List the nodes."""
+    """List the nodes.
+
+    Example: gaffer lookup nodes -L http://lookup:5010
+    """
     cluster = make_cluster(ctx, lookupd_address)
     found = cluster.nodes()
     tell_problems(ctx.find_root().info_name, cluster)
@@ -72,7 +78,10 @@ def labels_text(labels: Mapping[str, str]) -> str:
 @_command("jobs")
 @view_option
 def jobs(ctx: click.Context, lookupd_address: tuple[str, ...]) -> View:
-    """List the jobs, and on how many nodes they are."""
+    """List the jobs, and on how many nodes they are.
+
+    Example: gaffer lookup jobs -L http://lookup:5010
+    """
     cluster = make_cluster(ctx, lookupd_address)
     found = cluster.jobs()
     tell_problems(ctx.find_root().info_name, cluster)
@@ -88,7 +97,10 @@ def _processes(job: Mapping[str, Any]) -> int:
 @click.argument("name")
 @view_option
 def job(ctx: click.Context, lookupd_address: tuple[str, ...], name: str) -> View:
-    """Show where a job is."""
+    """Show where a job is.
+
+    Example: gaffer lookup job shop.web
+    """
     from ...httpclient.cluster import merge_jobs
 
     cluster = make_cluster(ctx, lookupd_address)
@@ -101,7 +113,10 @@ def job(ctx: click.Context, lookupd_address: tuple[str, ...], name: str) -> View
 @click.argument("node", required=False)
 @view_option
 def sessions(ctx: click.Context, lookupd_address: tuple[str, ...], node: str | None) -> View:
-    """List the sessions, or those of a node."""
+    """List the sessions, or those of a node.
+
+    Example: gaffer lookup sessions
+    """
     cluster = make_cluster(ctx, lookupd_address)
     merged: dict[str, set[str]] = {}
     for answer in cluster.ask(lambda one: one.sessions(node)):
@@ -117,7 +132,10 @@ def sessions(ctx: click.Context, lookupd_address: tuple[str, ...], node: str | N
 @click.argument("sessionid")
 @view_option
 def session(ctx: click.Context, lookupd_address: tuple[str, ...], sessionid: str) -> View:
-    """Show where the jobs of a session are."""
+    """Show where the jobs of a session are.
+
+    Example: gaffer lookup session shop
+    """
     from ...httpclient.cluster import merge_jobs
 
     cluster = make_cluster(ctx, lookupd_address)
@@ -140,7 +158,10 @@ def _sources_view(data: Any, found: Sequence[Mapping[str, Any]]) -> View:
 @click.option("--state", is_flag=True, help="Begin with what is there already.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print an event.")
 def watch(ctx: click.Context, lookupd_address: tuple[str, ...], state: bool, output: str) -> None:
-    """Show what changes, until interrupted."""
+    """Show what changes, until interrupted.
+
+    Example: gaffer lookup watch --state -o json
+    """
     from .lookup_watch import follow
 
     cluster = make_cluster(ctx, lookupd_address)

@@ -92,6 +92,8 @@ def kill(server: Server, target: str, signal: str, group: bool) -> None:
     """Send a signal to a process, or to all processes of a job.
 
     SIGNAL is a number or a name, with or without SIG, in any case.
+
+    Example: gafferctl kill web HUP
     """
     one = Process(server, int(target)) if target.isdigit() else Job(server, parse_job_name(target))
     send_signal(one, signal, group)

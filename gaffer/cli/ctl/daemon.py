@@ -21,7 +21,10 @@ PING_INTERVAL = 0.05
 @command("ping")
 @click.pass_obj
 def ping(server: Server) -> None:
-    """Print OK if gafferd answers."""
+    """Print OK if gafferd answers.
+
+    Example: gafferctl ping
+    """
     print_lines([server.transport.request("GET", "/ping").text.strip()])
 
 
@@ -29,7 +32,10 @@ def ping(server: Server) -> None:
 @view_option
 @click.pass_obj
 def version(server: Server) -> View:
-    """Print gafferd's version."""
+    """Print gafferd's version.
+
+    Example: gafferctl version
+    """
     found = server.version()
     return View({"version": found}, [found], text=[found])
 
@@ -38,7 +44,10 @@ def version(server: Server) -> View:
 @view_option
 @click.pass_obj
 def plugins(server: Server) -> View:
-    """List gafferd's plugins."""
+    """List gafferd's plugins.
+
+    Example: gafferctl plugins
+    """
     found = server.plugins()
     rows = [
         (one["name"], one.get("version"), one.get("state"), one.get("origin"), one.get("kind"), len(one["hooks"]))
@@ -54,6 +63,8 @@ def health(server: Server) -> View:
     """Show whether gafferd and its plugins are well.
 
     The exit code is 1 if not.
+
+    Example: gafferctl health -o json
     """
     found = server.health()
     text = [*details_lines(_health_details(found))]
@@ -68,6 +79,8 @@ def strays(server: Server, kill: bool) -> View:
     """List descendants of processes that have exited.
 
     gafferd ends them with the process that they descend from, so there should be none.
+
+    Example: gafferctl strays --kill
     """
     found = server.strays(kill)
     rows = [(one["os_pid"], one["pid"], one["job"]) for one in found]
@@ -93,6 +106,8 @@ def reload_config(server: Server, force: bool) -> View:
 
     Only what changed is touched; a configuration with problems changes nothing.
     Changed options that take effect only when gafferd is started again are named.
+
+    Example: gafferctl reload-config
     """
     found = server.reload_config(force)
     late = found.pop("needs_restart", [])
@@ -109,17 +124,25 @@ def _short(names: Iterable[str]) -> list[str]:
 
 
 @command("shutdown")
+@view_option
 @no_wait_option
 @timeout_option("How long to wait; by default until it is done.")
 @click.pass_obj
-def shutdown(server: Server, no_wait: bool, timeout: float | None) -> None:
-    """Stop all jobs and end gafferd; wait for its end."""
+def shutdown(server: Server, no_wait: bool, timeout: float | None) -> View:
+    """Stop all jobs and end gafferd; wait for its end.
+
+    Example: gafferctl shutdown --timeout 60
+    """
     server.shutdown()
     if no_wait:
-        return print_lines(["gafferd: shutdown requested"])
+        return _shutdown_view("shutdown requested")
     deadline = None if timeout is None else time.monotonic() + timeout
     while server.ping():
         if deadline is not None and time.monotonic() >= deadline:
             raise Failed(f"gafferd at {server.uri} still answers after {timeout:g} s; it goes on stopping")
         time.sleep(PING_INTERVAL)
-    print_lines(["gafferd: stopped"])
+    return _shutdown_view("stopped")
+
+
+def _shutdown_view(text: str) -> View:
+    return View([{"name": "gafferd", "ok": True, "text": text}], ["gafferd"], text=[f"gafferd: {text}"])

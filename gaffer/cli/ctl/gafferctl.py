@@ -62,7 +62,7 @@ SECTIONS = {
         "shutdown": "ctl.daemon:shutdown",
     },
     "This program": {
-        "help": "core.help:help_command",
+        "help": "core.help:gafferctl_help",
     },
 }
 
@@ -146,7 +146,10 @@ def make_program() -> Program:
         connect_timeout: float,
         **many: Any,
     ) -> None:
-        """Control a gafferd."""
+        """Control a gafferd.
+
+        Example: gafferctl status
+        """
         given: dict[str, Any] = {"certfile": certfile, "keyfile": keyfile, "cacert": cacert}
         given |= {"timeout": timeout, "connect_timeout": connect_timeout}
         server = Server(connect, **access_to(connect, api_key), **given)

@@ -25,7 +25,10 @@ _short = attrgetter("short")
 @view_option
 @click.pass_obj
 def processes(server: Server, running: bool) -> View:
-    """List the jobs by name, or the live processes by pid."""
+    """List the jobs by name, or the live processes by pid.
+
+    Example: gafferctl processes --running
+    """
     found: list[Any] = list(server.running()) if running else list(server.processes())
     return View(found, found)
 
@@ -128,6 +131,8 @@ def update_process(ctx: click.Context, name: str, cmd: str, args: tuple[str, ...
     Its other settings stay. CMD is split with shell rules, ARGS are taken as
     they are. Options that gafferctl does not know belong to the command; after
     -- all of them do.
+
+    Example: gafferctl update_process web 'gunicorn shop:app' --workers 4
     """
     server: Server = ctx.obj
     info = find_info(server, parse_job_name(name))
@@ -151,6 +156,8 @@ def load_process(ctx: click.Context, file: str, start: bool, no_wait: bool) -> N
 
     The file holds one job, a list of jobs, or {"jobs": [...]}; a job is an
     object with at least name and cmd.
+
+    Example: gafferctl load_process jobs.json --start
     """
     status, started = 0, list[JobName]()
     for settings in read_jobs(file):
@@ -219,6 +226,8 @@ def get_process(server: Server, name: str) -> View:
     """Show the settings of a job.
 
     With -o json they can be given to load_process.
+
+    Example: gafferctl get_process web -o json
     """
     short = parse_job_name(name).short
     settings = {**server.info(name)["config"], "name": short}
@@ -229,9 +238,13 @@ def get_process(server: Server, name: str) -> View:
 
 @command("del_process")
 @click.argument("name", shell_complete=jobs)
+@view_option
 @no_wait_option
 @control_timeout_option
 @click.pass_context
 def del_process(ctx: click.Context, name: str, no_wait: bool, timeout: float | None) -> None:
-    """Stop a job and remove it; wait for its end."""
+    """Stop a job and remove it; wait for its end.
+
+    Example: gafferctl del_process web
+    """
     ctx.exit(remove(ctx, ctx.obj, [parse_job_name(name)], no_wait, timeout, "removed", _short))

@@ -22,7 +22,10 @@ def _job(server: Server, name: str) -> Job:
 @click.argument("number", type=click.IntRange(min=1), default=1, metavar="[N]")
 @click.pass_obj
 def add(server: Server, name: str, number: int) -> None:
-    """Want N processes more; print the new number."""
+    """Want N processes more; print the new number.
+
+    Example: gafferctl add web 2
+    """
     print_lines([_job(server, name).add(number)])
 
 
@@ -31,7 +34,10 @@ def add(server: Server, name: str, number: int) -> None:
 @click.argument("number", type=click.IntRange(min=1), default=1, metavar="[N]")
 @click.pass_obj
 def sub(server: Server, name: str, number: int) -> None:
-    """Want N processes less; print the new number."""
+    """Want N processes less; print the new number.
+
+    Example: gafferctl sub web
+    """
     print_lines([_job(server, name).sub(number)])
 
 
@@ -43,6 +49,8 @@ def scale(server: Server, name: str, operation: str) -> None:
     """Add, remove or set processes; print the new number.
 
     N and +N add, -N removes, =N sets.
+
+    Example: gafferctl scale web +2
     """
     if not re.fullmatch(r"[=+-]?[0-9]{1,9}", operation):
         raise click.BadParameter(f"'{operation}' is none of N, +N, -N and =N.", param_hint="'N|+N|-N|=N'")
@@ -53,7 +61,10 @@ def scale(server: Server, name: str, operation: str) -> None:
 @click.argument("name", shell_complete=jobs)
 @click.pass_obj
 def numprocesses(server: Server, name: str) -> None:
-    """Print how many processes are wanted."""
+    """Print how many processes are wanted.
+
+    Example: gafferctl numprocesses web
+    """
     print_lines([_job(server, name).numprocesses])
 
 
@@ -61,5 +72,8 @@ def numprocesses(server: Server, name: str) -> None:
 @click.argument("name", shell_complete=jobs)
 @click.pass_obj
 def running(server: Server, name: str) -> None:
-    """Print how many processes live."""
+    """Print how many processes live.
+
+    Example: gafferctl running web
+    """
     print_lines([_job(server, name).running])

@@ -46,6 +46,8 @@ def stats(ctx: click.Context, name: str | None, follow: bool, interval: float, v
 
     With --follow a terminal shows the latest, busiest first, as many as fit; elsewhere, and with -o json as one
     line each, they come one after the other.
+
+    Example: gafferctl stats --follow --interval 5 web
     """
     server: Server = ctx.obj
     if follow:

@@ -40,6 +40,8 @@ def status(ctx: click.Context, name: str | None) -> View:
     That is state, uptime, restarts, last exit and next retry, and for jobs in
     trouble why and the last lines of stderr. With NAME the exit code is 0 if the job is active and 1 if it is stopped.
     NAME may be SESSION.* too.
+
+    Example: gafferctl status 'shop.*'
     """
     server: Server = ctx.obj
     if name is None or is_pattern(name):
@@ -78,7 +80,10 @@ def _trouble_lines(info: Info) -> list[str]:
 @view_option
 @click.pass_obj
 def pids(server: Server, name: str | None) -> View:
-    """List the pids of all live processes, or of those of a job."""
+    """List the pids of all live processes, or of those of a job.
+
+    Example: gafferctl pids web
+    """
     found = server.pids(name)
     return View(found, found)
 
@@ -87,7 +92,10 @@ def pids(server: Server, name: str | None) -> View:
 @view_option
 @click.pass_obj
 def sessions(server: Server) -> View:
-    """List the sessions."""
+    """List the sessions.
+
+    Example: gafferctl sessions
+    """
     found = server.sessions()
     return View(found, found)
 
@@ -97,5 +105,8 @@ def sessions(server: Server) -> View:
 @view_option
 @click.pass_obj
 def info(server: Server, target: str) -> View:
-    """Show everything about a job or a process."""
+    """Show everything about a job or a process.
+
+    Example: gafferctl info web
+    """
     return info_view(Process(server, int(target)) if target.isdigit() else Job(server, parse_job_name(target)))

@@ -23,6 +23,8 @@ def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
     With -f it goes on with what they write. gafferd keeps the latest output of each
     process, also of processes that ended a while ago. NAME is a job in any spelling,
     SESSION.* or all: those of its jobs whose output is redirected.
+
+    Example: gafferctl logs -f -n 100 web worker
     """
     found, among = find_targets(ctx.obj, targets)
     show_logs(ctx, ctx.obj, found, LogQuery(**wish, among=among))
@@ -39,6 +41,8 @@ def send(ctx: click.Context, /, target: str, data: tuple[str, ...], **wish: Any)
     DATA is sent as a line, its words with spaces between them. With -, or without
     DATA, what comes on stdin is sent byte by byte, to its end: on a terminal line by
     line, until ctrl-D.
+
+    Example: gafferctl send console 'reload now'
     """
     send_to(ctx, ctx.obj, target, data, **wish)
 
@@ -53,5 +57,7 @@ def attach(ctx: click.Context, /, target: str, **wish: Any) -> None:
     Its stdin and output are yours together. It ends with the process, and at the
     detach key, ctrl-C or ctrl-D, which the process does not notice. What it writes
     to stderr goes to stderr.
+
+    Example: gafferctl attach console
     """
     attach_to(ctx, ctx.obj, target, **wish)

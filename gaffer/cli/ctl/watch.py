@@ -55,6 +55,8 @@ def watch(
     PATTERN selects them: spawn, proc.web, proc(web), proc(web).exit, job.shop.web; . is
     all of their names. Without it each event is shown under its own name and, for
     jobs of the session default, under that of its job.
+
+    Example: gafferctl watch --details 'proc(web).exit'
     """
     end_with_reader()
     painter = Painter(colorize)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, Iterable, Mapping, NamedTuple, Sequence, TypeVar
+from contextlib import contextmanager
+from typing import Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence, TypeVar
 
 import click
 
@@ -112,28 +113,25 @@ class _Run:
         infos: dict[JobName, Info] = {}
 
         def request(name: JobName) -> None:
-            info = known.get(name) or find_info(self._server, name)
-            operation.request(Job(self._server, name))
+            with _refusal_kept(self._ctx, self._label(name)):
+                info = known.get(name) or find_info(self._server, name)
+                operation.request(Job(self._server, name))
             infos[name] = info
 
         def print_requested() -> None:
-            print_lines(f"{self._label(name)}: {operation.name} requested" for name in infos)
+            for name in infos:
+                report(self._ctx, self._label(name), f"{operation.name} requested")
 
         try:
             code = for_each(self._ctx, request, names)
         except GafferError:
             print_requested()
+            show_results(self._ctx)
             raise
         self.code = self.code or code
         self.refused.update(name for name in names if name not in infos)
         if self._no_wait:
-            if _as_json(ctx := self._ctx):
-                ctx.meta.setdefault(_RESULTS, []).extend(
-                    {"name": self._label(name), "ok": True, "text": f"{operation.name} requested"} for name in infos
-                )
-            else:
-                print_requested()
-            return
+            return print_requested()
         timeout = max(map(default_timeout, infos.values()), default=0.0)
         if self._timeout is not None:
             now = time.monotonic()
@@ -176,19 +174,23 @@ def remove(
     infos: dict[JobName, Info] = {}
 
     def request(name: JobName) -> None:
-        info = find_info(server, name)
-        server.unload(name)
+        with _refusal_kept(ctx, label(name)):
+            info = find_info(server, name)
+            server.unload(name)
         infos[name] = info
 
     code = for_each(ctx, request, names)
     if no_wait:
-        print_lines(f"{label(name)}: {done}{', stopping' if info['processes'] else ''}" for name, info in infos.items())
+        for name, info in infos.items():
+            report(ctx, label(name), f"{done}{', stopping' if info['processes'] else ''}")
+        show_results(ctx)
         return code
     if timeout is None:
         timeout = max(map(default_timeout, infos.values()), default=0.0)
     judges = {name: has_gone(server, info["processes"], done) for name, info in infos.items()}
     graces = {name: float(info["config"].get("graceful_timeout") or 0) for name, info in infos.items()}
     good = wait_for(ctx, server, judges, timeout, label, graces=graces)
+    show_results(ctx)
     return code or (0 if good else FAILED)
 
 
@@ -243,15 +245,9 @@ def wait_for(
     for name, outcome in watch(server, judges, timeout, sleep=line.sleep):
         line.clear()
         del waiting[name]
-        sentence = f"{label(name)}: {outcome.text}"
-        if _as_json(ctx) and not (quiet and outcome.good and not all_results):
-            result = {"name": label(name), "ok": outcome.good, "text": outcome.text}
-            ctx.meta.setdefault(_RESULTS, []).append(result)
-        if not outcome.good:
-            complain(ctx.find_root().info_name, sentence)
-            good = False
-        elif not quiet and not _as_json(ctx):
-            print_lines([sentence])
+        good = good and outcome.good
+        if not (quiet and outcome.good) or (all_results and _as_json(ctx)):
+            report(ctx, label(name), outcome.text, outcome.good)
     return good
 
 
@@ -261,6 +257,30 @@ _RESULTS = "gaffer.results"
 
 def _as_json(ctx: click.Context) -> bool:
     return chosen_form(ctx) == "json"
+
+
+def report(ctx: click.Context, name: str, text: str, good: bool = True) -> None:
+    """Print what became of a job, failures on stderr, or keep it for :func:`show_results`."""
+    _keep(ctx, name, text, good)
+    if not good:
+        complain(ctx.find_root().info_name, f"{name}: {text}")
+    elif not _as_json(ctx):
+        print_lines([f"{name}: {text}"])
+
+
+def _keep(ctx: click.Context, name: str, text: str, good: bool) -> None:
+    if _as_json(ctx):
+        ctx.meta.setdefault(_RESULTS, []).append({"name": name, "ok": good, "text": text})
+
+
+@contextmanager
+def _refusal_kept(ctx: click.Context, name: str) -> Iterator[None]:
+    """Keep the reason for :func:`show_results` if a job is refused; :func:`for_each` prints it."""
+    try:
+        yield
+    except GafferError as error:
+        _keep(ctx, name, str(error), False)
+        raise
 
 
 def show_results(ctx: click.Context) -> None:
