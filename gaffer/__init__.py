@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from .commands.identity import Identity as Identity
     from .commands.identity import Permissions as Permissions
     from .config.jobconfig import JobConfig as JobConfig
+    from .errors import Hold as Hold
     from .errors import Veto as Veto
     from .hookspecs.markers import hookimpl as hookimpl
     from .hookspecs.markers import hookspec as hookspec
@@ -55,7 +56,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "plugins.introspection": "Plugin",
         "plugins.registry": "Site",
         "commands.identity": "Credentials Identity Permissions",
-        "errors": "Veto",
+        "errors": "Hold Veto",
         "hookspecs.markers": "hookimpl hookspec",
     },
 )

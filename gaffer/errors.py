@@ -69,6 +69,13 @@ class Veto(Conflict):
     """
 
 
+class Hold(Conflict):
+    """Raised by ``gaffer_before_spawn`` to let a start wait, for as long as it takes.
+
+    The job's state is ``waiting``, with the sentence as its reason; ``manager.release(job)`` asks again.
+    """
+
+
 class UriTooLong(BadRequest):
     """The URL of a request is longer than a server takes."""
 

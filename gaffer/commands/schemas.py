@@ -204,7 +204,7 @@ _HEALTH: Schema = returns(
     uptime={**SECONDS, "examples": [3600.5]},
     jobs={**COUNT, "examples": [2]},
     processes={**COUNT, "examples": [3]},
-    troubled={**NAMES, "description": "jobs in state failed, flapping or backoff", "examples": [[]]},
+    troubled={**NAMES, "description": "jobs in state failed, flapping, backoff or unready", "examples": [[]]},
     strays={**COUNT, "examples": [0], "description": "descendants of processes that have exited"},
     plugins={
         "type": "object",
@@ -237,12 +237,23 @@ def _job_info() -> Schema:
         name=FULL_NAME,
         active={**BOOLEAN, "examples": [True], "description": "it is wanted up"},
         running={**COUNT, "examples": [1], "description": "live processes, committed ones too"},
+        ready={**COUNT, "examples": [1], "description": "processes that can be used, without committed ones"},
         running_out={**COUNT, "examples": [0], "description": "committed ones"},
         max_processes={**COUNT, "examples": [1], "description": "the wanted number"},
         processes=PIDS,
         state={
             "type": "string",
-            "enum": ["running", "starting", "stopping", "stopped", "backoff", "flapping", "failed"],
+            "enum": [
+                "running",
+                "starting",
+                "waiting",
+                "stopping",
+                "stopped",
+                "unready",
+                "backoff",
+                "flapping",
+                "failed",
+            ],
         },
         config=refer("JobConfig"),
         restarts={**COUNT, "examples": [0], "description": "processes that died and were replaced"},
@@ -251,6 +262,14 @@ def _job_info() -> Schema:
         uptimes={"type": "array", "items": SECONDS, "examples": [[12.5]], "description": "seconds, of each process"},
         last_exit={"anyOf": [refer("LastExit"), {"type": "null"}]},
         retry_in={**or_null(SECONDS), "examples": [None], "description": "seconds until the next retry"},
-        reason={"type": ["string", "null"], "examples": [None], "description": "why it is in trouble"},
+        reason={"type": ["string", "null"], "examples": [None], "description": "why it waits or is in trouble"},
         stderr={**listed(STRING), "examples": [[]], "description": "the last lines of a process that failed"},
+        readiness=listed(
+            returns(
+                pid=PID,
+                ready=BOOLEAN,
+                reason={"type": ["string", "null"], "examples": [None], "description": "why it is, or is not"},
+                since={**SECONDS, "examples": [11.5], "description": "for how many seconds"},
+            )
+        ),
     )

@@ -42,6 +42,9 @@ EVENTS = (
     Event("spawn_failed", "a process could not be started", ("reason",)),
     Event("exit", "a process exited", (*_PROCESS, "exit_status", "exit_code", "term_signal", "note")),
     Event("reap", "a process and all that it started is gone", (*_PROCESS, "reason")),
+    Event("ready", "a process can be used", (*_PROCESS, "reason")),
+    Event("unready", "a process that was ready cannot be used at the moment", (*_PROCESS, "reason")),
+    Event("waiting", "the start of a job waits for something", ("reason",)),
     Event("stop_pid", "gaffer begins to stop a process", _PROCESS),
     Event("flap", "a process dies too often and is paused", ("retry_in",)),
     Event("restart", "new processes of a job were asked for"),
@@ -52,7 +55,7 @@ EVENTS = (
 
 _EVENT_NAMES = tuple(event.name for event in EVENTS)
 #: Those that ``proc.<name>`` and ``proc.<pid>`` have.
-OF_PROC = ("start", "stop", "spawn", "exit", "stop_pid", "reap", "flap")
+OF_PROC = ("start", "stop", "spawn", "exit", "stop_pid", "reap", "flap", "ready", "unready")
 
 
 def normalise(pattern: str) -> str:

@@ -196,7 +196,9 @@ def gaffer_before_spawn(job: Job, plan: SpawnPlan) -> None:
 
     When: ``plan`` holds ``argv``, ``env``, ``cwd``, ``index`` of this start.
     May: change the plan in place, wait (it holds up this job only), call the
-    manager, or ``raise gaffer.Veto("reason")``.
+    manager, or ``raise gaffer.Veto("reason")``. ``raise gaffer.Hold("reason")`` lets the
+    start wait until ``manager.release(job.name)``; ``plan.unready = "reason"`` says that
+    the process is not ready until ``manager.set_ready(pid)``.
     Returns: nothing.
     On exception: counts as a failed start; the restart policy decides.
 
@@ -222,6 +224,57 @@ def gaffer_spawned(job: Job, process: Process) -> None:
         @gaffer.hookimpl
         def gaffer_spawned(job, process):
             print(job.name, "has", process.os_pid)
+    """
+
+
+@hookspec
+def gaffer_process_ready(job: Job, process: Process, reason: str) -> None:
+    """[TELL] A process can be used; event ``ready``.
+
+    When: a probe succeeded, or without one the process has lived ``min_uptime``.
+    May: anything; it delays only its own plugin.
+    Returns: nothing.
+    On exception: logged and counted under the plugin's name.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_process_ready(job, process):
+            balancer.add(job.name, process.pid)
+    """
+
+
+@hookspec
+def gaffer_process_unready(job: Job, process: Process, reason: str) -> None:
+    """[TELL] A process that was ready cannot be used at the moment; event ``unready``.
+
+    When: a plugin said so; a process that exits or is stopped is told by ``gaffer_exited`` alone.
+    May: anything; it delays only its own plugin.
+    Returns: nothing.
+    On exception: logged and counted under the plugin's name.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_process_unready(job, process, reason):
+            balancer.remove(job.name, process.pid)
+    """
+
+
+@hookspec
+def gaffer_job_waiting(job: Job, reason: str) -> None:
+    """[TELL] The start of a job waits for something; event ``waiting``.
+
+    When: a plugin holds it with :class:`gaffer.Hold`.
+    May: anything; it delays only its own plugin.
+    Returns: nothing.
+    On exception: logged and counted under the plugin's name.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_job_waiting(job, reason):
+            print(job.name, "waits:", reason)
     """
 
 
@@ -282,7 +335,7 @@ def gaffer_reaped(job: Job, process: Process, reason: str) -> None:
     """[TELL] A process and everything it left behind is gone; event ``reap``.
 
     When: after ``gaffer_exited``; ``reason`` is ``exit`` when it ended by
-    itself, else ``stop``, ``scale``, ``restart`` or ``unload``.
+    itself, else ``stop``, ``scale``, ``restart``, ``unload`` or ``unhealthy``.
     May: anything; it delays only its own plugin.
     Returns: nothing.
     On exception: logged and counted under the plugin's name.

@@ -570,6 +570,37 @@ class Manager(OldSpellings):
         if owned is not None:
             self.engine.submit(owned.job, messages.StopPid(pid))
 
+    def set_ready(self, pid: int, ready: bool = True, reason: str = "") -> None:
+        """Say whether a process can be used; nothing happens if it is gone or being stopped.
+
+        Does not wait. A process is ready once it has lived ``min_uptime``, unless ``gaffer_before_spawn`` gave its
+        plan a reason why it is not (``plan.unready``).
+
+        :param reason: why, in a sentence: what ``status`` shows of one that is not ready.
+        """
+        self._post(pid, messages.SetReady(pid, ready, reason))
+
+    def fail_process(self, pid: int, reason: str) -> None:
+        """Stop a process that does not work; nothing happens if it is gone or being stopped.
+
+        Does not wait. It counts as a death: the job's restart policy decides what follows, and shows the reason.
+
+        :param reason: what is wrong, in a sentence.
+        """
+        self._post(pid, messages.Fail(pid, reason))
+
+    def _post(self, pid: int, message: Any) -> None:
+        owned = self.engine.termination.owned(pid)
+        if owned is not None:
+            self.engine.post(owned.job, message)
+
+    def release(self, name: Any) -> None:
+        """Ask plugins again about the starts of a job that they hold; see :class:`gaffer.Hold`. Does not wait.
+
+        :raises NotFound: no such job.
+        """
+        self.engine.post(self.job(name), messages.Release())
+
     def send(self, pid: int, lines: Any, stream: str | None = None) -> None:
         """Write to a process' stdin, or to one of its custom streams.
 

@@ -16,8 +16,10 @@ from ..supervisor.messages import Notify
 if TYPE_CHECKING:
     from .manager import Manager
 
+#: Events whose data is the reason.
+_WITH_REASON = frozenset(("reap", "waiting", "ready", "unready"))
 #: Events of jobs in the default session that the classic family ``proc.<name>`` has too.
-_CLASSIC = frozenset(("start", "stop", "spawn", "exit", "stop_pid", "reap", "flap"))
+_CLASSIC = frozenset(("start", "stop", "spawn", "exit", "stop_pid", "reap", "flap", "ready", "unready"))
 _HOOKS = {
     "create": "gaffer_job_loaded",
     "update": "gaffer_job_updated",
@@ -30,6 +32,9 @@ _HOOKS = {
     "exit": "gaffer_exited",
     "reap": "gaffer_reaped",
     "flap": "gaffer_flapping",
+    "waiting": "gaffer_job_waiting",
+    "ready": "gaffer_process_ready",
+    "unready": "gaffer_process_unready",
 }
 
 
@@ -117,7 +122,7 @@ def _message(job: Job, what: Notify, at: float) -> dict[str, Any]:
         message["detach"] = process.config.detach
     if what.event == "exit":
         message |= exit_info(process, what.data, at)
-    elif what.event == "reap":
+    elif what.event in _WITH_REASON:
         message["reason"] = what.data
     elif what.event == "spawn_failed":
         message["reason"] = str(what.data[1])
@@ -137,7 +142,9 @@ def _arguments(job: Job, what: Notify) -> dict[str, Any]:
         return {"job": job, "index": data[0].index, "error": data[1]}
     if event == "exit":
         return {"job": job, "process": what.process, "status": data}
-    if event == "reap":
+    if event == "waiting":
+        return {"job": job, "reason": data}
+    if event in _WITH_REASON:
         return {"job": job, "process": what.process, "reason": data}
     if event == "flap":
         copy: Copy = data[0]

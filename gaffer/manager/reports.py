@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 from ..errors import NotFound, Unavailable
 from ..plugins.registry import Site
 from ..process.process import Process
-from ..supervisor.job import Job
+from ..supervisor.job import READY, Copy, Job
 from ..util import process_tree
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gaffer.sites")
 
-_TROUBLE = ("failed", "flapping", "backoff")
+_TROUBLE = ("failed", "flapping", "backoff", "unready")
 
 
 class Reports:
@@ -32,6 +32,7 @@ class Reports:
             "name": job.name.full,
             "active": job.active,
             "running": len(live),
+            "ready": job.ready,
             "running_out": len(job.extras),
             "max_processes": job.wanted,
             "processes": [process.pid for process in live],
@@ -45,6 +46,7 @@ class Reports:
             "retry_in": job.retry_in(now),
             "reason": "; ".join(job.reasons()) or None,
             "stderr": list(job.stderr_tail),
+            "readiness": [_readiness(copy, now) for copy in job.live()],
         }
 
     def measure(self, processes: list[Process]) -> list[dict[str, Any]]:
@@ -117,6 +119,15 @@ class Reports:
         for report in reports.values():
             report.setdefault("ok", True)
         return reports
+
+
+def _readiness(copy: Copy, now: float) -> dict[str, Any]:
+    return {
+        "pid": copy.process.pid,
+        "ready": copy.readiness == READY,
+        "reason": copy.ready_reason or None,
+        "since": max(0.0, now - copy.ready_since),
+    }
 
 
 def _live(job: Job) -> list[Process]:

@@ -46,6 +46,8 @@ class SpawnPlan:
     :param index: number of the copy, -1 for a committed process.
     :param pid: gaffer's id of the process to be.
     :param window: rows and columns of its terminal, where the job has ``tty``.
+    :param unready: why it is not ready at its start, if a plugin will say when it is, with
+        :meth:`Manager.set_ready`; None if it is ready once it has lived ``min_uptime``.
     """
 
     # Neither is in the representation, which ends up in logs: they hold secrets.
@@ -56,6 +58,7 @@ class SpawnPlan:
     pid: int
     sinks: dict[str, list[Any]] = field(default_factory=dict)
     window: tuple[int, int] = (24, 80)
+    unready: str | None = None
 
 
 def make_plan(config: JobConfig, env: dict[str, str], index: int, pid: int) -> SpawnPlan:

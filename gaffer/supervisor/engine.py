@@ -22,7 +22,7 @@ from typing import Any, Callable, Protocol
 import gevent
 from gevent.event import AsyncResult, Event
 
-from ..errors import ReentrantCall
+from ..errors import Hold, ReentrantCall
 from ..events.emitter import thread_id
 from ..events.loop_pause import pause
 from ..plugins.calling import Hooks
@@ -100,8 +100,8 @@ class Engine:
         self._pids = itertools.count(1)
         self._planner = Planner(node_id)
         self._messages: deque[tuple[Job | None, Any, AsyncResult | None]] = deque()
-        #: Deadlines of the next starts, by index of the copy.
-        self._retries: dict[Job, dict[int, Deadline]] = {}
+        #: Deadlines of copies, one each: its next start, or when it is ready.
+        self._timers: dict[Job, dict[int, Deadline]] = {}
         self._starts: list[tuple[bool, int, int, int, Job]] = []
         self._sequence = itertools.count()
         #: What is done when nothing is due or to be started, see :meth:`afterwards`.
@@ -336,6 +336,9 @@ class Engine:
     def _ask_start(self, job: Job, copy: Copy, generation: int, plan: SpawnPlan) -> None:
         try:
             plugin_queries.about_start(self.hooks, job, plan)
+        except Hold as hold:
+            _close_sinks(plan)
+            self.post(job, messages.Held(copy, generation, str(hold)))
         except Exception as error:
             _close_sinks(plan)
             self.post(job, messages.SpawnFailed(copy, generation, error))
@@ -433,6 +436,7 @@ class Engine:
         self._exited_by_itself(job, copy, process, status)
 
     def _exited_by_itself(self, job: Job, copy: Copy, process: Process, status: ExitStatus) -> None:
+        self._cancel_timer(job, copy)
         if not process.was_killed():
             status = self._oom.explain(status)
         if not self._well(job, status):
@@ -475,6 +479,7 @@ class Engine:
                 self._exited_by_itself(job, copy, process, process.status)
                 return
             self._handle(job, messages.Exited(copy, process.status.code, process.status))
+        self._cancel_timer(job, copy)
         self._handle(job, messages.Gone(copy))
         self.afterwards(partial(self._close, process))
 
@@ -500,23 +505,39 @@ class Engine:
         self.post(job, messages.Decided(effect.copy, generation, decision))
 
     def _later(self, job: Job, effect: messages.Later) -> None:
-        retries, index = self._retries.setdefault(job, {}), effect.message.copy.index
-        if index in retries:
-            retries[index].cancel()
-        retries[index] = self.at(effect.at, partial(self._handle, job, effect.message))
+        copy = effect.message.copy
+        self._cancel_timer(job, copy)
+        place = _place(copy)
+        self._timers.setdefault(job, {})[place] = self.at(effect.at, partial(self._timer_due, job, place, effect.message))
+
+    def _cancel_timer(self, job: Job, copy: Copy) -> None:
+        timer = self._timers.get(job, {}).pop(_place(copy), None)
+        if timer is not None:
+            timer.cancel()
+
+    def _timer_due(self, job: Job, place: int, message: messages.RetryDue | messages.ReadyDue) -> None:
+        timers = self._timers.get(job)
+        if timers is not None:
+            timers.pop(place, None)
+        self._handle(job, message)
 
     def _notify(self, job: Job, effect: messages.Notify) -> None:
         self.afterwards(partial(self.observer.notify, job, effect, time.time()))
 
     def _removed(self, job: Job, effect: messages.Removed) -> None:
-        for retry in self._retries.pop(job, {}).values():
-            retry.cancel()
+        for timer in self._timers.pop(job, {}).values():
+            timer.cancel()
         self.termination.unchecked.pop(job, None)
         self.observer.removed(job)
 
     def _report_commit(self, job: Job, effect: messages.ReportCommit) -> None:
         if effect.commit.answer is not None:
             self.afterwards(partial(effect.commit.answer, effect.error))
+
+
+def _place(copy: Copy) -> int:
+    """Return the key of the timer of *copy*."""
+    return -copy.committed.pid if copy.committed else copy.index
 
 
 def _close_sinks(plan: SpawnPlan) -> None:

@@ -26,17 +26,22 @@ from .messages import (
     End,
     Enqueue,
     Exited,
+    Fail,
     Gone,
+    Held,
     Later,
     Launch,
     Notify,
     Prepare,
+    ReadyDue,
+    Release,
     Reload,
     Removed,
     ReportCommit,
     Restart,
     RetryDue,
     Scale,
+    SetReady,
     Spawned,
     SpawnFailed,
     Start,
@@ -44,6 +49,7 @@ from .messages import (
     Stop,
     StopAll,
     StopPid,
+    Surge,
     Unload,
     Update,
 )
@@ -52,6 +58,7 @@ from .restart_policy import After, Done, GiveUp, History, after_kill
 # -- states of a copy ---------------------------------------------------------
 QUEUED = "queued"  # waits for its turn to be started
 PREPARING = "preparing"  # plugins are asked about the start
+HELD = "held"  # a plugin lets the start wait for something
 UP = "up"  # its process lives
 STOPPING = "stopping"  # its process was told to stop, or left others behind
 DECIDING = "deciding"  # its process died, the policy is asked
@@ -60,6 +67,15 @@ FLAPPING = "flapping"  # paused by the flapping rule
 FAILED = "failed"  # given up
 DONE = "done"  # ended as its restart setting allows
 
+# -- readiness of a copy that is up ---------------------------------------------
+YOUNG = "young"  # has no probe and lives for less than min_uptime
+AWAITED = "awaited"  # was not ready yet
+READY = "ready"  # can be used
+UNREADY = "unready"  # was ready, and is not any more
+
+#: Reason of the end of a process that a plugin found not to work.
+UNHEALTHY = "unhealthy"
+
 _ENDED = (FAILED, DONE)
 #: States of a job, the one that needs attention first; its copies decide.
 _WORST_FIRST = (
@@ -67,9 +83,12 @@ _WORST_FIRST = (
     (FLAPPING, "flapping"),
     (WAITING, "backoff"),
     (DECIDING, "backoff"),
+    (UNREADY, "unready"),
     (STOPPING, "stopping"),
+    (HELD, "waiting"),
     (QUEUED, "starting"),
     (PREPARING, "starting"),
+    (AWAITED, "starting"),
 )
 
 
@@ -92,6 +111,11 @@ class Copy:
         "spawns",
         "error",
         "committed",
+        "asked_at",
+        "unready",
+        "readiness",
+        "ready_reason",
+        "ready_since",
     )
 
     def __init__(self, index: int, committed: Commit | None = None) -> None:
@@ -109,6 +133,14 @@ class Copy:
         self.spawns = 0
         self.error = ""
         self.committed = committed
+        #: How often the job's starts had been released when plugins were last asked.
+        self.asked_at = 0
+        #: Why its process is not ready at the start, as plugins said; None if they did not.
+        self.unready: str | None = None
+        #: Whether its process can be used, "" without one; why, and since which monotonic time.
+        self.readiness = ""
+        self.ready_reason = ""
+        self.ready_since = 0.0
 
     def remembered(self) -> History:
         """Return the history, made when first needed: most copies never die."""
@@ -147,6 +179,8 @@ class Job:
         "stop_pending",
         "stderr_tail",
         "last_spawn",
+        "surge",
+        "_releases",
         "_queue",
         "_counts",
     )
@@ -180,8 +214,12 @@ class Job:
         self.stderr_tail: list[str] = []
         #: Monotonic time of the latest start.
         self.last_spawn = 0.0
+        #: Copies beyond the wanted ones, while others are replaced one by one.
+        self.surge = 0
+        #: How often starts were released, so that none is missed between a question and its answer.
+        self._releases = 0
         self._queue: deque[int] = deque()
-        #: How many counted copies are in each state, so that asking is cheap with thousands.
+        #: How many counted copies are in each state and readiness, so that asking is cheap with thousands.
         self._counts: dict[str, int] = {}
 
     # -- what others read -----------------------------------------------------
@@ -212,7 +250,18 @@ class Job:
             return "starting"
         if not self._counts.get(UP):
             return "stopped"
-        return "starting" if now - self.last_spawn < self.config.min_uptime else "running"
+        young = self._counts.get(YOUNG) and now - self.last_spawn < self.config.min_uptime
+        return "starting" if young else "running"
+
+    @property
+    def ready(self) -> int:
+        """The number of counted copies that can be used."""
+        return self._counts.get(READY, 0)
+
+    @property
+    def places(self) -> int:
+        """The number of copies that are kept at the moment."""
+        return self.wanted + self.surge
 
     def retry_in(self, now: float) -> float | None:
         """Return the seconds until the next retry, None if none is waiting."""
@@ -220,9 +269,11 @@ class Job:
         return max(0.0, min(dues) - now) if dues else None
 
     def reasons(self) -> list[str]:
-        """Return why copies are waiting or have failed, each reason once."""
-        troubled = (copy for copy in self.copies.values() if copy.state in (WAITING, FLAPPING, FAILED))
-        return list(dict.fromkeys(copy.error for copy in troubled if copy.error))
+        """Return why copies are waiting, not ready, or have failed, each reason once."""
+        copies = list(self.copies.values())
+        why = [copy.error for copy in copies if copy.state in (WAITING, FLAPPING, FAILED, HELD)]
+        why += [copy.ready_reason for copy in copies if copy.readiness in (AWAITED, UNREADY)]
+        return list(dict.fromkeys(reason for reason in why if reason))
 
     # -- the machine ------------------------------------------------------------
     def step(self, message: Any, now: float) -> Effects:
@@ -256,6 +307,7 @@ class Job:
     def _stop(self, message: Stop, now: float, effects: Effects) -> None:
         self.stop_pending = self.stop_pending or self.active or any(True for _ in self.live())
         self.active = False
+        self.surge = 0
         self._queue.clear()
         self._drop_idle(effects)
         for copy in [*self.copies.values(), *self.extras.values()]:
@@ -294,16 +346,40 @@ class Job:
         before, self.wanted = self.wanted, number
         if before != self.wanted:
             effects.append(Notify("scale", data=(before, self.wanted, alone)))
-        for index in [index for index in self.copies if index >= self.wanted]:
-            self._retire(index, effects)
+        self._retire_surplus(effects)
         if self.active:
             self._fill(effects)
+
+    def _surge(self, message: Surge, now: float, effects: Effects) -> None:
+        if not self.active:
+            return
+        self.surge = message.number
+        self._retire_surplus(effects)
+        self._fill(effects)
+
+    def _set_ready(self, message: SetReady, now: float, effects: Effects) -> None:
+        copy = self.find(message.pid)
+        if copy is not None and copy.state == UP:
+            self._become(copy, message.ready, message.reason, now, effects)
+
+    def _fail(self, message: Fail, now: float, effects: Effects) -> None:
+        copy = self.find(message.pid)
+        if copy is not None and copy.state == UP:
+            copy.error = message.reason
+            self._end(copy, UNHEALTHY, effects)
+
+    def _release(self, message: Release, now: float, effects: Effects) -> None:
+        self._releases += 1
+        for copy in list(self.copies.values()):
+            if copy.state == HELD:
+                self._again(copy, effects)
 
     def _update(self, message: Update, now: float, effects: Effects) -> None:
         previous, self.config = self.config, message.config
         effects.append(Notify("update", data=previous))
         if previous.needs_restart(self.config):
-            self._replace_all("restart", effects)
+            if message.replace:
+                self._replace_all("restart", effects)
         else:
             for copy in self.live():
                 copy.process.config = self.config  # its stop signal and its time to stop may be new
@@ -325,8 +401,7 @@ class Job:
             return
         copy = Copy(-1, committed=message)
         self.extras[message.pid] = copy
-        self._to(copy, PREPARING)
-        effects.append(Prepare(copy))
+        self._ask(copy, effects)
 
     def _turn(self, message: StartTurn, now: float, effects: Effects) -> None:
         while self._queue:
@@ -334,19 +409,35 @@ class Job:
             copy = self.copies.get(index)
             if copy is None:
                 copy = self._new(index)
-            if index >= self.wanted or not self.active or copy.state != QUEUED:
+            if index >= self.places or not self.active or copy.state != QUEUED:
                 if copy.state == QUEUED:
                     self._drop(copy)
                 continue
-            self._to(copy, PREPARING)
-            effects.append(Prepare(copy))
+            self._ask(copy, effects)
             break
         if self._queue:
             effects.append(Enqueue())
 
     # -- what happens to a copy -------------------------------------------------
     def _approved(self, copy: Copy, message: Approved, now: float, effects: Effects) -> None:
+        copy.unready = getattr(message.plan, "unready", None)
         effects.append(Launch(copy, message.plan))
+
+    def _held(self, copy: Copy, message: Held, now: float, effects: Effects) -> None:
+        if copy.committed:
+            effects.append(ReportCommit(copy.committed, Unavailable(f"job {self.name} waits: {message.reason}")))
+            self._drop(copy)
+            self._settle(effects)
+        elif copy.asked_at != self._releases:
+            self._again(copy, effects)
+        else:
+            self._to(copy, HELD)
+            told = self._counts[HELD] > 1 and any(
+                other.state == HELD and other.error == message.reason for other in self.copies.values()
+            )
+            copy.error = message.reason
+            if not told:
+                effects.append(Notify("waiting", data=message.reason))
 
     def _spawned(self, copy: Copy, message: Spawned, now: float, effects: Effects) -> None:
         self._to(copy, UP)
@@ -359,8 +450,32 @@ class Job:
             self.restarts += 1
         copy.spawns += 1
         effects.append(Notify("spawn", message.process))
+        self._begin_readiness(copy, now, effects)
         if copy.committed:
             effects.append(ReportCommit(copy.committed, None))
+
+    def _begin_readiness(self, copy: Copy, now: float, effects: Effects) -> None:
+        copy.ready_since = now
+        if copy.unready is not None:
+            self._count_readiness(copy, AWAITED, copy.unready)
+        elif not self.config.min_uptime:
+            self._become(copy, True, "", now, effects)
+        else:
+            self._count_readiness(copy, YOUNG, "")
+            effects.append(Later(now + self.config.min_uptime, ReadyDue(copy, copy.generation)))
+
+    def _ready_due(self, copy: Copy, message: ReadyDue, now: float, effects: Effects) -> None:
+        if copy.readiness == YOUNG:
+            self._become(copy, True, "", now, effects)
+
+    def _become(self, copy: Copy, ready: bool, reason: str, now: float, effects: Effects) -> None:
+        before = copy.readiness
+        was_ready = before in (READY, UNREADY)
+        self._count_readiness(copy, READY if ready else UNREADY if was_ready else AWAITED, reason)
+        if copy.readiness != before:
+            copy.ready_since = now
+        if ready != (before == READY):
+            effects.append(Notify("ready" if ready else "unready", copy.process, reason))
 
     def _spawn_failed(self, copy: Copy, message: SpawnFailed, now: float, effects: Effects) -> None:
         self._to(copy, DECIDING)
@@ -401,9 +516,15 @@ class Job:
     def _gone(self, copy: Copy, message: Gone, now: float, effects: Effects) -> None:
         process, copy.process = copy.process, None
         effects.append(Notify("reap", process, copy.reason))
-        if not copy.committed and self.active and copy.index < self.wanted:
-            copy.ordered = True
-            self._again(copy, effects)
+        if not copy.committed and self.active and copy.index < self.places:
+            copy.ordered = copy.reason != UNHEALTHY
+            if copy.ordered:
+                self._again(copy, effects)
+                return
+            uptime = now - process.started
+            self._to(copy, DECIDING)
+            copy.remembered().enter(self.config, uptime, now)
+            effects.append(Decide(copy, process, self.last_exit, None, uptime))
             return
         self._drop(copy)
         self._settle(effects)
@@ -432,8 +553,24 @@ class Job:
         self._counts[QUEUED] = self._counts.get(QUEUED, 0) + 1
         return copy
 
+    def _ask(self, copy: Copy, effects: Effects) -> None:
+        self._to(copy, PREPARING)
+        copy.asked_at = self._releases
+        effects.append(Prepare(copy))
+
+    def _count_readiness(self, copy: Copy, readiness: str, reason: str) -> None:
+        """Change the readiness of a copy, "" when it is not up any more."""
+        if not copy.committed:
+            if copy.readiness:
+                self._counts[copy.readiness] -= 1
+            if readiness:
+                self._counts[readiness] = self._counts.get(readiness, 0) + 1
+        copy.readiness, copy.ready_reason = readiness, reason
+
     def _to(self, copy: Copy, state: str) -> None:
         """Change a copy's state; answers to earlier questions are late from now on."""
+        if copy.readiness:
+            self._count_readiness(copy, "", "")
         if not copy.committed:
             self._counts[copy.state] -= 1
             self._counts[state] = self._counts.get(state, 0) + 1
@@ -443,7 +580,7 @@ class Job:
     def _fill(self, effects: Effects) -> None:
         """Queue a start for every wanted copy that has none."""
         known = self.copies.keys() | set(self._queue)
-        missing = [index for index in range(self.wanted) if index not in known]
+        missing = [index for index in range(self.places) if index not in known]
         self._queue.extend(missing)
         if self._queue:
             effects.append(Enqueue())
@@ -456,7 +593,7 @@ class Job:
     def _refresh(self) -> None:
         """Forget failures, delays and results for a fresh start."""
         for copy in list(self.copies.values()):
-            if copy.state in (WAITING, FLAPPING, DECIDING, *_ENDED):
+            if copy.state in (WAITING, FLAPPING, DECIDING, HELD, *_ENDED):
                 self._drop(copy)
 
     def _drop_idle(self, effects: Effects) -> None:
@@ -469,11 +606,17 @@ class Job:
 
     def _drop(self, copy: Copy) -> None:
         copy.generation += 1
+        if copy.readiness:
+            self._count_readiness(copy, "", "")
         if copy.committed:
             self.extras.pop(copy.committed.pid, None)
         elif self.copies.get(copy.index) is copy:
             self._counts[copy.state] -= 1
             del self.copies[copy.index]
+
+    def _retire_surplus(self, effects: Effects) -> None:
+        for index in [index for index in self.copies if index >= self.places]:
+            self._retire(index, effects)
 
     def _retire(self, index: int, effects: Effects) -> None:
         copy = self.copies[index]
@@ -490,8 +633,7 @@ class Job:
         """Ask plugins again about starts that were prepared for an old configuration."""
         for copy in [*self.copies.values(), *self.extras.values()]:
             if copy.state == PREPARING:
-                self._to(copy, PREPARING)
-                effects.append(Prepare(copy))
+                self._ask(copy, effects)
 
     def _end(self, copy: Copy, reason: str, effects: Effects) -> None:
         if copy.process is None or copy.state == STOPPING:
@@ -508,9 +650,10 @@ class Job:
 
     def _ended(self, effects: Effects) -> None:
         """Deactivate the job once every copy has failed or is done (reason 10)."""
-        if self.active and len(self.copies) >= self.wanted and not self._queue:
+        if self.active and len(self.copies) >= self.places and not self._queue:
             if all(copy.state in _ENDED for copy in self.copies.values()):
                 self.active = False
+                self.surge = 0
                 self.stop_pending = True
                 self._settle(effects)
 
@@ -535,6 +678,10 @@ _COMMANDS: dict[type, Callable[..., None]] = {
     StopAll: Job._stop_all,
     StopPid: Job._stop_pid,
     Scale: Job._scale,
+    SetReady: Job._set_ready,
+    Fail: Job._fail,
+    Release: Job._release,
+    Surge: Job._surge,
     Update: Job._update,
     Unload: Job._unload,
     Commit: Job._commit,
@@ -544,8 +691,10 @@ _COMMANDS: dict[type, Callable[..., None]] = {
 #: Whatever is not in this table is late or meaningless, and ignored.
 _TABLE: dict[tuple[str, type], Callable[..., None]] = {
     (PREPARING, Approved): Job._approved,
+    (PREPARING, Held): Job._held,
     (PREPARING, Spawned): Job._spawned,
     (PREPARING, SpawnFailed): Job._spawn_failed,
+    (UP, ReadyDue): Job._ready_due,
     (UP, Exited): Job._died,
     (STOPPING, Exited): Job._stopped,
     (STOPPING, Gone): Job._gone,

@@ -63,10 +63,43 @@ class Update(NamedTuple):
     """Take a new configuration.
 
     :param start: True starts, False stops, None keeps the job up or down as it is.
+    :param replace: replace the processes if it matters to them; if false, the caller does.
     """
 
     config: JobConfig
     start: bool | None = None
+    replace: bool = True
+
+
+class SetReady(NamedTuple):
+    """A process can be used, or cannot.
+
+    :param reason: why, in a sentence.
+    """
+
+    pid: int
+    ready: bool
+    reason: str = ""
+
+
+class Fail(NamedTuple):
+    """Stop a process that does not work; that counts as if it had died.
+
+    :param reason: what is wrong, in a sentence.
+    """
+
+    pid: int
+    reason: str
+
+
+class Release(NamedTuple):
+    """Ask again about the starts that plugins hold."""
+
+
+class Surge(NamedTuple):
+    """Keep so many copies more than are wanted, while others are replaced."""
+
+    number: int
 
 
 class Unload(NamedTuple):
@@ -97,9 +130,27 @@ class Approved(NamedTuple):
     plan: Any
 
 
+class Held(NamedTuple):
+    """A plugin lets a start wait until :class:`Release`.
+
+    :param reason: what it waits for, in a sentence.
+    """
+
+    copy: Copy
+    generation: int
+    reason: str
+
+
 class Spawned(NamedTuple):
     copy: Copy
     process: LiveProcess
+
+
+class ReadyDue(NamedTuple):
+    """The process has lived ``min_uptime``, which is how one without a probe becomes ready."""
+
+    copy: Copy
+    generation: int
 
 
 class SpawnFailed(NamedTuple):
@@ -185,7 +236,7 @@ class Later(NamedTuple):
     """Send a message at a monotonic time."""
 
     at: float
-    message: RetryDue
+    message: RetryDue | ReadyDue
 
 
 class ReportCommit(NamedTuple):

@@ -43,15 +43,17 @@ class World(RuleBasedStateMachine):
         self.turns = 0
         self.approvals: list[messages.Approved] = []
         self.decisions: list[messages.Decide] = []
-        self.deadlines: list[tuple[float, messages.RetryDue]] = []
+        self.deadlines: list[tuple[float, messages.RetryDue | messages.ReadyDue]] = []
         self.generations: dict[int, int] = {}
         self.exits_given: list[int] = []
         self.told: list[tuple[str, int | None]] = []
         self.removed = 0
+        self.ready: set[int] = set()  # pids that were told to be ready, and not to be unready since
         self.unanswered: set[int] = set()  # committed, and nobody was told yet how it went
         # the model: what a reader of docs/configuration.rst expects
         self.wanted_up = False
         self.wanted = 2
+        self.surge = 0
         self.unloaded = False
 
     # -- carrying effects out ---------------------------------------------------
@@ -70,7 +72,7 @@ class World(RuleBasedStateMachine):
         assert copy.process is None, "two processes for one copy"
         assert not self.unloaded and (self.wanted_up or copy.committed), "started although it is not wanted up"
         if not copy.committed:
-            assert copy.index < self.wanted, "started beyond the wanted number"
+            assert copy.index < self.wanted + self.surge, "started beyond the wanted number"
             assert all(other is not copy for other, _ in self.live.values())
         self.pids += 1
         process = SimpleNamespace(pid=copy.committed.pid if copy.committed else self.pids, ended=0.0, started=self.now)
@@ -97,6 +99,11 @@ class World(RuleBasedStateMachine):
 
     def do_notify(self, effect) -> None:
         self.told.append((effect.event, effect.process.pid if effect.process else None))
+        if effect.event == "ready":
+            assert effect.process.pid not in self.ready, "told to be ready twice"
+            self.ready.add(effect.process.pid)
+        if effect.event == "unready":
+            self.ready.remove(effect.process.pid)
         if effect.event == "stop":
             assert not self.live, "told to be stopped while processes live"
 
@@ -121,7 +128,7 @@ class World(RuleBasedStateMachine):
 
     @rule()
     def stop(self) -> None:
-        self.wanted_up = False
+        self.wanted_up, self.surge = False, 0
         self.send(messages.Stop())
         self.told_to_end_all()
 
@@ -129,7 +136,7 @@ class World(RuleBasedStateMachine):
     def gaffer_itself_ends(self) -> None:
         """What is detached and was not told to stop is let go; everything else is told to stop."""
         before, leaving = set(self.live), self.ending | self.lingering
-        self.wanted_up = False
+        self.wanted_up, self.surge = False, 0
         self.send(messages.Stop(keep_detached=True))
         if self.job.config.detach:
             assert set(self.live) == leaving
@@ -161,13 +168,17 @@ class World(RuleBasedStateMachine):
         cmd=st.sampled_from(["serve", "other"]),
         start=st.sampled_from([None, True, False]),
         detach=st.booleans(),
+        replace=st.booleans(),
     )
-    def update(self, count: int, cmd: str, start: bool | None, detach: bool) -> None:
+    def update(self, count: int, cmd: str, start: bool | None, detach: bool, replace: bool) -> None:
         if self.unloaded:
             return
         self.wanted = count
+        was_up = self.wanted_up
         self.wanted_up = self.wanted_up if start is None else start
-        self.send(messages.Update(JobConfig("web", cmd, numprocesses=count, detach=detach), start))
+        if was_up and start is False:
+            self.surge = 0
+        self.send(messages.Update(JobConfig("web", cmd, numprocesses=count, detach=detach), start, replace))
 
     @rule()
     def commit(self) -> None:
@@ -183,9 +194,35 @@ class World(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.now > 20)
     def unload(self) -> None:
-        self.unloaded, self.wanted_up = True, False
+        self.unloaded, self.wanted_up, self.surge = True, False, 0
         self.send(messages.Unload())
         self.told_to_end_all()
+
+    @rule(count=st.integers(0, 3))
+    def keep_more_for_a_while(self, count: int) -> None:
+        if self.wanted_up:
+            self.surge = count
+        self.send(messages.Surge(count))
+
+    @rule(data=st.data(), ready=st.booleans())
+    @precondition(lambda self: self.live)
+    def a_probe_answers(self, data, ready: bool) -> None:
+        pid = data.draw(st.sampled_from(sorted(self.live)))
+        self.send(messages.SetReady(pid, ready, "the probe's answer"))
+        if pid not in self.ending | self.lingering:
+            assert (pid in self.ready) == ready
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.live)
+    def a_process_does_not_work(self, data) -> None:
+        pid = data.draw(st.sampled_from(sorted(self.live)))
+        self.send(messages.Fail(pid, "no answer"))
+        assert pid in self.ending | self.lingering
+
+    @rule()
+    def starts_are_released(self) -> None:
+        self.send(messages.Release())
+        assert not any(copy.state == "held" for copy in self.job.copies.values())
 
     def told_to_end_all(self) -> None:
         assert set(self.live) == self.ending | self.lingering, "a process of a stopped job was not told to stop"
@@ -197,14 +234,18 @@ class World(RuleBasedStateMachine):
         self.turns -= 1
         self.send(messages.StartTurn())
 
-    @rule(data=st.data(), fine=st.booleans())
+    @rule(data=st.data(), answer=st.sampled_from(["start", "start, not ready", "wait", "no"]))
     @precondition(lambda self: self.approvals)
-    def plugins_answer(self, data, fine: bool) -> None:
-        answer = self.approvals.pop(data.draw(st.integers(0, len(self.approvals) - 1)))
-        if fine:
-            self.send(answer)
+    def plugins_answer(self, data, answer: str) -> None:
+        asked = self.approvals.pop(data.draw(st.integers(0, len(self.approvals) - 1)))
+        if answer == "start":
+            self.send(asked)
+        elif answer == "start, not ready":
+            self.send(asked._replace(plan=SimpleNamespace(unready="the probe has not answered yet")))
+        elif answer == "wait":
+            self.send(messages.Held(asked.copy, asked.generation, "it waits"))
         else:
-            self.send(messages.SpawnFailed(answer.copy, answer.generation, OSError("no")))
+            self.send(messages.SpawnFailed(asked.copy, asked.generation, OSError("no")))
 
     @rule(data=st.data(), code=st.sampled_from([0, 1, None]), caused=st.booleans())
     @precondition(lambda self: set(self.live) - self.lingering)
@@ -235,7 +276,7 @@ class World(RuleBasedStateMachine):
         self.send(messages.Decided(asked.copy, self.generations.pop(id(asked)), decision))
         if before and not self.job.active:
             assert isinstance(decision, (GiveUp, Done)), "only an end ends a job"
-            self.wanted_up = False
+            self.wanted_up, self.surge = False, 0
 
     @rule(seconds=st.floats(0.01, 40))
     def time_passes(self, seconds: float) -> None:
@@ -257,7 +298,7 @@ class World(RuleBasedStateMachine):
         counted = [copy for copy, _ in self.live.values() if not copy.committed]
         assert len({copy.index for copy in counted}) == len(counted), "two processes of one index"
         staying = [copy for copy in counted if copy.process.pid not in self.ending | self.lingering]
-        assert len(staying) <= self.wanted
+        assert len(staying) <= self.wanted + self.surge
 
     @invariant()
     def the_table_holds_what_lives(self) -> None:
@@ -267,8 +308,20 @@ class World(RuleBasedStateMachine):
     def counts_are_right(self) -> None:
         counted: dict[str, int] = {}
         for copy in self.job.copies.values():
-            counted[copy.state] = counted.get(copy.state, 0) + 1
+            for key in filter(None, (copy.state, copy.readiness)):
+                counted[key] = counted.get(key, 0) + 1
         assert {state: n for state, n in self.job._counts.items() if n} == counted
+
+    @invariant()
+    def only_what_is_up_has_a_readiness(self) -> None:
+        for copy in self.job.live():
+            assert bool(copy.readiness) == (copy.state == "up")
+            assert (copy.readiness == "ready") <= (copy.process.pid in self.ready)
+
+    @invariant()
+    def nothing_waits_that_was_released(self) -> None:
+        for copy in self.job.copies.values():
+            assert copy.state != "held" or copy.asked_at == self.job._releases
 
     @invariant()
     def every_exit_is_told_once(self) -> None:
@@ -284,7 +337,8 @@ class World(RuleBasedStateMachine):
         up = [copy for copy, _ in self.live.values() if not copy.committed]
         if self.wanted_up:
             ended = [copy for copy in self.job.copies.values() if copy.state in ("failed", "done")]
-            assert len(up) + len(ended) == self.wanted
+            held = [copy for copy in self.job.copies.values() if copy.state == "held"]
+            assert len(up) + len(ended) + len(held) == self.wanted + self.surge
         else:
             assert not self.live or all(copy.committed for copy, _ in self.live.values())
         if self.unloaded:

@@ -23,7 +23,17 @@ T = TypeVar("T")
 #: A process as ``ps`` prints it, ``TYPE.PID``, and a pid alone.
 _PID_PATTERN = re.compile(r"(?:.+\.)?([0-9]+)")
 #: An application has the first of these states that one of its jobs has.
-_STATES_BY_PRIORITY = ("failed", "flapping", "backoff", "stopping", "starting", "running", "stopped")
+_STATES_BY_PRIORITY = (
+    "failed",
+    "flapping",
+    "backoff",
+    "unready",
+    "stopping",
+    "waiting",
+    "starting",
+    "running",
+    "stopped",
+)
 
 
 class RemoteApplication:

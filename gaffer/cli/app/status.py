@@ -13,7 +13,7 @@ from ..core.output import View, printable, view_option
 from ..core.program import command
 from ..core.shell_completion import types
 from ..operations.job_info import info_view
-from ..operations.wait import trouble
+from ..operations.wait import TROUBLED, trouble
 from .apps import RemoteApplication
 from .context import GafferContext
 
@@ -56,9 +56,10 @@ def _measured(info: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
         "type": name.job,
         "command": _command(info["config"]),
         "state": info["state"],
-        "reason": trouble(info) if info["state"] in ("backoff", "flapping", "failed") else None,
+        "reason": trouble(info) if info["state"] in TROUBLED else None,
         "cpu": stats.get("cpu"),
         "mem": stats.get("mem"),
+        "ready": info.get("ready"),
         "processes": [{"pid": pid, "uptime": up} for pid, up in zip(info["processes"], info["uptimes"])],
     }
 
@@ -79,6 +80,8 @@ def _lines(one: dict[str, Any]) -> list[str]:
     if one["cpu"] is not None:
         lines += [f"Total CPU: {one['cpu']:f} Total MEM: {one['mem']:.2f}"]
     lines += ["", *(f"{one['type']}.{each['pid']}: up for {clock(each['uptime'])}" for each in one["processes"])]
+    if one["ready"] is not None and one["ready"] < len(one["processes"]):
+        lines.append(f"{one['type']}: {one['ready']}/{len(one['processes'])} ready")
     if one["reason"] or not one["processes"]:
         lines.append(f"{one['type']}: {one['state']}" + (f": {one['reason']}" if one["reason"] else ""))
     return lines

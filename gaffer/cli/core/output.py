@@ -22,6 +22,8 @@ STATE_COLORS = {
     "running": "green",
     "starting": "yellow",
     "stopping": "yellow",
+    "waiting": "yellow",
+    "unready": "red",
     "backoff": "red",
     "flapping": "red",
     "failed": "red",

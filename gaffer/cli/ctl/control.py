@@ -63,7 +63,7 @@ _GOALS: dict[str, Callable[[], Judge]] = {
     "--for",
     type=click.Choice(list(_GOALS)),
     required=True,
-    help="running: every wanted process lives; ready: each has lived min_uptime; stopped: none is left.",
+    help="running: every wanted process lives; ready: each can be used; stopped: none is left.",
 )
 @view_option
 @timeout_option("How long to wait; by default for ever.")

@@ -12,7 +12,7 @@ from ..core.output import View, chosen_form, details_lines, printable, state_col
 from ..core.program import FAILED, command
 from ..operations.job_info import details, info_view, summary, with_short_name
 from ..operations.job_selection import ALL, find_jobs, is_pattern, session_of
-from ..operations.wait import Info
+from ..operations.wait import TROUBLED, Info
 from .completion import jobs, jobs_and_pids
 
 #: The columns of ``gafferctl status``, and the titles of what they show in :func:`~..operations.job_info.summary`.
@@ -27,7 +27,6 @@ STATUS_COLUMNS = {
 }
 #: What narrow terminals miss, first what tells least.
 DROPPED_COLUMNS = ("NEXT RETRY", "RESTARTS", "LAST EXIT", "UPTIME", "PROCESSES")
-TROUBLED = ("backoff", "flapping", "failed")
 
 
 @command("status")

@@ -22,13 +22,20 @@ def summary(info: Info) -> dict[str, object]:
     return {
         "name": info["name"],
         "state": info["state"],
-        "processes": f"{info['running']}/{info['max_processes']}",
+        "processes": processes_text(info),
         "pids": " ".join(map(str, info["processes"])),
         "uptime": duration(info["uptime"] if info["running"] else None),
         "restarts": info.get("restarts"),
         "last exit": exit_text(info.get("last_exit")),
         "next retry": duration(info.get("retry_in")),
     }
+
+
+def processes_text(info: Info) -> str:
+    """Return how many processes there are of those wanted, and how many can be used if that is not all."""
+    counted = info["running"] - info.get("running_out", 0)
+    ready = info.get("ready", counted)
+    return f"{info['running']}/{info['max_processes']}" + (f", {ready} ready" if ready < counted else "")
 
 
 def details(info: Info, settings: bool = False) -> list[tuple[str, object]]:

@@ -17,6 +17,8 @@ FEWEST_AT_ONCE, MOST_UNWANTED = 3, 10
 EXTRA_SECONDS = 30.0
 
 Info = Mapping[str, Any]
+#: States of jobs that say why.
+TROUBLED = ("waiting", "unready", "backoff", "flapping", "failed")
 
 
 class Outcome(NamedTuple):
@@ -31,7 +33,7 @@ Judge = Callable[["Info | None"], "Outcome | None"]
 
 
 def has_started(old: Collection[int] = ()) -> Judge:
-    """Return the judge of a start: every process lived ``min_uptime``, or the job is in trouble.
+    """Return the judge of a start: every process is ready, or the job is in trouble.
 
     :param old: pids that have to be gone, for a restart.
     """
@@ -108,7 +110,7 @@ def is_running(info: Info | None) -> Outcome | None:
 
 
 def is_ready(info: Info | None) -> Outcome | None:
-    """Judge ``wait --for ready``: all wanted processes live and did so for ``min_uptime``."""
+    """Judge ``wait --for ready``: all wanted processes live and can be used."""
     outcome = is_running(info)
     if outcome is None or not outcome.good or info is None or info["state"] == "running":
         return outcome
@@ -218,4 +220,5 @@ def watch(
 def _too_late(info: Info | None, timeout: float | None) -> Outcome:
     if info is None:
         return Outcome(False, f"removed, but its processes are still stopping after {timeout:g} s")
-    return Outcome(False, f"still {info['state']} after {timeout:g} s, {processes(info)}")
+    why = f": {info['reason']}" if info.get("reason") else ""
+    return Outcome(False, f"still {info['state']} after {timeout:g} s, {processes(info)}{why}")
