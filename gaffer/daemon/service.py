@@ -89,7 +89,7 @@ class GafferdService:
         if not posix_spawn.allow():
             inherit_nothing()
         if become_subreaper():
-            scan, termination = SubreaperScan(self._known), self.manager.engine.termination
+            scan, termination = SubreaperScan(self._known, self._unreaped), self.manager.engine.termination
             termination.find, termination.find_node, termination.cheap = (
                 scan.find_survivors,
                 scan.find_node_survivors,
@@ -186,6 +186,9 @@ class GafferdService:
 
     def _known(self) -> set[int]:
         return {process.os_pid for process in self.manager.running.values()}
+
+    def _unreaped(self) -> int:
+        return sum(process.status is None for process in self.manager.running.values())
 
 
 def _outcome(function: Callable[[], Any]) -> BaseException | None:

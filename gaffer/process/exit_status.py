@@ -105,11 +105,9 @@ def _paths() -> Iterable[str]:
 def _read(path: str) -> int | None:
     """Return the number of kills; None where the kernel does not count."""
     try:
-        with open(path) as file:
-            for line in file:
-                name, _, number = line.partition(" ")
-                if name == "oom_kill":
-                    return int(number)
-    except (OSError, ValueError):
-        pass
-    return None
+        with open(path, "rb", buffering=0) as file:
+            _, found, rest = (b"\n" + file.read()).partition(b"\noom_kill ")
+    except OSError:
+        return None
+    number = rest.partition(b"\n")[0]
+    return int(number) if found and number.isdigit() else None

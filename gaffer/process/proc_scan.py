@@ -54,10 +54,12 @@ class SubreaperScan:
     a rule there are none.
 
     :param known: os_pids of children that are no survivors.
+    :param unreaped: the number of them whose status was not collected, all of which are children.
     """
 
-    def __init__(self, known: Callable[[], Container[int]]) -> None:
+    def __init__(self, known: Callable[[], Container[int]], unreaped: Callable[[], int]) -> None:
         self._known = known
+        self._unreaped = unreaped
 
     def find_survivors(self, ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -> Survivors:
         """As :func:`find_survivors`."""
@@ -68,9 +70,12 @@ class SubreaperScan:
         return _of_node(self._strangers, node_id)
 
     def _strangers(self) -> list[int]:
-        known = self._known()
         # Orphans become children of our main thread (exit(2)); our other threads have none that matter here.
-        found = [os_pid for os_pid in _children_of_thread("self", os.getpid()) if os_pid not in known]
+        listed = _listed_children("self", os.getpid())
+        if listed.count(b" ") == self._unreaped():  # a space follows each; every restart comes by here
+            return []
+        known = self._known()
+        found = [os_pid for os_pid in map(int, listed.split()) if os_pid not in known]
         for os_pid in found:  # grows while it is walked
             found += children(os_pid)
         return found
@@ -136,16 +141,13 @@ def children(os_pid: int | None = None) -> list[int]:
     owner = "self" if os_pid is None else os_pid
     with suppress(OSError):  # the process has ended
         for task in os.listdir(f"/proc/{owner}/task"):
-            found += _children_of_thread(owner, task)
+            found += map(int, _listed_children(owner, task).split())
     return found
 
 
-def _children_of_thread(owner: str | int, task: str | int) -> list[int]:
-    try:
-        with open(f"/proc/{owner}/task/{task}/children") as file:
-            return [int(child) for child in file.read().split()]
-    except OSError:
-        return []  # the thread has ended
+def _listed_children(owner: str | int, task: str | int) -> bytes:
+    """Return the children of a thread as the kernel writes them: ``b"7 8 "``."""
+    return _contents(f"/proc/{owner}/task/{task}/children")
 
 
 def _all_pids() -> Iterable[int]:
@@ -159,8 +161,12 @@ def _all_pids() -> Iterable[int]:
 
 def _environment(os_pid: int) -> bytes:
     """Return the environment a process was started with; nothing if it is dead or not ours to look at."""
+    return _contents(f"/proc/{os_pid}/environ")
+
+
+def _contents(path: str) -> bytes:
     try:
-        fd = os.open(f"/proc/{os_pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
     try:
@@ -219,7 +225,7 @@ def _between_programs(os_pid: int) -> bool:
 def _read_all(fd: int) -> bytes:
     try:
         data = part = os.read(fd, 65_536)
-        while len(part) == 65_536 and len(data) < 4_194_304:
+        while part and len(data) < 4_194_304:  # the kernel gives lists of children a page at a time
             part = os.read(fd, 65_536)
             data += part
     except OSError:

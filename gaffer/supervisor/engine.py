@@ -508,7 +508,9 @@ class Engine:
         copy = effect.message.copy
         self._cancel_timer(job, copy)
         place = _place(copy)
-        self._timers.setdefault(job, {})[place] = self.at(effect.at, partial(self._timer_due, job, place, effect.message))
+        self._timers.setdefault(job, {})[place] = self.at(
+            effect.at, partial(self._timer_due, job, place, effect.message)
+        )
 
     def _cancel_timer(self, job: Job, copy: Copy) -> None:
         timer = self._timers.get(job, {}).pop(_place(copy), None)
