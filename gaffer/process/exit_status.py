@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import Iterable, NamedTuple
 
 from ..config.fields import signal_name
@@ -78,16 +77,18 @@ class OomCounter:
 
     def __init__(self, path: str | None = None) -> None:
         self._path = path or next((one for one in _paths() if _read(one) is not None), "")
-        self._seen = _read(self._path)
+        self._count = self._explained = _read(self._path)
+
+    def look(self) -> None:
+        """Read the kernel's number again."""
+        self._count = _read(self._path)
 
     def explain(self, status: ExitStatus) -> ExitStatus:
-        """Return the status of a process that was not killed by us, with what the kernel tells of its end."""
-        if status.signal != signal.SIGKILL:
+        """Return the status of a process that was killed, but not by us, with what the kernel tells of its end."""
+        if self._count is None or self._explained is None or self._count <= self._explained:
+            self._explained = self._count
             return status
-        before, self._seen = self._seen, _read(self._path)
-        if before is None or self._seen is None or self._seen <= before:
-            return status
-        self._seen = before + 1  # one kill explains one end
+        self._explained += 1  # one kill explains one end
         return status._replace(note=OOM_KILLED)
 
 

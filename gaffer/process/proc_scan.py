@@ -137,7 +137,7 @@ def _walk(listing: Callable[[], Iterable[int]]) -> Iterator[tuple[int, list[byte
 
 def children(os_pid: int | None = None) -> list[int]:
     """Return the os_pids of the children of a process, by default this one (proc(5), task/TID/children)."""
-    found = []
+    found: list[int] = []
     owner = "self" if os_pid is None else os_pid
     with suppress(OSError):  # the process has ended
         for task in os.listdir(f"/proc/{owner}/task"):

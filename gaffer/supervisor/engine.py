@@ -17,6 +17,7 @@ import os
 import time
 from collections import deque
 from functools import partial
+from signal import SIGKILL
 from typing import Any, Callable, Protocol
 
 import gevent
@@ -382,12 +383,14 @@ class Engine:
         elif crashed and not process.config.detach:
             self._await_group(process.pid, FIRST_GROUP_CHECK)
         else:
-            self._ended(process, status)
+            self._explain([process])
+            self._ended(process)
 
     def _group_ended(self, process: Process, status: ExitStatus) -> None:
         """Look for descendants that left the group, once for all that exit at the same time (reason 5)."""
         if not self.termination.cheap:
-            self._ended(process, status)
+            self._explain([process])
+            self._ended(process)
             return
         if not self._exited_alone:
             self.post(None, self._find_left_behind)
@@ -396,7 +399,9 @@ class Engine:
     def _find_left_behind(self) -> None:
         exited, self._exited_alone = self._exited_alone, []
         left = self.termination.left_behind(process.pid for process in exited)
+        self._explain(exited)
         for process in exited:
+            self._breathe()
             owned = self.termination.owned(process.pid)
             if owned is None or process.status is None:
                 continue
@@ -405,7 +410,16 @@ class Engine:
                 self._cleaning.add(process.pid)
                 self.termination.leader_exited(process)
             else:
-                self._ended(process, process.status)
+                self._ended(process)
+
+    def _explain(self, exited: list[Process]) -> None:
+        """Add to statuses what the kernel tells of kills for memory, by one look for all."""
+        killed = [(one, one.status) for one in exited if one.status is not None and one.status.signal == SIGKILL]
+        if killed:
+            self._oom.look()
+        for process, status in killed:
+            if not process.was_killed():
+                process.status = self._oom.explain(status)
 
     def _await_group(self, pid: int, pause: float) -> None:
         """Let the rest of the group, which was killed, be gone before anything follows; it takes a moment at most."""
@@ -422,9 +436,9 @@ class Engine:
             process.close_ended()
             self.deadlines.after(pause, partial(self._await_group, pid, 2 * pause))
 
-    def _ended(self, process: Process, status: ExitStatus) -> None:
-        owned = self.termination.owned(process.pid)
-        if owned is None:
+    def _ended(self, process: Process) -> None:
+        owned, status = self.termination.owned(process.pid), process.status
+        if owned is None or status is None:
             return
         _, job, copy = owned
         if copy.state != UP:
@@ -437,8 +451,6 @@ class Engine:
 
     def _exited_by_itself(self, job: Job, copy: Copy, process: Process, status: ExitStatus) -> None:
         self._cancel_timer(job, copy)
-        if not process.was_killed():
-            status = self._oom.explain(status)
         if not self._well(job, status):
             job.stderr_tail = process.stderr_tail() or job.stderr_tail
         self._handle(job, messages.Exited(copy, status.code, status, process.was_killed()))

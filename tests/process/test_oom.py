@@ -18,9 +18,10 @@ def test_kill_is_explained_by_a_counter_that_has_risen(tmp_path: Path) -> None:
     found = OomCounter(str(counter))
     assert found.explain(KILLED) == KILLED
     counter.write_text("oom_kill 5\n")
-    assert found.explain(ExitStatus(None, signal.SIGTERM)).note == ""
+    found.look()
     assert found.explain(KILLED).note == OOM_KILLED
     assert str(found.explain(KILLED)) == f"signal SIGKILL, {OOM_KILLED}"
+    found.look()
     assert found.explain(KILLED).note == ""  # two kills, two ends
 
 
@@ -29,7 +30,7 @@ def test_without_a_counter_nothing_is_claimed(tmp_path: Path) -> None:
 
 
 def test_this_system_has_a_counter() -> None:
-    assert OomCounter()._seen is not None
+    assert OomCounter()._count is not None
 
 
 def test_core_dump_is_told(tmp_path: Path) -> None:
