@@ -595,7 +595,7 @@ class Manager(OldSpellings):
             self.engine.post(owned.job, message)
 
     def release(self, name: Any) -> None:
-        """Ask plugins again about the starts of a job that they hold; see :class:`gaffer.Hold`. Does not wait.
+        """Ask plugins again about the starts of a job that they hold; see :class:`gaffer.errors.Hold`. Does not wait.
 
         :raises NotFound: no such job.
         """

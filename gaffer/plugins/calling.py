@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator, NamedTuple, NoReturn
 import pluggy
 from greenlet import GreenletExit
 
-from ..errors import GafferError, PluginError, described
+from ..errors import GafferError, Hold, PluginError, described
 from ..events.outbox import Outbox
 from .answers import checked
 
@@ -210,7 +210,7 @@ def _answer(call: Implementation, kwargs: dict[str, Any]) -> Any:
 
 
 def _raise_named(error: BaseException, call: Implementation) -> NoReturn:
-    if isinstance(error, Killed):
+    if isinstance(error, (Killed, Hold)):
         raise error
     if isinstance(error, GafferError):
         if not getattr(error, "plugin", None):

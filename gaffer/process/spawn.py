@@ -47,7 +47,7 @@ class SpawnPlan:
     :param pid: gaffer's id of the process to be.
     :param window: rows and columns of its terminal, where the job has ``tty``.
     :param unready: why it is not ready at its start, if a plugin will say when it is, with
-        :meth:`Manager.set_ready`; None if it is ready once it has lived ``min_uptime``.
+        :meth:`gaffer.Manager.set_ready`; None if it is ready once it has lived ``min_uptime``.
     """
 
     # Neither is in the representation, which ends up in logs: they hold secrets.

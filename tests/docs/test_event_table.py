@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gaffer
 from gaffer.events import patterns
 from gaffer.manager import notifier
 from gaffer.testing import HookRecorder, settle
@@ -9,14 +10,19 @@ from gaffer.testing import HookRecorder, settle
 
 def all_messages(gaffer_manager, gaffer_spawner):
     """Let every kind of event happen; return the messages under their plain names."""
-    recorder = HookRecorder("gaffer_event")
+    recorder = HookRecorder("gaffer_event", "gaffer_before_spawn")
     manager = gaffer_manager(recorder)
     manager.start()
-    manager.load({"name": "web", "cmd": "serve"})
+    manager.load({"name": "web", "cmd": "serve", "min_uptime": 0})
     settle(manager)
+    manager.set_ready(manager.pids("web")[0], False, "no answer")
     manager.restart_job("web")
     manager.update({"name": "web", "cmd": "serve -v"})
     settle(manager)
+    recorder.answers["gaffer_before_spawn"] = gaffer.Hold("it waits")
+    manager.load({"name": "late", "cmd": "serve"})
+    settle(manager)
+    del recorder.answers["gaffer_before_spawn"]
     gaffer_spawner.fail("no such program")
     manager.load({"name": "bad", "cmd": "serve", "flapping": [1, 10, 60, 1]})
     settle(manager)

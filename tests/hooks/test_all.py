@@ -87,6 +87,7 @@ def stand_ins() -> dict[str, Any]:
         "Site": gaffer.Site,
         "Journal": Journal,
         "access_log": lambda app: app,
+        "balancer": SimpleNamespace(add=lambda name, pid: None, remove=lambda name, pid: None),
         "bind": lambda address: SimpleNamespace(address=address, close=lambda: None),
         "hello": lambda request: "hello",
         "mail": lambda text: None,
@@ -114,11 +115,17 @@ def example(hook: str, state: State, calls: list[str]) -> Any:
     return SimpleNamespace(name=f"example of {hook}", **{hook: counted})
 
 
+def _hold(job):
+    raise gaffer.Hold("it waits")
+
+
 def drive(manager: Any, spawner: Any, http: HttpPlugin) -> None:
     """Let everything happen that any hook is about."""
     manager.start()
     wait_until(lambda: http.serving)
     manager.load({"name": "web", "cmd": "serve", "min_uptime": 0})
+    settle(manager)
+    manager.set_ready(manager.pids("web")[0], False, "no answer")
     settle(manager)
     manager.killall("web", "USR1")
     settle(manager)
@@ -140,6 +147,12 @@ def drive(manager: Any, spawner: Any, http: HttpPlugin) -> None:
     somebody = manager.access.identify(gaffer.Credentials("secret"))
     assert manager.commands.run("state", {"name": "web"}, somebody) == 1
     spawner.processes[-1].exit(78)
+    wait = SimpleNamespace(name="wait", gaffer_before_spawn=gaffer.hookimpl(_hold))
+    manager.plugins.add(wait)
+    manager.load({"name": "late", "cmd": "serve"})
+    settle(manager)
+    manager.plugins.pm.unregister(wait)
+    manager.unload("late")
     spawner.fail("no such program")
     manager.load({"name": "bad", "cmd": "serve", "flapping": [1, 10, 60, 1]})
     settle(manager)

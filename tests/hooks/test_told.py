@@ -10,11 +10,14 @@ import signal
 
 import pytest
 
+import gaffer
 from gaffer.commands.identity import ADMIN, Identity
 from gaffer.errors import BadRequest
 from gaffer.process.process import ExitStatus
 from gaffer.supervisor.restart_policy import After
 from gaffer.testing import settle
+
+from .conftest import Plugin
 
 
 def test_gaffer_job_loaded(told):
@@ -89,6 +92,33 @@ def test_gaffer_signalled(told, gaffer_spawner):
     told.manager.killall("web", "usr1")
     heard = told.once()
     assert (heard.job, heard.process, heard.signum) == (job, gaffer_spawner.processes[0], signal.SIGUSR1)
+
+
+def test_gaffer_process_ready(told, gaffer_spawner):
+    job = told.load(min_uptime=0)
+    assert vars(told.once()) == {"job": job, "process": gaffer_spawner.last, "reason": ""}
+
+
+def test_gaffer_process_unready(told, gaffer_spawner):
+    job = told.load(min_uptime=0)
+    assert told.listener.calls == []
+    for _ in range(2):
+        told.manager.set_ready(1, False, "no answer")
+    assert vars(told.once()) == {"job": job, "process": gaffer_spawner.last, "reason": "no answer"}
+    assert told.manager.info("web")["reason"] == "no answer"
+
+
+def test_gaffer_job_waiting(told):
+    holds = Plugin("holds", gaffer_before_spawn=gaffer.Hold("it waits for db"))
+    told.manager.plugins.add(holds)
+    job = told.load(numprocesses=3)
+    assert vars(told.once()) == {"job": job, "reason": "it waits for db"}
+    info = told.manager.info("web")
+    assert (info["state"], info["reason"], info["running"]) == ("waiting", "it waits for db", 0)
+    told.manager.plugins.pm.unregister(holds)
+    told.manager.release("web")
+    settle(told.manager)
+    assert told.manager.info("web")["running"] == 3
 
 
 def test_gaffer_exited(told, gaffer_spawner):

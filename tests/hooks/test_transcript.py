@@ -33,6 +33,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, list[str]]] = []
+        #: Whether it holds the start of every job.
+        self.holds = False
         for spec in HOOKS:
             setattr(self, spec.__name__, gaffer.hookimpl(self._implementation(spec)))
 
@@ -47,6 +49,8 @@ class Recorder:
             self.steps[-1][1].append(name)
         elif "." not in given["event"]["event"]:
             self.steps[-1][1].append(f"{name}: {given['event']['event']}")
+        if name == "gaffer_before_spawn" and self.holds:
+            raise gaffer.Hold("it waits")
 
     def step(self, title: str) -> None:
         self.steps.append((title, []))
@@ -111,6 +115,12 @@ def scenario(folder: Path) -> Recorder:
     manager.killall("web", "CONT")
     run.settled()
 
+    recorder.step("a probe finds that it does not work, and works again")
+    (pid,) = manager.pids("web")
+    manager.set_ready(pid, False, "no answer")
+    manager.set_ready(pid)
+    run.settled()
+
     recorder.step("it is scaled to two processes")
     manager.scale("web", "=2")
     wait_until(lambda: len(manager.pids("web")) == 2)
@@ -159,6 +169,14 @@ def scenario(folder: Path) -> Recorder:
     recorder.step("it is unloaded")
     manager.unload("web")
     wait_until(lambda: not list(manager.all_jobs()))
+    run.settled()
+
+    recorder.step("a job is loaded whose start a plugin holds")
+    recorder.holds = True
+    manager.load({"name": "late", "cmd": "serve"})
+    wait_until(lambda: manager.info("late")["state"] == "waiting")
+    recorder.holds = False
+    manager.unload("late")
     run.settled()
 
     recorder.step("a job is loaded that cannot be started")
