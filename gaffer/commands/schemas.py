@@ -80,6 +80,7 @@ def definitions(fields: JobFields) -> dict[str, Schema]:
         "JobConfig": returns(**shown),
         "JobInfo": _job_info(),
         "LastExit": _LAST_EXIT,
+        "Stopping": _STOPPING,
         "JobStats": _JOB_STATS,
         "ProcessInfo": returns(**_PROCESS),
         "ProcessTemplate": returns(**{**shown, **_PROCESS}),
@@ -134,6 +135,14 @@ def _described(field: Field, schema: Schema) -> Schema:
 
 
 # -- what is shown --------------------------------------------------------------
+
+_STOPPING = returns(
+    since={**TIME, "description": "when the first process was told to stop, in seconds since 1970"},
+    until={
+        **or_null(TIME),
+        "description": "when the last gets KILL, in seconds since 1970; null once it was sent",
+    },
+)
 
 _LAST_EXIT = returns(
     pid=PID,
@@ -262,6 +271,11 @@ def _job_info() -> Schema:
         uptimes={"type": "array", "items": SECONDS, "examples": [[12.5]], "description": "seconds, of each process"},
         last_exit={"anyOf": [refer("LastExit"), {"type": "null"}]},
         retry_in={**or_null(SECONDS), "examples": [None], "description": "seconds until the next retry"},
+        stopping={
+            "anyOf": [refer("Stopping"), {"type": "null"}],
+            "examples": [None],
+            "description": "if processes are being stopped",
+        },
         reason={"type": ["string", "null"], "examples": [None], "description": "why it waits or is in trouble"},
         stderr={**listed(STRING), "examples": [[]], "description": "the last lines of a process that failed"},
         readiness=listed(

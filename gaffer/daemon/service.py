@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import select
+import sys
+from functools import partial
+from operator import attrgetter
 from typing import Any, Callable
 
 import gevent
@@ -13,6 +17,7 @@ from ..config.settings import Settings
 from ..errors import ConfigError, GafferError
 from ..events.loop_pause import pause
 from ..manager.manager import Manager
+from ..manager.shutdown import stop_text
 from ..pidfile import Pidfile
 from ..plugins.calling import Killed
 from ..plugins.registry import PluginSet
@@ -23,6 +28,7 @@ from ..service.daemonize import Starter
 from ..service.logging import Log, log_failures
 from ..service.rlimits import inherit_nothing, raise_file_limit
 from ..service.signals import STOP, Signals
+from ..service.status_line import PERIOD, StatusLine
 from ..version import __version__
 from .checks import find_port_conflicts, find_problems, warn_of_unused
 from .recovery import Leftovers, stops_of_jobs
@@ -57,6 +63,7 @@ class GafferdService:
         self._started = Event()
         #: We were told to stop, and the manager has.
         self._stopped = Event()
+        self._line: StatusLine | None = None
 
     def instead(self) -> int | None:
         """Do what the command line asks for instead of starting; returns the exit status of that, None to start."""
@@ -127,6 +134,8 @@ class GafferdService:
         if self.manager.active:
             self._ready()
         self.manager.run()
+        if self._line is not None:
+            self._line.clear()
         log.info("stopped")
 
     def _start(self) -> None:
@@ -167,6 +176,24 @@ class GafferdService:
         log.info("stopping; a second signal kills at once")
         self.stopping = True
         self.manager.stop(lambda manager: self._stopped.set())
+        if sys.stderr is not None and sys.stderr.isatty():
+            gevent.spawn(self._show_waiting)
+
+    def _show_waiting(self) -> None:
+        """Say on the terminal which jobs are waited for, and how long until KILL."""
+
+        def text(seconds: float) -> str:
+            return stop_text(self.manager, seconds, attrgetter("short"))
+
+        self._line = line = StatusLine(text, sleep=self._stopped.wait)
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(partial(_cleared, line))  # the log may be on the terminal, too
+        while not self._stopped.is_set():
+            if select.select([], [sys.stderr], [], 0)[1]:
+                line.sleep(PERIOD)
+            else:  # the terminal is held, by Ctrl-S say
+                self._stopped.wait(PERIOD)
+        line.clear()
 
     def _reread(self) -> None:
         # What is being loaded cannot be compared with anything yet.
@@ -189,6 +216,12 @@ class GafferdService:
 
     def _unreaped(self) -> int:
         return sum(process.status is None for process in self.manager.running.values())
+
+
+def _cleared(line: StatusLine, record: logging.LogRecord) -> bool:
+    """Remove *line* before a record is printed."""
+    line.clear()
+    return True
 
 
 def _outcome(function: Callable[[], Any]) -> BaseException | None:

@@ -10,6 +10,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import IO, Any, Callable, Sequence
 
 import gevent
@@ -19,10 +20,12 @@ from ..config.jobconfig import JobConfig
 from ..console_output import RunConsole
 from ..events.loop_pause import pause
 from ..manager.manager import Manager
+from ..manager.shutdown import stop_text
 from ..process.reaper import Orphans
 from ..service.exit_codes import BROKEN_PIPE
 from ..service.rlimits import hold_standard_streams, raise_file_limit
 from ..service.signals import STOP, Signals
+from ..service.status_line import PATIENCE
 from .exit_policy import ExitPolicy, process_names
 from .guard import Guard
 from .lifeline import Lifeline
@@ -154,7 +157,13 @@ class ApplicationRun:
         self._stopping = True
         if number == signal.SIGINT and self._terminal:
             self.console.say("gaffer", "stopping; press Ctrl-C again to kill")
+            gevent.spawn(self._tell_waiting)
         self.manager.stop(lambda manager: None)
+
+    def _tell_waiting(self) -> None:
+        """Say which types are waited for, and how long until KILL: once, since what they write comes in between."""
+        if not self.manager.shutdown.done.wait(PATIENCE):
+            self.console.say("gaffer", stop_text(self.manager, PATIENCE, attrgetter("job")))
 
     def _ended(self, name: str, code: int, sentence: str) -> None:
         """End the run: :class:`ExitPolicy` decided so."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Mapping
 
 from ..errors import NotFound, Unavailable
 from ..plugins.registry import Site
 from ..process.process import Process
-from ..supervisor.job import READY, Copy, Job
+from ..supervisor.job import READY, STOPPING, Copy, Job
 from ..util import process_tree
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class Reports:
 
     def job(self, job: Job) -> dict[str, Any]:
         """Return what ``GET /jobs/S/J`` shows."""
-        now, live = self._manager.engine.clock(), _live(job)
+        now, copies = self._manager.engine.clock(), list(job.live())
+        live = [copy.process for copy in copies]
         return {
             "name": job.name.full,
             "active": job.active,
@@ -44,10 +46,23 @@ class Reports:
             "uptimes": [now - process.started for process in live],
             "last_exit": job.last_exit_info,
             "retry_in": job.retry_in(now),
+            "stopping": self._stopping(copies, now),
             "reason": "; ".join(job.reasons()) or None,
             "stderr": list(job.stderr_tail),
-            "readiness": [_readiness(copy, now) for copy in job.live()],
+            "readiness": [_readiness(copy, now) for copy in copies],
         }
+
+    def _stopping(self, copies: list[Copy], now: float) -> dict[str, float | None] | None:
+        """Return when the first of *copies* was told to stop and when the last gets KILL, as times of the day."""
+        termination = self._manager.engine.termination
+        found = [termination.times(copy.process.pid) for copy in copies if copy.state == STOPPING]
+        stops = [times for times in found if times is not None]
+        if not stops:
+            return None
+        untils = [times.until for times in stops if times.until is not None]
+        ago = time.time() - now
+        since = round(min(times.since for times in stops) + ago, 3)  # the two clocks are not read at the same moment
+        return {"since": since, "until": round(max(untils) + ago, 3) if untils else None}
 
     def measure(self, processes: list[Process]) -> list[dict[str, Any]]:
         """Measure processes now; those that have gone are left out.

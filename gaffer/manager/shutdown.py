@@ -17,8 +17,9 @@ from ..config.stop_order import group_by_priority
 from ..errors import NotFound
 from ..plugins.calling import FLUSH, Killed
 from ..process.proc_scan import find_node_survivors
+from ..service.status_line import waiting_text
 from ..supervisor import messages
-from ..supervisor.job import Job
+from ..supervisor.job import STOPPING, Job
 from ..supervisor.termination import MAX_UNCLEAR_WALKS
 
 if TYPE_CHECKING:
@@ -40,6 +41,22 @@ LONG_STOP, APP_GRACE = 5.0, 1.0
 def in_stop_order(jobs: Sequence[Job]) -> list[list[Job]]:
     """Return jobs, which are in the order of their start, grouped by priority, the last to start first."""
     return group_by_priority(jobs, lambda job: job.config.priority)
+
+
+def stop_text(manager: Manager, seconds: float, label: Callable[[JobName], str]) -> str:
+    """Return for a terminal which jobs are being stopped, and how long until the last of their processes gets KILL.
+
+    :param seconds: how long they are waited for so far.
+    """
+    engine, names, untils = manager.engine, list[str](), list[float]()
+    for job in manager.job_table.all():
+        stops = [engine.termination.times(copy.process.pid) for copy in job.live() if copy.state == STOPPING]
+        untils += [one.until for one in stops if one is not None and one.until is not None]
+        if stops:
+            names.append(label(job.name))
+    if not names:
+        return f"waiting for plugins: {seconds:.0f} s"
+    return waiting_text(names, seconds, None, max(untils) - engine.clock() + seconds if untils else None)
 
 
 def wait_until_gone(engine: Engine, left: Callable[[], list[Process]]) -> None:

@@ -11,12 +11,13 @@ MIN_CANCELLED = 64
 
 
 class Deadline:
-    """A handle on one future call."""
+    """A handle on one future call, at the monotonic time *when*."""
 
-    __slots__ = ("_deadlines", "call")
+    __slots__ = ("_deadlines", "call", "when")
 
-    def __init__(self, deadlines: Deadlines, call: Callable[[], None]) -> None:
+    def __init__(self, deadlines: Deadlines, when: float, call: Callable[[], None]) -> None:
         self._deadlines = deadlines
+        self.when = when
         #: None once it was made or cancelled.
         self.call: Callable[[], None] | None = call
 
@@ -41,7 +42,7 @@ class Deadlines:
 
     def at(self, when: float, call: Callable[[], None]) -> Deadline:
         """Have *call* made at *when*. It should refer to processes by pid, so that it keeps none of them in memory."""
-        deadline = Deadline(self, call)
+        deadline = Deadline(self, when, call)
         heapq.heappush(self._heap, (when, next(self._sequence), deadline))
         return deadline
 

@@ -62,11 +62,26 @@ class Owned(NamedTuple):
     copy: Copy
 
 
+class StopTimes(NamedTuple):
+    """When a stop began, and when KILL comes, None once it was sent; monotonic seconds."""
+
+    since: float
+    until: float | None
+
+
+class Unanswered(NamedTuple):
+    """A stop whose steps plugins are still asked for: when KILL comes nevertheless, and when it began."""
+
+    kill: Deadline
+    since: float
+
+
 class Stopping:
     """The progress of one stop."""
 
     __slots__ = (
         "process",
+        "since",
         "steps",
         "waits",
         "grouped",
@@ -80,8 +95,10 @@ class Stopping:
         "recheck",
     )
 
-    def __init__(self, process: Process, steps: Steps) -> None:
+    def __init__(self, process: Process, steps: Steps, since: float) -> None:
         self.process = process
+        #: Monotonic time of its beginning.
+        self.since = since
         self.steps = steps
         #: If true, the exit of its leader is still to come, and the walk for survivors has to wait for that.
         self.waits = True
@@ -138,8 +155,8 @@ class Termination:
         self.detached: set[int] = set()
         self._owned: dict[int, Owned] = {}
         self._stopping: dict[int, Stopping] = {}
-        #: Stops whose steps plugins are still asked for: when KILL comes nevertheless.
-        self._unanswered: dict[int, Deadline] = {}
+        #: By pid.
+        self._unanswered: dict[int, Unanswered] = {}
         #: Pids whose survivors the next walk looks for, in order.
         self._leaving: dict[int, None] = {}
         self._leaders = 0
@@ -165,7 +182,7 @@ class Termination:
     def forget(self, pid: int) -> None:
         """Let go of a process."""
         self._owned.pop(pid, None)
-        _cancel(self._unanswered.pop(pid, None))
+        self._answered(pid)
         stopping = self._stopping.pop(pid, None)
         if stopping is not None:
             self._leaders -= stopping.waits
@@ -198,11 +215,32 @@ class Termination:
     def begin_within(self, pid: int, seconds: float) -> None:
         """Send KILL after *seconds*, unless :meth:`begin` came before: KILL cannot be vetoed, not even by silence."""
         if pid not in self._unanswered:
-            self._unanswered[pid] = self._deadlines.after(seconds, partial(self.begin, pid, []))
+            kill = self._deadlines.after(seconds, partial(self.begin, pid, []))
+            self._unanswered[pid] = Unanswered(kill, self._deadlines.clock())
+
+    def _answered(self, pid: int) -> float | None:
+        """Cancel the KILL of a stop whose steps were not known; return when that began."""
+        unanswered = self._unanswered.pop(pid, None)
+        if unanswered is None:
+            return None
+        unanswered.kill.cancel()
+        return unanswered.since
+
+    def times(self, pid: int) -> StopTimes | None:
+        """Return since when a process is being stopped and until when it has time; None if it is not."""
+        stopping, unanswered = self._stopping.get(pid), self._unanswered.get(pid)
+        if stopping is None:
+            return None if unanswered is None else StopTimes(unanswered.since, unanswered.kill.when)
+        if stopping.killing or stopping.next_step is None:
+            return StopTimes(stopping.since, None)
+        later = sum(seconds for _, seconds in stopping.steps[stopping.at :])
+        return StopTimes(stopping.since, stopping.next_step.when + later)
 
     def _add(self, process: Process, steps: Steps) -> Stopping:
-        _cancel(self._unanswered.pop(process.pid, None))
-        stopping = self._stopping[process.pid] = Stopping(process, steps)
+        since = self._answered(process.pid)
+        if since is None:
+            since = self._deadlines.clock()
+        stopping = self._stopping[process.pid] = Stopping(process, steps, since)
         self._leaders += 1
         return stopping
 

@@ -3,14 +3,41 @@
 import json
 import re
 import signal
+import time
 
 import pytest
 
 from gaffer import __version__
 from gaffer.cli.core.output import View
 from gaffer.cli.ctl.stats import fitted
+from gaffer.cli.operations.job_info import stopping_text
 
 # -- jobs and processes ---------------------------------------------------------------
+
+
+@pytest.fixture
+def stopping(gafferd):
+    """A job that is told to stop and does not end."""
+    gafferd.load("default.slow", start=True, graceful_timeout=3600.0)
+    gafferd.call(lambda: gafferd.process(1).ignores.add(signal.SIGTERM))
+    gafferd.call(lambda: gafferd.manager.stop_job("slow"))
+
+
+STOPPING = r"since (\d+-\d+-\d+ )?\d\d:\d\d:\d\d, until (\d+-\d+-\d+ )?\d\d:\d\d:\d\d, then KILL"
+
+
+def test_status_says_since_when_and_until_when_a_job_is_stopped(stopping, gafferctl):
+    assert re.search(f"\nstopping +{STOPPING}\n", gafferctl("status", "slow").out)
+    assert re.search(f"\nslow: stopping {STOPPING}\n", gafferctl("status").out)
+    (found,) = json.loads(gafferctl("status", "-o", "json").out)
+    assert found["stopping"]["until"] - found["stopping"]["since"] == pytest.approx(3600.0)
+
+
+@pytest.mark.parametrize("until, text", [(None, "KILL was sent"), (4.0, "until 1970-01-01 00:00:04, then KILL")])
+def test_a_stop_from_another_day_has_its_date(monkeypatch, until, text):
+    monkeypatch.setattr("gaffer.cli.operations.job_info.time.localtime", lambda *given: time.gmtime(*given))
+    info = {"stopping": {"since": 2.0, "until": until}}
+    assert stopping_text(info) == f"since 1970-01-01 00:00:02, {text}"
 
 
 @pytest.fixture

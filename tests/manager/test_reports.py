@@ -1,6 +1,7 @@
 """What a manager shows of jobs, statistics and health, on fake processes and a fake clock."""
 
 import json
+import signal
 
 import pytest
 
@@ -71,6 +72,22 @@ def test_job_that_waits_shows_why_and_how_long(manager, gaffer_spawner, gaffer_c
     waits = shown["retry_in"]
     gaffer_clock.advance(waits / 2)
     assert manager.info("web")["retry_in"] == pytest.approx(waits / 2)
+
+
+def test_stopping_job_shows_since_when_and_when_kill_comes(manager, gaffer_spawner, gaffer_clock, monkeypatch):
+    gaffer_spawner.ignores.add(signal.SIGTERM)
+    load(manager, graceful_timeout=20.0)
+    assert manager.info("web")["stopping"] is None
+    monkeypatch.setattr("gaffer.manager.reports.time.time", lambda: 1000.0 + gaffer_clock())
+    manager.stop_job("web")
+    settle(manager)
+    began = 1000.0 + gaffer_clock()
+    gaffer_clock.advance(5.0)
+    shown = manager.info("web")
+    assert (shown["state"], shown["stopping"]) == ("stopping", {"since": began, "until": began + 20.0})
+    gaffer_clock.advance(16.0)
+    settle(manager)
+    assert (manager.info("web")["state"], manager.info("web")["stopping"]) == ("stopped", None)
 
 
 def test_committed_process_is_not_counted_among_the_wanted(manager):

@@ -339,6 +339,17 @@ def test_a_terminal_gives_each_process_one_of_its_own(app):
         assert not processes(app.folder)
 
 
+def test_ctrl_c_says_which_types_are_waited_for_and_how_long(app):
+    (app.folder / "slow.sh").write_text("trap '' TERM INT; echo up; while :; do sleep 0.02; done\n")
+    with app("web: sh slow.sh\ndb: sleep 1000\n", "start", "--no-port", "--no-timestamp", terminal=True) as gaffer:
+        gaffer.saw(r"up$")
+        os.write(gaffer.master, b"\x03")
+        gaffer.saw(r"waiting for web: 1 s, KILL in \d+ s")
+        os.write(gaffer.master, b"\x03")
+        assert gaffer.end() == 130
+        assert not processes(app.folder)
+
+
 def test_a_new_size_of_the_terminal_is_passed_on(app):
     (app.folder / "size.sh").write_text("trap 'stty size <&1' WINCH; echo up; while :; do sleep 0.02; done\n")
     with app("web: sh size.sh\n", "start", "--no-port", "--no-timestamp", terminal=True) as gaffer:

@@ -20,6 +20,7 @@ from gaffer.process.proc_scan import children
 from ..kit.gafferd import COMMAND, PATIENCE, Gafferd, environment, eventually, processes, run, zombies
 from ..kit.ports import free_port
 from ..kit.signal_masks import signals
+from ..kit.terminal import Terminal
 
 SLEEPER = "[job:{0}]\ncmd = sleep 1000\n"
 BROKEN = "[gaffer]\nbindd = x\n[job:web]\ncmd = touch started\nnumproceses = 2\n[env:wob]\nx = 1\n"
@@ -255,6 +256,25 @@ class TestStop:
             assert processes(tmp_path)
             gafferd.signal(signal.SIGINT)
             assert gafferd.wait() == 0
+        assert processes(tmp_path) == {}
+
+    def test_ctrl_c_on_a_terminal_says_which_jobs_are_waited_for_and_how_long(self, tmp_path: Path) -> None:
+        jobs = (
+            "[job:slow]\ncmd = sh -c 'trap \"\" TERM; touch ready; sleep 1000'\ngraceful_timeout = 600\n"
+            f"cwd = {tmp_path}\n[job:db]\ncmd = sleep 1000\npriority = 1\ncwd = {tmp_path}\n"
+        )
+        gafferd = Gafferd(tmp_path, jobs)
+        with Terminal([*COMMAND, str(gafferd.ini)], environment(tmp_path)) as terminal:
+            eventually((tmp_path / "ready").exists)
+            terminal.type("\x03")
+            terminal.read_until("stopping; a second signal kills at once")
+            terminal.read_until("\r\x1b[Kwaiting for slow: ")
+            terminal.read_until(" s, KILL in ")
+            assert 500 < int(terminal.read_until(" ")) < 600
+            terminal.type("\x03")
+            # The line is removed before the log goes on.
+            assert "\r\x1b[K" in terminal.read_until("everything is killed now").rpartition("waiting for ")[2]
+            assert terminal.wait() == 0
         assert processes(tmp_path) == {}
 
     def test_signals_without_end_do_not_change_how_it_ended(self, tmp_path: Path) -> None:

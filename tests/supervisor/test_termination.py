@@ -126,6 +126,27 @@ def test_second_begin_changes_nothing(machine):
     assert process.signals == [TERM, CONT]
 
 
+def test_times_of_a_stop_are_its_beginning_and_when_kill_comes(machine):
+    machine.start()
+    assert machine.termination.times(1) is None
+    machine.pass_time(3.0)
+    machine.termination.begin(1, [(INT, 1.0), (TERM, 2.0)])
+    assert machine.termination.times(1) == (3.0, 6.0)
+    machine.pass_time(1.0)
+    assert machine.termination.times(1) == (3.0, 6.0)
+    machine.pass_time(2.0)
+    assert machine.termination.times(1) == (3.0, None)
+
+
+def test_stop_begins_when_plugins_are_asked_about_it(machine):
+    machine.start()
+    machine.termination.begin_within(1, 10.0)
+    assert machine.termination.times(1) == (0.0, 10.0)
+    machine.pass_time(4.0)
+    machine.termination.begin(1, [(TERM, 20.0)])
+    assert machine.termination.times(1) == (0.0, 24.0)
+
+
 def test_unanswered_stop_is_killed_in_time(machine):
     process = machine.start()
     machine.termination.begin_within(1, 3.0)

@@ -12,7 +12,7 @@ from ...httpclient import Job
 from ..core.output import View, printable, view_option
 from ..core.program import command
 from ..core.shell_completion import types
-from ..operations.job_info import info_view
+from ..operations.job_info import info_view, stopping_text
 from ..operations.wait import TROUBLED, trouble
 from .apps import RemoteApplication
 from .context import GafferContext
@@ -57,6 +57,7 @@ def _measured(info: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
         "command": _command(info["config"]),
         "state": info["state"],
         "reason": trouble(info) if info["state"] in TROUBLED else None,
+        "stopping": info.get("stopping"),
         "cpu": stats.get("cpu"),
         "mem": stats.get("mem"),
         "ready": info.get("ready"),
@@ -82,6 +83,8 @@ def _lines(one: dict[str, Any]) -> list[str]:
     lines += ["", *(f"{one['type']}.{each['pid']}: up for {clock(each['uptime'])}" for each in one["processes"])]
     if one["ready"] is not None and one["ready"] < len(one["processes"]):
         lines.append(f"{one['type']}: {one['ready']}/{len(one['processes'])} ready")
+    if stopping := stopping_text(one):
+        lines.append(f"{one['type']}: stopping {stopping}")
     if one["reason"] or not one["processes"]:
         lines.append(f"{one['type']}: {one['state']}" + (f": {one['reason']}" if one["reason"] else ""))
     return lines

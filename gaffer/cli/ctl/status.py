@@ -10,7 +10,7 @@ from ...config.names import parse_job_name
 from ...httpclient import Job, Process, Server
 from ..core.output import View, chosen_form, details_lines, printable, state_color, view_option
 from ..core.program import FAILED, command
-from ..operations.job_info import details, info_view, summary, with_short_name
+from ..operations.job_info import details, info_view, stopping_text, summary, with_short_name
 from ..operations.job_selection import ALL, find_jobs, is_pattern, session_of
 from ..operations.wait import TROUBLED, Info
 from .completion import jobs, jobs_and_pids
@@ -36,9 +36,9 @@ DROPPED_COLUMNS = ("NEXT RETRY", "RESTARTS", "LAST EXIT", "UPTIME", "PROCESSES")
 def status(ctx: click.Context, name: str | None) -> View:
     """Show how all jobs or one are doing.
 
-    That is state, uptime, restarts, last exit and next retry, and for jobs in
-    trouble why and the last lines of stderr. With NAME the exit code is 0 if the job is active and 1 if it is stopped.
-    NAME may be SESSION.* too.
+    That is state, uptime, restarts, last exit and next retry, for jobs that are being stopped since when and until
+    when, and for jobs in trouble why and the last lines of stderr. With NAME the exit code is 0 if the job is active
+    and 1 if it is stopped. NAME may be SESSION.* too.
 
     Example: gafferctl status 'shop.*'
     """
@@ -54,7 +54,7 @@ def status(ctx: click.Context, name: str | None) -> View:
 
 def _table(found: list[dict[str, Any]]) -> View:
     infos = [with_short_name(info) for info in found]
-    text = [line for info in infos for line in _trouble_lines(info)]
+    text = [line for info in infos for line in _lines_below(info)]
     rows = [_row(info) for info in infos]
     names = [info["name"] for info in infos]
     return View(infos, names, [*STATUS_COLUMNS], rows, {"STATE": state_color}, text, drops=DROPPED_COLUMNS)
@@ -65,13 +65,14 @@ def _row(info: Info) -> list[object]:
     return [shown[title] for title in STATUS_COLUMNS.values()]
 
 
-def _trouble_lines(info: Info) -> list[str]:
-    """Return why a job is in trouble, and what it wrote last."""
-    if info["state"] not in TROUBLED or not (info.get("reason") or info.get("stderr")):
-        return []
-    lines = [f"{info['name']}: {info.get('reason') or info['state']}"]
-    lines += [f"  {line}" for line in info.get("stderr") or ()]
-    return ["", *map(printable, lines)]
+def _lines_below(info: Info) -> list[str]:
+    """Return until when a job is stopped, or why it is in trouble and what it wrote last."""
+    stopping = stopping_text(info)
+    lines = [f"{info['name']}: stopping {stopping}"] if stopping else []
+    if info["state"] in TROUBLED and (info.get("reason") or info.get("stderr")):
+        lines.append(f"{info['name']}: {info.get('reason') or info['state']}")
+        lines += [f"  {line}" for line in info.get("stderr") or ()]
+    return ["", *map(printable, lines)] if lines else []
 
 
 @command("pids")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence, TypeVar
+from typing import Callable, Iterable, Iterator, Mapping, NamedTuple, TypeVar
 
 import click
 
@@ -12,9 +12,9 @@ from ...config.names import JobName
 from ...config.stop_order import group_by_priority
 from ...errors import GafferError
 from ...httpclient import Job, Server
-from ..core.output import View, chosen_form, print_lines, show
+from ...service.status_line import StatusLine, waiting_text
+from ..core.output import Output, View, chosen_form, current, print_lines, printable, show
 from ..core.program import FAILED, UNREACHABLE, complain, exit_code, timeout_option
-from ..core.status_line import StatusLine
 from .job_selection import find_info
 from .wait import Info, Judge, Looks, default_timeout, has_gone, has_started, has_stopped, watch
 
@@ -237,7 +237,11 @@ def wait_for(
     """
     good = True
     waiting = dict.fromkeys(judges)
-    line = StatusLine(lambda seconds: waiting_text([label(name) for name in waiting], seconds, timeout, kill_time()))
+
+    def text(seconds: float) -> str:
+        return printable(waiting_text([label(name) for name in waiting], seconds, timeout, kill_time()))
+
+    line = StatusLine(text, on=type(current.get()) is Output)  # not for one of many nodes
 
     def kill_time() -> float | None:
         return max((graces[name] for name in waiting if name in graces), default=None) if graces else None
@@ -287,18 +291,3 @@ def show_results(ctx: click.Context) -> None:
     """Print what became of each job, if JSON was asked for."""
     if _as_json(ctx):
         show(View(ctx.meta.get(_RESULTS, []), []), "json")
-
-
-#: So many of the names that are waited for are shown.
-NAMES_SHOWN = 3
-
-
-def waiting_text(names: Sequence[str], seconds: float, timeout: float | None, grace: float | None) -> str:
-    """Return which jobs are waited for, how long so far, when they are killed and when the wait ends."""
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    words = [f"waiting for {', '.join(names[:NAMES_SHOWN])}{more}: {seconds:.0f} s"]
-    if grace is not None and seconds < grace:
-        words.append(f"KILL in {grace - seconds:.0f} s")
-    if timeout is not None:
-        words.append(f"{max(0.0, timeout - seconds):.0f} s left")
-    return ", ".join(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from ...config.names import parse_job_name
@@ -38,12 +39,28 @@ def processes_text(info: Info) -> str:
     return f"{info['running']}/{info['max_processes']}" + (f", {ready} ready" if ready < counted else "")
 
 
+def stopping_text(info: Info) -> str | None:
+    """Return since when and until when processes of a job are stopped; None if they are not."""
+    stopping = info.get("stopping")
+    if not stopping:
+        return None
+    until = stopping["until"]
+    ending = "KILL was sent" if until is None else f"until {_clock(until)}, then KILL"
+    return f"since {_clock(stopping['since'])}, {ending}"
+
+
+def _clock(seconds: float) -> str:
+    when = time.localtime(seconds)
+    return time.strftime("%H:%M:%S" if when[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M:%S", when)
+
+
 def details(info: Info, settings: bool = False) -> list[tuple[str, object]]:
     """Return the details of a job, line by line.
 
     :param settings: with the job's settings.
     """
     trouble = (
+        ("stopping", stopping_text(info)),
         ("replacements", info.get("replacements")),
         ("reason", info.get("reason")),
         (STDERR_TITLE, TextBlock(info.get("stderr") or ())),

@@ -1,11 +1,10 @@
-"""What a terminal shows while a command waits."""
+"""What a terminal shows while a program waits."""
 
 import sys
 
 import pytest
 
-from gaffer.cli.core.status_line import StatusLine
-from gaffer.cli.operations.control import waiting_text
+from gaffer.service.status_line import StatusLine, waiting_text
 
 
 @pytest.mark.parametrize(
