@@ -29,6 +29,7 @@ _SCALE = Arg(
 )
 _GRACEFUL_TIMEOUT = Arg("graceful_timeout", Seconds.schema, "seconds between the stop signal and KILL", required=False)
 _MORE_ENV = Arg("env", Environment.schema, "more environment variables", required=False)
+_ROLLING = Arg("rolling", BOOLEAN, "one after another, each when the one before is ready", required=False)
 _NUMBER = returns(numprocesses={**COUNT, "examples": [2]})
 
 
@@ -153,14 +154,14 @@ def stop_job(manager: Manager, name: str) -> None:
 
 @command("reload_job", permission="manage", target="job", args=(JOB, IN_SESSION))
 def reload_job(manager: Manager, name: str) -> None:
-    """Reset the number and replace all processes."""
+    """Reset the number and replace all processes, as the job's reload settings say."""
     manager.reload(name)
 
 
-@command("restart_job", permission="manage", target="job", args=(JOB,), errors=(503,))
-def restart_job(manager: Manager, name: str) -> None:
+@command("restart_job", permission="manage", target="job", args=(JOB, _ROLLING), errors=(503,))
+def restart_job(manager: Manager, name: str, rolling: bool = False) -> None:
     """Replace all processes; a stopped job is started."""
-    manager.restart_job(name)
+    manager.restart_job(name, rolling)
 
 
 @command("stopall", permission="manage", target="job", args=(JOB,))

@@ -286,4 +286,18 @@ def _job_info() -> Schema:
                 since={**SECONDS, "examples": [11.5], "description": "for how many seconds"},
             )
         ),
+        rolling={
+            "anyOf": [
+                returns(
+                    replaced={**COUNT, "examples": [1]},
+                    processes={**COUNT, "examples": [3], "description": "how many are to be replaced"},
+                    text=STRING,
+                    error={"type": ["string", "null"], "examples": [None]},
+                    done=BOOLEAN,
+                ),
+                {"type": "null"},
+            ],
+            "examples": [None],
+            "description": "the latest rolling reload",
+        },
     )

@@ -391,6 +391,21 @@ class Signal(Kind):
         return signal_name(value)
 
 
+class OptionalSignal(Signal):
+    """A signal; nothing means none."""
+
+    schema = {**Signal.schema, "anyOf": [*Signal.schema["anyOf"], {"type": "null"}]}
+
+    def parse(self, text: str) -> int | None:  # type: ignore[override]
+        return self.check(text.strip() or None)
+
+    def check(self, value: Any) -> int | None:  # type: ignore[override]
+        return None if value is None else parse_signal(value)
+
+    def to_json(self, value: Any) -> Any:
+        return None if value is None else signal_name(value)
+
+
 def parse_signal(value: Any) -> int:
     """Return the signal that *value* names: ``15``, ``"15"``, ``"TERM"``, ``"sigterm"``, ``37``, ``"RTMIN+3"``.
 

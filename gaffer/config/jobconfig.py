@@ -19,6 +19,7 @@ from .fields import (
     IntList,
     Kind,
     Labels,
+    OptionalSignal,
     OptionalText,
     Seconds,
     Signal,
@@ -106,6 +107,29 @@ CORE_FIELDS: tuple[Field, ...] = (
     ),
     Field("min_uptime", Seconds(), 1.0, "a process that lived this long started well", needs_restart=False),
     Field("umask", Umask(), None, "file mode mask; by default gafferd's"),
+    Field(
+        "reload",
+        Choice("replace", "rolling"),
+        "replace",
+        "how processes are replaced: all at once, or one after another when each new one is ready",
+        needs_restart=False,
+    ),
+    Field("max_surge", Int(0, 1000), 1, "rolling: processes more than wanted meanwhile", needs_restart=False),
+    Field("max_unavailable", Int(0, 1000), 0, "rolling: processes fewer than wanted meanwhile", needs_restart=False),
+    Field(
+        "reload_rollback",
+        Bool(),
+        True,
+        "rolling: go back to the old configuration if a new process does not become ready",
+        needs_restart=False,
+    ),
+    Field(
+        "reload_signal",
+        OptionalSignal(),
+        None,
+        "signal by which the program reloads itself: a reload sends it and replaces nothing",
+        needs_restart=False,
+    ),
 )
 
 
@@ -249,6 +273,10 @@ class JobConfig:
         """A label is how a stream is asked for, so it can be only one."""
         shared = [label for label in self.custom_streams if label in self.redirect_output]
         problems = [f"custom_streams: label {label!r} is in redirect_output already" for label in shared]
+        if self.reload == "rolling" and not self.max_surge and not self.max_unavailable:
+            problems.append(
+                "max_surge: 0 with max_unavailable = 0 leaves no way to replace a process; make one of them 1"
+            )
         if self.tty and len(set(self.redirect_output)) > 1:
             problems.append("redirect_output: on a terminal stdout and stderr are one stream; give one label")
         return problems

@@ -122,9 +122,12 @@ class Job(_Logged):
         """Replace the processes and go back to the configured number of them."""
         self._transport.request("POST", f"{self._path}/state", 2)
 
-    def restart(self) -> None:
-        """Replace the processes."""
-        self._transport.request("POST", f"{self._path}/restart")
+    def restart(self, rolling: bool = False) -> None:
+        """Replace the processes.
+
+        :param rolling: one after another, each when the one before is ready.
+        """
+        self._transport.request("POST", f"{self._path}/restart", {"rolling": True} if rolling else None)
 
     def scale(self, operation: int | str) -> int:
         """Change how many processes are wanted, never below 0, and return the new number.

@@ -40,6 +40,7 @@ from .notifier import Notifier
 from .process_table import ProcessTable
 from .reconcile import FROM_CONFIGURATION, Reconciler, check_ports, parse, prepare
 from .reports import Reports
+from .rolling import Roll
 from .shutdown import Shutdown, stop_in_order
 from .strays import Strays
 from .subscriptions import Channel, Subscriptions
@@ -102,6 +103,8 @@ class Manager(OldSpellings):
         #: Processes that live, and those just ending, by pid.
         self.running: dict[int, Process] = self.process_table.live
         self.state = "new"
+        #: The latest rolling reload of jobs that had one.
+        self.rolls: dict[Job, Roll] = {}
         #: Made at the start in programs other than gafferd.
         self.hub_check: HubCheck | None = None
         self._access: Authorization | None = None
@@ -359,7 +362,17 @@ class Manager(OldSpellings):
             check_ports(self, new, new.numprocesses)
         if start:
             self._refuse_if_stopping("started")
-        self.engine.submit(self.job(job.name), messages.Update(new.replace(name=job.name.full), start))
+        job = self.job(job.name)
+        previous, new = job.config, new.replace(name=job.name.full)
+        rolling = new.reload == "rolling" and job.active and start is not False and previous.needs_restart(new)
+        self.rolls.pop(job, None)
+        self.engine.submit(job, messages.Update(new, start, replace=not rolling))
+        if rolling:
+            self._roll(job, previous)
+
+    def _roll(self, job: Job, previous: JobConfig | None) -> None:
+        roll = self.rolls[job] = Roll(self, job, previous)
+        roll.start()
 
     def unload(self, name_or_process: Any, sessionid: str | None = None) -> None:
         """Remove a job; its processes are stopped.
@@ -374,8 +387,17 @@ class Manager(OldSpellings):
             self.engine.submit(job, messages.Unload())
 
     def reload(self, name: Any, sessionid: str | None = None) -> None:
-        """Reset a job's number to the configured one and replace all its processes."""
-        self.engine.submit(self.job(name, sessionid), messages.Reload())
+        """Reset a job's number to the configured one and replace all its processes, as its ``reload`` settings say."""
+        job = self.job(name, sessionid)
+        self.rolls.pop(job, None)
+        if job.config.reload_signal is not None or (job.config.reload == "rolling" and job.active):
+            self.engine.submit(job, messages.Scale(job.config.numprocesses))
+            if job.config.reload_signal is not None:
+                self.killall(job.name, job.config.reload_signal)
+            else:
+                self._roll(job, None)
+        else:
+            self.engine.submit(job, messages.Reload())
 
     def start_job(self, name: Any) -> None:
         """Start a job; one that failed or waits is tried at once."""
@@ -385,7 +407,9 @@ class Manager(OldSpellings):
 
     def stop_job(self, name: Any) -> None:
         """Stop a job: all its processes, none comes back. Does not wait for their end."""
-        self.engine.submit(self.job(name), messages.Stop())
+        job = self.job(name)
+        self.rolls.pop(job, None)
+        self.engine.submit(job, messages.Stop())
 
     def stop_in_order(self, jobs: Sequence[Job], stop: Callable[[JobName], Any]) -> None:
         """Stop some jobs as the end of the manager does: those of one priority when those of the next have ended.
@@ -398,11 +422,18 @@ class Manager(OldSpellings):
         self.engine.check_may_wait()
         stop_in_order(self, jobs, stop)
 
-    def restart_job(self, name: Any) -> None:
-        """Replace all processes of a job; a stopped one is started."""
+    def restart_job(self, name: Any, rolling: bool = False) -> None:
+        """Replace all processes of a job; a stopped one is started.
+
+        :param rolling: one after another, each when the one before is ready.
+        """
         job = self.job(name)
         self._refuse_if_stopping("started")
-        self.engine.submit(job, messages.Restart())
+        self.rolls.pop(job, None)
+        if rolling and job.active:
+            self._roll(job, None)
+        else:
+            self.engine.submit(job, messages.Restart())
 
     def stopall(self, name: Any) -> None:
         """Stop all processes of a job; they are replaced."""

@@ -46,6 +46,9 @@ class Notifier:
 
     def notify(self, job: Job, what: Notify, at: float) -> None:
         """Something happened to *job*, in the second *at* since 1970."""
+        roll = self._manager.rolls.get(job)
+        if roll is not None:
+            roll.changed.set()
         if what.event == "exit":
             job.last_exit_info = exit_info(what.process, what.data, at)
         hook = _HOOKS.get(what.event)
@@ -73,6 +76,7 @@ class Notifier:
         self._manager.hooks.tell("gaffer_signalled", job=job, process=process, signum=named)
 
     def removed(self, job: Job) -> None:
+        self._manager.rolls.pop(job, None)
         successor = self._manager.job_table.remove(job)
         if successor is not None:
             self._manager.engine.unblock(successor)

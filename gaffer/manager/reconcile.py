@@ -22,7 +22,6 @@ FROM_CONFIGURATION = ("config", "reload")
 
 if TYPE_CHECKING:
     from ..config.jobconfig import JobFields
-    from ..supervisor.job import Job
     from .manager import Manager
 
 
@@ -88,18 +87,20 @@ def check_ports(manager: Manager, config: JobConfig, number: int) -> None:
     :param number: how many processes it is to have.
     :raises Conflict: names the other job.
     """
-    claim = claim_ports(config.job_name, config.port, number, config.env)
+    claim = _claim_of(config, number)
     if claim is None:
         return
     session = config.job_name.session
-    others = (_claim_of(job) for job in manager.all_jobs() if job.name.session != session)
+    others = (_claim_of(job.config, job.wanted) for job in manager.all_jobs() if job.name.session != session)
     conflict = conflict_with(claim, others)
     if conflict is not None:
         raise Conflict(str(conflict))
 
 
-def _claim_of(job: Job) -> PortClaim | None:
-    return claim_ports(job.name, job.config.port, job.wanted, job.config.env)
+def _claim_of(config: JobConfig, number: int) -> PortClaim | None:
+    """Return the ports of a job with *number* processes, and of those that a rolling reload adds for a while."""
+    more = min(config.max_surge, number) if config.reload == "rolling" else 0
+    return claim_ports(config.job_name, config.port, number + more, config.env)
 
 
 class Reconciler:
@@ -185,13 +186,13 @@ class Reconciler:
 
     def _port_conflicts(self, wanted: Mapping[JobName, JobConfig]) -> list[PortConflict]:
         """Return the conflicts among *wanted* and the jobs that did not come from the configuration."""
-        claims = [claim_ports(name, config.port, config.numprocesses, config.env) for name, config in wanted.items()]
+        claims = [_claim_of(config, config.numprocesses) for config in wanted.values()]
         manual = (
-            job
+            _claim_of(job.config, job.wanted)
             for job in self._manager.job_table.in_order()
             if job.name not in wanted and job.name not in self._configs
         )
-        return conflicts_among([*claims, *map(_claim_of, manual)])
+        return conflicts_among([*claims, *manual])
 
     def _refuse_port_conflicts(self, wanted: Mapping[JobName, JobConfig]) -> None:
         conflicts = self._port_conflicts(wanted)

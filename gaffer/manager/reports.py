@@ -50,6 +50,7 @@ class Reports:
             "reason": "; ".join(job.reasons()) or None,
             "stderr": list(job.stderr_tail),
             "readiness": [_readiness(copy, now) for copy in copies],
+            "rolling": roll.report() if (roll := self._manager.rolls.get(job)) is not None else None,
         }
 
     def _stopping(self, copies: list[Copy], now: float) -> dict[str, float | None] | None:

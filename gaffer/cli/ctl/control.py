@@ -15,6 +15,7 @@ from ..core.shell_completion import signals
 from ..operations.control import (
     RELOAD,
     RESTART,
+    ROLLING_RESTART,
     START,
     STOP,
     Operation,
@@ -47,8 +48,26 @@ def _make_command(operation: Operation, help: str) -> click.Command:
 
 start = _make_command(START, "Start jobs; wait until their processes run well.")
 stop = _make_command(STOP, "Stop jobs; wait until no process is left.")
-restart = _make_command(RESTART, "Replace the processes of jobs; wait for the new ones.")
-reload = _make_command(RELOAD, "Like restart, with the configured number of processes.")
+reload = _make_command(RELOAD, "Replace the processes as each job's reload setting says; wait for the new ones.")
+
+
+@command("restart")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=jobs)
+@click.option("--rolling", is_flag=True, help="One process after another, each when the new one before it is ready.")
+@view_option
+@no_wait_option
+@control_timeout_option
+@click.pass_context
+def restart(ctx: click.Context, names: tuple[str, ...], rolling: bool, no_wait: bool, timeout: float | None) -> None:
+    """Replace the processes of jobs; wait for the new ones.
+
+    NAME is a job in any spelling, SESSION.* for all jobs of a session, or all.
+
+    Example: gafferctl restart web 'shop.*'
+    """
+    operation = ROLLING_RESTART if rolling else RESTART
+    control(ctx, ctx.obj, find_jobs(ctx.obj, names), operation, no_wait, timeout, _short)
+
 
 _GOALS: dict[str, Callable[[], Judge]] = {
     "running": lambda: is_running,

@@ -16,7 +16,7 @@ from ...service.status_line import StatusLine, waiting_text
 from ..core.output import Output, View, chosen_form, current, print_lines, printable, show
 from ..core.program import FAILED, UNREACHABLE, complain, exit_code, timeout_option
 from .job_selection import find_info
-from .wait import Info, Judge, Looks, default_timeout, has_gone, has_started, has_stopped, watch
+from .wait import Info, Judge, Looks, Outcome, default_timeout, has_gone, has_started, has_stopped, watch
 
 T = TypeVar("T")
 
@@ -40,7 +40,14 @@ class Operation(NamedTuple):
 START = Operation("start", Job.start, lambda info: has_started())
 STOP = Operation("stop", Job.stop, lambda info: has_stopped)
 RESTART = Operation("restart", Job.restart, lambda info: has_started(info["processes"]))
-RELOAD = Operation("reload", Job.reload, lambda info: has_started(info["processes"]))
+ROLLING_RESTART = Operation(
+    "restart", lambda job: job.restart(rolling=True), lambda info: has_started(info["processes"])
+)
+RELOAD = Operation(
+    "reload",
+    Job.reload,
+    lambda info: has_started(() if info["config"].get("reload_signal") else info["processes"]),
+)
 
 
 def control(
@@ -67,9 +74,9 @@ def control(
     stages = group_by_priority(names[::-1], lambda name: _priority(looks.get(name))) if len(names) > 1 else [names]
     names = [name for stage in reversed(stages) for name in stage]
     run = _Run(ctx, server, no_wait, timeout, label)
-    if len(stages) == 1 or no_wait or operation in (START, RELOAD):
+    if len(stages) == 1 or no_wait or operation in (START, RELOAD, ROLLING_RESTART):
         # Before a restart only what is known just then says which processes have to go.
-        run.stage(names, operation, {} if operation in (RESTART, RELOAD) else looks)
+        run.stage(names, operation, {} if operation in (RESTART, RELOAD, ROLLING_RESTART) else looks)
     elif operation is STOP:
         for stage in stages:
             run.stage(stage, STOP, looks)
@@ -246,6 +253,7 @@ def wait_for(
     def kill_time() -> float | None:
         return max((graces[name] for name in waiting if name in graces), default=None) if graces else None
 
+    judges = {name: _with_progress(judge, label(name), line) for name, judge in judges.items()}
     for name, outcome in watch(server, judges, timeout, sleep=line.sleep):
         line.clear()
         del waiting[name]
@@ -253,6 +261,22 @@ def wait_for(
         if not (quiet and outcome.good) or (all_results and _as_json(ctx)):
             report(ctx, label(name), outcome.text, outcome.good)
     return good
+
+
+def _with_progress(judge: Judge, label: str, line: StatusLine) -> Judge:
+    """Return a judge that prints each step of a rolling reload on stderr, too."""
+    printed = ""
+
+    def judge_and_print(info: Info | None) -> Outcome | None:
+        nonlocal printed
+        roll = (info or {}).get("rolling")
+        if roll is not None and roll["text"] != printed and not roll["error"]:
+            printed = roll["text"]
+            line.clear()
+            click.echo(f"{label}: {printed}", err=True)
+        return judge(info)
+
+    return judge_and_print
 
 
 #: Where results are kept in a context's ``meta`` for ``-o json``.

@@ -15,6 +15,8 @@ FIRST_PAUSE, LONGEST_PAUSE, PAUSE_GROWTH = 0.01, 0.2, 1.5
 FEWEST_AT_ONCE, MOST_UNWANTED = 3, 10
 #: Granted on top of the job's own settings when no timeout is given, in seconds.
 EXTRA_SECONDS = 30.0
+#: How long a process of a rolling reload may take to become ready, in seconds.
+ROLLING_READY_SECONDS = 60.0
 
 Info = Mapping[str, Any]
 #: States of jobs that say why.
@@ -41,6 +43,11 @@ def has_started(old: Collection[int] = ()) -> Judge:
     def judge(info: Info | None) -> Outcome | None:
         if info is None:
             return Outcome(False, "there is no such job any more")
+        roll = info.get("rolling")
+        if roll is not None and roll["error"]:
+            return Outcome(False, roll["error"])
+        if roll is not None and not roll["done"]:
+            return None
         # Committed processes are not replaced, so as many old pids may stay.
         if len(set(old).intersection(info["processes"])) > info["running_out"]:
             return None
@@ -186,6 +193,9 @@ class Looks:
 def default_timeout(info: Info) -> float:
     """Return how long a job's start or stop may take by its settings, in seconds."""
     config = info["config"]
+    if config.get("reload") == "rolling":
+        ready = float(config.get("ready_timeout") or ROLLING_READY_SECONDS)
+        return EXTRA_SECONDS + (float(config["graceful_timeout"]) + ready) * (1 + len(info["processes"]))
     return EXTRA_SECONDS + float(config.get("graceful_timeout") or 0) + float(config.get("min_uptime") or 0)
 
 
