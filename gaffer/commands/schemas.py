@@ -283,7 +283,7 @@ def _job_info() -> Schema:
                 pid=PID,
                 ready=BOOLEAN,
                 reason={"type": ["string", "null"], "examples": [None], "description": "why it is, or is not"},
-                since={**SECONDS, "examples": [11.5], "description": "for how many seconds"},
+                since={**SECONDS, "examples": [1795305600.25], "description": "since when, in seconds since 1970"},
             )
         ),
         rolling={

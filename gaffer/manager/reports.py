@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Mapping
 
 from ..errors import NotFound, Unavailable
@@ -25,6 +26,11 @@ class Reports:
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
+
+    @cached_property
+    def _epoch(self) -> float:
+        """When the engine's clock was 0, in seconds since 1970; looked up once, so that times do not waver."""
+        return time.time() - self._manager.engine.clock()
 
     def job(self, job: Job) -> dict[str, Any]:
         """Return what ``GET /jobs/S/J`` shows."""
@@ -49,7 +55,7 @@ class Reports:
             "stopping": self._stopping(copies, now),
             "reason": "; ".join(job.reasons()) or None,
             "stderr": list(job.stderr_tail),
-            "readiness": [_readiness(copy, now) for copy in copies],
+            "readiness": [_readiness(copy, self._epoch) for copy in copies],
             "rolling": roll.report() if (roll := self._manager.rolls.get(job)) is not None else None,
         }
 
@@ -137,12 +143,12 @@ class Reports:
         return reports
 
 
-def _readiness(copy: Copy, now: float) -> dict[str, Any]:
+def _readiness(copy: Copy, epoch: float) -> dict[str, Any]:
     return {
         "pid": copy.process.pid,
         "ready": copy.readiness == READY,
         "reason": copy.ready_reason or None,
-        "since": max(0.0, now - copy.ready_since),
+        "since": epoch + copy.ready_since,
     }
 
 

@@ -91,9 +91,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "~/.gaffer, of who runs the command": ("gaffer/cli/accounts/keyfile.py KeyFile.put makedirs",),
     "the kernel's own file": (
         "gaffer/process/proc_scan.py _between_programs open",
-        "gaffer/process/proc_scan.py _environment os.open",
+        "gaffer/process/proc_scan.py _contents os.open",
         "gaffer/process/proc_scan.py _group open",
-        "gaffer/process/proc_scan.py _children_of_thread open",
         "gaffer/process/exit_status.py _paths open",
         "gaffer/process/exit_status.py _read open",
         "gaffer/process/spawn.py _explained open",

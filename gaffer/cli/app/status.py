@@ -12,7 +12,7 @@ from ...httpclient import Job
 from ..core.output import View, printable, view_option
 from ..core.program import command
 from ..core.shell_completion import types
-from ..operations.job_info import info_view, stopping_text
+from ..operations.job_info import has_unready, info_view, stopping_text
 from ..operations.wait import TROUBLED, trouble
 from .apps import RemoteApplication
 from .context import GafferContext
@@ -61,6 +61,7 @@ def _measured(info: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
         "cpu": stats.get("cpu"),
         "mem": stats.get("mem"),
         "ready": info.get("ready"),
+        "unready": has_unready(info),
         "processes": [{"pid": pid, "uptime": up} for pid, up in zip(info["processes"], info["uptimes"])],
     }
 
@@ -81,7 +82,7 @@ def _lines(one: dict[str, Any]) -> list[str]:
     if one["cpu"] is not None:
         lines += [f"Total CPU: {one['cpu']:f} Total MEM: {one['mem']:.2f}"]
     lines += ["", *(f"{one['type']}.{each['pid']}: up for {clock(each['uptime'])}" for each in one["processes"])]
-    if one["ready"] is not None and one["ready"] < len(one["processes"]):
+    if one["unready"]:
         lines.append(f"{one['type']}: {one['ready']}/{len(one['processes'])} ready")
     if stopping := stopping_text(one):
         lines.append(f"{one['type']}: stopping {stopping}")

@@ -48,7 +48,7 @@ def _make_command(operation: Operation, help: str) -> click.Command:
 
 start = _make_command(START, "Start jobs; wait until their processes run well.")
 stop = _make_command(STOP, "Stop jobs; wait until no process is left.")
-reload = _make_command(RELOAD, "Replace the processes as each job's reload setting says; wait for the new ones.")
+reload = _make_command(RELOAD, "Replace processes as the reload settings of jobs say.")
 
 
 @command("restart")

@@ -33,10 +33,13 @@ def summary(info: Info) -> dict[str, object]:
 
 
 def processes_text(info: Info) -> str:
-    """Return how many processes there are of those wanted, and how many can be used if that is not all."""
-    counted = info["running"] - info.get("running_out", 0)
-    ready = info.get("ready", counted)
-    return f"{info['running']}/{info['max_processes']}" + (f", {ready} ready" if ready < counted else "")
+    """Return how many processes there are of those wanted, and how many can be used if probes say that not all can."""
+    return f"{info['running']}/{info['max_processes']}" + (f", {info['ready']} ready" if has_unready(info) else "")
+
+
+def has_unready(info: Info) -> bool:
+    """Tell whether there is a process that cannot be used for another reason than its age."""
+    return any(not one["ready"] and one["reason"] for one in info.get("readiness") or ())
 
 
 def stopping_text(info: Info) -> str | None:
