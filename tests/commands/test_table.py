@@ -20,6 +20,7 @@ from gaffer.testing import HookRecorder, settle
 ARGS = {
     "force": False,
     "group": True,
+    "rolling": False,
     "name": "web",
     "pid": 1,
     "sessionid": "default",
