@@ -4,7 +4,7 @@
     python contrib/generate.py            # what make man does
     python contrib/generate.py --check    # exit code 1 if a file is not current
 
-Completion of gaffer and gafferctl is click's own: the scripts ask the program. Those of gafferd and gaffer_lookupd are
+The scripts of gaffer and gafferctl ask the program, as click has it. Those of gafferd and gaffer_lookupd are
 made by shtab, since these programs start too late for that, and with options of plugins that are not there yet.
 """
 
@@ -199,9 +199,12 @@ def man_page(page: Page) -> str:
 
 
 def client_completion(program: str, shell: str) -> str:
-    """Return click's script."""
+    """Return the script that the program itself prints."""
     from click.shell_completion import get_completion_class
 
+    from gaffer.cli.core.completion_scripts import register
+
+    register()
     kind = get_completion_class(shell)
     assert kind is not None
     made = kind(CLIENTS[program](), {}, program, f"_{program.upper()}_COMPLETE")

@@ -346,6 +346,10 @@ def run(program: Program, args: Sequence[str] | None = None) -> NoReturn:
 
 def _outcome(program: Program, args: Sequence[str] | None) -> int:
     prefix = str(program.name).upper()
+    if f"_{prefix}_COMPLETE" in os.environ:
+        from .completion_scripts import register
+
+        register()
     try:
         code = program.main(args, prog_name=program.name, standalone_mode=False, auto_envvar_prefix=prefix)
         return code if isinstance(code, int) else DONE
