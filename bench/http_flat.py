@@ -84,7 +84,19 @@ ROUND = (
     *(
         Ask(method, path)
         for path in (
-            *("/", "/ping", "/version", "/sessions", "/jobs", "/info", "/pids", "/plugins", "/health", "/strays"),
+            *(
+                "/",
+                "/ping",
+                "/version",
+                "/sessions",
+                "/jobs",
+                "/info",
+                "/pids",
+                "/plugins",
+                "/health",
+                "/strays",
+                "/stop_order",
+            ),
             *("/openapi.json", "/docs"),
             *("/jobs/default", "/jobs/default/web", "/jobs/default/web/stats", "/jobs/default/web/numprocesses"),
             *("/jobs/default/web/state", "/jobs/default/web/pids", "/PID", "/PID/stats", "/processes"),

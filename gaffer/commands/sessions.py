@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
-from ..config.stop_order import group_by_priority
 from ..errors import NotFound
 from . import visibility
 from .command import SESSION, command
@@ -58,7 +57,7 @@ def stop_session(manager: Manager, sessionid: str) -> None:
 def restart_session(manager: Manager, sessionid: str) -> None:
     """Replace all processes of a session; stopped jobs are started."""
     jobs = _jobs(manager, sessionid)
-    if len(group_by_priority(jobs, lambda job: job.config.priority)) > 1:
+    if len(manager.stop_groups(jobs)) > 1:
         manager.stop_in_order(jobs, manager.stop_job)
     _each(manager.restart_job, jobs)
 
@@ -67,6 +66,19 @@ def restart_session(manager: Manager, sessionid: str) -> None:
 def unload_session(manager: Manager, sessionid: str) -> None:
     """Stop and remove all jobs of a session."""
     manager.stop_in_order(_jobs(manager, sessionid), manager.unload)
+
+
+@command(
+    "stop_order",
+    permission="read",
+    target="visible",
+    returns=returns(groups={"type": "array", "items": NAMES, "examples": [[["default.web"], ["default.db"]]]}),
+    show=visibility.stop_order,
+)
+def stop_order(manager: Manager) -> dict[str, Any]:
+    """Groups of jobs in the order in which they are stopped: each when the one before it has ended."""
+    groups = manager.stop_groups(_jobs(manager))
+    return {"groups": [list(dict.fromkeys(job.name.full for job in group)) for group in groups]}
 
 
 @command("stop_all", permission="admin")

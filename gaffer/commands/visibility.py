@@ -42,6 +42,12 @@ def session_jobs(manager: Manager, result: dict[str, Any], view: VisibleJobs) ->
     return found
 
 
+def stop_order(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
+    """Return the groups of jobs that may be read."""
+    seen = [[name for name in group if view.reads(name)] for group in result["groups"]]
+    return {"groups": [group for group in seen if group]}
+
+
 def pids(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
     """Return the pids of processes whose jobs may be read."""
     return {"pids": [pid for pid in result["pids"] if view.reads_pid(pid)]}

@@ -7,7 +7,6 @@ import os
 from typing import Iterator
 
 from ..config.addresses import UNIX
-from ..config.names import JobName
 from ..config.settings import Settings
 from ..errors import GafferError, PluginError, Problem, described
 from ..manager.manager import Manager
@@ -77,25 +76,15 @@ def _ask_plugins(settings: Settings, manager: Manager) -> list[Problem]:
     return problems
 
 
-def find_port_conflicts(settings: Settings, manager: Manager) -> list[Problem]:
-    """Return a problem for each job of the configuration that would get a port of another one.
+def find_job_problems(manager: Manager) -> list[Problem]:
+    """Return what is wrong with the jobs of the configuration among each other: their ports, for one.
 
     For this the jobs are read as at a start, so it comes after everything else.
     """
     try:
-        conflicts = manager.reconciler.port_conflicts()
+        return sorted(manager.reconciler.problems())
     except GafferError as error:
         return [Problem("", 0, str(error))]
-    return sorted(_placed(settings, one.name, str(one)) for one in conflicts)
-
-
-def _placed(settings: Settings, name: JobName, message: str) -> Problem:
-    """Return a problem with a job's port where the job is written, if a section of its own names it."""
-    spellings = {"procfile": {name.session}, "process": {name.short, name.full}, "job": {name.short, name.full}}
-    for section in settings.sections(*spellings):
-        if section.name.replace(":", ".") in spellings[section.kind]:
-            return section.problem(message, "port")
-    return Problem("", 0, message)
 
 
 def warn_of_unused(settings: Settings, manager: Manager) -> None:

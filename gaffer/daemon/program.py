@@ -91,7 +91,7 @@ def _run(argv: Sequence[str], early: commandline.CommandLine, settings: Settings
         return status
     service.check()
     if settings.get("check"):
-        service.check_ports()
+        service.check_jobs()
         warnings = find_warnings(settings)
         for warning in warnings:
             print(f"warning: {warning}")

@@ -30,7 +30,7 @@ from ..service.rlimits import inherit_nothing, raise_file_limit
 from ..service.signals import STOP, Signals
 from ..service.status_line import PERIOD, StatusLine
 from ..version import __version__
-from .checks import find_port_conflicts, find_problems, warn_of_unused
+from .checks import find_job_problems, find_problems, warn_of_unused
 from .recovery import Leftovers, stops_of_jobs
 from .reload import ConfigReload
 from .signals import gafferd_actions
@@ -79,12 +79,12 @@ class GafferdService:
         if problems:
             raise ConfigError(problems)
 
-    def check_ports(self) -> None:
-        """Compare the ports of all jobs, as a start does.
+    def check_jobs(self) -> None:
+        """Compare all jobs, as a start does.
 
-        :raises ConfigError: lists the jobs that would get a port of another one.
+        :raises ConfigError: lists the jobs that would get a port of another one, and what else does not fit together.
         """
-        problems = find_port_conflicts(self.settings, self.manager)
+        problems = find_job_problems(self.manager)
         if problems:
             raise ConfigError(problems)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable
+from typing import TYPE_CHECKING, Iterable, Sequence
 
 from .markers import hookspec
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pluggy
 
     from ..config.jobconfig import JobConfig, JobFields
+    from ..config.names import JobName
     from ..config.settings import Options, Settings
     from ..errors import Problem
     from ..manager.manager import Manager
@@ -123,6 +124,27 @@ def gaffer_load_jobs(settings: Settings | None, fields: JobFields) -> Iterable[J
         @gaffer.hookimpl
         def gaffer_load_jobs(settings, fields):
             return [JobConfig("clock", "python -m clock", numprocesses=1)]
+    """
+
+
+@hookspec
+def gaffer_check_jobs(
+    configs: Sequence[JobConfig], others: Sequence[JobConfig]
+) -> Iterable[tuple[JobName, str, str]] | None:
+    """[ASK] Find what is wrong with the jobs of the configuration among each other.
+
+    When: at start, ``gafferd --check`` and every reload, with all that ``gaffer_load_jobs`` brought, before any of
+    them is touched. ``others`` are the jobs that were loaded otherwise and stay.
+    May: look at all of them together; one by one, ``gaffer_before_load`` sees them.
+    Returns: ``(job, setting, sentence)`` for each problem; gaffer adds file and line. Or None.
+    On exception: the start fails; a reload keeps everything as it was.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_check_jobs(configs):
+            folders = [config.cwd for config in configs if config.cwd]
+            return [(one.job_name, "cwd", "is another's, too") for one in configs if folders.count(one.cwd) > 1]
     """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Iterable, Sequence
 
 from .markers import hookspec
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from signal import Signals
 
     from ..config.jobconfig import JobConfig
+    from ..config.names import JobName
     from ..process.process import ExitStatus, Process
     from ..process.spawn import SpawnPlan
     from ..supervisor.job import Job
@@ -384,6 +385,25 @@ def gaffer_restart_decision(
         def gaffer_restart_decision(job, status):
             if status and status.code == 78:
                 return GiveUp("configuration error, EX_CONFIG")
+    """
+
+
+@hookspec
+def gaffer_stop_order(jobs: Sequence[Job]) -> Iterable[tuple[JobName | str, JobName | str]] | None:
+    """[COLLECT] Say which jobs have to end before others are stopped.
+
+    When: several jobs are stopped: at the end of gafferd, by ``stop_all``, a session's stop, a reload; and when a
+    client asks, ``GET /stop_order``, to stop some of them in that order itself.
+    May: look at the jobs, which are in the order of their start; must not wait.
+    Returns: pairs ``(first, then)`` of names: the second is stopped when nothing of the first is left, whatever their
+    priorities are. Pairs that go in a circle are left out.
+    On exception: the order of priorities is used; logged.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_stop_order(jobs):
+            return [(job.name, "database") for job in jobs if job.name.short != "database"]
     """
 
 

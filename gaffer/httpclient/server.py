@@ -131,6 +131,10 @@ class Server:
         """Return the names of the sessions."""
         return list(self._get("/sessions", "sessions"))
 
+    def stop_order(self) -> list[list[str]]:
+        """Return the full names of all jobs in the groups that are stopped together, the first of them first."""
+        return [list(group) for group in self._get("/stop_order", "groups")]
+
     def jobs(self, sessionid: str | None = None) -> list[str]:
         """Return the full names ``session.job`` of all jobs, or of those of one session.
 

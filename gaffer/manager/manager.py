@@ -41,7 +41,7 @@ from .process_table import ProcessTable
 from .reconcile import FROM_CONFIGURATION, Reconciler, check_ports, parse, prepare
 from .reports import Reports
 from .rolling import Roll
-from .shutdown import Shutdown, stop_in_order
+from .shutdown import Shutdown, in_stop_order, stop_in_order
 from .strays import Strays
 from .subscriptions import Channel, Subscriptions
 
@@ -414,13 +414,21 @@ class Manager(OldSpellings):
     def stop_in_order(self, jobs: Sequence[Job], stop: Callable[[JobName], Any]) -> None:
         """Stop some jobs as the end of the manager does: those of one priority when those of the next have ended.
 
-        The end of the last ones is not waited for, so jobs of one priority are stopped without waiting.
+        Plugins may part them further, as a job ends before what it depends on. The end of the last ones is not waited
+        for, so jobs that stop together are stopped without waiting.
 
         :param jobs: in the order of their start.
         :param stop: :meth:`stop_job` or :meth:`unload`.
         """
         self.engine.check_may_wait()
         stop_in_order(self, jobs, stop)
+
+    def stop_groups(self, jobs: Sequence[Job]) -> builtins.list[builtins.list[Job]]:
+        """Return the groups in which :meth:`stop_in_order` stops jobs: each when the one before it has ended.
+
+        :param jobs: in the order of their start.
+        """
+        return in_stop_order(self.hooks, jobs)
 
     def restart_job(self, name: Any, rolling: bool = False) -> None:
         """Replace all processes of a job; a stopped one is started.

@@ -9,9 +9,10 @@ from gevent.lock import BoundedSemaphore
 
 from ..config.job_ports import PortClaim, PortConflict, claim_ports, conflict_with, conflicts_among
 from ..config.jobconfig import JobConfig, sort_by_priority
-from ..config.names import JobName, check_name
-from ..errors import Conflict, GafferError, InvalidConfig
+from ..config.names import JobName, check_name, parse_job_name
+from ..errors import ConfigError, Conflict, GafferError, InvalidConfig, Problem
 from ..events.time_slice import TimeSlice
+from ..plugins.answers import checks
 from ..process.environment import OWN_VARIABLES, job_environment
 from .shutdown import stop_in_order
 
@@ -103,6 +104,23 @@ def _claim_of(config: JobConfig, number: int) -> PortClaim | None:
     return claim_ports(config.job_name, config.port, number + more, config.env)
 
 
+@checks("gaffer_check_jobs")
+def _job_problems(answer: Any) -> list[tuple[JobName, str, str]]:
+    return [(parse_job_name(name), str(setting), str(sentence)) for name, setting, sentence in answer]
+
+
+def _placed(manager: Manager, name: JobName, setting: str, sentence: str) -> Problem:
+    """Return a problem with a job where the job is written, if a section of its own names it."""
+    message = f"{setting}: {sentence}" if setting != "port" else sentence
+    spellings = {"procfile": {name.session}, "process": {name.short, name.full}, "job": {name.short, name.full}}
+    for section in () if manager.settings is None else manager.settings.sections(*spellings):
+        if section.name.replace(":", ".") in spellings[section.kind]:
+            about = f"{name.job}: " if section.kind == "procfile" and setting != "port" else ""
+            placed: Problem = section.problem(about + message, setting)
+            return placed
+    return Problem("", 0, message if setting == "port" else f"job {name}: {message}")
+
+
 class Reconciler:
     """The jobs that came from the configuration, to see what a reload changes."""
 
@@ -117,6 +135,7 @@ class Reconciler:
     def load(self) -> None:
         """Load what the job sources bring, in the order of priority."""
         self._configs = self._ask()
+        self._refuse_problems(self._configs)
         self._refuse_port_conflicts(self._configs)
         for config in sort_by_priority(self._configs.values()):
             self._manager.load(config, origin="config")
@@ -178,20 +197,45 @@ class Reconciler:
         for name in self._unwanted(wanted):
             manager.hooks.ask("gaffer_before_unload", job=manager.job(name))
 
+        self._refuse_problems(wanted)
         self._refuse_port_conflicts(wanted)
 
-    def port_conflicts(self) -> list[PortConflict]:
-        """Return the jobs of the configuration that would get a port of another one."""
-        return self._port_conflicts(self._ask())
+    def problems(self) -> list[Problem]:
+        """Return what is wrong with the jobs of the configuration among each other, as plugins and their ports say.
+
+        :raises GafferError: they cannot be read.
+        """
+        wanted = self._ask()
+        found = self._job_problems(wanted)
+        return found + [_placed(self._manager, one.name, "port", str(one)) for one in self._port_conflicts(wanted)]
+
+    def _refuse_problems(self, wanted: Mapping[JobName, JobConfig]) -> None:
+        """Refuse jobs that plugins find wrong.
+
+        :raises ConfigError: lists every problem.
+        """
+        problems = self._job_problems(wanted)
+        if problems:
+            raise ConfigError(problems)
+
+    def _job_problems(self, wanted: Mapping[JobName, JobConfig]) -> list[Problem]:
+        hooks = self._manager.hooks
+        if not hooks.implemented("gaffer_check_jobs"):
+            return []
+        others = [job.config for job in self._manual(wanted)]
+        answers = hooks.ask("gaffer_check_jobs", configs=list(wanted.values()), others=others)
+        found = {_placed(self._manager, *problem) for answer in answers for problem in answer}
+        return sorted(found)
+
+    def _manual(self, wanted: Mapping[JobName, JobConfig]) -> list[Job]:
+        """Return the jobs that did not come from the configuration."""
+        jobs = self._manager.job_table.in_order()
+        return [job for job in jobs if job.name not in wanted and job.name not in self._configs]
 
     def _port_conflicts(self, wanted: Mapping[JobName, JobConfig]) -> list[PortConflict]:
         """Return the conflicts among *wanted* and the jobs that did not come from the configuration."""
         claims = [_claim_of(config, config.numprocesses) for config in wanted.values()]
-        manual = (
-            _claim_of(job.config, job.wanted)
-            for job in self._manager.job_table.in_order()
-            if job.name not in wanted and job.name not in self._configs
-        )
+        manual = [_claim_of(job.config, job.wanted) for job in self._manual(wanted)]
         return conflicts_among([*claims, *manual])
 
     def _refuse_port_conflicts(self, wanted: Mapping[JobName, JobConfig]) -> None:

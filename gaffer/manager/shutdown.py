@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Callable, Sequence
 import gevent
 from gevent.event import Event
 
-from ..config.names import JobName
-from ..config.stop_order import group_by_priority
+from ..config.names import JobName, parse_job_name
+from ..config.stop_order import stop_groups
 from ..errors import NotFound
-from ..plugins.calling import FLUSH, Killed
+from ..plugins.answers import checks
+from ..plugins.calling import FLUSH, Hooks, Killed
 from ..process.proc_scan import find_node_survivors
 from ..service.status_line import waiting_text
 from ..supervisor import messages
@@ -38,9 +39,16 @@ STRAY_TICK = 0.05
 LONG_STOP, APP_GRACE = 5.0, 1.0
 
 
-def in_stop_order(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Return jobs, which are in the order of their start, grouped by priority, the last to start first."""
-    return group_by_priority(jobs, lambda job: job.config.priority)
+@checks("gaffer_stop_order")
+def _pairs(answer: Any) -> list[tuple[JobName, JobName]]:
+    return [(parse_job_name(first), parse_job_name(then)) for first, then in answer]
+
+
+def in_stop_order(hooks: Hooks, jobs: Sequence[Job]) -> list[list[Job]]:
+    """Return jobs, which are in the order of their start, in the groups that stop together, the last to start first."""
+    answers = hooks.collect("gaffer_stop_order", jobs=jobs) if hooks.implemented("gaffer_stop_order") else ()
+    pairs = [pair for _, answer in answers for pair in answer]
+    return stop_groups(jobs, lambda job: job.config.priority, lambda job: job.name, pairs)
 
 
 def stop_text(manager: Manager, seconds: float, label: Callable[[JobName], str]) -> str:
@@ -70,7 +78,7 @@ def wait_until_gone(engine: Engine, left: Callable[[], list[Process]]) -> None:
 def stop_in_order(manager: Manager, jobs: Sequence[Job], stop: Callable[[JobName], Any]) -> None:
     """Stop some jobs as :class:`Shutdown` stops all; see ``Manager.stop_in_order``."""
     before: list[Process] = []
-    for group in in_stop_order(jobs):
+    for group in in_stop_order(manager.hooks, jobs):
         wait_until_gone(manager.engine, partial(_still_there, manager, before))
         before = [copy.process for job in group for copy in job.live()]
         for name in dict.fromkeys(job.name for job in group):
@@ -87,7 +95,8 @@ class Shutdown:
     """Stops everything of a manager, once.
 
     Jobs of one priority stop together; those of the next are told when they are
-    gone, so that what started first, and others may need, goes last.
+    gone, so that what started first, and others may need, goes last. Plugins may
+    part the jobs of one priority further (``gaffer_stop_order``).
     """
 
     def __init__(self, manager: Manager) -> None:
@@ -123,7 +132,7 @@ class Shutdown:
         manager.engine.start()
         manager.hooks.tell("gaffer_manager_stopping", manager=manager)
         try:
-            for group in in_stop_order(manager.job_table.all()):
+            for group in in_stop_order(manager.hooks, manager.job_table.all()):
                 self._stop(group)
             # A plugin or a late request may have loaded something meanwhile.
             self._stop(manager.job_table.all())

@@ -116,6 +116,7 @@ class Copy:
         "readiness",
         "ready_reason",
         "ready_since",
+        "well",
     )
 
     def __init__(self, index: int, committed: Commit | None = None) -> None:
@@ -141,6 +142,8 @@ class Copy:
         self.readiness = ""
         self.ready_reason = ""
         self.ready_since = 0.0
+        #: Whether its latest process ended with a code of ``exit_codes``.
+        self.well = False
 
     def remembered(self) -> History:
         """Return the history, made when first needed: most copies never die."""
@@ -257,6 +260,24 @@ class Job:
     def ready(self) -> int:
         """The number of counted copies that can be used."""
         return self._counts.get(READY, 0)
+
+    @property
+    def started(self) -> int:
+        """The number of wanted copies that had a process since the job was started, and were not given up."""
+        return sum(copy.spawns > 0 and copy.state != FAILED for copy in self._wanted_copies())
+
+    @property
+    def completed(self) -> int:
+        """The number of wanted copies that ended for good, with a code of ``exit_codes``."""
+        return sum(copy.state == DONE and copy.well for copy in self._wanted_copies())
+
+    @property
+    def running(self) -> bool:
+        """Whether a counted process lives, one that is being stopped too."""
+        return any(copy.process is not None for copy in self.copies.values())
+
+    def _wanted_copies(self) -> Iterator[Copy]:
+        return (copy for copy in self.copies.values() if copy.index < self.wanted)
 
     @property
     def places(self) -> int:
@@ -493,6 +514,7 @@ class Job:
         process, copy.process = copy.process, None
         uptime = (process.ended or now) - process.started  # what it left behind may have lived longer
         self.last_exit = message.status
+        copy.well = message.code is not None and message.code in self.config.exit_codes
         effects.append(Notify("exit", process, message.status))
         effects.append(Notify("reap", process, "exit"))
         if copy.committed:
@@ -522,6 +544,7 @@ class Job:
                 self._again(copy, effects)
                 return
             uptime = now - process.started
+            copy.well = False
             self._to(copy, DECIDING)
             copy.remembered().enter(self.config, uptime, now)
             effects.append(Decide(copy, process, self.last_exit, None, uptime))

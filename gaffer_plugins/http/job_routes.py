@@ -149,6 +149,7 @@ ROUTES = (
     Route("POST", f"{PROCESS}/signal", command="kill", arguments=signalling, status=202, body=SIGNAL, tag=TAG),
     Route("GET", "/plugins", command="plugins", tag=NODE),
     Route("GET", "/health", command="health", tag=NODE),
+    Route("GET", "/stop_order", command="stop_order", tag=TAG),
     Route("GET", "/strays", command="strays", tag=NODE),
     Route("DELETE", "/strays", command="kill_strays", tag=NODE),
     Route("POST", "/reload", command="reload_config", arguments=reloading, parameters=(FORCE,), tag=NODE),

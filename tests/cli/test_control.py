@@ -320,3 +320,20 @@ def test_json_has_the_jobs_that_were_accepted_before_gafferd_went_away(gafferd, 
     ended = gafferctl("stop", "web", "db", "-o", "json", "--no-wait")
     results = [(one["ok"], one["text"]) for one in json.loads(ended.out)]
     assert (ended.code, results) == (3, [(False, "gafferd has gone"), (True, "stop requested")])
+
+
+class NeedsDb:
+    """A plugin that says that the job db is needed."""
+
+    @gaffer.hookimpl
+    def gaffer_stop_order(self):
+        return [("shop.web", "shop.db")]
+
+
+@pytest.mark.parametrize("program, words", [("gafferctl", ["stop", "shop.*"]), ("gaffer", ["unload", "shop"])])
+def test_a_job_is_stopped_when_those_that_need_it_have_ended(gafferd, gafferctl, gaffer, program, words):
+    gafferd.call(lambda: gafferd.manager.plugins.add(NeedsDb()))
+    for name in ("web", "db", "other"):
+        gafferd.load(f"shop.{name}", start=True)
+    lines = (gaffer if program == "gaffer" else gafferctl)(*words).out.splitlines()
+    assert len(lines) == 3 and lines[-1].startswith("shop.db: ")

@@ -184,3 +184,21 @@ def test_gaffer_registry(running):
     last.answers["gaffer_registry"] = RuntimeError("no")
     with pytest.raises(PluginError, match="plugin last failed in gaffer_registry"):
         manager.hooks.ask_first("gaffer_registry", url="own:")
+
+
+def test_gaffer_stop_order(gaffer_manager, gaffer_spawner):
+    plugin = Plugin("own", gaffer_stop_order=[("web", "default.db"), ("cache", "db")])
+    manager = gaffer_manager(plugin, Plugin("broken", gaffer_stop_order=[("web",)]))
+    manager.start()
+    for name in ("db", "cache", "web"):
+        manager.load({"name": name, "cmd": "serve", "graceful_timeout": 100})
+    settle(manager)
+    db, cache, web = gaffer_spawner.processes
+    web.ignores.add(signal.SIGTERM)
+    assert manager.commands.run("stop_order") == {"groups": [["default.web", "default.cache"], ["default.db"]]}
+    manager.stop(lambda manager: None)
+    settle(manager)
+    assert not cache.alive and web.signals and db.alive and not db.signals
+    web.exit()
+    settle(manager)
+    assert not db.alive and manager.wait_stopped(10)

@@ -17,7 +17,7 @@ from gaffer.config.options import Options
 from gaffer.config.settings import Settings
 from gaffer.daemon.checks import find_problems
 from gaffer.daemon.service import GafferdService
-from gaffer.errors import Conflict, InvalidConfig, PluginError, Problem
+from gaffer.errors import ConfigError, Conflict, InvalidConfig, PluginError, Problem
 from gaffer.plugins.registry import PluginSet
 
 from .conftest import Plugin, Told
@@ -102,6 +102,27 @@ def test_gaffer_load_jobs(gaffer_manager):
     assert manager.jobs() == ["default.b", "default.c"]
     with pytest.raises(PluginError, match="plugin source"):
         gaffer_manager(source).start()
+
+
+def test_gaffer_check_jobs(gaffer_manager):
+    source = Plugin("source", gaffer_load_jobs=[JobConfig("a", "serve"), JobConfig("b", "serve")])
+    checker = Plugin("checker", "gaffer_check_jobs")
+    manager = gaffer_manager(source, checker)
+    manager.load(JobConfig("own", "serve"))
+    manager.start()
+    (asked,) = checker.of("gaffer_check_jobs")
+    assert [config.name for config in asked["configs"]] == ["a", "b"]
+    assert [config.name for config in asked["others"]] == ["own"]
+    source.answers["gaffer_load_jobs"] = [JobConfig("c", "serve")]
+    checker.answers["gaffer_check_jobs"] = [("c", "cmd", "needs a job 'db'")]
+    with pytest.raises(ConfigError, match="job c: cmd: needs a job 'db'"):
+        manager.reload_config()
+    assert manager.jobs() == ["default.a", "default.b", "default.own"]
+    with pytest.raises(ConfigError, match="job c: cmd: needs a job 'db'"):
+        gaffer_manager(source, Plugin("checker", **checker.answers)).start()
+    checker.answers["gaffer_check_jobs"] = RuntimeError("no")
+    with pytest.raises(PluginError, match="plugin checker"):
+        manager.reload_config()
 
 
 def test_gaffer_manager_start(gaffer_manager, gaffer_spawner):

@@ -70,6 +70,7 @@ REQUESTS = [
     ("GET", "/groups/{session}", None, 200),
     ("GET", "/stats", None, 200),
     ("GET", "/strays", None, 200),
+    ("GET", "/stop_order", None, 200),
     ("GET", "/stats/{name}", None, 200),
     ("GET", "/stats/{name}/{pid}", None, 200),
     ("GET", "/_plugin/{site}", None, 302),

@@ -8,9 +8,9 @@ from typing import Callable, Iterable, Iterator, Mapping, NamedTuple, TypeVar
 
 import click
 
-from ...config.names import JobName
-from ...config.stop_order import group_by_priority
-from ...errors import GafferError
+from ...config.names import JobName, parse_job_name
+from ...config.stop_order import stop_groups
+from ...errors import GafferError, NotFound
 from ...httpclient import Job, Server
 from ...service.status_line import StatusLine, waiting_text
 from ..core.output import Output, View, chosen_form, current, print_lines, printable, show
@@ -61,8 +61,9 @@ def control(
 ) -> None:
     """Carry out *operation* on each job and end the command with its exit code.
 
-    Jobs of several priorities stop as gafferd stops them when it ends: those of one are told when those that started
-    after them have ended. A restart of such jobs stops all that way, and starts them then, the lowest number first.
+    Jobs of several priorities, and those that depend on each other, stop as gafferd stops them when it ends: those of
+    one group are told when those that started after them have ended. A restart of such jobs stops all that way, and
+    starts them then, the lowest number first.
     A refused job does not keep the others, and the accepted ones are waited for whatever happens to the rest.
 
     :param timeout: seconds to wait for all of them; None grants what the jobs' settings need.
@@ -71,7 +72,7 @@ def control(
     """
     names = list(jobs)
     looks = dict(Looks(server).at(names)) if len(names) > 1 else {}
-    stages = group_by_priority(names[::-1], lambda name: _priority(looks.get(name))) if len(names) > 1 else [names]
+    stages = _stages(server, names, looks)
     names = [name for stage in reversed(stages) for name in stage]
     run = _Run(ctx, server, no_wait, timeout, label)
     if len(stages) == 1 or no_wait or operation in (START, RELOAD, ROLLING_RESTART):
@@ -88,8 +89,18 @@ def control(
     ctx.exit(run.code)
 
 
-def _priority(info: Info | None) -> int | None:
-    return None if info is None else info["config"].get("priority")
+def _stages(server: Server, names: Sequence[JobName], looks: Mapping[JobName, Info | None]) -> list[list[JobName]]:
+    """Return jobs, the first to be stopped first, in the groups that stop together."""
+    if len(names) < 2:
+        return [list(names)]
+    try:
+        groups = [{parse_job_name(name) for name in group} for group in server.stop_order()]
+    except NotFound:  # gaffer 0.5
+        priorities = {name: info["config"].get("priority") for name, info in looks.items() if info is not None}
+        return stop_groups(names[::-1], priorities.get, lambda name: name)
+    stages = [[name for name in names if name in group] for group in groups]
+    unknown = set(names).difference(*groups)
+    return [[name for name in names if name in unknown], *stages] if unknown else [stage for stage in stages if stage]
 
 
 class _Run:
@@ -179,6 +190,7 @@ def remove(
     :param done: the word for a job that is gone.
     """
     infos: dict[JobName, Info] = {}
+    names, code = list(names), 0
 
     def request(name: JobName) -> None:
         with _refusal_kept(ctx, label(name)):
@@ -186,19 +198,30 @@ def remove(
             server.unload(name)
         infos[name] = info
 
-    code = for_each(ctx, request, names)
     if no_wait:
+        code = for_each(ctx, request, names)
         for name, info in infos.items():
             report(ctx, label(name), f"{done}{', stopping' if info['processes'] else ''}")
         show_results(ctx)
         return code
-    if timeout is None:
-        timeout = max(map(default_timeout, infos.values()), default=0.0)
-    judges = {name: has_gone(server, info["processes"], done) for name, info in infos.items()}
-    graces = {name: float(info["config"].get("graceful_timeout") or 0) for name, info in infos.items()}
-    good = wait_for(ctx, server, judges, timeout, label, graces=graces)
+    deadline = 0.0
+    looks = dict(Looks(server).at(names)) if len(names) > 1 else {}
+    for stage in _stages(server, names, looks):
+        infos.clear()
+        code = for_each(ctx, request, stage) or code
+        left = max(map(default_timeout, infos.values()), default=0.0)
+        if timeout is not None:
+            now = time.monotonic()
+            deadline = deadline or now + timeout
+            left = min(timeout, max(deadline - now, 0.0))
+        judges = {name: has_gone(server, info["processes"], done) for name, info in infos.items()}
+        graces = {name: float(info["config"].get("graceful_timeout") or 0) for name, info in infos.items()}
+        if not wait_for(ctx, server, judges, left, label, graces=graces):
+            code = code or FAILED
+        if code not in (0, FAILED):
+            break  # the others would be refused, too
     show_results(ctx)
-    return code or (0 if good else FAILED)
+    return code
 
 
 def for_each(ctx: click.Context, act: Callable[[T], None], targets: Iterable[T]) -> int:
