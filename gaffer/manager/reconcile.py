@@ -23,6 +23,7 @@ FROM_CONFIGURATION = ("config", "reload")
 
 if TYPE_CHECKING:
     from ..config.jobconfig import JobFields
+    from ..supervisor.job import Job
     from .manager import Manager
 
 
