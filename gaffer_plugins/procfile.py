@@ -9,10 +9,10 @@ from gaffer import JobConfig, hookimpl
 from gaffer.api import (
     Bool,
     ConfigError,
+    FilePath,
     Int,
     JobFields,
     Kind,
-    OptionalText,
     Options,
     Problem,
     Section,
@@ -20,6 +20,7 @@ from gaffer.api import (
     SharedFile,
     TextList,
     check_read,
+    expand_home,
     find_procfile,
     nearest,
     read_application,
@@ -37,8 +38,8 @@ class _Port(Int):
 
 #: What a section may hold. Paths are relative to the file that holds it.
 KEYS: dict[str, Kind] = {
-    "path": OptionalText(),
-    "root": OptionalText(),
+    "path": FilePath(),
+    "root": FilePath(),
     "env_file": TextList(),
     "concurrency": TextList(),
     "types": TextList(),
@@ -105,7 +106,7 @@ def _read_section(section: Section, fields: JobFields, found: _FoundJob) -> None
     folder = os.path.dirname(section.file)
     file, root = (os.path.join(folder, values[key]) if values.get(key) else None for key in ("path", "root"))
     procfile, root = find_procfile(file, root)
-    envs = [os.path.join(folder, path) for path in values.get("env_file", ())]
+    envs = [os.path.join(folder, expand_home(path)) for path in values.get("env_file", ())]
     try:
         for path in (procfile, os.path.join(root, ".env"), *envs):
             check_read(path)

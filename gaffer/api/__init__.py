@@ -38,6 +38,8 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.config.names import check_name as check_name
     from gaffer.config.names import parse_job_name as parse_job_name
     from gaffer.config.options import Options as Options
+    from gaffer.config.paths import FilePath as FilePath
+    from gaffer.config.paths import expand_home as expand_home
     from gaffer.config.settings import Endpoint as Endpoint
     from gaffer.config.settings import Section as Section
     from gaffer.config.settings import Settings as Settings
@@ -122,6 +124,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "config.jobconfig": "JobFields RESERVED_LABELS",
         "config.names": "CONTROL_CHARACTER VARIABLE_NAME JobName check_name parse_job_name",
         "config.options": "Options",
+        "config.paths": "FilePath expand_home",
         "config.settings": "Endpoint Section Settings Value option",
         "errors": (
             "BadRequest ConfigError Conflict Forbidden GafferError IONotRedirected InvalidConfig MethodNotAllowed "

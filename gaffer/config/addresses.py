@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from ..errors import GafferError
 from ..security.trusted_files import close_lock, lock_path, open_lock, place
+from .paths import expand_home
 
 #: The prefix of the address of a unix socket.
 UNIX = "unix:"
@@ -63,7 +64,7 @@ def parse_address(netloc: str, default_port: int = 8000) -> Address:
 
 def _unix_path(text: str) -> str:
     path = text[len(UNIX) :]
-    path = path[2:] if path.startswith("//") else path
+    path = expand_home(path[2:] if path.startswith("//") else path)
     if not path or "\0" in path:
         raise ValueError(f"'{text}' has no path: give unix:/path/to/socket")
     if len(os.fsencode(path)) >= _MAX_PATH:

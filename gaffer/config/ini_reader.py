@@ -24,6 +24,7 @@ from ..errors import Problem
 from ..security.trusted_files import SharedFile, check_read
 from .ini_section import Section as Section
 from .ini_section import Value as Value
+from .paths import expand_home
 
 #: Bounds; a configuration that exceeds one is a mistake or an attack.
 MAX_FILE = 4 * 1024 * 1024
@@ -232,7 +233,7 @@ def _includes(ini: Ini, section: Section) -> Iterator[tuple[str, Problem]]:
         base = os.path.dirname(section.file)
         for word in _paths(value.text, base) if value else ():
             if value:
-                target = os.path.normpath(os.path.join(base, os.path.expanduser(word)))
+                target = os.path.normpath(os.path.join(base, expand_home(word)))
                 for path in _expand(ini, target, key == "include_dir", value, section.file):
                     yield path, Problem(value.file, value.line, "")
 
@@ -240,7 +241,7 @@ def _includes(ini: Ini, section: Section) -> Iterator[tuple[str, Problem]]:
 def _paths(text: str, base: str) -> list[str]:
     """Return the paths in a list with commas, or with spaces as gaffer 0.5 wrote it; one file may have spaces."""
     words = [word.strip() for word in text.split(",") if word.strip()]
-    if len(words) == 1 and " " in words[0] and not os.path.exists(os.path.join(base, os.path.expanduser(words[0]))):
+    if len(words) == 1 and " " in words[0] and not os.path.exists(os.path.join(base, expand_home(words[0]))):
         return words[0].split()
     return words
 

@@ -8,7 +8,8 @@ from typing import Any, Iterable, Iterator
 
 from ..errors import nearest
 from ..security.root_socket import ROOT_SOCKET
-from .fields import Account, Bool, Choice, Field, Int, Kind, OptionalText, TextList, Umask
+from .fields import Account, Bool, Choice, Field, Int, Kind, TextList, Umask
+from .paths import FilePath
 
 DEFAULT_BIND = "127.0.0.1:5000"
 #: Where plugins are looked for when nothing says where; those that exist.
@@ -230,7 +231,7 @@ CORE_OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "pidfile",
-        OptionalText(),
+        FilePath(),
         None,
         "file that holds gafferd's process id, locked while it runs",
         flags=("--pidfile",),
@@ -259,11 +260,9 @@ CORE_OPTIONS: tuple[Option, ...] = (
         flags=("--backlog",),
         metavar="N",
     ),
-    Option("certfile", OptionalText(), None, "certificate of --bind: TLS", flags=("--certfile",), metavar=FILE),
-    Option("keyfile", OptionalText(), None, "its private key", flags=("--keyfile",), metavar=FILE),
-    Option(
-        "cacert", OptionalText(), None, "CA that clients must show a certificate of", flags=("--cacert",), metavar=FILE
-    ),
+    Option("certfile", FilePath(), None, "certificate of --bind: TLS", flags=("--certfile",), metavar=FILE),
+    Option("keyfile", FilePath(), None, "its private key", flags=("--keyfile",), metavar=FILE),
+    Option("cacert", FilePath(), None, "CA that clients must show a certificate of", flags=("--cacert",), metavar=FILE),
     Option("http_endpoints", TextList(), (), "names of the [endpoint:NAME] sections to serve HTTP at"),
     Option(
         "require_key",
@@ -284,7 +283,7 @@ CORE_OPTIONS: tuple[Option, ...] = (
     Option("allowed_origins", TextList(), (), "origins whose pages may use the API", needs_restart=False),
     Option(
         "error_log",
-        OptionalText(),
+        FilePath(),
         None,
         "log to this file instead of standard error",
         flags=("--error-log",),
@@ -316,9 +315,9 @@ CORE_OPTIONS: tuple[Option, ...] = (
 ENDPOINT_FIELDS: tuple[Field, ...] = (
     Field("bind", TextList(), (), "addresses, separated by commas"),
     Field("backlog", Int(1, 65535), 128, "connections that may wait to be accepted"),
-    Field("certfile", OptionalText(), None, "certificate: TLS"),
-    Field("keyfile", OptionalText(), None, "its private key"),
-    Field("cacert", OptionalText(), None, "CA that clients must show a certificate of"),
+    Field("certfile", FilePath(), None, "certificate: TLS"),
+    Field("keyfile", FilePath(), None, "its private key"),
+    Field("cacert", FilePath(), None, "CA that clients must show a certificate of"),
     Field("mode", Umask(), None, "file mode of unix sockets (default: 600)"),
     Field("owner", Account(), None, "user that unix sockets are given to; needs root"),
     Field("group", Account(group=True), None, "group that unix sockets are given to"),

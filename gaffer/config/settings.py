@@ -16,6 +16,7 @@ from .addresses import UNIX, is_local, parse_address
 from .fields import Field
 from .ini_reader import Ini, Section, Value, read_ini
 from .options import DEFAULT_PLUGIN_DIRS, ENDPOINT_FIELDS, ENVIRONMENT, INCLUDE_KEYS, SOCKET_FIELDS, Option, Options
+from .paths import expand_home
 
 __all__ = ["Endpoint", "Option", "Options", "Section", "Settings", "Value", "find_config", "read_settings"]
 
@@ -143,8 +144,8 @@ class Settings:
     def plugin_dirs(self) -> list[str]:
         """The plugin folders: those that were given, else the default ones that exist."""
         if "plugin_dir" in self._found:
-            return [os.path.expanduser(path) for path in self.get("plugin_dir")]
-        return [path for path in map(os.path.expanduser, DEFAULT_PLUGIN_DIRS) if os.path.isdir(path)]
+            return [expand_home(path) for path in self.get("plugin_dir")]
+        return [path for path in map(expand_home, DEFAULT_PLUGIN_DIRS) if os.path.isdir(path)]
 
     def problem(self, source: Section | Value | str, message: str) -> Problem:
         """Return a problem that points at a section, at a value, or at where an option was set."""
@@ -357,7 +358,7 @@ def find_config(given: str | None, environ: Mapping[str, str], root: bool = Fals
     """
     named = given or environ.get(ENVIRONMENT + "CONFIG")
     if named:
-        named = os.path.expanduser(named)
+        named = expand_home(named)
         return os.path.join(named, CONFIG_NAME) if os.path.isdir(named) else named
     return next((path for path in _default_configs(environ, root) if os.path.isfile(path)), None)
 

@@ -7,6 +7,7 @@ import os
 from typing import Iterator
 
 from ..config.addresses import UNIX
+from ..config.paths import expand_home
 from ..config.settings import Settings
 from ..errors import GafferError, PluginError, Problem, described
 from ..manager.manager import Manager
@@ -42,7 +43,7 @@ def _missing_folders(settings: Settings) -> Iterator[Problem]:
 
 
 def _has_folder(path: str) -> bool:
-    return os.path.isdir(os.path.dirname(os.path.abspath(os.path.expanduser(path))))
+    return os.path.isdir(os.path.dirname(os.path.abspath(expand_home(path))))
 
 
 def _plugin_problems(settings: Settings, manager: Manager) -> list[Problem]:

@@ -8,6 +8,7 @@ import shutil
 from typing import Iterator
 
 from ..config.ini_section import Section
+from ..config.paths import expand_home
 from ..config.settings import Settings
 from ..errors import Problem
 
@@ -37,7 +38,10 @@ def _of_job(section: Section) -> Iterator[Problem]:
     special = next((word for word in words if word in _SHELL_WORDS), "")
     if special and not shell:
         yield section.problem(f"cmd: '{special}' is an argument, since no shell runs this; set shell = true", "cmd")
-    folder = os.path.abspath(os.path.expanduser(cwd))
+    try:
+        folder = os.path.abspath(expand_home(cwd, values.get("uid") or None))
+    except (KeyError, ValueError):
+        return  # there is no such account, which is a problem and told elsewhere
     if cwd and "$" not in cwd and not os.path.isdir(folder):
         yield section.problem(f"cwd: there is no folder {cwd}", "cwd")
     elif words and not shell and "PATH" not in values.get("env", "") and not _is_found(words[0], folder):

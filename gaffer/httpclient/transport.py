@@ -63,6 +63,10 @@ def parse_uri(uri: str) -> Address:
         path = uri[5:]
         if not path.strip("/"):
             raise BadRequest(f"'{uri}' names no socket; write unix:/path/of/socket")
+        if path.startswith("~"):
+            from ..config.paths import expand_home
+
+            path = expand_home(path)
         return Address("unix", "/" + path.lstrip("/") if path.startswith("/") else path, 0)
     try:
         parts = urlsplit(uri if "://" in uri else f"http://{uri}")

@@ -9,6 +9,7 @@ from typing import Mapping
 from ..config.dotenv import read_env_file
 from ..config.fields import Account
 from ..config.jobconfig import JobConfig
+from ..config.paths import expand_home
 from ..errors import InvalidConfig, SpawnError
 from ..security.inherited_environment import inherited
 from .proc_scan import ID_VARIABLE
@@ -91,9 +92,15 @@ def _env_file(config: JobConfig) -> dict[str, str]:
     try:
         # What its own user may write into it, runs as that user.
         users = () if config.uid is None else (Account().lookup(config.uid),)
-        return read_env_file(os.path.join(config.cwd or "", config.env_file), *users)
+        name = expand_home(config.env_file, config.uid)
+        return read_env_file(os.path.join(working_folder(config) or "", name), *users)
     except InvalidConfig as error:
         raise SpawnError(str(error)) from error
+
+
+def working_folder(config: JobConfig) -> str | None:
+    """Return the folder that the job's processes begin in, None for gafferd's; ``~`` is the home of the job's user."""
+    return None if config.cwd is None else expand_home(config.cwd, config.uid)
 
 
 def _account_variables(uid: int | str) -> dict[str, str]:

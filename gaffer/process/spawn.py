@@ -26,6 +26,7 @@ from ..config.jobconfig import JobConfig
 from ..errors import SpawnError
 from ..security.inherited_environment import inherited
 from . import posix_spawn
+from .environment import working_folder
 from .proc_scan import ID_VARIABLE
 
 #: First descriptor of custom streams; 0 to 2 are stdin, stdout and stderr.
@@ -68,7 +69,7 @@ def make_plan(config: JobConfig, env: dict[str, str], index: int, pid: int, repl
 
     :raises SpawnError: the command uses a variable that is not in *env*.
     """
-    return SpawnPlan(command(config, env), env, config.cwd, index, pid, replacement=replacement)
+    return SpawnPlan(command(config, env), env, working_folder(config), index, pid, replacement=replacement)
 
 
 def command(config: JobConfig, env: Mapping[str, str]) -> list[str]:

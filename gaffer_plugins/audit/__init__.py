@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from gaffer import Plugin, hookimpl
-from gaffer.api import Bool, GafferError, OptionalText, PluginError
+from gaffer.api import Bool, FilePath, GafferError, PluginError
 
 from .refusals import EVERY, Refusals
 from .writer import AuditWriter
@@ -46,7 +46,7 @@ class AuditPlugin(Plugin):
         """Declare the file and what is written."""
         options.add(
             "audit_log",
-            OptionalText(),
+            FilePath(),
             None,
             "file for a record of who did what",
             flags=("--audit-log",),

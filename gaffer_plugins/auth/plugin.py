@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from gaffer import Credentials, Identity, Permissions, Plugin, __version__, hookimpl
-from gaffer.api import Bool, OptionalText, Resource, Seconds, option
+from gaffer.api import Bool, FilePath, OptionalText, Resource, Seconds, expand_home, option
 
 if TYPE_CHECKING:
     from gaffer import Manager
@@ -44,7 +44,7 @@ class AuthPlugin(Plugin):
     def gaffer_add_options(self, options: Options) -> None:
         """Declare where keys are stored, and what can be done instead of a start."""
         where = f"file of keys and users (default: {DATABASE})"
-        options.add("auth_database", OptionalText(), None, where, metavar="FILE")
+        options.add("auth_database", FilePath(), None, where, metavar="FILE")
         options.add("auth_key_lifetime", Seconds(), _THIRTY_DAYS, "how long the key of a login is valid")
         make = "make a user who may do everything, and exit"
         options.add("create_admin_user", Bool(), False, make, flags=("--create-admin-user",), section="")
@@ -66,7 +66,7 @@ class AuthPlugin(Plugin):
         return list_admins(path) if settings.get("list_admins") else None
 
     def _path(self, settings: Any) -> str:
-        return os.path.expanduser(self._given or option(settings, "auth_database") or DATABASE)
+        return expand_home(self._given or option(settings, "auth_database") or DATABASE)
 
     # -- life -----------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gaffer import Plugin, __version__, hookimpl
-from gaffer.api import Bool, Int
+from gaffer.api import Bool, Int, expand_home
 
 from .kinds import FileName, OptionalSize, Size
 
@@ -160,7 +160,7 @@ def logfile(config: JobConfig, label: str) -> str | None:
 
 
 def path_of(name: str, job: Job, process: SpawnPlan, label: str, folder: str | None) -> str:
-    """Return the file's path: the name with what it stands for filled in."""
+    """Return the file's path: the name with what it stands for filled in; ``~`` is the home of gafferd's user."""
     import os
 
     about = {
@@ -171,4 +171,4 @@ def path_of(name: str, job: Job, process: SpawnPlan, label: str, folder: str | N
         "pid": process.pid,
         "label": label,
     }
-    return os.path.abspath(os.path.join(folder or "", name % about))
+    return os.path.abspath(os.path.join(folder or "", expand_home(name % about)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gaffer.api import Int, OptionalText, nearest
+from gaffer.api import Int, OptionalText, expand_home, nearest
 
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "KB": 1 << 10, "M": 1 << 20, "MB": 1 << 20, "G": 1 << 30, "GB": 1 << 30}
 _SIZE = re.compile(r"([0-9]{1,15})\s*([KMG]?B?)\Z")
@@ -66,7 +66,7 @@ class FileName(OptionalText):
     def check(self, value: Any) -> str | None:  # type: ignore[override]
         name = super().check(value)
         if name is None or not self._template:
-            return name
+            return name and expand_home(name)
         if not _TEMPLATE.match(name):
             raise ValueError(f"{name!r} has a % that stands for nothing; write %% for one, or {_known()}")
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gaffer import Plugin, __version__, hookimpl
-from gaffer.api import BadRequest, OptionalText, TextList
+from gaffer.api import BadRequest, FilePath, OptionalText, TextList
 
 if TYPE_CHECKING:
     from gaffer import Manager
@@ -47,7 +47,7 @@ class LookupPlugin(Plugin):
         )
         for name, help in (("client_certfile", "certificate to show to lookupds"), ("client_keyfile", "its key")):
             flag = "--" + name.replace("_", "-")
-            options.add(name, OptionalText(), None, help, flags=(flag,), metavar="FILE")
+            options.add(name, FilePath(), None, help, flags=(flag,), metavar="FILE")
         options.add(
             "lookupd_key",
             OptionalText(),

@@ -15,6 +15,7 @@ from gaffer.api import (
     Seconds,
     SharedFile,
     check_read,
+    expand_home,
     nearest,
     normalise,
     problem_of,
@@ -207,8 +208,8 @@ def _check_cacert(path: str | None) -> Iterator[tuple[str, str]]:
 
 def _read(path: str) -> bytes:
     try:
-        check_read(os.path.expanduser(path))
-        with open(os.path.expanduser(path), "rb") as file:
+        check_read(expand_home(path))
+        with open(expand_home(path), "rb") as file:
             return file.read(_MAX_FILE)
     except SharedFile as error:
         raise ValueError(str(error)) from None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import gevent
 
-from gaffer.api import Resolver
+from gaffer.api import Resolver, expand_home
 
 from .retry import Undelivered
 
@@ -47,7 +46,7 @@ def _tls_context(cacert: str | None) -> Any:
         if cacert is None:
             context.load_default_certs()
         else:
-            context.load_verify_locations(os.path.expanduser(cacert))
+            context.load_verify_locations(expand_home(cacert))
     except OSError as error:
         return error
     return context

@@ -26,6 +26,7 @@ def settings(text: str) -> Settings:
         ("cmd = nosuchprog x", "g.ini:2: cmd: there is no program nosuchprog now"),
         ("cmd = /etc/passwd", "g.ini:2: cmd: there is no program /etc/passwd now"),
         ("cmd = sleep 1\ncwd = /no/such", "g.ini:3: cwd: there is no folder /no/such"),
+        ("cmd = sleep 1\ncwd = ~/no/such\nuid = root", "g.ini:3: cwd: there is no folder ~/no/such"),
     ],
 )
 def test_job_that_is_probably_not_meant_so(job: str, warning: str) -> None:
@@ -41,6 +42,8 @@ def test_job_that_is_probably_not_meant_so(job: str, warning: str) -> None:
         "cmd = $HOME/bin/x",
         "cmd = x\nenv = PATH=/opt/x/bin",
         "cmd = sleep 1\ncwd = $HOME/x",
+        "cmd = sleep 1\ncwd = ~\nuid = root",
+        "cmd = sleep 1\ncwd = ~/x\nuid = no-such-account",
         "cmd = /bin/sh -c 'a;b'",
     ],
 )

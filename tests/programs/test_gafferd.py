@@ -234,6 +234,18 @@ class TestStart:
         assert next(line for line in limits.splitlines() if "open files" in line).split()[3:5] == ["2000", "2000"]
 
 
+def test_paths_in_the_home_folder(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "env").write_text("A=1\n")
+    job = "[job:a]\ncmd = sh -c 'pwd; echo $A; exec sleep 1000'\ncwd = ~/work\nenv_file = ~/work/env\n"
+    options = "pidfile = ~/pid\nerror_log = ~/error.log\nlogfile_dir = ~/logs\n"
+    with Gafferd(tmp_path, f"{job}stdout_logfile = ~/out\nstderr_logfile = err\n", options).start().ready():
+        eventually(lambda: (tmp_path / "out").exists() and (tmp_path / "out").read_text().count("\n") == 2)
+        assert (tmp_path / "out").read_text() == f"{tmp_path}/work\n1\n"
+        assert (tmp_path / "pid").exists() and "is ready" in (tmp_path / "error.log").read_text()
+    assert not (tmp_path / "~").exists() and not (tmp_path / "work" / "~").exists()
+
+
 class TestStop:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
     def test_gracefully(self, tmp_path: Path, number: int) -> None:
