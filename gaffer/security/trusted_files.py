@@ -23,6 +23,7 @@ from ..errors import GafferError
 
 _FOLDER_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+_OWN = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 #: Links that one path may have, as for the kernel (path_resolution(7)).
 _MOST_LINKS = 40
 _MADE_BY_OTHERS = "uid {} made a symbolic link on the way that leads out of their own folders"
@@ -215,14 +216,13 @@ def open_log(path: str, mode: int, make_folders: bool = False) -> int:
     A link at the end of the path is followed to a device or a pipe only, such as ``/dev/stdout``: who may write into
     the folder of a log file could otherwise have gafferd write anywhere.
 
-    Standard output and error of this process are used as they are where that is a socket, which cannot be opened, or
-    a file, which would be written at another place; see :func:`shares_output`.
+    Standard output and error of this process are what it got, whatever the name leads to; see :func:`shares_output`.
 
     :raises OSError: it cannot be opened.
     """
     own = _OWN_OUTPUTS.get(path)
-    if own is not None and _cannot_be_opened(os.fstat(own).st_mode):
-        return fcntl.fcntl(own, fcntl.F_DUPFD_CLOEXEC, 3)
+    if own is not None:
+        return _open_own(own)
     try:
         return open_file(path, _APPEND, mode, make_folders)
     except OSError as error:
@@ -241,8 +241,17 @@ def shares_output(path: str) -> bool:
     return path in _OWN_OUTPUTS
 
 
-def _cannot_be_opened(mode: int) -> bool:
-    return stat.S_ISSOCK(mode) or stat.S_ISREG(mode)
+def _open_own(own: int) -> int:
+    """Open a pipe or a terminal anew, to write without waiting: other processes share the flags of our descriptor.
+
+    A socket cannot be opened, and a file would be written at another place. A pipe or terminal of another account
+    cannot be opened either, as after a change of user in a container. These are used as they are.
+    """
+    mode = os.fstat(own).st_mode
+    if not stat.S_ISSOCK(mode) and not stat.S_ISREG(mode):
+        with suppress(OSError):
+            return os.open(f"/proc/self/fd/{own}", _OWN)
+    return fcntl.fcntl(own, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
 # -- reading ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -70,6 +71,8 @@ class DiskFile:
         self._fd = -1
         #: The descriptor, if it is a socket.
         self._socket: Any = None
+        #: Whether a write to it may wait: a pipe or terminal that other processes share.
+        self._waits = False
         self._size = 0
         self._regular = True
         self._not_before = 0.0
@@ -118,12 +121,25 @@ class DiskFile:
                 if self._socket is not None:  # never O_NONBLOCK: other processes share that flag
                     sent: int = self._socket.sendmsg(pieces, [], _SEND)
                     return sent
+                if self._waits:
+                    return self._write_if_ready(pieces[0])
                 return os.writev(self._fd, pieces)
             except BlockingIOError:
                 poll = get_original("select", "poll")()
                 poll.register(self._fd, select.POLLOUT)
                 if not poll.poll(_PIPE_TIMEOUT * 1000):
                     raise
+
+    def _write_if_ready(self, piece: Any) -> int:
+        """Write so little to a pipe or terminal that can be written that this does not wait.
+
+        :raises BlockingIOError: it cannot be written now.
+        """
+        poll = get_original("select", "poll")()
+        poll.register(self._fd, select.POLLOUT)
+        if not poll.poll(0):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return os.write(self._fd, piece[: select.PIPE_BUF])
 
     def _cut(self, data: bytes, limit: int) -> int:
         """Return how many bytes of *data* go into this file; 0 when it is time for another."""
@@ -156,6 +172,8 @@ class DiskFile:
         :raises OSError: it cannot be opened.
         """
         if self._fd >= 0:
+            if trusted_files.shares_output(self.path):
+                return
             try:
                 if os.path.samestat(os.stat(self.path), os.fstat(self._fd)):
                     if self._regular:
@@ -172,6 +190,7 @@ class DiskFile:
         self._regular = stat.S_ISREG(status.st_mode) and not trusted_files.shares_output(self.path)
         if stat.S_ISSOCK(status.st_mode):
             self._socket = get_original("socket", "socket")(fileno=self._fd)
+        self._waits = not stat.S_ISREG(status.st_mode) and self._socket is None and os.get_blocking(self._fd)
         self._size = status.st_size if self._regular else 0
         self.whole = not self._size or ends_a_line(self.path)
 

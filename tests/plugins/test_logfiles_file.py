@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
+import pty
 import socket
 import stat
 import threading
@@ -394,3 +396,52 @@ def test_a_file_of_its_own_is_written_where_it_is_and_never_rotated(own, tmp_pat
         out.write(b"after\n")
         file.close()
     assert (tmp_path / "out").read_bytes() == b"before\none\ntwo\nafter\n" and names(tmp_path) == ["out"]
+
+
+@pytest.fixture
+def pipe(own):
+    """A pipe as gafferd's own output: its ends."""
+    reader, writer = os.pipe()
+    own(writer)
+    yield reader, writer
+    for end in (reader, writer):
+        os.close(end)
+
+
+@pytest.fixture
+def not_ours(monkeypatch):
+    """Nothing below /proc can be opened, as if another account had made it."""
+    real = os.open
+
+    def refuse(path, *args, **more):
+        if str(path).startswith("/proc/self/fd"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path, *args, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+
+
+@pytest.mark.parametrize("whose", ["ours", "not_ours"])
+def test_a_pipe_of_its_own_is_written_without_waiting_and_keeps_its_flags(pipe, whose, request):
+    if whose == "not_ours":
+        request.getfixturevalue(whose)
+    reader, writer = pipe
+    file = own_file()
+    put(file, b"one\n", b"two\n")
+    assert os.read(reader, 100) == b"one\ntwo\n"
+    with pytest.raises(BlockingIOError):
+        put(file, *[b"x" * 65_536] * 4)
+    assert os.get_blocking(writer) and file.pending
+    file.close()
+    assert os.get_blocking(writer)
+
+
+def test_a_terminal_of_another_account_is_written(own, not_ours):
+    master, slave = pty.openpty()
+    own(slave)
+    file = own_file()
+    put(file, b"one\n")
+    assert os.read(master, 100) == b"one\r\n"
+    file.close()
+    os.close(master)
+    os.close(slave)
