@@ -88,6 +88,12 @@ def status(manager: Manager, name: str) -> dict[str, Any]:
     return {**short, "numprocesses": found["max_processes"]}
 
 
+@command("why", permission="read", target="job", args=(JOB,), returns=refer("Cause"), show=visibility.why)
+def why(manager: Manager, name: str) -> dict[str, Any]:
+    """Why a job is in its state: a chain of causes, in sentences."""
+    return manager.why(name)
+
+
 @command("job_pids", permission="read", target="job", args=(JOB,), returns=returns(pids=PIDS))
 def job_pids(manager: Manager, name: str) -> dict[str, Any]:
     """Pids of one job's processes."""

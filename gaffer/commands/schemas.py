@@ -80,6 +80,7 @@ def definitions(fields: JobFields) -> dict[str, Schema]:
         "JobConfig": returns(**shown),
         "JobInfo": _job_info(),
         "LastExit": _LAST_EXIT,
+        "Cause": _CAUSE,
         "Stopping": _STOPPING,
         "JobStats": _JOB_STATS,
         "ProcessInfo": returns(**_PROCESS),
@@ -222,6 +223,19 @@ _HEALTH: Schema = returns(
         "examples": [{"http": {"ok": True, "urls": ["http://127.0.0.1:5000"], "connections": 1}}],
     },
 )
+
+_CAUSE: Schema = {
+    "type": "object",
+    "properties": {
+        "text": {"type": "string", "examples": ["web is stopped"]},
+        "since": {**or_null(TIME), "examples": [None]},
+        "do": {"type": ["string", "null"], "examples": ["gafferctl start web"], "description": "what helps"},
+        "job": {"type": ["string", "null"], "examples": ["default.web"], "description": "the job it is about"},
+        "state": {"type": "string", "description": "the job's state, in the first cause", "examples": ["stopped"]},
+        "causes": {"type": "array", "items": refer("Cause"), "examples": [[]]},
+    },
+    "required": ["text", "since", "do", "job", "causes"],
+}
 
 _STRAY: Schema = returns(
     os_pid={**PID, "description": "the kernel's id of it"},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
 from ..config.names import JobName, check_name, parse_job_name
 from ..errors import BadRequest, NotFound, nearest
+from ..events.caller import CALLER
 from . import jobs, node, processes, sessions, statistics
 from .command import Arg, Command
 
@@ -99,7 +100,11 @@ class CommandTable:
         if command.waits:
             named = dict(given)
             given["check"] = lambda: access.check_target(identity, command.permission, target, named)
-        result = command.run(self._manager, **given)
+        token = CALLER.set("a client" if identity is None else str(identity))
+        try:
+            result = command.run(self._manager, **given)
+        finally:
+            CALLER.reset(token)
         if result is None:
             return {"ok": True}
         view = None if command.show is None else access.view(identity)

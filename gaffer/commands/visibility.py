@@ -68,6 +68,13 @@ def all_stats(manager: Manager, jobs: Iterable[dict[str, Any]], view: VisibleJob
     return (stats(manager, one, view) for one in jobs if view.reads(one["name"]))
 
 
+def why(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
+    """Return the causes of a job's state, without what is known of other jobs that may not be read."""
+    if result["job"] is not None and not view.reads(result["job"]):
+        return {**result, "text": "another job is the cause", "do": None, "job": None, "causes": []}
+    return {**result, "causes": [why(manager, one, view) for one in result["causes"]]}
+
+
 def stats(manager: Manager, result: dict[str, Any], view: VisibleJobs) -> dict[str, Any]:
     """Return a job's statistics; in the command lines, nothing of the environment of what may not be managed."""
     name = parse_job_name(result["name"])

@@ -106,6 +106,25 @@ def gaffer_sample(manager: Manager, processes: list[Process]) -> dict[int, dict[
 
 
 @hookspec
+def gaffer_why(job: Job) -> list[str | dict[str, str]] | None:
+    """[COLLECT] Say why a job is in its state, as far as you are the reason.
+
+    When: ``gafferctl why``, ``GET /jobs/S/J/why``.
+    May: look at what it keeps; nothing is changed.
+    Returns: sentences, or ``{"text": sentence, "do": remedy, "job": name}``; what is known of a job that is
+    named is added. None if there is nothing to say.
+    On exception: its causes are missing; logged.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_why(job):
+            if job.name in state:
+                return [{"text": "the release is frozen", "do": "wait until Monday"}]
+    """
+
+
+@hookspec
 def gaffer_health(manager: Manager) -> dict[str, Any] | None:
     """[COLLECT] Say how you are.
 

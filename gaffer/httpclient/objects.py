@@ -122,6 +122,10 @@ class Job(_Logged):
         """Replace the processes and go back to the configured number of them."""
         self._transport.request("POST", f"{self._path}/state", 2)
 
+    def why(self) -> dict[str, Any]:
+        """Return why the job is in its state: a chain of causes."""
+        return self._transport.object("GET", f"{self._path}/why")
+
     def restart(self, rolling: bool = False) -> None:
         """Replace the processes.
 

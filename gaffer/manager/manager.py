@@ -23,6 +23,7 @@ from ..config.jobconfig import JobConfig, JobFields
 from ..config.names import JobName
 from ..config.settings import option
 from ..errors import BadRequest, Conflict, GafferError, NotFound, PluginError, Unavailable, described
+from ..events.caller import CALLER
 from ..events.emitter import EventEmitter, thread_id
 from ..events.unpatched import native
 from ..plugins.calling import Hooks
@@ -328,10 +329,18 @@ class Manager(OldSpellings):
         if origin not in FROM_CONFIGURATION:
             check_ports(self, config, config.numprocesses)
         job = self.job_table.add(config)
+        start = config.start if start is None else start
+        self._ordered(job, "started" if start else "loaded", origin)
         self.engine.observer.notify(job, messages.Notify("create"), time.time())
-        if config.start if start is None else start:
+        if start:
             self.engine.submit(job, messages.Start())
         return job
+
+    @staticmethod
+    def _ordered(job: Job, verb: str, origin: str = "api") -> None:
+        """Remember who had a job started or stopped."""
+        who = "the configuration" if origin in FROM_CONFIGURATION else CALLER.get()
+        job.order_given = (verb, who, time.time())
 
     def _refuse_if_stopping(self, what: str) -> None:
         if self.state in ("stopping", "stopped"):
@@ -365,6 +374,8 @@ class Manager(OldSpellings):
         job = self.job(job.name)
         previous, new = job.config, new.replace(name=job.name.full)
         rolling = new.reload == "rolling" and job.active and start is not False and previous.needs_restart(new)
+        if start is not None:
+            self._ordered(job, "started" if start else "stopped", origin)
         self.rolls.pop(job, None)
         self.engine.submit(job, messages.Update(new, start, replace=not rolling))
         if rolling:
@@ -403,12 +414,14 @@ class Manager(OldSpellings):
         """Start a job; one that failed or waits is tried at once."""
         job = self.job(name)
         self._refuse_if_stopping("started")
+        self._ordered(job, "started")
         self.engine.submit(job, messages.Start())
 
     def stop_job(self, name: Any) -> None:
         """Stop a job: all its processes, none comes back. Does not wait for their end."""
         job = self.job(name)
         self.rolls.pop(job, None)
+        self._ordered(job, "stopped")
         self.engine.submit(job, messages.Stop())
 
     def stop_in_order(self, jobs: Sequence[Job], stop: Callable[[JobName], Any]) -> None:
@@ -438,6 +451,7 @@ class Manager(OldSpellings):
         job = self.job(name)
         self._refuse_if_stopping("started")
         self.rolls.pop(job, None)
+        self._ordered(job, "restarted")
         if rolling and job.active:
             self._roll(job, None)
         else:
@@ -534,6 +548,15 @@ class Manager(OldSpellings):
     def info(self, name: Any) -> dict[str, Any]:
         """Return a job with its state, as ``GET /jobs/S/J`` shows it."""
         return self.reports.job(self.job(name))
+
+    def why(self, name: Any) -> dict[str, Any]:
+        """Return why a job is in its state: a chain of causes, as ``GET /jobs/S/J/why`` shows it.
+
+        :raises NotFound: no such job.
+        """
+        from .why import explain
+
+        return explain(self, self.job(name))
 
     def all_jobs(self) -> list[Job]:
         """Return every job in start order, those that are leaving last."""

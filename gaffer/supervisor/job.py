@@ -183,6 +183,7 @@ class Job:
         "stderr_tail",
         "last_spawn",
         "surge",
+        "order_given",
         "_releases",
         "_queue",
         "_counts",
@@ -217,6 +218,8 @@ class Job:
         self.stderr_tail: list[str] = []
         #: Monotonic time of the latest start.
         self.last_spawn = 0.0
+        #: What was last ordered of it, by whom, and when in seconds since 1970.
+        self.order_given = ("loaded", "gafferd", 0.0)
         #: Copies beyond the wanted ones, while others are replaced one by one.
         self.surge = 0
         #: How often starts were released, so that none is missed between a question and its answer.
@@ -562,7 +565,8 @@ class Job:
                 effects.append(Notify("flap", data=(copy, decision)))
         elif isinstance(decision, (GiveUp, Done)):
             self._to(copy, FAILED if isinstance(decision, GiveUp) else DONE)
-            copy.error = decision.reason if isinstance(decision, GiveUp) else ""
+            cause = f": {copy.error}" if copy.error else ""  # a failure is not hidden by what follows from it
+            copy.error = f"{decision.reason}{cause}" if isinstance(decision, GiveUp) else ""
             self._ended(effects)
         else:
             self._again(copy, effects)

@@ -111,6 +111,11 @@ def committing(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
     return {**named(parameters), **request.fields(optional=["env", "graceful_timeout"])}
 
 
+def restarting(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The body may say ``{"rolling": true}``."""
+    return {**named(parameters), **request.fields(optional=["rolling"])}
+
+
 def reloading(request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
     """The query may say ``force=true``."""
     said = request.query.get("force")
@@ -142,7 +147,8 @@ ROUTES = (
     Route("POST", f"{JOB}/state", "set_state", arguments=wanted_state, status=202, raw=True, body="state", tag=TAG),
     Route("GET", f"{JOB}/pids", command="job_pids", tag=TAG),
     Route("POST", f"{JOB}/commit", "commit", arguments=committing, body=("graceful_timeout", "env"), tag=TAG),
-    Route("POST", f"{JOB}/restart", command="restart_job", status=202, tag=TAG),
+    Route("POST", f"{JOB}/restart", "restart_job", arguments=restarting, status=202, body=("rolling",), tag=TAG),
+    Route("GET", f"{JOB}/why", command="why", tag=TAG),
     Route("GET", PROCESS, command="process_info", tag=TAG),
     Route("DELETE", PROCESS, command="stop_process", status=202, tag=TAG),
     Route("GET", f"{PROCESS}/stats", command="process_stats", tag=TAG, live="stats", parameters=LIVE),

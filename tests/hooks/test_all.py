@@ -137,6 +137,7 @@ def drive(manager: Any, spawner: Any, http: HttpPlugin) -> None:
     settle(manager)
     manager.stats("web")
     manager.health()
+    manager.why("web")
     assert manager.hooks.collect("gaffer_node_info", manager=manager)[0][1]["kernel"]
     assert manager.hooks.ask_first("gaffer_registry", url="consul:here") == "consul:here"
     manager.reload_config(manager.settings)

@@ -142,6 +142,7 @@ def scenario(folder: Path) -> Recorder:
     with pytest.raises(gaffer.errors.NotFound):
         manager.stats("web"), manager.process_stats(manager.pids("web")[0])
     manager.health()
+    manager.why("web")
     host, port = run.http.urls[0].removeprefix("http://").split(":")
     assert request((host, int(port)), "GET", "/_plugin/none/").status == 404
     assert request((host, int(port)), "GET", "/jobs").status == 200

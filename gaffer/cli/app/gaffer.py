@@ -37,6 +37,7 @@ SECTIONS = {
     "What is going on there": {
         "ps": "app.status:ps",
         "info": "app.status:info",
+        "why": "app.status:why",
         "apps": "app.apps:apps",
     },
     "Talking to processes there": {

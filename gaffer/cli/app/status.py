@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from ...config.names import parse_job_name
-from ...errors import GafferError
+from ...errors import BadRequest, GafferError
 from ...httpclient import Job
 from ..core.output import View, printable, view_option
 from ..core.program import command
 from ..core.shell_completion import types
-from ..operations.job_info import has_unready, info_view, stopping_text
+from ..operations.job_info import has_unready, info_view, stopping_text, why_view
 from ..operations.wait import TROUBLED, trouble
 from .apps import RemoteApplication
 from .context import GafferContext
@@ -121,3 +121,21 @@ def info(context: GafferContext, target: str | None) -> View:
     data = [view.data for view in views]
     names = [name for view in views for name in view.names]
     return View(data if target is None else data[0], names, text=[line for block in blocks for line in block])
+
+
+@command("why")
+@click.argument("type", metavar="TYPE", shell_complete=types)
+@view_option
+@click.pass_obj
+def why(context: GafferContext, type: str) -> View:
+    """Say why a type is in its state, and what helps.
+
+    TYPE may be APP.TYPE too.
+
+    Example: gaffer why web
+    """
+    remote = RemoteApplication(context)
+    target = remote.target(type)
+    if not isinstance(target, Job):
+        raise BadRequest(f"{type} is a process; name a type")
+    return why_view(target)

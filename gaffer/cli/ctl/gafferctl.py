@@ -42,6 +42,7 @@ SECTIONS = {
     "What is going on": {
         "status": "ctl.status:status",
         "info": "ctl.status:info",
+        "why": "ctl.status:why",
         "pids": "ctl.status:pids",
         "sessions": "ctl.status:sessions",
         "stats": "ctl.stats:stats",

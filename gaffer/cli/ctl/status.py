@@ -10,7 +10,7 @@ from ...config.names import parse_job_name
 from ...httpclient import Job, Process, Server
 from ..core.output import View, chosen_form, details_lines, printable, state_color, view_option
 from ..core.program import FAILED, command
-from ..operations.job_info import details, info_view, stopping_text, summary, with_short_name
+from ..operations.job_info import details, info_view, stopping_text, summary, why_view, with_short_name
 from ..operations.job_selection import ALL, find_jobs, is_pattern, session_of
 from ..operations.wait import TROUBLED, Info
 from .completion import jobs, jobs_and_pids
@@ -73,6 +73,20 @@ def _lines_below(info: Info) -> list[str]:
         lines.append(f"{info['name']}: {info.get('reason') or info['state']}")
         lines += [f"  {line}" for line in info.get("stderr") or ()]
     return ["", *map(printable, lines)] if lines else []
+
+
+@command("why")
+@click.argument("name", shell_complete=jobs)
+@view_option
+@click.pass_obj
+def why(server: Server, name: str) -> View:
+    """Say why a job is in its state, and what helps.
+
+    Causes follow each other to the one that something can be done about, which may be another job.
+
+    Example: gafferctl why web
+    """
+    return why_view(Job(server, parse_job_name(name)))
 
 
 @command("pids")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Iterator
 
 from ...config.names import parse_job_name
 from ...httpclient import Job, Process
-from ..core.output import TextBlock, View, details_lines, duration, state_color
+from ..core.output import TextBlock, View, details_lines, duration, printable, state_color
 from .wait import Info, exit_text
 
 STDERR_TITLE = "last lines of stderr"
@@ -85,3 +85,23 @@ def info_view(target: Job | Process) -> View:
     if isinstance(target, Process):
         return View(info, [target.pid], text=[*details_lines(info.items(), {"state": state_color})])
     return View(info, [info["name"]], text=[*details_lines(details(info, settings=True), {"state": state_color})])
+
+
+def why_view(target: Job) -> View:
+    """Return the causes of a job's state, each below what it explains.
+
+    :raises NotFound: there is no such job.
+    """
+    found = target.why()
+    return View(found, [cause["text"] for cause in found["causes"]], text=[*_cause_lines(found)])
+
+
+def _cause_lines(cause: dict[str, Any], depth: int = 0) -> Iterator[str]:
+    indent = "  " * depth
+    at = cause["since"] or 0.0
+    since = f" (since {time.strftime('%H:%M:%S', time.localtime(at))}, for {duration(time.time() - at)})"
+    yield indent + printable(cause["text"]) + (since if cause["since"] else "")
+    for one in cause["causes"]:
+        yield from _cause_lines(one, depth + 1)
+    if cause["do"]:
+        yield f"{indent}  -> {printable(cause['do'])}"
