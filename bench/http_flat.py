@@ -99,7 +99,14 @@ ROUND = (
             ),
             *("/openapi.json", "/docs"),
             *("/jobs/default", "/jobs/default/web", "/jobs/default/web/stats", "/jobs/default/web/numprocesses"),
-            *("/jobs/default/web/state", "/jobs/default/web/pids", "/PID", "/PID/stats", "/processes"),
+            *(
+                "/jobs/default/web/state",
+                "/jobs/default/web/why",
+                "/jobs/default/web/pids",
+                "/PID",
+                "/PID/stats",
+                "/processes",
+            ),
             *("/processes?running=true", "/processes/web", "/processes/PID", "/processes/web/_pids", "/status/web"),
             *("/groups", "/groups/default", "/stats", "/stats/web", "/stats/web/PID"),
         )

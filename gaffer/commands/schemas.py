@@ -224,18 +224,14 @@ _HEALTH: Schema = returns(
     },
 )
 
-_CAUSE: Schema = {
-    "type": "object",
-    "properties": {
-        "text": {"type": "string", "examples": ["web is stopped"]},
-        "since": {**or_null(TIME), "examples": [None]},
-        "do": {"type": ["string", "null"], "examples": ["gafferctl start web"], "description": "what helps"},
-        "job": {"type": ["string", "null"], "examples": ["default.web"], "description": "the job it is about"},
-        "state": {"type": "string", "description": "the job's state, in the first cause", "examples": ["stopped"]},
-        "causes": {"type": "array", "items": refer("Cause"), "examples": [[]]},
-    },
-    "required": ["text", "since", "do", "job", "causes"],
-}
+_CAUSE: Schema = returns(
+    text={"type": "string", "examples": ["web is stopped"]},
+    since={**or_null(TIME), "examples": [None]},
+    do={"type": ["string", "null"], "examples": ["gafferctl start web"], "description": "what helps"},
+    job={"type": ["string", "null"], "examples": ["default.web"], "description": "the job it is about"},
+    state={"type": ["string", "null"], "examples": ["stopped"], "description": "that job's, if it is told here"},
+    causes={"type": "array", "items": refer("Cause"), "examples": [[]]},
+)
 
 _STRAY: Schema = returns(
     os_pid={**PID, "description": "the kernel's id of it"},

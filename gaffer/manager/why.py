@@ -1,7 +1,8 @@
 """The answer to "why": the chain of causes of a job's state, in sentences, down to what can be acted on.
 
-Each cause is ``{"text", "since", "do", "job", "causes"}``: a sentence, since when in seconds since 1970, what helps,
-the full name of the other job that it is about, and what it follows from. Plugins add theirs with ``gaffer_why``.
+A cause is an object with ``text``, a sentence; ``since``, in seconds since 1970; ``do``, what helps; ``job``, the full
+name of the other job that it is about, and its ``state``; and ``causes``, what it follows from. Plugins add theirs with
+``gaffer_why``.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def cause(
     causes: Iterable[Cause] = (),
 ) -> Cause:
     """Return one cause as JSON shows it."""
-    return {"text": text, "since": since, "do": do, "job": job, "causes": list(causes)}
+    return {"text": text, "since": since, "do": do, "job": job, "state": None, "causes": list(causes)}
 
 
 def explain(manager: Manager, job: Job) -> Cause:

@@ -508,7 +508,11 @@ class Engine:
             self._handle(job, messages.Decided(copy, copy.generation, self._policy(job, effect)))
 
     def _policy(self, job: Job, effect: messages.Decide) -> restart_policy.Decision:
-        return restart_policy.decide(job.config, effect.copy.remembered(), effect.code, effect.uptime, self.clock())
+        copy = effect.copy
+        decision = restart_policy.decide(job.config, copy.remembered(), effect.code, effect.uptime, self.clock())
+        if isinstance(decision, restart_policy.GiveUp) and copy.error:  # the failure is not hidden by what follows it
+            decision = decision._replace(reason=f"{decision.reason}: {copy.error}")
+        return decision
 
     def _ask_restart(self, job: Job, effect: messages.Decide, generation: int) -> None:
         decision = plugin_queries.about_restart(self.hooks, job, effect)

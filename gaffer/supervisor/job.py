@@ -565,8 +565,7 @@ class Job:
                 effects.append(Notify("flap", data=(copy, decision)))
         elif isinstance(decision, (GiveUp, Done)):
             self._to(copy, FAILED if isinstance(decision, GiveUp) else DONE)
-            cause = f": {copy.error}" if copy.error else ""  # a failure is not hidden by what follows from it
-            copy.error = f"{decision.reason}{cause}" if isinstance(decision, GiveUp) else ""
+            copy.error = decision.reason if isinstance(decision, GiveUp) else ""
             self._ended(effects)
         else:
             self._again(copy, effects)

@@ -43,8 +43,7 @@ def manager():
     engine = SimpleNamespace(unblocked=[])
     engine.unblock = engine.unblocked.append
     return SimpleNamespace(
-        rolls={},
-        hooks=Hooks(), events=EventLog(100), engine=engine, job_table=JobTable(), process_table=ProcessTable()
+        rolls={}, hooks=Hooks(), events=EventLog(100), engine=engine, job_table=JobTable(), process_table=ProcessTable()
     )
 
 

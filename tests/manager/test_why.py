@@ -240,7 +240,10 @@ SITUATIONS = [
     (not_ready_yet, ["web is starting", "is not ready yet: GET /healthz has not been answered -> gafferctl logs web"]),
     (not_ready_any_more, ["web is unready", "was ready and is not any more: GET /healthz answered 503"]),
     (unhealthy, ["web is backoff", "GET /alive did not answer 3 times"]),
-    (stopping, ["web is stopping", "told to end (stop) and is still there; KILL follows in 30.0 s", "stopped by gafferd"]),
+    (
+        stopping,
+        ["web is stopping", "told to end (stop) and is still there; KILL follows in 30.0 s", "stopped by gafferd"],
+    ),
     (replaced, ["web is stopping", "told to end (restart) and is still there"]),
     (reload_failed, ["the last rolling reload failed: copy 1 is not ready after 60 s: the probe has not answered"]),
     (reload_goes_on, ["a rolling reload goes on: replacing 1 process"]),

@@ -46,6 +46,7 @@ REQUESTS = [
     ("GET", f"{JOB}/state", None, 200),
     ("POST", f"{JOB}/state", 1, 202),
     ("GET", f"{JOB}/pids", None, 200),
+    ("GET", f"{JOB}/why", None, 200),
     ("POST", f"{JOB}/commit", {"env": {"A": "1"}, "graceful_timeout": 0.5}, 200),
     ("POST", f"{JOB}/commit", {}, 200),
     ("GET", "/{pid}", None, 200),

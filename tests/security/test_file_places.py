@@ -93,6 +93,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/process/proc_scan.py _between_programs open",
         "gaffer/process/proc_scan.py _contents os.open",
         "gaffer/process/proc_scan.py _group open",
+        "gaffer/process/port_holder.py _listening open",
+        "gaffer/process/port_holder.py _name open",
         "gaffer/process/exit_status.py _paths open",
         "gaffer/process/exit_status.py _read open",
         "gaffer/process/spawn.py _explained open",
