@@ -11,6 +11,7 @@ from ..core.shell_completion import signals, types
 from ..operations.control import RELOAD, START, STOP, control, control_timeout_option, report
 from ..operations.kill import group_option, send_signal
 from .apps import RemoteApplication
+from .completion import types_and_pids
 from .context import GafferContext
 
 
@@ -72,7 +73,7 @@ def stop(ctx: click.Context, names: tuple[str, ...], no_wait: bool, timeout: flo
 
 
 @command("kill", context_settings=DASHES)
-@click.argument("target", metavar="TYPE|PID", shell_complete=types)
+@click.argument("target", metavar="TYPE|PID", shell_complete=types_and_pids)
 @click.argument("signal", shell_complete=signals)
 @group_option
 @click.pass_obj

@@ -15,6 +15,7 @@ from ..core.shell_completion import types
 from ..operations.job_info import has_unready, info_view, stopping_text, why_view
 from ..operations.wait import TROUBLED, trouble
 from .apps import RemoteApplication
+from .completion import types_and_pids
 from .context import GafferContext
 
 
@@ -103,7 +104,7 @@ def clock(seconds: float) -> str:
 
 
 @command("info")
-@click.argument("target", required=False, metavar="[TYPE|PID]", shell_complete=types)
+@click.argument("target", required=False, metavar="[TYPE|PID]", shell_complete=types_and_pids)
 @view_option
 @click.pass_obj
 def info(context: GafferContext, target: str | None) -> View:

@@ -11,17 +11,17 @@ from ...config.names import JobName
 from ...httpclient import Missing
 from ..core.output import write_bytes
 from ..core.program import DASHES, command, complain
-from ..core.shell_completion import types
 from ..core.streaming import end_with_reader
 from ..operations.attach import attach_options, attach_to
 from ..operations.job_selection import find_processes
 from ..operations.logs import LogQuery, logs_options, show_logs
 from ..operations.send import send_options, send_to
 from .apps import RemoteApplication
+from .completion import types_and_pids
 
 
 @command("logs")
-@click.argument("targets", nargs=-1, metavar="[TYPE|PID]...", shell_complete=types)
+@click.argument("targets", nargs=-1, metavar="[TYPE|PID]...", shell_complete=types_and_pids)
 @logs_options
 @click.pass_context
 def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
@@ -45,7 +45,7 @@ def logs(ctx: click.Context, /, targets: tuple[str, ...], **wish: Any) -> None:
 
 
 @command("send", context_settings=DASHES)
-@click.argument("target", metavar="TYPE|PID", shell_complete=types)
+@click.argument("target", metavar="TYPE|PID", shell_complete=types_and_pids)
 @click.argument("data", nargs=-1, metavar="[DATA...|-]")
 @send_options
 @click.pass_context
@@ -63,7 +63,7 @@ def send(ctx: click.Context, /, target: str, data: tuple[str, ...], **wish: Any)
 
 
 @command("recv")
-@click.argument("target", metavar="TYPE|PID", shell_complete=types)
+@click.argument("target", metavar="TYPE|PID", shell_complete=types_and_pids)
 @click.option("--stream", metavar="LABEL", help="A stream; by default the first redirected output.")
 @click.option("-n", "--lines", type=click.IntRange(0), default=0, metavar="N", help="Begin with N old lines.")
 @click.pass_context
@@ -92,7 +92,7 @@ def recv(ctx: click.Context, target: str, stream: str | None, lines: int) -> Non
 
 
 @command("attach")
-@click.argument("target", metavar="TYPE|PID", shell_complete=types)
+@click.argument("target", metavar="TYPE|PID", shell_complete=types_and_pids)
 @attach_options
 @click.pass_context
 def attach(ctx: click.Context, /, target: str, **wish: Any) -> None:

@@ -71,8 +71,7 @@ class ProgramCommand(click.Command):
             raise click.UsageError(sentence, error.ctx) from None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # Where later arguments may begin with a dash, -h asks for help in the first place only.
-        return super().parse_args(ctx, ["--help"] if args[:1] == ["-h"] else args)
+        return super().parse_args(ctx, _with_help(args))
 
     def invoke(self, ctx: click.Context) -> Any:
         result = super().invoke(ctx)
@@ -93,6 +92,17 @@ class ProgramGroup(click.Group):
         if parent is not None:
             extra.setdefault("auto_envvar_prefix", parent.auto_envvar_prefix)
         return super().make_context(info_name, args, parent, **extra)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_help(args))
+
+
+def _with_help(args: list[str]) -> list[str]:
+    """Replace ``-h`` in the first place: later arguments may begin with a dash.
+
+    click keeps the names of a command's help option from the context that came first, which may not have known it.
+    """
+    return ["--help", *args[1:]] if args[:1] == ["-h"] else args
 
 
 def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
