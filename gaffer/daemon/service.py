@@ -22,6 +22,7 @@ from ..pidfile import Pidfile
 from ..plugins.calling import Killed
 from ..plugins.registry import PluginSet
 from ..process import posix_spawn
+from ..process.hunt import hunt
 from ..process.proc_scan import SubreaperScan
 from ..process.reaper import Orphans, become_subreaper
 from ..service.daemonize import Starter
@@ -97,11 +98,8 @@ class GafferdService:
             inherit_nothing()
         if become_subreaper():
             scan, termination = SubreaperScan(self._known, self._unreaped), self.manager.engine.termination
-            termination.find, termination.find_node, termination.cheap = (
-                scan.find_survivors,
-                scan.find_node_survivors,
-                True,
-            )
+            termination.find, termination.find_node = scan.find_survivors, scan.find_node_survivors
+            termination.hunt, termination.cheap = partial(hunt, listing=scan.strangers), True
         self._log = Log(self.settings.get("error_log"), self.settings.get("log_level"))
         log_failures(gevent.get_hub())
         warn_of_unused(self.settings, self.manager)

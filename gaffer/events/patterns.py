@@ -46,6 +46,7 @@ EVENTS = (
     Event("unready", "a process that was ready cannot be used at the moment", (*_PROCESS, "reason")),
     Event("waiting", "the start of a job waits for something", ("reason",)),
     Event("stop_pid", "gaffer begins to stop a process", _PROCESS),
+    Event("stop_failed", "what a process left behind is still there after many KILLs", (*_PROCESS, "reason")),
     Event("flap", "a process dies too often and is paused", ("retry_in",)),
     Event("restart", "new processes of a job were asked for"),
     Event("update", "a job got a new configuration, or another number of processes"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .manager import Manager
 
 #: Events whose data is the reason.
-_WITH_REASON = frozenset(("reap", "waiting", "ready", "unready"))
+_WITH_REASON = frozenset(("reap", "waiting", "ready", "unready", "stop_failed"))
 #: Events of jobs in the default session that the classic family ``proc.<name>`` has too.
 _CLASSIC = frozenset(("start", "stop", "spawn", "exit", "stop_pid", "reap", "flap", "ready", "unready"))
 _HOOKS = {

@@ -17,7 +17,7 @@ from ..config.stop_order import stop_groups
 from ..errors import NotFound
 from ..plugins.answers import checks
 from ..plugins.calling import FLUSH, Hooks, Killed
-from ..process.proc_scan import find_node_survivors
+from ..process.proc_scan import belongs_to_node, find_node_survivors
 from ..service.status_line import waiting_text
 from ..supervisor import messages
 from ..supervisor.job import STOPPING, Job
@@ -163,6 +163,8 @@ class Shutdown:
                 and (not found.unclear or doubts > MAX_UNCLEAR_WALKS)
                 or clock() > deadline + UNKILLABLE_TIMEOUT
             ):
+                if left:
+                    log.error("%d processes that others left behind cannot be ended; gaffer leaves them", len(left))
                 return
             late = self._hurried.is_set() or clock() >= deadline
             if left and not told:
@@ -170,6 +172,8 @@ class Shutdown:
             if left and (late or not told):
                 _signal_all(left, signal.SIGKILL if late else signal.SIGTERM)
                 told = True
+            if told and late:
+                engine.termination.hunt(belongs_to_node(self._manager.node_id, detached))
             self.pause(STRAY_TICK)
 
     def _finish(self) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import TYPE_CHECKING, Any, Iterator
 
 from ..process.environment import DETACHED
-from ..process.proc_scan import read_environment, signal_checked
+from ..process.proc_scan import environment_of, parse_environment, pids_in, signal_checked
 
 if TYPE_CHECKING:
     from ..supervisor.engine import Engine
@@ -24,27 +23,29 @@ class Strays:
         return [*self._find()]
 
     def kill(self) -> list[dict[str, Any]]:
-        """Send KILL to all of them and return them; one that comes to be meanwhile is left."""
+        """Send KILL to all of them, and for a moment to those they become meanwhile; return those found before."""
         found = self.find()
         for stray in found:
-            signal_checked(stray["os_pid"], signal.SIGKILL, lambda os_pid: self._belongs(os_pid) is not None)
+            signal_checked(
+                stray["os_pid"], signal.SIGKILL, lambda os_pid: self._stray(environment_of(os_pid)) is not None
+            )
+        self._engine.termination.hunt(lambda environment: self._stray(environment) is not None)
         return found
 
     def _find(self) -> Iterator[dict[str, Any]]:
-        termination = self._engine.termination
-        for pid, os_pids in termination.find_node(self._engine.node_id).items():
-            if termination.owned(pid) is not None or pid in termination.detached:
-                continue
+        for os_pids in self._engine.termination.find_node(self._engine.node_id).values():
             for os_pid in os_pids:
-                job = self._belongs(os_pid)
-                if job is not None:
-                    yield {"os_pid": os_pid, "pid": pid, "job": job}
+                stray = self._stray(environment_of(os_pid))
+                if stray is not None:
+                    yield {"os_pid": os_pid, "pid": stray[0], "job": stray[1]}
 
-    def _belongs(self, os_pid: int) -> str | None:
-        """Return the name of the job in a process' environment; None if it is detached, gone or not ours."""
-        environment = read_environment(os_pid)
-        ids = environment.get(b"GAFFER_ID", b"").split(b"/")
-        prefix = f"{self._engine.node_id}.".encode()
-        if os_pid == os.getpid() or DETACHED.encode() in environment or not any(id.startswith(prefix) for id in ids):
-            return None
-        return environment.get(b"GAFFER_JOB", b"").decode("utf-8", "replace")
+    def _stray(self, environment: bytes) -> tuple[int, str] | None:
+        """Return from whose process and job a stray with this environment descends; None if it is not one."""
+        termination = self._engine.termination
+        for pid in pids_in(environment, self._engine.node_id):
+            variables = parse_environment(environment)
+            supervised = termination.owned(pid) is not None and pid not in termination.stuck
+            if supervised or pid in termination.detached or DETACHED.encode() in variables:
+                return None
+            return pid, variables.get(b"GAFFER_JOB", b"").decode("utf-8", "replace")
+        return None

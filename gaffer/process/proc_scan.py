@@ -43,7 +43,7 @@ def find_survivors(ids: Mapping[str, int], groups: Mapping[int, int] | None = No
     :param ids: ``{"node.pid": pid}``, what to look for in environments.
     :param groups: ``{process group: pid}``, also looked for where given.
     """
-    return _belonging(_all_pids, ids, groups)
+    return _belonging(all_pids, ids, groups)
 
 
 class SubreaperScan:
@@ -63,38 +63,49 @@ class SubreaperScan:
 
     def find_survivors(self, ids: Mapping[str, int], groups: Mapping[int, int] | None = None) -> Survivors:
         """As :func:`find_survivors`."""
-        return _belonging(self._strangers, ids, groups)
+        return _belonging(self.strangers, ids, groups)
 
     def find_node_survivors(self, node_id: str) -> Survivors:
         """As :func:`find_node_survivors`, without what descends from children that are known."""
-        return _of_node(self._strangers, node_id)
+        return _of_node(self.strangers, node_id)
 
-    def _strangers(self) -> list[int]:
+    def strangers(self) -> Iterator[int]:
+        """Yield the os_pids of what may be a survivor, as it is looked at, the youngest orphan first.
+
+        One that forks itself anew all the time comes behind what it was before and is gone a moment later.
+        """
         # Orphans become children of our main thread (exit(2)); our other threads have none that matter here.
         listed = _listed_children("self", os.getpid())
         if listed.count(b" ") == self._unreaped():  # a space follows each; every restart comes by here
-            return []
+            return
         known = self._known()
-        found = [os_pid for os_pid in map(int, listed.split()) if os_pid not in known]
-        for os_pid in found:  # grows while it is walked
-            found += children(os_pid)
-        return found
+        for orphan in map(int, reversed(listed.split())):
+            if orphan not in known:
+                found = [orphan]
+                for os_pid in found:  # grows while it is walked
+                    yield os_pid
+                    found += () if is_dead(os_pid) else children(os_pid)
 
 
 def find_node_survivors(node_id: str) -> Survivors:
     """Return every process alive that descends from node *node_id*."""
-    return _of_node(_all_pids, node_id)
+    return _of_node(all_pids, node_id)
 
 
 def _of_node(listing: Callable[[], Iterable[int]], node_id: str) -> Survivors:
     found = Survivors()
-    prefix = node_id.encode() + b"."
     for os_pid, chain in _walk(listing):
         found.unclear |= chain is None
-        for part in chain or ():
-            if part.startswith(prefix) and part[len(prefix) :].isdigit():
-                found.setdefault(int(part[len(prefix) :]), []).append(os_pid)
+        for pid in _pids_of_node(node_id, chain or ()):
+            found.setdefault(pid, []).append(os_pid)
     return found
+
+
+def _pids_of_node(node_id: str, chain: Iterable[bytes]) -> Iterator[int]:
+    prefix = node_id.encode() + b"."
+    for part in chain:
+        if part.startswith(prefix) and part[len(prefix) :].isdigit():
+            yield int(part[len(prefix) :])
 
 
 def _belonging(
@@ -122,10 +133,17 @@ def _walk(listing: Callable[[], Iterable[int]]) -> Iterator[tuple[int, list[byte
     seen: set[int] = set()
     end = math.inf
     while True:
-        fresh = [os_pid for os_pid in listing() if os_pid not in seen]
-        late = time.monotonic() > end
-        for os_pid in fresh:
-            environment = _environment(os_pid)
+        fresh, late = False, time.monotonic() > end
+        for os_pid in listing():
+            if os_pid in seen:
+                continue
+            fresh = True
+            if is_dead(os_pid):
+                seen.add(os_pid)
+                if late:  # what it forked may be another one by now
+                    yield os_pid, None
+                continue
+            environment = environment_of(os_pid)
             unclear = not environment and _between_programs(os_pid)
             if late or not unclear:
                 seen.add(os_pid)
@@ -145,21 +163,30 @@ def children(os_pid: int | None = None) -> list[int]:
     return found
 
 
+def is_dead(os_pid: int) -> bool:
+    """Tell whether a child has ended; its status stays where it is. Others are not looked at."""
+    try:
+        return os.waitid(os.P_PID, os_pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
+
+
 def _listed_children(owner: str | int, task: str | int) -> bytes:
     """Return the children of a thread as the kernel writes them: ``b"7 8 "``."""
     return _contents(f"/proc/{owner}/task/{task}/children")
 
 
-def _all_pids() -> Iterable[int]:
+def all_pids() -> Iterable[int]:
+    """Return the os_pids of all other processes, as a rule the youngest first."""
     me = os.getpid()
     try:
         names = os.listdir("/proc")
     except OSError:
         return []  # no /proc: groups are all that can be signalled
-    return [int(name) for name in names if name.isdigit() and int(name) != me]
+    return [int(name) for name in reversed(names) if name.isdigit() and int(name) != me]
 
 
-def _environment(os_pid: int) -> bytes:
+def environment_of(os_pid: int) -> bytes:
     """Return the environment a process was started with; nothing if it is dead or not ours to look at."""
     return _contents(f"/proc/{os_pid}/environ")
 
@@ -177,7 +204,12 @@ def _contents(path: str) -> bytes:
 
 def read_environment(os_pid: int) -> dict[bytes, bytes]:
     """Return the variables a process was started with; none if it is dead or not ours to look at."""
-    pairs = (word.partition(b"=") for word in _environment(os_pid).split(b"\0"))
+    return parse_environment(environment_of(os_pid))
+
+
+def parse_environment(environment: bytes) -> dict[bytes, bytes]:
+    """Return the variables in an environment as the kernel shows it."""
+    pairs = (word.partition(b"=") for word in environment.split(b"\0"))
     return {name: value for name, _, value in pairs if name}
 
 
@@ -197,6 +229,22 @@ def signal_checked(os_pid: int, signum: int, is_it: Callable[[int], bool]) -> No
         pass
     finally:
         os.close(descriptor)
+
+
+def belongs_to(ids: Iterable[str]) -> Callable[[bytes], bool]:
+    """Return a function that tells of an environment whether it carries one of *ids*."""
+    wanted = {text.encode() for text in ids}
+    return lambda environment: not wanted.isdisjoint(_chain(environment))
+
+
+def belongs_to_node(node_id: str, but: Container[int] = ()) -> Callable[[bytes], bool]:
+    """Return a function that tells of an environment whether it is of a node's process, those in *but* left out."""
+    return lambda environment: any(pid not in but for pid in pids_in(environment, node_id))
+
+
+def pids_in(environment: bytes, node_id: str) -> Iterator[int]:
+    """Yield the pids that a node gave, of those that an environment carries."""
+    return _pids_of_node(node_id, _chain(environment))
 
 
 def _chain(environment: bytes) -> list[bytes]:
@@ -256,7 +304,7 @@ def group_left(group: int, thorough: bool = False) -> bool:
             pass
     except ChildProcessError:
         pass  # none of them is our child
-    return group_alive(group) and not (thorough and all(_group(os_pid) != group for os_pid in _all_pids()))
+    return group_alive(group) and not (thorough and all(_group(os_pid) != group for os_pid in all_pids()))
 
 
 def group_alive(group: int) -> bool:

@@ -12,7 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Callable, Container
 
-from .proc_scan import children
+from .proc_scan import children, is_dead
 
 if TYPE_CHECKING:
     from gevent.event import Event
@@ -102,14 +102,6 @@ def reap_all_but(os_pid: int) -> None:
         if found is None or found.si_pid == os_pid:  # which is the end of us
             return
         _reap(found.si_pid)
-
-
-def is_dead(os_pid: int) -> bool:
-    """Tell whether a child has ended; its status stays where it is."""
-    try:
-        return os.waitid(os.P_PID, os_pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return False
 
 
 def _is_orphan(os_pid: int) -> bool:

@@ -495,6 +495,10 @@ class Engine:
         self._handle(job, messages.Gone(copy))
         self.afterwards(partial(self._close, process))
 
+    def not_ended(self, job: Job, copy: Copy, process: Process, reason: str) -> None:
+        """Tell that KILL does not end what a process left behind."""
+        self._handle(job, messages.NotEnded(copy, process, reason))
+
     def _abandon(self, job: Job, effect: messages.Abandon) -> None:
         process: Any = effect.process
         self.termination.forget(process.pid)

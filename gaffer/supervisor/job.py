@@ -31,6 +31,7 @@ from .messages import (
     Held,
     Later,
     Launch,
+    NotEnded,
     Notify,
     Prepare,
     ReadyDue,
@@ -293,9 +294,10 @@ class Job:
         return max(0.0, min(dues) - now) if dues else None
 
     def reasons(self) -> list[str]:
-        """Return why copies are waiting, not ready, or have failed, each reason once."""
+        """Return why copies are waiting, not ready, have failed or cannot be ended, each reason once."""
         copies = list(self.copies.values())
         why = [copy.error for copy in copies if copy.state in (WAITING, FLAPPING, FAILED, HELD)]
+        why += [copy.error for copy in self.live() if copy.state in (UP, STOPPING)]
         why += [copy.ready_reason for copy in copies if copy.readiness in (AWAITED, UNREADY)]
         return list(dict.fromkeys(reason for reason in why if reason))
 
@@ -555,6 +557,10 @@ class Job:
         self._drop(copy)
         self._settle(effects)
 
+    def _not_ended(self, copy: Copy, message: NotEnded, now: float, effects: Effects) -> None:
+        copy.error = message.reason
+        effects.append(Notify("stop_failed", message.process, message.reason))
+
     def _decided(self, copy: Copy, message: Decided, now: float, effects: Effects) -> None:
         decision = message.decision
         if isinstance(decision, After):
@@ -724,6 +730,8 @@ _TABLE: dict[tuple[str, type], Callable[..., None]] = {
     (UP, Exited): Job._died,
     (STOPPING, Exited): Job._stopped,
     (STOPPING, Gone): Job._gone,
+    (UP, NotEnded): Job._not_ended,
+    (STOPPING, NotEnded): Job._not_ended,
     (DECIDING, Decided): Job._decided,
     (WAITING, RetryDue): Job._due,
     (FLAPPING, RetryDue): Job._due,

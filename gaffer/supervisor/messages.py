@@ -179,6 +179,14 @@ class Gone(NamedTuple):
     copy: Copy
 
 
+class NotEnded(NamedTuple):
+    """KILL did not end what the process left behind; :class:`Gone` may never come."""
+
+    copy: Copy
+    process: LiveProcess
+    reason: str
+
+
 class Decided(NamedTuple):
     copy: Copy
     generation: int

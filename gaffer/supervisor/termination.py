@@ -16,7 +16,8 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Protocol
 
-from ..process.proc_scan import Survivors, find_node_survivors, find_survivors, group_alive
+from ..process.hunt import hunt
+from ..process.proc_scan import Survivors, belongs_to, find_node_survivors, find_survivors, group_alive
 from .deadlines import Deadline, Deadlines
 from .job import STOPPING
 
@@ -34,8 +35,10 @@ WALK_REST_FACTOR = 1.0
 MAX_WALK_REST = 0.5
 #: Survivors that KILL did not end are tried again after this many seconds …
 RECHECK_DELAY = 0.05
-#: … this many times; then they are named in the log and given up (uninterruptible sleep).
-MAX_KILLS = 100
+#: … this many times; then that is told, and they are tried again after this many seconds (uninterruptible sleep).
+MAX_KILLS, LONG_RECHECK_DELAY = 100, 2.0
+#: So many of them are named.
+MAX_NAMED = 10
 #: A walk that left something unclear is repeated this many times.
 MAX_UNCLEAR_WALKS = 3
 #: So many processes of a job that exited by themselves are remembered, the latest.
@@ -52,6 +55,8 @@ class Supervisor(Protocol):
     def signalled(self, job: Job, process: Process, signum: int) -> None: ...
 
     def gone(self, job: Job, copy: Copy, process: Process) -> None: ...
+
+    def not_ended(self, job: Job, copy: Copy, process: Process, reason: str) -> None: ...
 
 
 class Owned(NamedTuple):
@@ -90,6 +95,7 @@ class Stopping:
         "killing",
         "kills",
         "unclear",
+        "latest",
         "watchers",
         "next_step",
         "recheck",
@@ -110,6 +116,8 @@ class Stopping:
         self.killing = False
         self.kills = 0
         self.unclear = 0
+        #: The os_pids of survivors that the latest walk found.
+        self.latest: set[int] = set()
         #: Watchers on the survivors' pidfds, by os_pid.
         self.watchers: dict[int, tuple[int, Any]] = {}
         self.next_step: Deadline | None = None
@@ -151,6 +159,10 @@ class Termination:
         self.find = find
         #: Finds all processes of a node; set together with :attr:`find`.
         self.find_node: Callable[[str], Survivors] = find_node_survivors
+        #: Kills survivors that fork themselves anew; set together with :attr:`find`.
+        self.hunt: Callable[[Callable[[bytes], bool]], bool] = hunt
+        #: Pids of processes whose survivors KILL did not end so far.
+        self.stuck: set[int] = set()
         #: Pids of detached processes: what descends from them is no survivor.
         self.detached: set[int] = set()
         self._owned: dict[int, Owned] = {}
@@ -183,6 +195,7 @@ class Termination:
         """Let go of a process."""
         self._owned.pop(pid, None)
         self._answered(pid)
+        self.stuck.discard(pid)
         stopping = self._stopping.pop(pid, None)
         if stopping is not None:
             self._leaders -= stopping.waits
@@ -352,6 +365,9 @@ class Termination:
         for pid in batch if self.unchecked else ():
             ids |= {f"{self._node_id}.{past}": pid for past in self.unchecked.get(self._owned[pid].job, ())}
         groups = {one.process.os_pid: pid for pid, one in batch.items() if self._group_left(one)}
+        again = {pid for pid, one in batch.items() if one.killing and (self.cheap or one.kills or one.unclear)}
+        if again:
+            self.hunt(belongs_to(text for text, pid in ids.items() if pid in again))
         left = self.find(ids, groups)
         for pid, stopping in batch.items():
             if pid in left:
@@ -372,10 +388,9 @@ class Termination:
         fresh = [os_pid for os_pid in os_pids if os_pid not in stopping.watchers]
         if stopping.killing:
             stopping.kills += 1
-            if stopping.kills > MAX_KILLS:
-                log.error("process %d of %s left behind what KILL does not end: %s", process.pid, process.name, os_pids)
-                self._gone(process.pid)
-                return
+            if stopping.kills > MAX_KILLS and process.pid not in self.stuck:
+                self._tell_stuck(stopping, os_pids)
+        stopping.latest = set(os_pids)
         self._watch(stopping, fresh)
         for os_pid in os_pids if stopping.killing else self._escaped(process, fresh):
             if os_pid in stopping.watchers:
@@ -384,9 +399,23 @@ class Termination:
         if stopping.killing or not stopping.watchers:
             self._recheck(stopping)
 
+    def _tell_stuck(self, stopping: Stopping, os_pids: list[int]) -> None:
+        process = stopping.process
+        self.stuck.add(process.pid)
+        reason = f"process {process.pid} left {len(os_pids)} behind that cannot be ended: "
+        if stopping.latest.isdisjoint(os_pids):
+            reason += "they fork anew faster than they are found"
+        else:
+            reason += f"KILL does not end os_pid {', '.join(map(str, os_pids[:MAX_NAMED]))}"
+        log.error("job %s: %s; gaffer goes on trying, see gafferctl strays", process.name, reason)
+        owned = self._owned[process.pid]
+        self._supervisor.not_ended(owned.job, owned.copy, process, reason)
+
     def _recheck(self, stopping: Stopping) -> None:
         _cancel(stopping.recheck)
-        stopping.recheck = self._deadlines.after(RECHECK_DELAY, partial(self._check, stopping.process.pid))
+        pid = stopping.process.pid
+        delay = LONG_RECHECK_DELAY if pid in self.stuck else RECHECK_DELAY
+        stopping.recheck = self._deadlines.after(delay, partial(self._check, pid))
 
     @staticmethod
     def _escaped(process: Process, os_pids: Iterable[int]) -> list[int]:

@@ -285,6 +285,7 @@ class FakeSpawner:
         engine.launch, engine.clock = self, self.clock
         # What never lived leaves no descendants.
         engine.termination.find = lambda ids, groups=None: Survivors()
+        engine.termination.hunt = lambda belongs: True
         manager.shutdown.find = lambda node_id: Survivors()
         self.clock.on_advance(lambda: engine.post(None, lambda: None))  # look at what is due
 

@@ -130,6 +130,8 @@ def describe(event: dict[str, Any]) -> str:
         return f"flap, retry in {event.get('retry_in', 0):g} s"
     if kind == "spawn_failed":
         return f"spawn failed: {event.get('reason', 'unknown reason')}"
+    if kind == "stop_failed":
+        return f"stop failed: {event.get('reason', 'unknown reason')}"
     if "os_pid" in event:
         return f"{kind.removesuffix('_pid')} process with pid {event['os_pid']}{_ending(event)}"
     return kind

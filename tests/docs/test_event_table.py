@@ -5,6 +5,7 @@ from __future__ import annotations
 import gaffer
 from gaffer.events import patterns
 from gaffer.manager import notifier
+from gaffer.supervisor import messages
 from gaffer.testing import HookRecorder, settle
 
 
@@ -26,6 +27,9 @@ def all_messages(gaffer_manager, gaffer_spawner):
     gaffer_spawner.fail("no such program")
     manager.load({"name": "bad", "cmd": "serve", "flapping": [1, 10, 60, 1]})
     settle(manager)
+    (copy,) = next(job for job in manager.job_table.all() if job.name.job == "web").live()
+    job = manager.engine.termination.owned(copy.process.pid).job
+    manager.engine.submit(job, messages.NotEnded(copy, copy.process, "KILL does not end it"))
     manager.unload("web")
     settle(manager)
     events = [call["event"] for call in recorder.of("gaffer_event")]
@@ -34,9 +38,9 @@ def all_messages(gaffer_manager, gaffer_spawner):
 
 def test_every_message_has_the_fields_of_the_table(gaffer_manager, gaffer_spawner):
     table = {event.name: event for event in patterns.EVENTS}
-    messages = all_messages(gaffer_manager, gaffer_spawner)
-    assert {message["event"] for message in messages} == set(table)
-    for message in messages:
+    published = all_messages(gaffer_manager, gaffer_spawner)
+    assert {message["event"] for message in published} == set(table)
+    for message in published:
         assert sorted(message) == sorted((*patterns.COMMON_FIELDS, *table[message["event"]].fields)), message["event"]
 
 

@@ -380,8 +380,8 @@ def test_process_between_two_programs_is_unclear_and_looked_at_again(manager, wa
             return b""
         return read(os_pid)
 
-    read, between = proc_scan._environment, proc_scan._between_programs
-    monkeypatch.setattr(proc_scan, "_environment", environment)
+    read, between = proc_scan.environment_of, proc_scan._between_programs
+    monkeypatch.setattr(proc_scan, "environment_of", environment)
     monkeypatch.setattr(proc_scan, "_between_programs", lambda os_pid: os_pid == daemon or between(os_pid))
     stop(manager, watch)
     assert looks and not alive(daemon)
@@ -401,7 +401,7 @@ def test_group_members_are_found_by_group(monkeypatch):
 )
 def test_unclear_process_belongs_to_nobody(monkeypatch, look_around):
     """Whoever takes what was found for its own must not hit a stranger that just executes a program."""
-    monkeypatch.setattr(proc_scan, "_environment", lambda os_pid: b"")
+    monkeypatch.setattr(proc_scan, "environment_of", lambda os_pid: b"")
     monkeypatch.setattr(proc_scan, "_between_programs", lambda os_pid: True)
     found = look_around()
     assert found == {} and found.unclear

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,15 @@ cmd = sh -c "setsid sleep 1111 & sleep 1112"
 [process:lasting]
 cmd = sleep 1113
 detach = true
+"""
+#: Lives for two milliseconds, and goes on as another process in another session. It does not act on TERM.
+FORK = """import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while not os.fork():
+    os.setsid()
+    with open("beat", "a") as file:
+        file.write(".")
+    time.sleep(0.002)
 """
 
 
@@ -79,6 +89,19 @@ def test_strays_are_listed_and_killed_on_request(tmp_path: Path) -> None:
         assert gafferd.delete("/strays") == {"strays": [stray]}
         eventually(lambda: gafferd.get("/strays") == {"strays": []})
         assert not processes(tmp_path)
+
+
+def test_what_forks_itself_anew_in_new_sessions_is_ended_with_its_job(tmp_path: Path) -> None:
+    (tmp_path / "fork.py").write_text(FORK)
+    jobs = f'[process:web]\ncmd = sh -c "{sys.executable} fork.py & sleep 1111"\ngraceful_timeout = 0.1\n'
+    beat = tmp_path / "beat"
+    with Gafferd(tmp_path, jobs).start().ready() as gafferd:
+        eventually(lambda: beat.exists() and beat.stat().st_size > 200)
+        gafferd.delete("/jobs/default/web")
+        eventually(lambda: gafferd.get("/jobs")["jobs"] == [])
+        # A new one would write within a few milliseconds.
+        eventually(lambda: not beat.exists() or beat.unlink())
+        assert gafferd.get("/strays") == {"strays": []} and not beat.exists()
 
 
 def test_they_are_left_alone_unless_that_is_said(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Termination on a fake clock: signals in time, survivors, KILL at the end, nothing kept afterwards."""
 
 import gc
+import itertools
 import os
 import signal
 import weakref
@@ -40,7 +41,9 @@ class Machine:
         self.deadlines = Deadlines(self.clock)
         self.sent, self.gone_pids, self.posted = [], [], []
         self.left, self.walks = Survivors(), []
+        self.told, self.hunted = [], []
         self.termination = Termination(None, self.deadlines, self, "node", self.find)
+        self.termination.hunt = self.hunted.append
 
     # -- the engine, as termination sees it
     def post(self, job, message):
@@ -51,6 +54,9 @@ class Machine:
 
     def gone(self, job, copy, process):
         self.gone_pids.append(process.pid)
+
+    def not_ended(self, job, copy, process, reason):
+        self.told.append((process.pid, reason))
 
     def find(self, ids, groups=None):
         self.walks.append(sorted(ids.values()))
@@ -230,15 +236,60 @@ def test_survivors_keep_the_process_until_they_are_gone(machine):
     assert machine.gone_pids == [1]
 
 
-def test_survivor_that_even_kill_does_not_end_is_given_up(machine, caplog):
+def kill_often(machine, left):
+    """Let a stopped process leave what KILL never ends; *left* returns its os_pids at each look."""
+    process = machine.start()
+    machine.termination.begin(1, [])
+    machine.left[1] = left()
+    machine.exit(process)
+    for _ in range(termination.MAX_KILLS + 1):
+        machine.left[1] = left()
+        machine.pass_time(termination.RECHECK_DELAY)
+
+
+def test_survivor_that_even_kill_does_not_end_is_told_once_and_tried_again(machine, caplog):
+    kill_often(machine, lambda: [77])
+    machine.pass_time(termination.LONG_RECHECK_DELAY)
+    reason = "process 1 left 1 behind that cannot be ended: KILL does not end os_pid 77"
+    assert machine.told == [(1, reason)] and machine.gone_pids == [] and machine.termination.stuck == {1}
+    assert caplog.messages == [f"job web: {reason}; gaffer goes on trying, see gafferctl strays"]
+    walks = len(machine.walks)
+    machine.pass_time(termination.LONG_RECHECK_DELAY / 2)
+    assert len(machine.walks) == walks
+    machine.left.clear()
+    machine.pass_time(termination.LONG_RECHECK_DELAY / 2)
+    assert machine.gone_pids == [1] and machine.termination.stuck == set()
+
+
+def test_survivors_that_are_others_at_each_look_are_told_to_fork(machine):
+    numbers = itertools.count(77)
+    kill_often(machine, lambda: [next(numbers), next(numbers)])
+    assert machine.told == [
+        (1, "process 1 left 2 behind that cannot be ended: they fork anew faster than they are found")
+    ]
+
+
+def test_survivors_that_kill_did_not_end_are_hunted(machine):
     process = machine.start()
     machine.termination.begin(1, [])
     machine.left[1] = [77]
     machine.exit(process)
-    for _ in range(termination.MAX_KILLS + 1):
-        machine.pass_time(termination.RECHECK_DELAY)
-    assert machine.gone_pids == [1]
-    assert caplog.messages == ["process 1 of web left behind what KILL does not end: [77]"]
+    assert machine.hunted == []
+    machine.pass_time(termination.RECHECK_DELAY)
+    (belongs,) = machine.hunted
+    assert belongs(b"A=1\0GAFFER_ID=outer.3/node.1\0B=2") and not belongs(b"GAFFER_ID=node.2\0")
+
+
+def test_no_survivor_is_hunted_before_its_time_is_over(machine):
+    process = machine.start()
+    machine.termination.cheap = True
+    machine.termination.begin(1)
+    machine.left[1] = [77]
+    machine.exit(process)
+    machine.pass_time(5.0)
+    assert machine.hunted == []
+    machine.pass_time(5.0)
+    assert len(machine.hunted) == 1
 
 
 def test_unclear_walk_is_repeated_a_few_times(machine):
