@@ -21,6 +21,8 @@ _KEY = b"\0" + ID_VARIABLE.encode() + b"="
 MAX_EXEC_WAIT = 0.005
 #: Place of the end of the environment among the words of /proc/PID/stat after the name.
 _ENV_END = 48
+#: Place of the flags there, and the flag of a process that ends.
+_FLAGS, _PF_EXITING = 6, 0x4
 
 
 class Survivors(dict[int, list[int]]):
@@ -258,14 +260,18 @@ def _chain(environment: bytes) -> list[bytes]:
 
 
 def _between_programs(os_pid: int) -> bool:
-    """Return True while a process executes a program, so that its environment is not there yet (proc(5), stat).
+    """Return True while a process executes a program, or ends, so that its environment is not there (proc(5), stat).
 
-    Others without one are dead, or threads of the kernel: those have no program; or have really none.
+    One that ends may still have a child that becomes ours. Others without an environment are dead, or
+    threads of the kernel: those have no program; or have really none.
     """
     try:
-        os.readlink(f"/proc/{os_pid}/exe")
         with open(f"/proc/{os_pid}/stat", "rb") as file:
-            return file.read(1024).rpartition(b")")[2].split()[_ENV_END] == b"0"
+            fields = file.read(1024).rpartition(b")")[2].split()
+        if fields[0] not in (b"Z", b"X") and int(fields[_FLAGS]) & _PF_EXITING:
+            return True
+        os.readlink(f"/proc/{os_pid}/exe")
+        return fields[_ENV_END] == b"0"
     except (OSError, IndexError):
         return False
 
