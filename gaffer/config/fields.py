@@ -469,6 +469,51 @@ def _whole(text: str) -> int:
     return int(value)
 
 
+class Backoff(NamedTuple):
+    """Delays before a process that does not stay up is started again, in seconds: each *factor* times the last."""
+
+    first: float = 0.1
+    factor: float = 2.0
+    longest: float = 30.0
+
+
+class BackoffRule(Kind):
+    """``first, factor, longest``."""
+
+    label = "first, factor, longest"
+    schema = {
+        "type": ["array", "null"],
+        "prefixItems": [_SECONDS, {"type": "number", "minimum": 1, "maximum": 100}, _SECONDS],
+        "minItems": 3,
+        "maxItems": 3,
+        "examples": [[0.1, 2, 30]],
+    }
+
+    def parse(self, text: str) -> Backoff | None:
+        if not text.strip():
+            return None
+        try:
+            return self.check([float(part) for part in text.replace(",", " ").split()])
+        except ValueError as error:
+            raise ValueError(f"expected '{self.label}' such as '0.1, 2, 30', not {text.strip()!r}: {error}") from error
+
+    def check(self, value: Any) -> Backoff | None:
+        if value is None:
+            return None
+        if not isinstance(value, (list, tuple)) or len(value) != 3:
+            raise ValueError(f"expected '{self.label}', not {value!r}")
+        first, longest = Seconds().check(value[0]), Seconds().check(value[2])
+        factor = value[1]
+        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 1 <= factor <= 100:
+            raise ValueError(f"the factor must be a number from 1 to 100, not {factor!r}")
+        if first > longest:
+            raise ValueError(f"the first delay, {first:g}, is longer than the longest, {longest:g}")
+        return Backoff(first, float(factor), longest)
+
+    def to_json(self, value: Any) -> Any:
+        return None if value is None else list(value)
+
+
 class FlappingRule(Kind):
     """``attempts, window, retry_in, max_retry``; a negative ``max_retry`` never gives up."""
 

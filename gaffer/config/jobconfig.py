@@ -10,6 +10,7 @@ from ..errors import BadRequest, InvalidConfig, nearest
 from .command_template import Template, make_template
 from .fields import (
     Account,
+    BackoffRule,
     Bool,
     Choice,
     Environment,
@@ -71,6 +72,21 @@ CORE_FIELDS: tuple[Field, ...] = (
     Field("start", Bool(), True, "start after load", needs_restart=False),
     Field("priority", Int(0, optional=True), None, "0 starts first; by default last", needs_restart=False),
     Field("flapping", FlappingRule(), None, "attempts, window, retry_in, max_retry", needs_restart=False),
+    Field(
+        "backoff",
+        BackoffRule(),
+        None,
+        "first, factor, longest: seconds before a process that did not live min_uptime is started again; "
+        "by default 0.1, 2, 30",
+        needs_restart=False,
+    ),
+    Field(
+        "essential",
+        Bool(),
+        False,
+        "when it has ended for good, gafferd stops everything and ends with its exit code",
+        needs_restart=False,
+    ),
     Field(
         "redirect_output",
         Labels(2, reserved=RESERVED_LABELS),

@@ -101,7 +101,7 @@ def _run(argv: Sequence[str], early: commandline.CommandLine, settings: Settings
     if settings.get("umask") is not None:
         os.umask(settings.get("umask"))
     service.run()
-    return DONE
+    return service.manager.essential_code or DONE
 
 
 def load_plugins(plugin_set: PluginSet, settings: Settings) -> list[Problem]:

@@ -33,7 +33,7 @@ from ..process.ring_buffer import RingLimits
 from ..process.sampler import MIN_STATS_INTERVAL, Sampler
 from ..supervisor import messages
 from ..supervisor.engine import Engine
-from ..supervisor.job import Job
+from ..supervisor.job import FAILED, Job
 from .compat import OldSpellings, listener_first
 from .hub_check import HubCheck
 from .job_table import JobTable
@@ -104,6 +104,8 @@ class Manager(OldSpellings):
         #: Processes that live, and those just ending, by pid.
         self.running: dict[int, Process] = self.process_table.live
         self.state = "new"
+        #: The exit code of the essential job that ended everything; None if none did.
+        self.essential_code: int | None = None
         #: The latest rolling reload of jobs that had one.
         self.rolls: dict[Job, Roll] = {}
         #: Made at the start in programs other than gafferd.
@@ -442,6 +444,18 @@ class Manager(OldSpellings):
         :param jobs: in the order of their start.
         """
         return in_stop_order(self.hooks, jobs)
+
+    def essential_ended(self, job: Job) -> None:
+        """Stop everything, since an essential job has ended by itself for good. Does not wait."""
+        if self.state not in ("starting", "running") or self.essential_code is not None:
+            return
+        status = job.last_exit
+        failed = any(copy.state == FAILED for copy in job.copies.values())
+        self.essential_code = (status.exit_code if status is not None else 0) or int(failed)
+        log.error(
+            "job %s is essential and has ended with %s: everything is stopped", job.name, status or "a failed start"
+        )
+        self.later(self.stop)
 
     def restart_job(self, name: Any, rolling: bool = False) -> None:
         """Replace all processes of a job; a stopped one is started.

@@ -49,6 +49,8 @@ class Notifier:
         roll = self._manager.rolls.get(job)
         if roll is not None:
             roll.changed.set()
+        if what.event == "stop" and job.config.essential and job.ended_by_itself:
+            self._manager.essential_ended(job)
         if what.event == "exit":
             job.last_exit_info = exit_info(what.process, what.data, at)
         hook = _HOOKS.get(what.event)

@@ -284,6 +284,11 @@ class Job:
         return (copy for copy in self.copies.values() if copy.index < self.wanted)
 
     @property
+    def ended_by_itself(self) -> bool:
+        """True if all copies have failed, or ended as their restart setting allows."""
+        return not self.active and any(copy.state in _ENDED for copy in self.copies.values())
+
+    @property
     def places(self) -> int:
         """The number of copies that are kept at the moment."""
         return self.wanted + self.surge

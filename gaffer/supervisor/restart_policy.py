@@ -1,8 +1,8 @@
 """Restart policy: the decision after a process ended, as pure functions of its history.
 
 Without ``flapping``: at once after a process that lived ``min_uptime``, else after
-a delay of 0.1 s that doubles up to 30 s, jittered so that copies do not restart in
-step. With ``flapping``: its rule decides (docs/configuration.rst).
+a delay of 0.1 s that doubles up to 30 s, or as ``backoff`` says, jittered so that copies do
+not restart in step. With ``flapping``: its rule decides (docs/configuration.rst).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Callable, NamedTuple
 
+from ..config.fields import Backoff
 from ..config.jobconfig import JobConfig
 
-FIRST_DELAY = 0.1
-LONGEST_DELAY = 30.0
+BACKOFF = Backoff()
 #: Delays vary by this share in both directions.
 JITTER = 0.2
 
@@ -108,7 +108,7 @@ def decide(
         return _flapping(config, history, now)
     if history.failures == 0:
         return Now()
-    return After(backoff(history.failures, (jitter or _random)()))
+    return After(backoff(history.failures, (jitter or _random)(), config.backoff or BACKOFF))
 
 
 def _random() -> float:
@@ -127,9 +127,9 @@ def _over(config: JobConfig, code: int | None) -> bool:
     return config.restart == "never" or config.restart == "on-failure" and code in config.exit_codes
 
 
-def backoff(failures: int, jitter: float) -> float:
+def backoff(failures: int, jitter: float, rule: Backoff = BACKOFF) -> float:
     """Return the delay before the next start after *failures* bad starts in a row, in seconds."""
-    delay: float = min(FIRST_DELAY * 2 ** min(failures - 1, 32), LONGEST_DELAY)
+    delay: float = min(rule.first * rule.factor ** min(failures - 1, 32), rule.longest)
     return delay * (1 + JITTER * (2 * jitter - 1))
 
 

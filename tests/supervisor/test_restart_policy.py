@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gaffer.config.fields import BackoffRule
 from gaffer.config.jobconfig import JobConfig
 from gaffer.supervisor.restart_policy import (
-    FIRST_DELAY,
+    BACKOFF,
     JITTER,
-    LONGEST_DELAY,
     After,
     Done,
     GiveUp,
@@ -54,7 +54,7 @@ def test_delay_is_bounded_after_many_failures():
     copy = Copy()
     for _ in range(100):
         decision = copy.dies()
-    assert decision == After(LONGEST_DELAY)
+    assert decision == After(BACKOFF.longest)
 
 
 def test_good_start_resets_the_failures():
@@ -62,7 +62,7 @@ def test_good_start_resets_the_failures():
     copy.dies()
     copy.dies()
     copy.dies(after=5)
-    assert copy.dies() == After(FIRST_DELAY)
+    assert copy.dies() == After(BACKOFF.first)
 
 
 def test_failed_start_is_retried_like_a_quick_death():
@@ -76,7 +76,7 @@ def test_without_a_minimum_every_process_started_well():
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
 def test_delays_never_spin_and_never_end(failures, jitter):
-    assert FIRST_DELAY * (1 - JITTER) <= backoff(failures, jitter) <= LONGEST_DELAY * (1 + JITTER)
+    assert BACKOFF.first * (1 - JITTER) <= backoff(failures, jitter) <= BACKOFF.longest * (1 + JITTER)
 
 
 @given(st.floats(0, 1))
@@ -108,7 +108,7 @@ def test_restart_on_failure_replaces_after_other_codes_and_signals(code):
 
 
 def test_restart_on_failure_retries_a_failed_start():
-    assert Copy(restart="on-failure").cannot_start() == After(FIRST_DELAY)
+    assert Copy(restart="on-failure").cannot_start() == After(BACKOFF.first)
 
 
 @pytest.mark.parametrize("code", [0, 1, None])
@@ -223,3 +223,23 @@ def test_history_is_bounded():
     for _ in range(10_000):
         copy.dies()
     assert len(copy.history.exits) <= 64
+
+
+def test_delays_are_those_of_the_job():
+    rule = JobConfig("web", "serve", backoff=[0.5, 3, 10]).backoff
+    assert [backoff(failures, 0.5, rule) for failures in (1, 2, 3, 4, 99)] == [0.5, 1.5, 4.5, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("1, 2", "expected 'first, factor, longest'"),
+        ("x, 2, 3", "such as '0.1, 2, 30'"),
+        ("1, 0.5, 3", "the factor must be a number from 1 to 100, not 0.5"),
+        ("5, 2, 3", "the first delay, 5, is longer than the longest, 3"),
+        ("-1, 2, 3", "0"),
+    ],
+)
+def test_wrong_delays_are_refused(given, said):
+    with pytest.raises(ValueError, match=said):
+        BackoffRule().parse(given)
