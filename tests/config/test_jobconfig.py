@@ -38,6 +38,13 @@ DEFAULTS = {
     "exit_codes": [0],
     "min_uptime": 1.0,
     "umask": None,
+    "reload": "replace",
+    "max_surge": 1,
+    "max_unavailable": 0,
+    "reload_rollback": True,
+    "reload_signal": None,
+    "backoff": None,
+    "essential": False,
 }
 LABELS = st.from_regex(r"[a-z][a-z0-9_-]{0,5}", fullmatch=True).filter(lambda label: label not in ("stdin", "ttin"))
 TEXTS = st.text(st.characters(exclude_characters="\0"), max_size=6)

@@ -162,7 +162,8 @@ def test_a_job_with_every_setting_is_described(start_api):
         "gid": "0", "cwd": "/", "detach": False, "shell": True, "numprocesses": 3, "start": False, "priority": 5,
         "flapping": [2, 1, 7, 5], "redirect_output": ["a", "b"], "redirect_input": True, "custom_streams": ["c"],
         "graceful_timeout": 1.5, "stop_signal": "int", "restart": "never", "exit_codes": [0, 3], "min_uptime": 0,
-        "umask": "022", "port": 5100, "tty": False, "stdin": "open", "reload": "rolling", "backoff": [1, 2, 3], "essential": False,
+        "umask": "022", "port": 5100, "tty": False, "stdin": "open", "reload": "rolling", "backoff": [1, 2, 3],
+        "essential": False,
         "max_surge": 2, "max_unavailable": 1, "reload_rollback": False, "reload_signal": "HUP",
     }  # fmt: skip
     assert set(job) == set(described.document["components"]["schemas"]["Job"]["properties"])
