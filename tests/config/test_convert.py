@@ -561,3 +561,9 @@ def test_variable_that_a_program_changes_is_the_old_one_in_its_other_variables(
     assert argv[0] == "/usr/bin/env"
     assert sorted(argv[1:-1]) == ["HOME=/srv/a", "LIBRARY=/root/lib", "LOG=one", "STAGE=two"]
     assert argv[-1] == "/srv/a/a"
+
+
+def test_group_that_names_a_program_that_is_not_there_is_told(tmp_path):
+    text = "[program:web]\ncommand = x\n[eventlistener:ear]\ncommand = y\n[group:site]\nprograms = web, wbe,ear,\n"
+    _, _, notes = converted(tmp_path, text)
+    assert [note for note in notes if "programs" in note] == ["6: [group:site] programs: there is no [program:wbe]"]

@@ -85,12 +85,7 @@ def convert(path: str) -> tuple[str, list[str]]:
     sections = read(path, (";", "#"), _included, notes)
     for section in sections:
         section.items = {key.lower(): option for key, option in section.items.items()}
-    groups = {
-        program.strip(): section
-        for section in sections
-        if section.kind == "group"
-        for program in section.take("programs").split(",")
-    }
+    groups = _groups(sections, notes)
     own: dict[str, str] = {}
     jobs: list[ConvertedJob] = []
     common = _Common({}, "", "")
@@ -109,6 +104,21 @@ def convert(path: str) -> tuple[str, list[str]]:
             notes.add(section, f"[{section.header}] is left out: {_OTHER.get(section.kind, 'it has no counterpart')}")
     keep_apart(jobs, notes)
     return write(own, jobs, endpoints), notes.lines
+
+
+def _groups(sections: list[Section], notes: Notes) -> dict[str, Section]:
+    """Return the group of each program that is in one; what a group names and there is not is reported."""
+    programs = {section.name for section in sections if section.kind == "program"}
+    others = {section.name for section in sections if section.kind in _OTHER}
+    found = {}
+    for section in sections:
+        if section.kind == "group":
+            option = section.items.get("programs")
+            for name in filter(None, map(str.strip, section.take("programs").split(","))):
+                found[name] = section
+                if name not in programs | others:
+                    notes.add(option or section, f"[{section.header}] programs: there is no [program:{name}]")
+    return found
 
 
 class _Common(NamedTuple):
