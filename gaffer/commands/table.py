@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
+from ..config.job_ports import PortTaken
 from ..config.names import JobName, check_name, parse_job_name
 from ..errors import BadRequest, NotFound, nearest
 from ..events.caller import CALLER
@@ -103,6 +104,11 @@ class CommandTable:
         token = CALLER.set("a client" if identity is None else str(identity))
         try:
             result = command.run(self._manager, **given)
+        except PortTaken as error:
+            seen = access.view(identity)
+            if seen is None or seen.reads(error.conflict.holder):
+                raise
+            raise error.for_others() from None
         finally:
             CALLER.reset(token)
         if result is None:

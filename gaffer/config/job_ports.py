@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Container, Iterable, NamedTuple
 
+from ..errors import Conflict
 from .names import JobName
 
 REMEDY = "choose others with --port N, or port = N in the configuration; or use --no-port"
@@ -25,7 +26,23 @@ class PortConflict(NamedTuple):
     holder: JobName
 
     def __str__(self) -> str:
-        return f"port {self.port} of {self.name.short} is that of {self.holder.short}; {REMEDY}"
+        return self.sentence(self.holder.short)
+
+    def sentence(self, holder: str) -> str:
+        """Return what is wrong, with these words for the other job."""
+        return f"port {self.port} of {self.name.short} is that of {holder}; {REMEDY}"
+
+
+class PortTaken(Conflict):
+    """A job would get a port of another one, which not every caller may know of."""
+
+    def __init__(self, conflict: PortConflict, holder: str = "") -> None:
+        self.conflict = conflict
+        super().__init__(conflict.sentence(holder) if holder else str(conflict))
+
+    def for_others(self) -> PortTaken:
+        """Return the same without the name of the other job."""
+        return PortTaken(self.conflict, "another job")
 
 
 def claim_ports(name: JobName, port: int | None, number: int, env: Container[str] = ()) -> PortClaim | None:

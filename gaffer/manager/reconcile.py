@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from ..config.job_ports import PortClaim, PortConflict, claim_ports, conflict_with, conflicts_among
+from ..config.job_ports import PortClaim, PortConflict, PortTaken, claim_ports, conflict_with, conflicts_among
 from ..config.jobconfig import JobConfig, sort_by_priority
 from ..config.names import JobName, check_name, parse_job_name
 from ..errors import ConfigError, Conflict, GafferError, InvalidConfig, Problem
@@ -96,7 +96,7 @@ def check_ports(manager: Manager, config: JobConfig, number: int) -> None:
     others = (_claim_of(job.config, job.wanted) for job in manager.all_jobs() if job.name.session != session)
     conflict = conflict_with(claim, others)
     if conflict is not None:
-        raise Conflict(str(conflict))
+        raise PortTaken(conflict)
 
 
 def _claim_of(config: JobConfig, number: int) -> PortClaim | None:

@@ -10,6 +10,7 @@ from gaffer.commands.identity import LOCAL, NODE, Credentials, Identity, Permiss
 from gaffer.config.names import JobName
 from gaffer.errors import (
     BadRequest,
+    Conflict,
     Forbidden,
     NotFound,
     PluginError,
@@ -324,6 +325,17 @@ def test_what_a_command_is_about_decides(manager, identity, command, args, allow
         assert not allowed
     except NotFound:
         assert allowed and "missing" in str(args) or args == {"pid": 3}
+
+
+@pytest.mark.parametrize("command", ["load", "update", "scale"])
+def test_port_of_a_job_that_may_not_be_seen_is_that_of_another_job(manager, command):
+    manager.load({"name": "hidden.secret", "cmd": "serve", "port": 5000})
+    manager.load({"name": "back.app", "cmd": "serve", "port": 4999})
+    config = {"name": "back.new" if command == "load" else "back.app", "cmd": "serve", "port": 5000}
+    args = {"name": "back.app", "scale": "+1"} if command == "scale" else {"config": config}
+    for identity, holder in ((who(manage=["back"]), "another job"), (who(manage=["back", "hidden"]), "hidden.secret")):
+        with pytest.raises(Conflict, match=f"^port 5000 of {config['name']} is that of {holder}; "):
+            manager.commands.run(command, args, identity)
 
 
 def test_lists_show_what_may_be_read(manager):
