@@ -20,6 +20,7 @@ BUILTIN_PLUGINS = [
     "streams",
     "websocket",
     "logfiles",
+    "depends",
     "sockjs",
     "lookup",
     "registry_memory",
@@ -130,7 +131,7 @@ setup(
         "console_scripts": [f"{command} = {target}" for command, target in COMMANDS.items()],
         "pytest11": ["gaffer = gaffer.testing"],
         "gaffer.plugins": [f"{name} = gaffer_plugins.{name}" for name in BUILTIN_PLUGINS],
-        "gaffer.cli": ["webhooks = gaffer_plugins.webhooks.cli"],
+        "gaffer.cli": ["webhooks = gaffer_plugins.webhooks.cli", "depends = gaffer_plugins.depends.cli"],
         "gaffer.exporters": ["exporters = gaffer_plugins.exporters"],
     },
 )

@@ -17,7 +17,13 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.commands.identity import of_job as of_job
     from gaffer.config.addresses import UNIX as UNIX
     from gaffer.config.addresses import format_address as format_address
+    from gaffer.config.dependencies import CONDITIONS as CONDITIONS
+    from gaffer.config.dependencies import EVERY as EVERY
+    from gaffer.config.dependencies import Dependency as Dependency
+    from gaffer.config.dependencies import find_circles as find_circles
+    from gaffer.config.dependencies import parse_dependency as parse_dependency
     from gaffer.config.fields import Bool as Bool
+    from gaffer.config.fields import Choice as Choice
     from gaffer.config.fields import Environment as Environment
     from gaffer.config.fields import Field as Field
     from gaffer.config.fields import Int as Int
@@ -119,7 +125,8 @@ __all__, __getattr__, __dir__ = lazy_names(
     {
         "commands.identity": "ADMIN LOCAL MOST_TARGETS Resource of_job",
         "config.addresses": "UNIX format_address",
-        "config.fields": "Bool Environment Field Int Kind OptionalText Seconds TextList Words",
+        "config.dependencies": "CONDITIONS Dependency EVERY find_circles parse_dependency",
+        "config.fields": "Bool Choice Environment Field Int Kind OptionalText Seconds TextList Words",
         "config.ini_writer": "can_name_variable ini_command ini_section ini_value",
         "config.jobconfig": "JobFields RESERVED_LABELS",
         "config.names": "CONTROL_CHARACTER VARIABLE_NAME JobName check_name parse_job_name",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.commands.command import Arg as Arg
     from gaffer.commands.schemas import BOOLEAN as BOOLEAN
     from gaffer.commands.schemas import COUNT as COUNT
+    from gaffer.commands.schemas import FULL_NAME as FULL_NAME
     from gaffer.commands.schemas import LABEL as LABEL
     from gaffer.commands.schemas import OBJECT as OBJECT
     from gaffer.commands.schemas import OK as OK
@@ -113,7 +114,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     {
         "commands.command": "Arg JOB",
         "commands.schemas": (
-            "BOOLEAN COUNT LABEL OBJECT OK PIDS PLAIN_NAME SECONDS SHORT_NAME STRING Schema TIME definitions "
+            "BOOLEAN COUNT FULL_NAME LABEL OBJECT OK PIDS PLAIN_NAME SECONDS SHORT_NAME STRING Schema TIME definitions "
             "listed or_null refer returns"
         ),
         "web.application": "App",

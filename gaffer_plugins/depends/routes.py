@@ -1,0 +1,78 @@
+"""``GET /graph`` and ``GET /blame``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+from gaffer.api import CONDITIONS
+from gaffer.api.web import BOOLEAN, COUNT, FULL_NAME, SECONDS, STRING, TIME, Route, Schema, listed, or_null, returns
+
+if TYPE_CHECKING:
+    from gaffer import Manager
+    from gaffer.api import JobName
+
+    from .watch import Watch
+
+_STATE: Schema = {**STRING, "examples": ["running"]}
+_NEED: Schema = returns(name=FULL_NAME, condition={"enum": list(CONDITIONS)}, holds=BOOLEAN)
+_NODE: Schema = returns(
+    name=FULL_NAME,
+    state=_STATE,
+    ready=COUNT,
+    max_processes=COUNT,
+    reason=or_null(STRING),
+    depends_on=listed(_NEED),
+)
+_FOR: Schema = {**STRING, "examples": ["db:ready"]}
+_WAIT: Schema = returns(**{"for": _FOR, "seconds": SECONDS, "over": BOOLEAN})
+_START: Schema = returns(
+    name=FULL_NAME,
+    state=_STATE,
+    began=TIME,
+    waited=SECONDS,
+    starting=or_null(SECONDS),
+    total=or_null(SECONDS),
+    waits=listed(_WAIT),
+)
+_LINK: Schema = returns(**{"name": FULL_NAME, "for": or_null(_FOR), "total": or_null(SECONDS)})
+
+
+def make_routes(manager: Manager, clock: Callable[[], float], find: Callable[[], Watch | None]) -> list[Route]:
+    """Return the routes.
+
+    :param find: returns the part that knows what depends on what, None as long as nothing does.
+    """
+
+    def sees(request: Any) -> Callable[[JobName], bool]:
+        view = manager.access.view(request.identity)
+        return view.reads if view is not None else lambda name: True
+
+    def graph(request: Any) -> dict[str, Any]:
+        from .report import graph
+
+        return {"jobs": list(graph(find(), manager.all_jobs(), sees(request), clock()))}
+
+    def blame(request: Any) -> dict[str, Any]:
+        from .report import Blame
+
+        return Blame(manager, find(), sees(request), clock()).report()
+
+    common: dict[str, Any] = {"permission": "read", "target": "visible", "tag": "Dependencies"}
+    return [
+        Route(
+            "GET",
+            "/graph",
+            handler=graph,
+            summary="jobs with their states and what they depend on",
+            result=returns(jobs=listed(_NODE)),
+            **common,
+        ),
+        Route(
+            "GET",
+            "/blame",
+            handler=blame,
+            summary="what the latest start of each job waited for, and the chain of those that the last one waited for",
+            result=returns(jobs=listed(_START), chain=listed(_LINK)),
+            **common,
+        ),
+    ]
