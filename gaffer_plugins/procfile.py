@@ -108,7 +108,7 @@ def _read_section(section: Section, fields: JobFields, found: _FoundJob) -> None
     procfile, root = find_procfile(file, root)
     envs = [os.path.join(folder, expand_home(path)) for path in values.get("env_file", ())]
     try:
-        for path in (procfile, os.path.join(root, ".env"), *envs):
+        for path in (procfile, os.path.join(root, ".env"), os.path.join(root, ".gaffer.ini"), *envs):
             check_read(path)
         application = read_application(
             procfile,

@@ -16,6 +16,7 @@ from typing import IO, Any, Callable, Sequence
 import gevent
 from gevent.event import Event
 
+from ..config.dependencies import EVERY, parse_dependency
 from ..config.jobconfig import JobConfig
 from ..console_output import RunConsole
 from ..events.loop_pause import pause
@@ -104,7 +105,9 @@ class ApplicationRun:
             from .watch import FileWatch
 
             plugins.append(FileWatch(configs, root, options.watch, self.console.say))
-        self.manager = Manager(plugins=plugins)
+        self._here = {config.job_name for config in configs}
+        builtin = ("depends",) if any(config.get("depends_on") for config in configs) else ()
+        self.manager = Manager(plugins=plugins, builtin=builtin)
         self._ending.manager = self.manager
 
     def run(self) -> int:
@@ -146,7 +149,16 @@ class ApplicationRun:
 
     def _adapted(self, config: JobConfig) -> JobConfig:
         """Return the job as it runs here: one stream, so that lines stay in order, in a terminal if we have one."""
-        return config.replace(redirect_output=["stdout", "stdout"], tty=self._terminal)
+        changes: dict[str, Any] = {"redirect_output": ["stdout", "stdout"], "tty": self._terminal}
+        if config.get("depends_on"):
+            changes["depends_on"] = [text for text in config.depends_on if self._is_here(config, text)]
+        return config.replace(**changes)
+
+    def _is_here(self, config: JobConfig, dependency: str) -> bool:
+        """Tell whether a dependency is on something that runs here: other sessions are on a gafferd."""
+        one = parse_dependency(dependency)
+        name = one.name(config.job_name.session)
+        return name in self._here or one.job == EVERY and name.session == config.job_name.session
 
     def _stop(self, number: int) -> None:
         """Stop gracefully at the first signal; the second one kills."""

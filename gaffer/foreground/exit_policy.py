@@ -35,12 +35,13 @@ class ExitPolicy:
 
     @hookimpl
     def gaffer_restart_decision(self, job: Job, process: Process | None, status: ExitStatus | None) -> Decision:
-        """Do not replace a process that ended by itself."""
+        """Do not replace a process that ended by itself; one that others waited for until it completed ends nothing."""
         name = job.name.job if process is None else process_name(job.name.job, process.index, job.config.numprocesses)
         code = _NOT_STARTED if status is None else status.exit_code
         if code and self._failed is None:
             self._failed = name, code
-        if self._first:
+        completed = job.config.restart == "on-failure" and status is not None and not code
+        if self._first and not completed:
             how = "could not be started" if status is None else f"ended with {status}"
             self._ended(name, code, f"{how}; everything is stopped")
         return Done()
@@ -48,7 +49,7 @@ class ExitPolicy:
     @hookimpl
     def gaffer_job_stopped(self, job: Job) -> None:
         """Note a job whose processes have all ended."""
-        if self._first or self.manager is None or any(one.active and one.wanted for one in self.manager.all_jobs()):
+        if self.manager is None or any(one.active and one.wanted for one in self.manager.all_jobs()):
             return
         name, code = self._failed or (job.name.job, 0)
         failed = f"; the first to fail ended with code {code}" if code else ""

@@ -12,11 +12,13 @@ import os
 import re
 from typing import Any, Iterable, Mapping, NamedTuple
 
+from ..config.dependencies import Dependency, needed_first
 from ..config.dotenv import DotenvVariable, read_env_lines
 from ..config.jobconfig import CORE, JobConfig, JobFields
 from ..config.names import JobName
 from ..config.text_file import read_text
 from ..errors import BadRequest, ConfigError, InvalidConfig, Problem, nearest
+from .depends import Needs, completes, own_type, read_needs
 from .naming import application_name, find_procfile
 from .parser import (
     BASE_PORT,
@@ -45,6 +47,8 @@ class ProcessType(NamedTuple):
     :param port: ``PORT`` of its first copy; None without ports.
     :param number: how many processes are wanted.
     :param chosen: whether it was asked for; False if others were named.
+    :param needs: what it waits for.
+    :param once: whether others wait until it has completed.
     """
 
     name: str
@@ -53,6 +57,8 @@ class ProcessType(NamedTuple):
     port: int | None
     number: int
     chosen: bool
+    needs: Needs = Needs()
+    once: bool = False
 
     def ports(self) -> str:
         """Return its ports as text: ``5100``, ``5100-5102`` or ``""``."""
@@ -85,18 +91,31 @@ class ProcfileApplication(NamedTuple):
     def settings(self, one: ProcessType) -> dict[str, Any]:
         """Return the settings of a type's job, as JSON has them; its name is ``session.type``."""
         found = job_settings(one.name, one.command, self.env, self.root, one.number, one.port)
+        if one.once:
+            found["restart"] = "on-failure"
+        needs = self._needs(one)
+        if needs:
+            found |= {"depends_on": [str(need) for need in needs], "on_lost": one.needs.policy}
         return {**found, "name": JobName(self.name, one.name).full}
 
+    def _needs(self, one: ProcessType) -> list[Dependency]:
+        """Return what a type waits for, without the types that are not run."""
+        idle = {other.name for other in self.types if not other.chosen or not other.number}
+        return [need for need in one.needs.dependencies if own_type(need, self.name) not in idle]
+
     def jobs(self) -> list[dict[str, Any]]:
-        """Return the settings of the jobs of all types that were asked for."""
-        return [self.settings(one) for one in self.chosen]
+        """Return the settings of the jobs of all types that were asked for, each behind those that it waits for."""
+        by_name = {one.name: one for one in self.chosen}
+        order = needed_first(by_name, lambda name: [need.job for need in self._needs(by_name[name])])
+        return [self.settings(by_name[name]) for name in order]
 
     def configs(self, fields: JobFields = CORE) -> list[JobConfig]:
         """Return the jobs of all types that were asked for.
 
         :param fields: the manager's table of settings.
         """
-        return [JobConfig.from_dict(settings, fields) for settings in self.jobs()]
+        # A program's own table may lack what plugins declare: those settings are checked when the jobs are loaded.
+        return [JobConfig.from_dict(settings, fields, strict=fields is not CORE) for settings in self.jobs()]
 
     def ports(self) -> dict[str, int]:
         """Return ``{"web.1": 5100, …}`` for every process that is wanted and gets a port."""
@@ -143,6 +162,13 @@ def read_application(
     for one in only:
         if found and one not in found:
             problems.append(_unknown("", path, one, found))
+    try:
+        name = application_name(name, root)
+    except BadRequest as error:
+        problems.append(Problem("", 0, str(error)))
+        name = application_name(None, root)
+    needs = read_needs(root, name, found, problems)
+    once = completes(needs, name)
     base = _base_port(port, variables, os.environ if environ is None else environ, problems) if ports else None
     types = tuple(
         ProcessType(
@@ -152,14 +178,11 @@ def read_application(
             None if base is None else base + PORT_STEP * place,
             numbers.get(one, numbers.get(ALL, 1)),
             not only or one in only,
+            needs.get(one, Needs()),
+            one in once,
         )
         for place, (one, (line, command)) in enumerate(found.items())
     )
-    try:
-        name = application_name(name, root)
-    except BadRequest as error:
-        problems.append(Problem("", 0, str(error)))
-        name = application_name(None, root)
     env = {key: variable.value for key, variable in variables.items()}
     application = ProcfileApplication(name, path, root, env, types)
     _check_input(variables, found, problems)
@@ -265,7 +288,7 @@ def _check_jobs(
     # Without a type that is right, user and group are checked in an invented one.
     for one in application.types or (ProcessType("x", "x", 0, None, 1, False),):
         try:
-            JobConfig.from_dict(application.settings(one))
+            JobConfig.from_dict(application.settings(one), strict=False)
         except InvalidConfig as error:
             for sentence in error.problems:
                 if not sentence.startswith("port: "):  # those that are wanted are looked at above

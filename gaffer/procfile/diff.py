@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Collection, Mapping, NamedTuple
 
 from ..config.jobconfig import JobConfig
-from ..config.names import JobName
+from ..config.names import JobName, parse_job_name
 from .application import ALL, ProcessType, ProcfileApplication
+from .depends import DEFAULTS
 
 #: The number is compared on its own, and what gafferd's plugins add is theirs.
 _NOT_COMPARED = ("name", "start", "numprocesses")
@@ -62,7 +63,9 @@ def compare(application: ProcfileApplication, present: Collection[Present], give
     :param given: the types whose number was asked for; the others stay at the number they were scaled to.
     """
     there = {one.name: one for one in present}
-    wanted = {JobName(application.name, one.name): one for one in application.chosen}
+    chosen = {JobName(application.name, one.name): one for one in application.chosen}
+    # Those that others wait for come first: gafferd knows no job that is not loaded yet.
+    wanted = {name: chosen[name] for name in (parse_job_name(job["name"]) for job in application.jobs())}
     gone = [Change(name, "unloaded", {}) for name in there if name not in wanted]
     return gone + [_change(application, name, one, there.get(name), given) for name, one in wanted.items()]
 
@@ -73,7 +76,8 @@ def _change(
     settings = application.settings(one)
     if there is None:
         return Change(name, "loaded", settings, one.number)
-    config = JobConfig.from_dict(settings).to_dict()
+    config = JobConfig.from_dict(settings, strict=False).to_dict()
+    config = {**{key: value for key, value in DEFAULTS.items() if key in there.config}, **config}
     number = one.number if one.name in given or ALL in given else there.wanted
     details = [
         _difference(key, there.config.get(key), value)

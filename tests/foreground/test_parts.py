@@ -92,8 +92,9 @@ class Thing:
         self.__dict__.update(attributes)
 
 
-def job(name="web", number=1, active=True):
-    return Thing(name=Thing(job=name), config=Thing(numprocesses=number), active=active, wanted=number)
+def job(name="web", number=1, active=True, restart="always"):
+    config = Thing(numprocesses=number, restart=restart)
+    return Thing(name=Thing(job=name), config=config, active=active, wanted=number)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +112,14 @@ def test_the_first_end_is_everybodys(status, code, sentence):
     decision = ExitPolicy("stop", said).gaffer_restart_decision(job(number=2), process, status)
     assert isinstance(decision, Done)
     assert said == [("web" if status is None else "web.2", code, sentence)]
+
+
+def test_what_others_wait_for_until_it_completes_ends_nothing_unless_it_fails():
+    said = Said()
+    ending = ExitPolicy("stop", said)
+    for code in (0, 3):
+        ending.gaffer_restart_decision(job("migrate", restart="on-failure"), Thing(index=0), ExitStatus(code, None))
+    assert said == [("migrate", 3, "ended with code 3; everything is stopped")]
 
 
 def test_until_the_last_has_ended():

@@ -85,6 +85,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/httpclient/transport.py Transport._context create_default_context",
         "gaffer/httpclient/transport.py Transport._context load_cert_chain",
         "gaffer/procfile/application.py _read_types read_text",
+        "gaffer/procfile/depends.py read_needs read_text",
         "gaffer/procfile/parser.py Procfile.parse read_text",
         "gaffer/config/text_file.py read_text open",
     ),
