@@ -198,8 +198,8 @@ class Reconciler:
         for name in self._unwanted(wanted):
             manager.hooks.ask("gaffer_before_unload", job=manager.job(name))
 
-        self._refuse_problems(wanted)
         self._refuse_port_conflicts(wanted)
+        self._refuse_problems(wanted)
 
     def problems(self) -> list[Problem]:
         """Return what is wrong with the jobs of the configuration among each other, as plugins and their ports say.

@@ -89,6 +89,8 @@ class DependsPlugin(Plugin):
             return []
         from .problems import find_problems
 
+        if self._watch is not None:
+            self._watch.coming = {config.job_name for config in configs}
         return [(name, "depends_on", sentence) for name, sentence in find_problems(configs, others)]
 
     @hookimpl

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gaffer.depends")
 
+#: Jobs that the answer to "why" names.
+MOST_CAUSES = 10
+
 
 class Waiting(NamedTuple):
     """What a job waits for.
@@ -56,6 +59,8 @@ class Watch:
         #: Jobs to be looked at again, in order.
         self._changed: dict[JobName, None] = {}
         self._worker: gevent.Greenlet | None = None
+        #: Jobs of the configuration that a reload is about to load: they are not stopped for good.
+        self.coming: set[JobName] = set()
         #: The latest start of each job.
         self.starts: dict[JobName, Start] = {}
         for job in manager.all_jobs():
@@ -78,7 +83,7 @@ class Watch:
         now, unmet = self._clock(), {}
         start = self.start_of(job.name)
         for one, name, other in self.needs(job):
-            if not holds(other, one.condition):
+            if not holds(other, one.condition) or other is None and name in self.coming:
                 unmet[name, one.condition] = str(one), other
         start.note((text for text, _ in unmet.values()), now)
         reasons = [
@@ -278,6 +283,13 @@ class Watch:
             self.starts.pop(job.name, None)
         self._heard(job.name)
 
+    @hookimpl
+    def gaffer_config_reloaded(self) -> None:
+        """All jobs of the configuration are loaded."""
+        coming, self.coming = self.coming, set()
+        for name in coming:
+            self._heard(name)
+
     def start_of(self, name: JobName) -> Start:
         """Return the record of a job's latest start, a new one if that is over."""
         start = self.starts.get(name)
@@ -298,6 +310,22 @@ class Watch:
             if one.condition != "stopped"
             for name in targets(job.config, one, names)
         ]
+
+    # -- what others see ------------------------------------------------------------
+    @hookimpl
+    def gaffer_why(self, job: Job) -> list[dict[str, str]]:
+        """Name the jobs that it waits for, or goes on without."""
+        waits = job.state(self._clock()) == "waiting"
+        found: list[dict[str, str]] = []
+        for one, name, other in self.needs(job):
+            if waits and not holds(other, one.condition):
+                found.append({"text": f"it depends on {name}:{one.condition}", "job": name.full})
+            elif job.running and is_lost(other, one.condition):
+                policy = job.config.on_lost
+                found.append(
+                    {"text": f"it goes on without {name}:{one.condition} (on_lost = {policy})", "job": name.full}
+                )
+        return found[:MOST_CAUSES]
 
     def health(self) -> dict[str, Any]:
         """Return how many jobs depend on others, and how many of them wait."""

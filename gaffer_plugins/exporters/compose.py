@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from gaffer.api import Application, Export, ExportJob, File
+from gaffer.api import EVERY, Application, Export, ExportJob, File, parse_dependency
 
 _RESTART = {"always": "always", "on-failure": "on-failure", "never": "no"}
 #: What JSON leaves as it is and YAML does not allow, or takes for a line break.
@@ -47,8 +47,25 @@ def _service(app: Application, job: ExportJob, notes: list[str]) -> dict[str, An
     if config.uid is not None:
         service["user"] = _escaped(str(config.uid) + (f":{config.gid}" if config.gid is not None else ""))
     service |= {"stdin_open": True} if config.redirect_input else {}
+    needs = _needs(app, job, notes)
+    service |= {"depends_on": needs} if needs else {}
     _tell(job, notes)
     return service
+
+
+def _needs(app: Application, job: ExportJob, notes: list[str]) -> dict[str, Any]:
+    """Return what a service waits for; without a health check Docker knows started ones only."""
+    found: dict[str, Any] = {}
+    for one in map(parse_dependency, job.config.get("depends_on") or ()):
+        if one.session not in ("", app.name) or one.job == EVERY or one.condition == "stopped":
+            notes.append(f"{job.name}: depends_on {one} is left out: compose waits for services of this file to run")
+            continue
+        if one.condition == "ready":
+            notes.append(f"{job.name}: {one} is service_started: add a healthcheck and say service_healthy")
+        completed = one.condition == "completed"
+        condition = "service_completed_successfully" if completed else "service_started"
+        found[one.job.replace("+", "_")] = {"condition": condition}
+    return found
 
 
 def _tell(job: ExportJob, notes: list[str]) -> None:

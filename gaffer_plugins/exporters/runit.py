@@ -73,5 +73,7 @@ def _tell(job: ExportJob, notes: list[str]) -> None:
         "graceful_timeout": config.graceful_timeout != 7 and "give it to sv: sv -w SECONDS force-stop",
         "redirect_input": config.redirect_input and "runit gives no service a stdin that can be written to",
         "priority": config.priority is not None and "runit starts all services at once",
+        "depends_on": config.get("depends_on")
+        and "runit starts all services at once; say 'sv check' in the run script",
     }
     notes += [f"{job.name}: {key} is left out: {why}" for key, why in missing.items() if why]

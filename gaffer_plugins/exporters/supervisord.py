@@ -71,6 +71,7 @@ def _tell(job: ExportJob, notes: list[str]) -> None:
     missing = {
         "gid": job.config.gid is not None and "supervisor takes the group of the user",
         "flapping": job.config.flapping is not None and "supervisor counts failed starts only, and has no window",
+        "depends_on": job.config.get("depends_on") and "supervisor has an order of starts only, priority",
         "env_file": job.config.env_file is not None and "supervisor reads no such file",
     }
     notes += [f"{job.name}: {key} is left out: {why}" for key, why in missing.items() if why]

@@ -9,7 +9,16 @@ from __future__ import annotations
 import os
 from typing import Mapping
 
-from gaffer.api import CONTROL_CHARACTER, VARIABLE_NAME, Application, Export, ExportJob, File, InvalidConfig
+from gaffer.api import (
+    CONTROL_CHARACTER,
+    VARIABLE_NAME,
+    Application,
+    Export,
+    ExportJob,
+    File,
+    InvalidConfig,
+    parse_dependency,
+)
 
 _RESTART = {"always": "always", "on-failure": "on-failure", "never": "no"}
 
@@ -47,7 +56,8 @@ def _target(app: Application, services: list[str]) -> str:
 
 def _service(app: Application, target: str, unit: str, job: ExportJob, env: Mapping[str, str], notes: list[str]) -> str:
     config = job.config
-    lines = ["[Unit]", f"Description={_plain(unit.removesuffix('.service'))}", f"PartOf={target}", *_limits(job, notes)]
+    lines = ["[Unit]", f"Description={_plain(unit.removesuffix('.service'))}", f"PartOf={target}"]
+    lines += [*_needs(app, job, notes), *_limits(job, notes)]
     lines += ["", "[Service]", f"WorkingDirectory={_path(config.cwd or app.root)}"]
     known = {key: text for key, text in env.items() if VARIABLE_NAME.match(key)}
     lines += [f"Environment={word(f'{key}={text}', dollars=False)}" for key, text in known.items()]
@@ -68,6 +78,22 @@ def _service(app: Application, target: str, unit: str, job: ExportJob, env: Mapp
     if config.redirect_input:
         notes.append(f"{job.name}: systemd gives no service a stdin that can be written to")
     return "\n".join(lines) + "\n"
+
+
+def _needs(app: Application, job: ExportJob, notes: list[str]) -> list[str]:
+    """Return what a unit is started after."""
+    units: list[str] = []
+    for one in map(parse_dependency, job.config.get("depends_on") or ()):
+        found = [f"{app.name}-{name}.service" for name, other, _ in app.processes() if other.name == one.job]
+        if one.session not in ("", app.name) or one.condition == "stopped" or not found:
+            notes.append(f"{job.name}: depends_on {one} is left out: only units of this application are known")
+        else:
+            units += map(unit_name, found)
+            if one.condition != "started":
+                kind = "Type=notify" if one.condition == "ready" else "Type=oneshot"
+                notes.append(f"{job.name}: it starts after {one.job}; with {kind} there, when that is {one.condition}")
+    units = list(dict.fromkeys(units))
+    return [f"{key}={' '.join(units)}" for key in ("Wants", "After")] if units else []
 
 
 def _limits(job: ExportJob, notes: list[str]) -> list[str]:

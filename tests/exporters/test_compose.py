@@ -194,3 +194,17 @@ def test_compose_would_have_complained(before, after, tmp_path):
     assert before in text
     code, _, complaints = config(text.replace(before, after), tmp_path)
     assert code != 0 and complaints
+
+
+def test_dependencies():
+    web = job("serve", depends_on=["db:ready", "migrate:completed", "other.x:ready", "cache:started"])
+    made = compose.export(application(web, job("x", name="db")))
+    assert services(made)["services"]["web"]["depends_on"] == {
+        "db": {"condition": "service_started"},
+        "migrate": {"condition": "service_completed_successfully"},
+        "cache": {"condition": "service_started"},
+    }
+    assert made.notes == [
+        "web: db:ready is service_started: add a healthcheck and say service_healthy",
+        "web: depends_on other.x:ready is left out: compose waits for services of this file to run",
+    ]

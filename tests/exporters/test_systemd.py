@@ -131,3 +131,14 @@ def test_what_it_does_not_know_is_told():
         "web: systemd gives up after 2 exits in 1 s, without a pause",
         "web: systemd gives no service a stdin that can be written to",
     ]
+
+
+def test_dependencies():
+    web = job("serve", depends_on=["db:started", "db:ready", "other.x:ready"])
+    made = systemd.export(application(web, job("x", name="db", copies=2)))
+    unit = next(file.text for file in made.files if "web" in file.path)
+    assert "Wants=shop-db-1.service shop-db-2.service\nAfter=shop-db-1.service shop-db-2.service\n" in unit
+    assert made.notes == [
+        "web: it starts after db; with Type=notify there, when that is ready",
+        "web: depends_on other.x:ready is left out: only units of this application are known",
+    ]

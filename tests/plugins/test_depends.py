@@ -527,3 +527,46 @@ def test_graph_and_blame_over_http(start_api):
     shown = {job["name"]: job["depends_on"] for job in api.get("/graph")["jobs"]}
     assert shown["default.web"] == [{"name": "default.db", "condition": "stopped", "holds": False}]
     wait_until(lambda: {job["name"] for job in api.get("/blame")["jobs"]} == {"default.db", "default.web"})
+
+
+def texts(cause):
+    return [cause["text"], *(text for one in cause["causes"] for text in texts(one))]
+
+
+def test_why_follows_what_a_job_waits_for_to_the_root(manager, gaffer_clock):
+    load(manager, "disk", start=False)
+    load(manager, "db", "disk")
+    load(manager, "web", "db")
+    found = texts(manager.why("web"))
+    assert [text for text in found if "depends on" in text] == ["it depends on db:ready", "it depends on disk:ready"]
+    assert "it was loaded without being started" in found[-1]
+    manager.start_job("disk")
+    for _ in range(3):
+        ready(manager, gaffer_clock)
+    manager.stop_job("db")
+    settle(manager)
+    assert "it goes on without db:ready (on_lost = keep)" in texts(manager.why("web"))
+
+
+def test_a_reload_loads_all_jobs_before_one_of_them_counts_as_stopped(gaffer_manager, gaffer_clock):
+    source = Source(other=["x:stopped"], x=[])
+    manager = gaffer_manager(DependsPlugin(gaffer_clock), source)
+    manager.start()
+    settle(manager)
+    source.jobs = {"backup": ["web:stopped"], **source.jobs, "web": []}
+    asked = []
+
+    class Slow:
+        """Lets everything else happen before the next job is loaded."""
+
+        @gaffer.hookimpl
+        def gaffer_before_load(self, draft, origin):
+            if draft["name"] == "web" and manager.has_job(manager.job("other").name._replace(job="backup")):
+                settle(manager)
+                asked.append(state(manager, "backup"))
+
+    manager.plugins.add(Slow())
+    manager.reload_config()
+    settle(manager)
+    assert asked == [("waiting", "waits for web, which is not loaded")]
+    assert state(manager, "backup")[1] == "waits for web to be stopped: it is starting"
