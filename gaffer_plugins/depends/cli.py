@@ -121,9 +121,9 @@ def _mermaid(jobs: dict[str, Any], names: list[str]) -> Iterator[str]:
 @output_option
 @click.pass_obj
 def blame(server: Any, output: str) -> None:
-    """Show what the latest start of each job waited for, the slowest first.
+    """Show what the latest starts waited for.
 
-    TOTAL is from the request until the job was ready, or had completed. Below is the chain that made the last job
+    The slowest is the first. TOTAL is from the request until the job was ready, or had completed. Below is the chain that made the last job
     wait: each waited longest for the one below it.
 
     Example: gafferctl blame
