@@ -123,8 +123,8 @@ def _mermaid(jobs: dict[str, Any], names: list[str]) -> Iterator[str]:
 def blame(server: Any, output: str) -> None:
     """Show what the latest starts waited for.
 
-    The slowest is the first. TOTAL is from the request until the job was ready, or had completed. Below is the chain that made the last job
-    wait: each waited longest for the one below it.
+    The slowest is the first. TOTAL is from the request until the job was ready, or had completed. Below is the chain
+    that made the last job wait: each waited longest for the one below it.
 
     Example: gafferctl blame
     """
