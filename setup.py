@@ -21,6 +21,7 @@ BUILTIN_PLUGINS = [
     "websocket",
     "logfiles",
     "depends",
+    "probes",
     "sockjs",
     "lookup",
     "registry_memory",

@@ -310,4 +310,10 @@ def _job_info() -> Schema:
             "examples": [None],
             "description": "the latest rolling reload",
         },
+        plugins={
+            "type": "object",
+            "additionalProperties": {"type": "object"},
+            "examples": [{}],
+            "description": "what plugins know of it, by their names",
+        },
     )

@@ -51,6 +51,10 @@ class Kind:
         """Return the canonical value as JSON shows it."""
         return value
 
+    def variables(self, value: Any) -> Iterable[str]:
+        """Return the environment variables that the canonical value uses; a job that has them not is refused."""
+        return ()
+
 
 class Text(Kind):
     """A string without NUL; the empty one is allowed only where ``empty`` says so."""

@@ -316,6 +316,15 @@ class JobConfig:
         args = self.args if isinstance(self.args, str) else shlex.join(self.args)
         return f"{self.cmd} {args}" if args else self.cmd
 
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables that settings use, each with the first setting that does."""
+        found = dict.fromkeys(self.template.variables(), "cmd") if self.template is not None else {}
+        for key, value in self._values.items():
+            field = self.fields.get(key)
+            for name in field.kind.variables(value) if field is not None else ():
+                found.setdefault(name, key)
+        return found
+
     def resolve(self, fields: JobFields) -> JobConfig:
         """Return this configuration checked against *fields*; unknown keys are errors now."""
         if fields is self.fields and not self._extra:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from .markers import hookspec
 
@@ -138,4 +138,45 @@ def gaffer_health(manager: Manager) -> dict[str, Any] | None:
         @gaffer.hookimpl
         def gaffer_health(manager):
             return {"ok": queue.free(), "queued": len(queue)}
+    """
+
+
+@hookspec
+def gaffer_job_info(job: Job) -> dict[str, Any] | None:
+    """[COLLECT] Add what a plugin knows of a job to its info.
+
+    When: ``GET /jobs/S/J``, ``gafferctl info`` and lists of jobs; for each job, so it must be quick.
+    May: look at the job.
+    Returns: a mapping for JSON, shown as ``plugins.NAME``, where parts of a plugin that are registered
+        as ``NAME.PART`` are one; or None.
+    On exception: left out and logged.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_job_info(job):
+            return {"backlog": len(queue)} if job.name.short == "mailer" else None
+    """
+
+
+@hookspec
+def gaffer_probe_kinds() -> dict[str, Callable[[str, Process, dict[str, str]], str | None]] | None:
+    """[COLLECT] Bring further kinds of probes for the settings ``ready`` and ``alive``.
+
+    When: a probe is written with a word that is not built in, and at each start of a process that has such a probe.
+    May: anything quick.
+    Returns: a mapping of words to functions, ``{"redis": check}`` for ``ready = redis localhost:6379``; or None. A
+        function is called in a greenlet of its own, with the rest of the text, its variables replaced, the process and
+        its environment. It waits with gevent only and is ended after the probe's timeout. It returns a sentence, or
+        raises an exception whose text says why the process is not ready, or does not work.
+    On exception: left out and logged.
+
+    Example::
+
+        @gaffer.hookimpl
+        def gaffer_probe_kinds():
+            def check(text, process, env):
+                return f"answers {redis(text).ping()}"
+
+            return {"redis": check}
     """

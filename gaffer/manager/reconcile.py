@@ -63,22 +63,20 @@ def prepare(manager: Manager, config: JobConfig, origin: str, previous: JobConfi
 
 
 def check_variables(config: JobConfig) -> None:
-    """Refuse a command that uses a variable its environment does not have (docs/configuration.rst).
+    """Refuse a command, or another setting, that uses a variable its environment does not have.
 
     :raises InvalidConfig: names the variable.
     """
-    if config.template is None:
-        return
-    used = config.template.variables()
-    if not used and not config.env_file:
+    used = config.variables()
+    if not used and (config.template is None or not config.env_file):
         return
     try:
         env = job_environment(config)
     except GafferError as error:
         raise InvalidConfig(str(error)) from error
     own = OWN_VARIABLES | ({"PORT"} if config.port is not None else set())
-    for name in sorted(used - env.keys() - own):
-        raise InvalidConfig(f"cmd: unknown variable ${name}; set it in env, or write $$ for a dollar")
+    for name in sorted(used.keys() - env.keys() - own):
+        raise InvalidConfig(f"{used[name]}: unknown variable ${name}; set it in env, or write $$ for a dollar")
 
 
 def check_ports(manager: Manager, config: JobConfig, number: int) -> None:

@@ -57,7 +57,15 @@ class Reports:
             "stderr": list(job.stderr_tail),
             "readiness": [_readiness(copy, self._epoch) for copy in copies],
             "rolling": roll.report() if (roll := self._manager.rolls.get(job)) is not None else None,
+            "plugins": self._added(job) if self._manager.hooks.implemented("gaffer_job_info") else {},
         }
+
+    def _added(self, job: Job) -> dict[str, dict[str, Any]]:
+        """Return what plugins add to the info of a job."""
+        found: dict[str, dict[str, Any]] = {}
+        for plugin, answer in self._manager.hooks.collect("gaffer_job_info", job=job):
+            found.setdefault(plugin.partition(".")[0], {}).update(answer)
+        return found
 
     def _stopping(self, copies: list[Copy], now: float) -> dict[str, float | None] | None:
         """Return when the first of *copies* was told to stop and when the last gets KILL, as times of the day."""

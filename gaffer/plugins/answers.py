@@ -56,6 +56,12 @@ def _function(answer: Any) -> Any:
     return answer
 
 
+def _functions(answer: Any) -> Any:
+    if not isinstance(answer, Mapping) or not all(isinstance(key, str) and callable(answer[key]) for key in answer):
+        raise ValueError("it must be a dictionary of words and functions")
+    return answer
+
+
 def _number(answer: Any) -> int:
     if isinstance(answer, bool) or not isinstance(answer, int):
         raise ValueError("it must be a whole number")
@@ -65,7 +71,8 @@ def _number(answer: Any) -> int:
 # Those whose answers are values of Python; modules that know more about an answer declare theirs.
 for _hook in ("gaffer_routes", "gaffer_load_jobs", "gaffer_sites", "gaffer_check_config"):
     checks(_hook)(_of(Iterable, "a list"))
-for _hook in ("gaffer_health", "gaffer_sample", "gaffer_node_info"):
+for _hook in ("gaffer_health", "gaffer_sample", "gaffer_node_info", "gaffer_job_info"):
     checks(_hook)(_of(Mapping, "a dictionary"))
+checks("gaffer_probe_kinds")(_functions)
 checks("gaffer_wrap_wsgi")(_function)
 checks("gaffer_run_instead")(_number)

@@ -151,19 +151,24 @@ class Process(Child):
         return process
 
     def spawn(
-        self, once: bool = False, graceful_timeout: float | None = None, env: Mapping[str, str] | None = None
+        self,
+        once: bool = False,
+        graceful_timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+        index: int = 0,
     ) -> None:
         """Start the process.
 
         :param once: it shows as committed.
         :param graceful_timeout: seconds between the stop signal and KILL; by default (or 0) 30.
         :param env: more environment variables.
+        :param index: the number of the copy that it is about, for its environment.
         :raises Conflict: it was started already. :raises SpawnError: one sentence with the system's reason.
         """
         owner = self.owner
         if self.os_pid or not isinstance(owner, StandaloneOwner):
             raise Conflict(f"process {self.pid} of {self.name} was started already; make another one")
-        self.index = -1 if once else 0
+        self.index = -1 if once else index
         self.graceful_timeout = graceful_timeout or None
         self.env_extra = dict(env) if env else None
         self._on_exit = owner.exited

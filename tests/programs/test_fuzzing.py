@@ -61,6 +61,8 @@ def gaffer_before_load(draft):
     draft.update(redirect_output=draft["redirect_output"] or ["out"], custom_streams=draft["custom_streams"][:3])
     # Files of any name would be made.
     draft.update(stdout_logfile=None, stderr_logfile=None)
+    # Commands that are really run, and addresses that are really asked.
+    draft.update(ready=None, alive=None)
 
 @hookimpl
 def gaffer_before_scale(count):

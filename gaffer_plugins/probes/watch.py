@@ -1,0 +1,191 @@
+"""The two questions about one process, each asked in a greenlet of its own.
+
+A question never overlaps itself: the pause begins when the answer is there. Neither waits for the other, so that a
+command that takes its time to say whether a process is ready does not delay the news that it hangs.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple
+
+import gevent
+from gevent.event import Event
+
+from .network import ProbeFailed
+from .verdicts import AliveVerdict, Limits, ReadyVerdict, Result
+
+if TYPE_CHECKING:
+    from gaffer import Manager
+    from gaffer.api import Process
+
+#: Characters of a message that are kept.
+MAX_MESSAGE = 500
+#: Pauses differ by this share, so that probes of many processes do not come together.
+JITTER = 0.1
+
+
+class Check(NamedTuple):
+    """What a question asks, and when.
+
+    :param shown: the probe, as sentences name it.
+    :param ask: makes one check, and returns a sentence if it succeeds.
+    :param wake: set when there is something new, for what does not ask but waits; None if it has to be asked.
+    :param once: if true, a success is final.
+    """
+
+    shown: str
+    ask: Callable[[], str | None]
+    wake: Event | None = None
+    once: bool = False
+
+
+class Counters:
+    """What all probes together did."""
+
+    __slots__ = ("checks", "failed", "restarts")
+
+    def __init__(self) -> None:
+        self.checks = self.failed = self.restarts = 0
+
+
+class Question:
+    """One question about a process.
+
+    :param word: ``ready`` or ``alive``; its settings begin with it.
+    """
+
+    def __init__(self, word: str, check: Check, process: Process, counters: Counters) -> None:
+        self.word, self.check = word, check
+        self.last: Result | None = None
+        self._process, self._counters = process, counters
+
+    def limits(self) -> Limits:
+        """Return how it is asked, as the job says now: numbers may change while the process goes on."""
+        config = self._process.config
+        if self.word == "alive":
+            return Limits(
+                config.alive_timeout, config.alive_interval, config.alive_check_timeout, 1, config.alive_failures
+            )
+        heard = self.check.wake is not None  # what a process says itself needs no second time
+        return Limits(
+            config.ready_timeout,
+            config.ready_interval,
+            config.ready_check_timeout,
+            1 if heard else config.ready_successes,
+            1 if heard else config.ready_failures,
+        )
+
+    def ask(self, limits: Limits) -> Result:
+        """Ask once, and remember the answer; never raises, but for the end of its greenlet."""
+        began = time.monotonic()
+        ok, message = False, ""
+        timer = gevent.Timeout.start_new(limits.timeout)
+        try:
+            message = self.check.ask() or "yes"
+            ok = True
+        except gevent.Timeout as expired:
+            message = f"no answer within {limits.timeout:g} s" if expired is timer else "a timeout"
+        except ProbeFailed as failure:
+            message = str(failure)
+        except OSError as error:
+            message = (error.strerror or str(error) or type(error).__name__).lower()
+        except (Exception, SystemExit) as error:  # of a kind that a plugin brings
+            message = " ".join(str(error).split()) or type(error).__name__
+        finally:
+            timer.close()
+        self._counters.checks += 1
+        self._counters.failed += not ok
+        self.last = Result(ok, message[:MAX_MESSAGE], time.monotonic() - began, time.time())
+        return self.last
+
+    def report(self) -> dict[str, Any]:
+        """Return the question and the last answer, as JSON shows it."""
+        found = {"probe": self.check.shown, "ok": None, "message": None, "seconds": None, "at": None}
+        return found if self.last is None else {**found, **self.last._asdict()}
+
+
+class Watch:
+    """The questions about one process, from its start to its end.
+
+    :param checks: by question: ``ready``, ``alive``.
+    """
+
+    def __init__(self, manager: Manager, process: Process, checks: Mapping[str, Check], counters: Counters) -> None:
+        self.process = process
+        self._manager, self._counters = manager, counters
+        self._questions = {word: Question(word, check, process, counters) for word, check in checks.items()}
+        self._began = time.monotonic()
+        self._usable = Event()
+        self._greenlets: list[gevent.Greenlet] = []
+
+    def start(self) -> None:
+        """Begin to ask."""
+        for word, question in self._questions.items():
+            self._greenlets.append(gevent.spawn(self._ready if word == "ready" else self._alive, question))
+
+    def stop(self) -> None:
+        """Ask no more; does not wait."""
+        for greenlet in self._greenlets:
+            greenlet.kill(block=False)
+        self._greenlets.clear()
+
+    def report(self) -> dict[str, Any]:
+        """Return the questions with their last answers, as JSON shows them."""
+        answers = {word: question.report() for word, question in self._questions.items()}
+        return {"pid": self.process.pid, **answers}
+
+    # -- the greenlets ----------------------------------------------------------------
+    def _ready(self, question: Question) -> None:
+        verdict = ReadyVerdict(question.check.shown, self._began)
+        spread = True
+        while True:
+            limits = question.limits()
+            result = question.ask(limits)
+            change = verdict.take(result.ok, result.message, time.monotonic(), limits)
+            if change is not None:
+                self._manager.set_ready(self.process.pid, *change)
+                if change.ready:
+                    self._usable.set()
+            if verdict.ready and question.check.once:
+                return
+            pause = verdict.pause(limits)
+            if question.check.wake is not None:
+                _wait(question.check.wake, self._left(limits) if not verdict.ready else 0.0)
+            elif spread and pause >= limits.interval:
+                spread = False  # starts come together, and what follows them shall not
+                gevent.sleep(pause * random.random())
+            else:
+                gevent.sleep(varied(pause))
+
+    def _alive(self, question: Question) -> None:
+        usable = False
+        if "ready" in self._questions:
+            usable = self._usable.wait(self._left(question.limits()))
+        verdict = AliveVerdict(question.check.shown, self._began, usable)
+        gevent.sleep(question.limits().interval * random.uniform(0.5, 1.0))
+        while True:
+            limits = question.limits()
+            result = question.ask(limits)
+            reason = verdict.take(result.ok, result.message, time.monotonic(), limits)
+            if reason is not None:
+                self._counters.restarts += 1
+                self._manager.fail_process(self.process.pid, reason)
+                return
+            gevent.sleep(varied(limits.interval))
+
+    def _left(self, limits: Limits) -> float:
+        """Return the seconds that are left for the start, 0 if there are none."""
+        return max(0.0, self._began + limits.start - time.monotonic())
+
+
+def _wait(wake: Event, seconds: float) -> None:
+    """Wait until there is something new; with 0 seconds, as long as it takes."""
+    wake.wait(seconds or None)
+    wake.clear()
+
+
+def varied(seconds: float) -> float:
+    """Return about so many seconds."""
+    return seconds * random.uniform(1.0 - JITTER, 1.0 + JITTER)
