@@ -27,6 +27,7 @@ EXAMPLES = DOCS / "examples"
 
 SAID = {
     "listen": [f"job.default.hello.{event} of hello" for event in "create start spawn stop_pid exit reap stop".split()],
+    "file_probe": ["written 0 s ago"],
     "words": ["{'words': {'talker.stdout': 3}, 'ok': True}"],
     "watching": ["b'hello\\n' from a process that has memory: True"],
     "with_http": ['[\'default.web\'] {"hello": "you"}'],

@@ -96,6 +96,7 @@ def stand_ins() -> dict[str, Any]:
         "OptionalText": OptionalText,
         "os": os,
         "queue": Queue(),
+        "redis": lambda address: SimpleNamespace(ping=lambda: "PONG"),
         "vault": SimpleNamespace(read=lambda name: f"token of {name}"),
     }
 
@@ -136,8 +137,9 @@ def drive(manager: Any, spawner: Any, http: HttpPlugin) -> None:
     manager.update({"name": "web", "cmd": "serve -v"})
     settle(manager)
     manager.stats("web")
-    manager.health()
+    manager.health(), manager.info("web")
     manager.why("web")
+    assert list(manager.hooks.collect("gaffer_probe_kinds")[0][1]) == ["redis"]
     assert manager.hooks.collect("gaffer_node_info", manager=manager)[0][1]["kernel"]
     assert manager.hooks.ask_first("gaffer_registry", url="consul:here") == "consul:here"
     manager.reload_config(manager.settings)

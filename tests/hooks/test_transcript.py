@@ -90,6 +90,9 @@ class Run:
         self.manager = service.manager
         return self.manager
 
+    def state(self, name: str) -> str:
+        return self.manager.job(name).state(self.manager.engine.clock())
+
     def settled(self) -> None:
         """Wait until nothing happens any more that nobody asked for."""
         manager = self.manager
@@ -141,7 +144,7 @@ def scenario(folder: Path) -> Recorder:
     recorder.step("somebody looks")
     with pytest.raises(gaffer.errors.NotFound):
         manager.stats("web"), manager.process_stats(manager.pids("web")[0])
-    manager.health()
+    manager.health(), manager.info("web")
     manager.why("web")
     host, port = run.http.urls[0].removeprefix("http://").split(":")
     assert request((host, int(port)), "GET", "/_plugin/none/").status == 404
@@ -164,7 +167,7 @@ def scenario(folder: Path) -> Recorder:
 
     recorder.step("it is stopped")
     manager.stop_job("web")
-    wait_until(lambda: manager.info("web")["state"] == "stopped")
+    wait_until(lambda: run.state("web") == "stopped")
     run.settled()
 
     recorder.step("it is unloaded")
@@ -175,7 +178,7 @@ def scenario(folder: Path) -> Recorder:
     recorder.step("a job is loaded whose start a plugin holds")
     recorder.holds = True
     manager.load({"name": "late", "cmd": "serve"})
-    wait_until(lambda: manager.info("late")["state"] == "waiting")
+    wait_until(lambda: run.state("late") == "waiting")
     recorder.holds = False
     manager.unload("late")
     run.settled()
@@ -187,7 +190,7 @@ def scenario(folder: Path) -> Recorder:
     recorder.step("and one that flaps")
     flapping = {"attempts": 1, "window": 10, "retry_in": 3600, "max_retry": 1}
     manager.load({"name": "flaps", "cmd": "false", "flapping": flapping})
-    wait_until(lambda: manager.info("flaps")["state"] == "flapping")
+    wait_until(lambda: run.state("flaps") == "flapping")
     settle(manager)
     assert manager.hooks.flush() == []
 
@@ -215,8 +218,8 @@ def test_all_hooks_are_called_in_the_order_that_the_documentation_prints(recorde
     if os.environ.get("GAFFER_WRITE_TRANSCRIPT"):
         TRANSCRIPT.write_text(recorder.text(), "utf-8")
     assert in_two(recorder.text()) == in_two(TRANSCRIPT.read_text("utf-8"))
-    # A lookupd is another program.
-    assert {spec.__name__ for spec in HOOKS} - {"gaffer_registry"} == recorder.called()
+    # A lookupd is another program, and no probe is of a kind that is not built in.
+    assert {spec.__name__ for spec in HOOKS} - {"gaffer_registry", "gaffer_probe_kinds"} == recorder.called()
 
 
 def test_a_call_too_many_too_few_or_too_early_is_noticed():
