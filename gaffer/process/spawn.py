@@ -47,7 +47,6 @@ class SpawnPlan:
     :param index: number of the copy, -1 for a committed process.
     :param pid: gaffer's id of the process to be.
     :param window: rows and columns of its terminal, where the job has ``tty``.
-    :param replacement: whether it takes the place of one that the copy had since the job was started.
     :param unready: why it is not ready at its start, if a plugin will say when it is, with
         :meth:`gaffer.Manager.set_ready`; None if it is ready once it has lived ``min_uptime``.
     """
@@ -61,15 +60,14 @@ class SpawnPlan:
     sinks: dict[str, list[Any]] = field(default_factory=dict)
     window: tuple[int, int] = (24, 80)
     unready: str | None = None
-    replacement: bool = False
 
 
-def make_plan(config: JobConfig, env: dict[str, str], index: int, pid: int, replacement: bool = False) -> SpawnPlan:
+def make_plan(config: JobConfig, env: dict[str, str], index: int, pid: int) -> SpawnPlan:
     """Return the plan of a start, before plugins may change it.
 
     :raises SpawnError: the command uses a variable that is not in *env*.
     """
-    return SpawnPlan(command(config, env), env, working_folder(config), index, pid, replacement=replacement)
+    return SpawnPlan(command(config, env), env, working_folder(config), index, pid)
 
 
 def command(config: JobConfig, env: Mapping[str, str]) -> list[str]:

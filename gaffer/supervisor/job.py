@@ -342,6 +342,7 @@ class Job:
         self._queue.clear()
         self._drop_idle(effects)
         for copy in [*self.copies.values(), *self.extras.values()]:
+            copy.spawns = 0  # what follows a stop is no replacement, even if the process is still there then
             if message.keep_detached and self.config.detach and copy.state == UP:
                 self._abandon(copy, effects)
             else:

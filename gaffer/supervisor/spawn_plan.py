@@ -40,7 +40,7 @@ class Planner:
             copy.committed.env if copy.committed else None,
             committed,
         )
-        return make_plan(job.config, env, copy.index, pid, copy.spawns > 0)
+        return make_plan(job.config, env, copy.index, pid)
 
     def _environment(self, job: Job) -> dict[str, str]:
         config, env = self._environments.get(job, (None, {}))

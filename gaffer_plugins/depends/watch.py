@@ -21,7 +21,7 @@ from .timing import Start
 
 if TYPE_CHECKING:
     from gaffer import Manager
-    from gaffer.api import Dependency, Job, JobName, Process, SpawnPlan
+    from gaffer.api import Dependency, Job, JobName, Process
 
 log = logging.getLogger("gaffer.depends")
 
@@ -69,9 +69,9 @@ class Watch:
 
     # -- starts -----------------------------------------------------------------
     @hookimpl
-    def gaffer_before_spawn(self, job: Job, plan: SpawnPlan) -> None:
-        """Hold the start of a job whose conditions do not hold; a replacement goes on, unless the job says else."""
-        if not self._index(job) or plan.replacement and job.config.on_lost == "keep":
+    def gaffer_before_spawn(self, job: Job) -> None:
+        """Hold the start of a job whose conditions do not hold; one that has started goes on, unless it says else."""
+        if not self._index(job) or job.started and job.config.on_lost == "keep":
             return
         waiting = self._evaluate(job)
         self._keep(job.name, waiting)

@@ -570,3 +570,32 @@ def test_a_reload_loads_all_jobs_before_one_of_them_counts_as_stopped(gaffer_man
     settle(manager)
     assert asked == [("waiting", "waits for web, which is not loaded")]
     assert state(manager, "backup")[1] == "waits for web to be stopped: it is starting"
+
+
+def test_a_start_after_a_stop_waits_even_if_the_old_process_is_still_there(manager, gaffer_clock, gaffer_spawner):
+    load(manager, "db")
+    ready(manager, gaffer_clock)
+    load(manager, "web", "db")
+    web = last(gaffer_spawner, "web")
+    web.ignores.add(signal.SIGTERM)
+    manager.set_ready(last(gaffer_spawner, "db").pid, False, "no answer")
+    manager.stop_job("web")
+    manager.start_job("web")
+    settle(manager)
+    web.exit(0)
+    settle(manager)
+    assert state(manager)[0] == "waiting" and manager.info("web")["replacements"] == 0
+
+
+def test_a_rolling_reload_goes_on_without_a_dependency(manager, gaffer_clock, gaffer_spawner):
+    load(manager, "db")
+    ready(manager, gaffer_clock)
+    load(manager, "web", "db", numprocesses=2, reload="rolling")
+    ready(manager, gaffer_clock)
+    old = [one for one in gaffer_spawner.processes if one.config.name == "web"]
+    manager.set_ready(last(gaffer_spawner, "db").pid, False, "no answer")
+    settle(manager)
+    manager.reload("web")
+    for _ in range(8):
+        ready(manager, gaffer_clock)
+    assert not any(one.alive for one in old) and manager.info("web")["ready"] == 2

@@ -48,7 +48,7 @@ class Storm(RuleBasedStateMachine):
     @gaffer.hookimpl
     def gaffer_before_spawn(self, job: Any, plan: Any) -> None:
         """Asked right before the plugin, so both see the same."""
-        may_go_on = plan.replacement and job.config.on_lost == "keep"
+        may_go_on = job.started and job.config.on_lost == "keep"
         self.unmet[plan.pid] = [one for one in job.config.depends_on if not may_go_on and not self.holds(one)]
 
     def checked_launch(self, loop: Any, config: gaffer.JobConfig, plan: Any, *args: Any) -> Any:
