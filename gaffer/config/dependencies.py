@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Callable, Hashable, Iterable, Mapping, NamedTuple, Sequence, TypeVar
 
 from ..errors import BadRequest, nearest
@@ -39,6 +40,7 @@ class Dependency(NamedTuple):
         return JobName(self.session or session, self.job)
 
 
+@lru_cache(1024)  # asked for at every start
 def parse_dependency(text: str) -> Dependency:
     """Read ``[SESSION.]JOB[:CONDITION]``.
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Iterator
 
 from .conditions import holds
+from .timing import seen
 
 if TYPE_CHECKING:
     from gaffer import Manager
@@ -50,13 +51,17 @@ class Blame:
         self._began = time.time() - now
         self._jobs = {job.name: job for job in manager.all_jobs() if sees(job.name)}
         known = {} if watch is None else watch.starts
-        self._starts = {name: known.get(name) or _seen(job) for name, job in self._jobs.items()}
+        self._starts = {name: known.get(name) or seen(job) for name, job in self._jobs.items()}
 
-    def report(self) -> dict[str, Any]:
-        """Return the jobs, the one that took longest first, and the critical chain."""
-        jobs = [self._job(name, start) for name, start in self._starts.items() if start is not None]
-        jobs.sort(key=lambda job: -(job["total"] or job["waited"]))
-        return {"jobs": jobs, "chain": self._chain()}
+    def jobs(self) -> Iterator[dict[str, Any]]:
+        """Yield the jobs, the one that took longest first."""
+        starts = [(name, start) for name, start in self._starts.items() if start is not None]
+        for name, start in sorted(starts, key=lambda one: self._took(one[1]), reverse=True):
+            yield self._job(name, start)
+
+    def _took(self, start: Start) -> float:
+        """Return how long a start took, as far as it is known."""
+        return (self._until(start) if start.done is None else start.done) - start.wanted
 
     def _job(self, name: JobName, start: Start) -> dict[str, Any]:
         waits = [
@@ -83,7 +88,7 @@ class Blame:
             return start.spawned
         return start.wanted if start.over else self._now
 
-    def _chain(self) -> list[dict[str, Any]]:
+    def chain(self) -> list[dict[str, Any]]:
         """Return the job that was ready last, what it waited for longest, and so on to one that waited for nothing."""
         starts = {name: start for name, start in self._starts.items() if start is not None}
         name = max(starts, key=lambda name: self._end(starts[name]), default=None)
@@ -114,17 +119,3 @@ class Blame:
             return None
         found = [target for one, target, _ in self._watch.needs(self._jobs[name]) if str(one) == text]
         return max((one for one in found if one in starts), key=lambda one: self._end(starts[one]), default=None)
-
-
-def _seen(job: Job) -> Start | None:
-    """Return what the processes of a job tell of its start, if nothing else is known."""
-    from .timing import Start
-
-    copies = [copy for copy in job.live() if not copy.committed]
-    if not copies:
-        return None
-    start = Start(min(copy.process.started for copy in copies))
-    start.spawned = start.wanted
-    if job.ready >= job.wanted:
-        start.ready = max(copy.ready_since for copy in copies)
-    return start

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from gaffer.api import CONDITIONS
 from gaffer.api.web import BOOLEAN, COUNT, FULL_NAME, SECONDS, STRING, TIME, Route, Schema, listed, or_null, returns
@@ -10,6 +10,7 @@ from gaffer.api.web import BOOLEAN, COUNT, FULL_NAME, SECONDS, STRING, TIME, Rou
 if TYPE_CHECKING:
     from gaffer import Manager
     from gaffer.api import JobName
+    from gaffer.api.web import Reply
 
     from .watch import Watch
 
@@ -37,6 +38,18 @@ _START: Schema = returns(
 _LINK: Schema = returns(**{"name": FULL_NAME, "for": or_null(_FOR), "total": or_null(SECONDS)})
 
 
+def _in_slices(jobs: Iterable[dict[str, Any]], more: dict[str, Any]) -> Reply:
+    """Return jobs as JSON, each made when it is its turn: thousands of them must not keep others waiting."""
+    from gaffer.api.web import TimeSlice, encode_json, reply
+
+    parts, turn = [], TimeSlice()
+    for one in jobs:
+        parts.append(encode_json(one))
+        turn.give_way()
+    rest = b"".join(b', "%s": %s' % (key.encode(), encode_json(value)) for key, value in more.items())
+    return reply(b'{"jobs": [' + b", ".join(parts) + b"]" + rest + b"}", "application/json")
+
+
 def make_routes(manager: Manager, clock: Callable[[], float], find: Callable[[], Watch | None]) -> list[Route]:
     """Return the routes.
 
@@ -47,15 +60,16 @@ def make_routes(manager: Manager, clock: Callable[[], float], find: Callable[[],
         view = manager.access.view(request.identity)
         return view.reads if view is not None else lambda name: True
 
-    def graph(request: Any) -> dict[str, Any]:
+    def graph(request: Any) -> Reply:
         from .report import graph
 
-        return {"jobs": list(graph(find(), manager.all_jobs(), sees(request), clock()))}
+        return _in_slices(graph(find(), manager.all_jobs(), sees(request), clock()), {})
 
-    def blame(request: Any) -> dict[str, Any]:
+    def blame(request: Any) -> Reply:
         from .report import Blame
 
-        return Blame(manager, find(), sees(request), clock()).report()
+        found = Blame(manager, find(), sees(request), clock())
+        return _in_slices(found.jobs(), {"chain": found.chain()})
 
     common: dict[str, Any] = {"permission": "read", "target": "visible", "tag": "Dependencies"}
     return [

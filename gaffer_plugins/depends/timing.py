@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from typing import TYPE_CHECKING, Iterable
+
+if TYPE_CHECKING:
+    from gaffer.api import Job
 
 
 class Wait:
@@ -57,3 +60,15 @@ class Start:
     def done(self) -> float | None:
         """When the job was what others wait for, as far as it is known."""
         return self.ready if self.ready is not None else self.ended
+
+
+def seen(job: Job) -> Start | None:
+    """Return what the processes of a job tell of its start, where nothing else is known; None without any."""
+    copies = [copy for copy in job.live() if not copy.committed]
+    if not copies:
+        return None
+    start = Start(min(copy.process.started for copy in copies))
+    start.spawned = start.wanted
+    if job.ready >= job.wanted:
+        start.ready = max(copy.ready_since for copy in copies)
+    return start

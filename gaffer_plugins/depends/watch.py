@@ -17,7 +17,7 @@ from gaffer.api import EVERY, NotFound, parse_dependency
 
 from .conditions import SHOWN, holds, is_lost, listed, why
 from .problems import dependencies, targets
-from .timing import Start
+from .timing import Start, seen
 
 if TYPE_CHECKING:
     from gaffer import Manager
@@ -65,7 +65,7 @@ class Watch:
         self.starts: dict[JobName, Start] = {}
         for job in manager.all_jobs():
             if job.active:
-                self.starts[job.name] = Start(clock())
+                self.starts[job.name] = seen(job) or Start(clock())
 
     # -- starts -----------------------------------------------------------------
     @hookimpl

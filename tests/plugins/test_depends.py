@@ -435,8 +435,9 @@ def test_graph_and_blame(manager, gaffer_clock):
     settle(manager)
     gaffer_clock.advance(1.0)
     settle(manager)
-    report = Blame(manager, watch, everything, gaffer_clock()).report()
-    jobs = {job["name"]: job for job in report["jobs"]}
+    found = Blame(manager, watch, everything, gaffer_clock())
+    jobs = {job["name"]: job for job in found.jobs()}
+    assert [job["total"] or job["waited"] for job in jobs.values()] == [1.5, 1.5, 1.0, 1.0]
     assert jobs["default.web"]["waits"] == [{"for": "db:ready", "seconds": 0.5, "over": True}]
     assert (jobs["default.web"]["waited"], jobs["default.web"]["starting"], jobs["default.web"]["total"]) == (
         0.5,
@@ -445,7 +446,7 @@ def test_graph_and_blame(manager, gaffer_clock):
     )
     assert jobs["default.proxy"]["total"] is None and jobs["default.proxy"]["waited"] == 1.5
     assert jobs["default.db"]["waits"] == []
-    assert [(link["name"], link["for"]) for link in report["chain"]] == [
+    assert [(link["name"], link["for"]) for link in found.chain()] == [
         ("default.proxy", None),
         ("default.web", "web:ready"),
         ("default.db", "db:ready"),

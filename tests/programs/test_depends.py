@@ -139,3 +139,13 @@ def test_gaffer_load_brings_dependencies_along_and_unload_stops_in_order(shop):
         ]
         assert call(shop, GAFFER, "unload", "shop", **env).returncode == 0
         assert order(shop)[3:] == ["stop web", "stop db"]
+
+
+def test_a_start_waits_for_a_probe(folder):
+    jobs = "[process:db]\ncmd = sleep 1000\nready = exec test -e flag\nready_interval = 0.1\n"
+    jobs += "[process:web]\ncmd = sleep 1000\ndepends_on = db\n"
+    with Gafferd(folder, jobs).start().ready() as node:
+        info = eventually(lambda: (found := node.get("/jobs/default/web"))["state"] == "waiting" and found)
+        assert info["reason"].startswith("waits for db to be ready: it is starting")
+        (folder / "flag").touch()
+        eventually(lambda: node.get("/jobs/default/web")["running"] == 1)
