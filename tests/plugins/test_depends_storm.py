@@ -58,6 +58,8 @@ class Storm(RuleBasedStateMachine):
     def holds(self, dependency: str) -> bool:
         """What docs/dependencies.rst says, from what a client sees."""
         name, _, condition = dependency.partition(":")
+        if not self.loaded(name):
+            return condition == "stopped" and not self.live(name)
         info = self.manager.info(name)
         if condition == "ready":
             return info["ready"] >= info["max_processes"] > 0
@@ -86,6 +88,9 @@ class Storm(RuleBasedStateMachine):
         self.manager.start()
         settle(self.manager)
 
+    def loaded(self, name: str) -> bool:
+        return f"default.{name}" in self.manager.jobs()
+
     def live(self, name: str) -> list[Any]:
         return [one for one in self.spawner.alive if one.config.job_name.job == name]
 
@@ -105,16 +110,24 @@ class Storm(RuleBasedStateMachine):
 
     @rule(name=JOBS, what=st.sampled_from(["start_job", "stop_job", "restart_job", "stopall", "reload"]))
     def command(self, name: str, what: str) -> None:
-        getattr(self.manager, what)(name)
+        if self.loaded(name):
+            getattr(self.manager, what)(name)
 
     @rule(names=st.lists(JOBS, min_size=2, max_size=4), what=st.sampled_from(["start_job", "stop_job"]))
     def several(self, names: list[str], what: str) -> None:
-        for name in names:
+        for name in filter(self.loaded, names):
             getattr(self.manager, what)(name)
 
     @rule(name=st.sampled_from(NAMES[1:]), number=st.integers(1, 3))
     def scale(self, name: str, number: int) -> None:
-        self.manager.scale(name, f"={number}")
+        if self.loaded(name):
+            self.manager.scale(name, f"={number}")
+
+    @rule(name=JOBS)
+    def unload(self, name: str) -> None:
+        """It comes back with the next reload."""
+        if self.loaded(name):
+            self.manager.unload(name)
 
     @rule(data=st.data(), number=st.integers(1, len(NAMES) - 1))
     def reload_config(self, data: Any, number: int) -> None:
@@ -128,7 +141,7 @@ class Storm(RuleBasedStateMachine):
         for _ in range(3):
             settle(self.manager)
         assert not self.wrong
-        for name in NAMES:
+        for name in filter(self.loaded, NAMES):
             job = self.manager.job(name)
             if any(copy.state == "held" for copy in job.copies.values()):
                 unmet = [one for one in job.config.depends_on if not self.holds(one)]
