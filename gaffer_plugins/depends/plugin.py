@@ -89,9 +89,10 @@ class DependsPlugin(Plugin):
             return []
         from .problems import find_problems
 
-        if self._watch is not None:
+        problems = find_problems(configs, others)
+        if self._watch is not None and not problems:
             self._watch.coming = {config.job_name for config in configs}
-        return [(name, "depends_on", sentence) for name, sentence in find_problems(configs, others)]
+        return [(name, "depends_on", sentence) for name, sentence in problems]
 
     @hookimpl
     def gaffer_before_load(self, draft: dict[str, Any], previous: JobConfig | None, origin: str) -> None:
