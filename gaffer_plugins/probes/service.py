@@ -9,7 +9,7 @@ from gaffer import Veto, hookimpl
 from gaffer.api import Hooks
 
 from .kinds import Probe, expand, http_address, ranges, read_probe, tcp_address
-from .network import accepts, http_request, http_status, to_address, to_path
+from .network import MAX_IDLE, HttpCheck, accepts, http_request, to_address, to_path
 from .watch import Check, Counters, Watch
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class ProbeService:
 
             check = Check(text, CommandCheck(probe.rest, config, plan.index, env, plan.cwd))
         else:
-            check = Check(*_connecting(word, probe, config, plan, env))
+            check = _connecting(word, probe, config, plan, env)
         return lambda process: check
 
 
@@ -217,21 +217,21 @@ class OutputSinks:
         return self._service.sink(job, process, label)
 
 
-def _connecting(
-    word: str, probe: Probe, config: JobConfig, plan: SpawnPlan, env: Mapping[str, str]
-) -> tuple[str, Callable[[], str]]:
-    """Return a probe that connects, as sentences name it, and what asks."""
+def _connecting(word: str, probe: Probe, config: JobConfig, plan: SpawnPlan, env: Mapping[str, str]) -> Check:
+    """Return a check that connects."""
     rest = expand(probe.rest, env)
     if probe.kind == "unix":
-        return f"unix:{rest}", partial(accepts, to_path(rest, plan.cwd))
+        return Check(f"unix:{rest}", partial(accepts, to_path(rest, plan.cwd)))
     seconds = config.get(f"{word}_check_timeout")
     if probe.kind == "tcp":
-        return rest, partial(accepts, to_address(tcp_address(rest), seconds))
+        return Check(rest, partial(accepts, to_address(tcp_address(rest), seconds)))
     address, tls = http_address(rest), probe.kind == "https"
-    request = http_request(address, [expand(one, env) for one in config.get(f"{word}_header")], tls)
+    headers = [expand(one, env) for one in config.get(f"{word}_header")]
+    request = http_request(address, headers, tls, keep=config.get(f"{word}_interval") <= MAX_IDLE)
     good = ranges(config.get(f"{word}_status"))
-    shown = rest.partition("?")[0]  # what follows may hold a token, and sentences end up in logs
-    return shown, partial(http_status, to_address(address, seconds), request, good, address.host if tls else None)
+    check = HttpCheck(to_address(address, seconds), request, good, address.host if tls else None)
+    # What follows a question mark may hold a token, and sentences end up in logs.
+    return Check(rest.partition("?")[0], check, close=check.close)
 
 
 def probes_of(config: Any) -> dict[str, str]:

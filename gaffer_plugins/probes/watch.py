@@ -6,6 +6,7 @@ command that takes its time to say whether a process is ready does not delay the
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 MAX_MESSAGE = 500
 #: Pauses differ by this share, so that probes of many processes do not come together.
 JITTER = 0.1
+#: Seconds between two moments at which long pauses end.
+TICK = 0.02
 
 
 class Check(NamedTuple):
@@ -33,12 +36,14 @@ class Check(NamedTuple):
     :param ask: makes one check, and returns a sentence if it succeeds.
     :param wake: set when there is something new, for what does not ask but waits; None if it has to be asked.
     :param once: if true, a success is final.
+    :param close: gives back what is kept between two checks.
     """
 
     shown: str
     ask: Callable[[], str | None]
     wake: Event | None = None
     once: bool = False
+    close: Callable[[], None] | None = None
 
 
 class Counters:
@@ -130,6 +135,9 @@ class Watch:
         for greenlet in self._greenlets:
             greenlet.kill(block=False)
         self._greenlets.clear()
+        for question in self._questions.values():
+            if question.check.close is not None:
+                question.check.close()
 
     def report(self) -> dict[str, Any]:
         """Return the questions with their last answers, as JSON shows them."""
@@ -187,5 +195,9 @@ def _wait(wake: Event, seconds: float) -> None:
 
 
 def varied(seconds: float) -> float:
-    """Return about so many seconds."""
-    return seconds * random.uniform(1.0 - JITTER, 1.0 + JITTER)
+    """Return about so many seconds; long pauses end at ticks, so that gafferd wakes up for several checks at once."""
+    seconds *= random.uniform(1.0 - JITTER, 1.0 + JITTER)
+    if seconds < 10 * TICK:
+        return seconds
+    now = time.monotonic()
+    return math.ceil((now + seconds) / TICK) * TICK - now

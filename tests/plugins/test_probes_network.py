@@ -11,10 +11,11 @@ from gaffer_plugins.probes.kinds import Address
 from gaffer_plugins.probes.network import (
     MAX_BODY,
     MAX_HEAD,
+    MAX_USES,
+    HttpCheck,
     ProbeFailed,
     accepts,
     http_request,
-    http_status,
     to_address,
     to_path,
 )
@@ -54,7 +55,7 @@ def serve():
 def ask(address, headers=(), tls=False, good=GOOD):
     with gevent.Timeout(20):
         request = http_request(address, headers, tls)
-        return http_status(to_address(address, 5.0), request, good, "localhost" if tls else None)
+        return HttpCheck(to_address(address, 5.0), request, good, "localhost" if tls else None)()
 
 
 def failure(address, **options):
@@ -183,3 +184,88 @@ def test_a_server_that_hangs_is_left_after_the_timeout(serve):
     with gevent.Timeout(0.05, False):
         ask(address)
         raise AssertionError("an answer")
+
+
+# -- connections that are kept --------------------------------------------------------------------
+
+
+@pytest.fixture
+def keeping():
+    """Return a function that serves answers on kept connections; it returns a check, and the requests of each."""
+    made = []
+
+    def start(*answers, keep=True):
+        connections = []
+
+        def handle(sock, address):
+            connections.append(requests := [])
+            while True:
+                data = sock.recv(65536)
+                answer = answers[min(sum(map(len, connections)), len(answers) - 1)]
+                if not data or answer is None:
+                    break
+                requests.append(data)
+                sock.sendall(answer)
+
+        server = StreamServer(("127.0.0.1", 0), handle)
+        server.start()
+        address = Address(*server.address)
+        check = HttpCheck(to_address(address, 5.0), http_request(address, [], False, keep=keep), GOOD)
+        made.extend([check.close, server.stop])
+        return check, connections
+
+    yield start
+    for end in made:
+        end()
+
+
+def answer(*headers, body=b"ok"):
+    lines = [b"HTTP/1.1 200 OK", b"Content-Length: %d" % len(body), *headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+KEPT = b"Connection: keep-alive"
+
+
+def test_a_connection_is_kept_where_the_server_says_so(keeping):
+    check, connections = keeping(answer(KEPT))
+    assert [check() for _ in range(2 * MAX_USES)] == ["status 200"] * 2 * MAX_USES
+    assert [len(requests) for requests in connections] == [MAX_USES, MAX_USES]
+    assert KEPT in connections[0][0]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer(),
+        answer(b"Connection: close"),
+        answer(KEPT) + b"more",
+        answer(KEPT).replace(b"Content-Length: 2", b"Content-Length: 9999999")[:-2] + b"x" * MAX_BODY,
+    ],
+    ids=["silent", "close", "more", "long"],
+)
+def test_other_connections_are_not_kept(keeping, said):
+    check, connections = keeping(said)
+    assert (check(), check()) == ("status 200", "status 200")
+    assert len(connections) == 2
+
+
+def test_a_connection_that_the_server_closed_is_made_anew(keeping):
+    check, connections = keeping(answer(KEPT), None)
+    assert check() == "status 200"
+    with pytest.raises(ProbeFailed, match="closed without an answer"):
+        check()
+    check, connections = keeping(answer(KEPT), answer(KEPT))
+    check()
+    check._kept.shutdown(socket.SHUT_RDWR)
+    assert check() == "status 200" and len(connections) == 2
+
+
+def test_after_a_timeout_a_connection_is_not_used_again(keeping):
+    check, connections = keeping(answer(KEPT), b"")
+    assert check() == "status 200"
+    for _ in range(2):
+        with gevent.Timeout(0.05, False):
+            check()
+            raise AssertionError("an answer")
+    assert len(connections) == 2 and check._kept is None
