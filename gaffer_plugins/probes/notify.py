@@ -35,14 +35,12 @@ _ANCILLARY = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4)
 
 
 class Notices:
-    """What one process said about itself.
+    """What one process said about itself."""
 
-    :param triggered: called when it asks to be restarted.
-    """
-
-    def __init__(self, triggered: Callable[[], None]) -> None:
+    def __init__(self) -> None:
         self.wake = Event()
-        self._triggered = triggered
+        #: Called when it asks to be restarted; it may before that is known.
+        self.restart: Callable[[], None] | None = None
         self._ready = False
         self._beat = False
         self._status = self._why = ""
@@ -59,8 +57,8 @@ class Notices:
             self._status = "".join(char for char in fields["STATUS"] if char.isprintable())[:_MAX_STATUS]
         if fields.get("WATCHDOG") == "1":
             self._beat = True
-        elif fields.get("WATCHDOG") == "trigger":
-            self._triggered()
+        elif fields.get("WATCHDOG") == "trigger" and self.restart is not None:
+            self.restart()
         self.wake.set()
 
     def ready(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple
 
@@ -10,7 +11,7 @@ from gaffer.api import Hooks
 
 from .kinds import Probe, expand, http_address, ranges, read_probe, tcp_address
 from .network import MAX_IDLE, HttpCheck, accepts, http_request, to_address, to_path
-from .watch import Check, Counters, Watch
+from .watch import Check, Counters, Failure, Watch
 
 if TYPE_CHECKING:
     from gaffer import JobConfig, Manager
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from .output import LineMatch, LineSink
 
 QUESTIONS = ("ready", "alive")
+
+#: Probes that fail and are named among the causes of a job's state.
+MOST_CAUSES = 3
 
 #: Makes a check for a process that was started.
 MakeCheck = Callable[["Process"], Check]
@@ -48,6 +52,8 @@ class ProbeService:
         #: The latest start of each copy, until it is told that the process runs.
         self._starts: dict[tuple[Job, int], _Start] = {}
         self._watches: dict[Job, dict[int, Watch]] = {}
+        #: The latest process of each job that was restarted because of a probe.
+        self._failures: dict[Job, Failure] = {}
         #: Made for the first process that speaks for itself.
         self._socket: NotifySocket | None = None
 
@@ -90,6 +96,7 @@ class ProbeService:
         watch = Watch(self._manager, process, checks, self.counters)
         self._watches.setdefault(job, {})[process.pid] = watch
         if start.notices is not None and self._socket is not None:
+            start.notices.restart = partial(watch.fail, "it asked to be restarted: WATCHDOG=trigger")
             self._socket.add(process.os_pid, start.notices)
         watch.start()
 
@@ -99,6 +106,8 @@ class ProbeService:
         watch = watches.pop(process.pid, None)
         if watch is not None:
             watch.stop()
+            if watch.failed is not None:
+                self._failures[job] = watch.failed
         if self._socket is not None:
             self._socket.remove(process.os_pid)
         if not watches:
@@ -106,6 +115,7 @@ class ProbeService:
 
     @hookimpl
     def gaffer_job_unloaded(self, job: Job) -> None:
+        self._failures.pop(job, None)
         for place in [place for place in self._starts if place[0] is job]:
             del self._starts[place]
 
@@ -114,6 +124,19 @@ class ProbeService:
     def gaffer_job_info(self, job: Job) -> dict[str, Any] | None:
         watches = self._watches.get(job)
         return {"processes": [watch.report() for watch in watches.values()]} if watches else None
+
+    @hookimpl
+    def gaffer_why(self, job: Job) -> list[dict[str, str]]:
+        now, found = time.time(), []
+        failing = [(watch, probe) for watch in self._watches.get(job, {}).values() for probe in watch.failing()]
+        for watch, (shown, last) in failing[:MOST_CAUSES]:
+            text = f"process {watch.process.pid} was asked {now - last.at:.1f} s ago: {shown}: {last.message}"
+            found.append({"text": text, "do": _remedy(shown, job)})
+        failure = self._failures.get(job)
+        if failure is not None:
+            text = f"process {failure.pid} was restarted {now - failure.at:.0f} s ago: {failure.reason}"
+            found.append({"text": text, "do": f"gafferctl logs {job.name.short}"})
+        return found
 
     def report(self) -> dict[str, Any]:
         """Return the counters."""
@@ -169,7 +192,7 @@ class ProbeService:
         for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):  # gafferd's own, under systemd
             plan.env.pop(name, None)
         plan.env["NOTIFY_SOCKET"] = self._socket.address
-        return Notices(partial(self._manager.fail_process, plan.pid, "it asked to be restarted: WATCHDOG=trigger"))
+        return Notices()
 
     def _maker(
         self,
@@ -232,6 +255,18 @@ def _connecting(word: str, probe: Probe, config: JobConfig, plan: SpawnPlan, env
     check = HttpCheck(to_address(address, seconds), request, good, address.host if tls else None)
     # What follows a question mark may hold a token, and sentences end up in logs.
     return Check(rest.partition("?")[0], check, close=check.close)
+
+
+def _remedy(shown: str, job: Job) -> str:
+    """Return how a person looks at a probe that fails."""
+    kind, _, rest = shown.partition(" ")
+    if kind == "exec":
+        return f"run it by hand: {rest}"
+    if kind == "notify":
+        return "let the program send READY=1 to $NOTIFY_SOCKET, as sd_notify does"
+    if shown.startswith(("http:", "https:")):
+        return f"curl -i {shown}"
+    return f"gafferctl logs {job.name.short}"
 
 
 def probes_of(config: Any) -> dict[str, str]:

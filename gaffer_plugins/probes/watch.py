@@ -6,6 +6,7 @@ command that takes its time to say whether a process is ready does not delay the
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import time
@@ -21,12 +22,22 @@ if TYPE_CHECKING:
     from gaffer import Manager
     from gaffer.api import Process
 
+log = logging.getLogger("gaffer.probes")
+
 #: Characters of a message that are kept.
 MAX_MESSAGE = 500
 #: Pauses differ by this share, so that probes of many processes do not come together.
 JITTER = 0.1
 #: Seconds between two moments at which long pauses end.
 TICK = 0.02
+
+
+class Failure(NamedTuple):
+    """A process that had to be restarted, why, and when, in seconds since 1970."""
+
+    pid: int
+    reason: str
+    at: float
 
 
 class Check(NamedTuple):
@@ -122,6 +133,8 @@ class Watch:
         self._manager, self._counters = manager, counters
         self._questions = {word: Question(word, check, process, counters) for word, check in checks.items()}
         self._began = time.monotonic()
+        #: Why it has to be restarted.
+        self.failed: Failure | None = None
         self._usable = Event()
         self._greenlets: list[gevent.Greenlet] = []
 
@@ -143,6 +156,20 @@ class Watch:
         """Return the questions with their last answers, as JSON shows them."""
         answers = {word: question.report() for word, question in self._questions.items()}
         return {"pid": self.process.pid, **answers}
+
+    def fail(self, reason: str) -> None:
+        """Have the process restarted; its log says so."""
+        if self.failed is not None:
+            return
+        self._counters.restarts += 1
+        self.failed = Failure(self.process.pid, reason, time.time())
+        log.warning("%s: process %d is stopped: %s", self.process.name, self.process.pid, reason)
+        self._manager.fail_process(self.process.pid, reason)
+
+    def failing(self) -> list[tuple[str, Result]]:
+        """Return the probes whose last answer was a failure, each with that answer."""
+        questions = self._questions.values()
+        return [(one.check.shown, one.last) for one in questions if one.last is not None and not one.last.ok]
 
     # -- the greenlets ----------------------------------------------------------------
     def _ready(self, question: Question) -> None:
@@ -178,8 +205,7 @@ class Watch:
             result = question.ask(limits)
             reason = verdict.take(result.ok, result.message, time.monotonic(), limits)
             if reason is not None:
-                self._counters.restarts += 1
-                self._manager.fail_process(self.process.pid, reason)
+                self.fail(reason)
                 return
             gevent.sleep(varied(limits.interval))
 

@@ -169,6 +169,21 @@ def test_a_process_that_does_not_work_is_restarted(manager, asked):
     assert manager.health()["plugins"]["probes"]["restarts"] == 1
 
 
+def test_why_tells_what_fails_and_what_was_restarted(manager, asked):
+    asked.answer = ValueError("no table")
+    load(manager, ready="asked", alive="asked")
+    wait_until(lambda: asked.calls)
+    settle(manager)
+    texts = [cause["text"] for cause in manager.why("web")["causes"]]
+    assert any(text.startswith("process 1 was asked ") and text.endswith(": asked: no table") for text in texts)
+    asked.answer = None
+    wait_until(lambda: readiness(manager) == [(True, None)])
+    asked.answer = ValueError("deadlock")
+    wait_until(lambda: manager.info("web")["state"] == "backoff")
+    texts = [cause["text"] for cause in manager.why("web")["causes"]]
+    assert any("process 1 was restarted 0 s ago: its alive probe failed 3 times" in text for text in texts)
+
+
 def test_while_it_starts_a_process_may_fail(manager, asked):
     asked.answer = ValueError("starting")
     load(manager, alive="asked", alive_failures=1)

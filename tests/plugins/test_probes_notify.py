@@ -37,7 +37,7 @@ def sock():
 
 @pytest.fixture
 def notices():
-    return Notices(lambda: None)
+    return Notices()
 
 
 def send(sock, *messages):
@@ -79,8 +79,9 @@ def test_each_check_wants_a_sign_of_life_of_its_own(notices):
 
 
 def test_a_process_may_ask_for_its_restart():
-    asked = []
-    Notices(lambda: asked.append(1)).take({"WATCHDOG": "trigger"})
+    asked, notices = [], Notices()
+    notices.restart = lambda: asked.append(1)
+    notices.take({"WATCHDOG": "trigger"})
     assert asked == [1]
 
 
