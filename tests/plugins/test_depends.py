@@ -600,3 +600,28 @@ def test_a_rolling_reload_goes_on_without_a_dependency(manager, gaffer_clock, ga
     for _ in range(8):
         ready(manager, gaffer_clock)
     assert not any(one.alive for one in old) and manager.info("web")["ready"] == 2
+
+
+class ShopOnly:
+    """A plugin whose callers may read the session shop."""
+
+    identity = gaffer.Identity("shop")
+
+    @gaffer.hookimpl
+    def gaffer_identify(self):
+        return self.identity
+
+    @gaffer.hookimpl
+    def gaffer_permit(self, permission, resource):
+        return permission == "read" and resource.session == "shop"
+
+
+def test_a_caller_sees_the_jobs_that_it_may_read(start_api):
+    api = start_api(DependsPlugin(), ShopOnly())
+    api.manager.load({"name": "db", "cmd": "sleep 1000"})
+    api.manager.load({"name": "shop.db", "cmd": "sleep 1000"})
+    api.manager.load({"name": "shop.web", "cmd": "sleep 1000", "depends_on": ["default.db:stopped", "db:stopped"]})
+    shown = {job["name"]: [one["name"] for one in job["depends_on"]] for job in api.get("/graph")["jobs"]}
+    assert shown == {"shop.db": [], "shop.web": ["shop.db"]}
+    wait_until(lambda: len(api.get("/blame")["jobs"]) == 2)
+    assert all(link["name"].startswith("shop.") for link in api.get("/blame")["chain"])
