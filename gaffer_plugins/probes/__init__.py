@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gaffer import Plugin, __version__, hookimpl
 from gaffer.api import Hooks, Int, Seconds
 
-from .kinds import Headers, ProbeText, Statuses
+from .kinds import STATUSES, Headers, ProbeText, Statuses
 
 if TYPE_CHECKING:
     import pluggy
@@ -66,7 +66,7 @@ class ProbesPlugin(Plugin):
         for name, kind, default, help in more:
             fields.add(name, kind, default, help, needs_restart=False)
         for word in ("ready", "alive"):
-            fields.add(f"{word}_status", Statuses(), "200-399", "HTTP statuses that are a success")
+            fields.add(f"{word}_status", Statuses(), STATUSES, "HTTP statuses that are a success")
             fields.add(f"{word}_header", Headers(), (), "headers of the HTTP request")
 
     def _further(self) -> list[str]:

@@ -16,7 +16,7 @@ from gevent import socket
 
 from gaffer.api import Resolver
 
-from .kinds import Address
+from .syntax import Address
 
 #: Bytes of an answer's head, and of its body, that are read.
 MAX_HEAD, MAX_BODY = 16 * 1024, 64 * 1024

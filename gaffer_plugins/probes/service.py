@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple
 from gaffer import Veto, hookimpl
 from gaffer.api import Hooks
 
-from .kinds import Probe, expand, http_address, ranges, read_probe, tcp_address
 from .network import MAX_IDLE, HttpCheck, accepts, http_request, to_address, to_path
+from .syntax import Probe, expand, http_address, ranges, read_probe, tcp_address
 from .watch import Check, Counters, Failure, Watch
 
 if TYPE_CHECKING:

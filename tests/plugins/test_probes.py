@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
 
 import gevent
@@ -427,3 +428,14 @@ def test_a_process_speaks_for_itself(api, tmp_path):
     (tmp_path / "hang").touch()
     wait_until(lambda: api.get("/jobs/default/web")["running"] == 0)
     assert api.get("/health")["plugins"]["probes"]["restarts"] == 1
+
+
+def test_without_probes_nothing_of_it_is_imported():
+    code = (
+        "import sys, gaffer\n"
+        "with gaffer.Manager(builtin=['probes']) as manager:\n"
+        "    manager.load({'name': 'web', 'cmd': 'sleep 100'})\n"
+        "print(*[name for name in sys.modules if name.startswith('gaffer_plugins.probes.')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("gaffer_plugins.probes.kinds\n", "")

@@ -7,7 +7,6 @@ import pytest
 from gevent import socket, ssl
 from gevent.server import StreamServer
 
-from gaffer_plugins.probes.kinds import Address
 from gaffer_plugins.probes.network import (
     MAX_BODY,
     MAX_HEAD,
@@ -19,6 +18,7 @@ from gaffer_plugins.probes.network import (
     to_address,
     to_path,
 )
+from gaffer_plugins.probes.syntax import Address
 
 from ..kit.certificates import make_certificates
 

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gaffer_plugins.probes.kinds import (
-    Address,
-    Headers,
-    Probe,
-    ProbeText,
-    Statuses,
-    expand,
-    http_address,
-    ranges,
-    read_probe,
-    tcp_address,
-)
+from gaffer_plugins.probes.kinds import Headers, ProbeText, Statuses
+from gaffer_plugins.probes.syntax import Address, Probe, expand, http_address, ranges, read_probe, tcp_address
 from gaffer_plugins.probes.verdicts import AliveVerdict, Change, Limits, ReadyVerdict
 
 LIMITS = Limits(start=60.0, interval=1.0, timeout=5.0, successes=2, failures=3)
@@ -122,6 +112,7 @@ def test_probes_that_can_be_written(text, probe):
         ("/healthz", "'/healthz' is no probe; there are http://, https, tcp, unix, exec, log, notify"),
         ("http:/127.0.0.1", "expected http://HOST:PORT/PATH"),
         ("http://127.0.0.1:70000/", "expected http://HOST:PORT/PATH"),
+        ("http://127.0.0.1:" + 99 * "1" + "x", "expected http://HOST:PORT/PATH"),
         ("http://127.0.0.1:0/", "expected http://HOST:PORT/PATH"),
         ("http://127.0.0.1/a b", "expected http://HOST:PORT/PATH"),
         ("http://me:secret@127.0.0.1/", "write an Authorization header"),
