@@ -178,7 +178,8 @@ class Watch:
         while True:
             limits = question.limits()
             result = question.ask(limits)
-            change = verdict.take(result.ok, result.message, time.monotonic(), limits)
+            now = time.monotonic()
+            change = verdict.take(result.ok, result.message, now, limits)
             if change is not None:
                 self._manager.set_ready(self.process.pid, *change)
                 if change.ready:
@@ -187,7 +188,9 @@ class Watch:
                 return
             pause = verdict.pause(limits)
             if question.check.wake is not None:
-                _wait(question.check.wake, self._left(limits) if not verdict.ready else 0.0)
+                left = self._began + limits.start - now
+                question.check.wake.wait(left + 0.01 if left > 0 and not verdict.ready else None)
+                question.check.wake.clear()
             elif spread and pause >= limits.interval:
                 spread = False  # starts come together, and what follows them shall not
                 gevent.sleep(pause * random.random())
@@ -197,7 +200,8 @@ class Watch:
     def _alive(self, question: Question) -> None:
         usable = False
         if "ready" in self._questions:
-            usable = self._usable.wait(self._left(question.limits()))
+            left = self._began + question.limits().start - time.monotonic()
+            usable = self._usable.wait(max(0.0, left))
         verdict = AliveVerdict(question.check.shown, self._began, usable)
         gevent.sleep(question.limits().interval * random.uniform(0.5, 1.0))
         while True:
@@ -208,16 +212,6 @@ class Watch:
                 self.fail(reason)
                 return
             gevent.sleep(varied(limits.interval))
-
-    def _left(self, limits: Limits) -> float:
-        """Return the seconds that are left for the start, 0 if there are none."""
-        return max(0.0, self._began + limits.start - time.monotonic())
-
-
-def _wait(wake: Event, seconds: float) -> None:
-    """Wait until there is something new; with 0 seconds, as long as it takes."""
-    wake.wait(seconds or None)
-    wake.clear()
 
 
 def varied(seconds: float) -> float:

@@ -158,6 +158,13 @@ def test_nothing_is_asked_of_a_process_that_has_ended(manager, asked, gaffer_spa
     assert len(asked.calls) == number and manager.health()["plugins"]["probes"]["watched"] == 0
 
 
+def test_a_line_that_does_not_come_in_time_is_missed_and_counts_later(manager, gaffer_spawner):
+    load(manager, ready="log ready", ready_timeout=0.05)
+    wait_until(lambda: readiness(manager) == [(False, "not ready after 0.05 s: log ready: no such line yet")])
+    gaffer_spawner.last.say(b"ready\n", "stderr")
+    wait_until(lambda: readiness(manager) == [(True, None)])
+
+
 # -- alive ----------------------------------------------------------------------------------------
 
 
