@@ -33,7 +33,7 @@ _TROUBLE = ("backoff", "flapping", "failed")
 
 
 class _Trouble:
-    """What happened to one job since its last line."""
+    """Events of a job since its last line."""
 
     def __init__(self) -> None:
         self.cause = ""

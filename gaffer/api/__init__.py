@@ -32,10 +32,10 @@ if TYPE_CHECKING:  # what __getattr__ finds, for tools that read the types
     from gaffer.config.fields import Seconds as Seconds
     from gaffer.config.fields import TextList as TextList
     from gaffer.config.fields import Words as Words
-    from gaffer.config.ini_writer import can_name_variable as can_name_variable
-    from gaffer.config.ini_writer import ini_command as ini_command
-    from gaffer.config.ini_writer import ini_section as ini_section
-    from gaffer.config.ini_writer import ini_value as ini_value
+    from gaffer.config.ini_section import can_name_variable as can_name_variable
+    from gaffer.config.ini_section import ini_command as ini_command
+    from gaffer.config.ini_section import ini_section as ini_section
+    from gaffer.config.ini_section import ini_value as ini_value
     from gaffer.config.jobconfig import RESERVED_LABELS as RESERVED_LABELS
     from gaffer.config.jobconfig import JobFields as JobFields
     from gaffer.config.names import CONTROL_CHARACTER as CONTROL_CHARACTER
@@ -127,7 +127,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "config.addresses": "UNIX format_address",
         "config.dependencies": "CONDITIONS Dependency EVERY find_circles parse_dependency",
         "config.fields": "Bool Choice Environment Field Int Kind OptionalText Seconds TextList Words",
-        "config.ini_writer": "can_name_variable ini_command ini_section ini_value",
+        "config.ini_section": "can_name_variable ini_command ini_section ini_value",
         "config.jobconfig": "JobFields RESERVED_LABELS",
         "config.names": "CONTROL_CHARACTER VARIABLE_NAME JobName check_name parse_job_name",
         "config.options": "Options",

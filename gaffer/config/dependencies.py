@@ -1,4 +1,4 @@
-"""What a job depends on, as text: ``db``, ``db:ready``, ``shop.db:started``, ``shop.*``."""
+"""Dependencies of a job, as text: ``db``, ``db:ready``, ``shop.db:started``, ``shop.*``."""
 
 from __future__ import annotations
 

@@ -1,11 +1,13 @@
-"""Sections and values of ini files, of gafferd's and of those that are converted, each with its place."""
+"""Sections and values of ini files: what was read, each with its place, and what is written to be read back exactly."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Mapping, NamedTuple
 
-from ..errors import Problem
+from ..errors import InvalidConfig, Problem
+
+_TRIPLE = ('"""', "'''")
 
 
 class Value(NamedTuple):
@@ -49,3 +51,44 @@ class Section:
         """Return a :class:`Problem` that points at *key*, or at the header."""
         at = self.items.get(key)
         return Problem(at.file, at.line, message) if at else Problem(self.file, self.line, message)
+
+
+def ini_section(header: str, items: Mapping[str, str]) -> str:
+    """Return one section; the values are those of :func:`value` and :func:`command`."""
+    return "\n".join([f"[{header}]", *(f"{key} = {text}".rstrip() for key, text in items.items())]) + "\n"
+
+
+def ini_value(key: str, text: str) -> str:
+    """Return a text as it is written, in quotes where it would lose something without them.
+
+    :raises InvalidConfig: no ini file can hold it.
+    """
+    plain = text == text.strip() and "\n" not in text and text[:1] not in ("'", '"')
+    return _line(key, text) if plain else _in_quotes(key, text)
+
+
+def ini_command(key: str, text: str) -> str:
+    """Return a command line as it is written: its own quotes are the shell's, and stay.
+
+    :raises InvalidConfig: no ini file can hold it.
+    """
+    plain = text == text.strip() and "\n" not in text and not text.startswith(_TRIPLE)
+    return _line(key, text) if plain else _in_quotes(key, text)
+
+
+def can_name_variable(name: str) -> bool:
+    """Tell whether ``[env:…]`` can hold a variable of that name: it knows upper case only."""
+    return name == name.upper() and name == name.strip() and name[:1] not in ("[", ";", "#", "'", '"')
+
+
+def _in_quotes(key: str, text: str) -> str:
+    for quotes in _TRIPLE:
+        if quotes not in text and not text.endswith(quotes[0]):
+            return _line(key, f"{quotes}{text}{quotes}")
+    raise InvalidConfig(f"an ini file cannot hold the quotes in the value of {key}")
+
+
+def _line(key: str, text: str) -> str:
+    if "\r" in text:
+        raise InvalidConfig(f"an ini file cannot hold the carriage return in the value of {key}")
+    return text

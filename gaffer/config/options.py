@@ -58,7 +58,7 @@ class Option(Field):
         return key == self.name or any(fnmatchcase(key, alias) for alias in self.aliases)
 
     def parser_argument(self) -> dict[str, Any]:
-        """What ``ArgumentParser.add_argument`` gets beside the flags."""
+        """Arguments of ``ArgumentParser.add_argument`` beside the flags."""
         described = {"dest": self.name, "help": self.help.replace("%", "%%")}
         if self.count:
             return {**described, "action": "count"}

@@ -22,7 +22,6 @@ from ..pidfile import Pidfile
 from ..plugins.calling import Killed
 from ..plugins.registry import PluginSet
 from ..process import posix_spawn
-from ..process.hunt import hunt
 from ..process.proc_scan import SubreaperScan
 from ..process.reaper import Orphans, become_subreaper
 from ..service.daemonize import Starter
@@ -30,6 +29,7 @@ from ..service.logging import Log, log_failures
 from ..service.rlimits import inherit_nothing, raise_file_limit
 from ..service.signals import STOP, Signals
 from ..service.status_line import PERIOD, StatusLine
+from ..supervisor.hunt import hunt
 from ..version import __version__
 from .checks import find_job_problems, find_problems, warn_of_unused
 from .recovery import Leftovers, stops_of_jobs

@@ -1,4 +1,4 @@
-"""What is allowed in a configuration and is probably not meant: ``gafferd --check`` tells it and still succeeds."""
+"""Settings that are allowed and probably not meant: ``gafferd --check`` tells it and still succeeds."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ NOT_RUN = (
 
 
 class HubCheck:
-    """One look at whether the loop runs after the start, from a native thread: the loop's own is blocked.
+    """Check that the loop runs after the start, from a native thread: the loop's own is blocked.
 
     One is enough: programs that let it run once, and block it later, are what gevent's own monitoring is for.
     """

@@ -36,7 +36,7 @@ class _Overtaken(Exception):
 
 
 class Roll:
-    """One rolling reload of a job.
+    """Rolling reload of a job.
 
     :param previous: the configuration to go back to if it fails; None if that has not changed.
     """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Iterable
 
 from ..errors import GafferError
 from ..plugins.answers import checks
-from ..process.port_holder import holder_of
+from ..service.port_holder import holder_of
 from ..supervisor.job import (
     AWAITED,
     DONE,
@@ -65,7 +65,7 @@ def explain(manager: Manager, job: Job) -> Cause:
 
 
 class _Explanation:
-    """One walk along the causes, which visits no job twice."""
+    """Walk along the causes, which visits no job twice."""
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager

@@ -20,7 +20,7 @@ DEFAULTS = {"depends_on": [], "on_lost": "keep"}
 
 
 class Needs(NamedTuple):
-    """What a type waits for.
+    """Dependencies of a type.
 
     :param policy: what follows when it is lost, ``on_lost``.
     """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ItemsView, Iterable, Mapping
 
 from ..config.command_template import make_template
 from ..config.dotenv import read_env_file
-from ..config.ini_writer import can_name_variable, ini_command, ini_value
+from ..config.ini_section import can_name_variable, ini_command, ini_value
 from ..config.names import check_name, clean_name
 from ..config.text_file import read_text
 from ..errors import BadRequest, ConfigError, GafferError, InvalidConfig, Problem, nearest

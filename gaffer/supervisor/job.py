@@ -277,7 +277,7 @@ class Job:
 
     @property
     def running(self) -> bool:
-        """Whether a counted process lives, one that is being stopped too."""
+        """True if a counted process lives, one that is being stopped too."""
         return any(copy.process is not None for copy in self.copies.values())
 
     def _wanted_copies(self) -> Iterator[Copy]:

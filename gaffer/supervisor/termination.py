@@ -16,9 +16,9 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Protocol
 
-from ..process.hunt import hunt
 from ..process.proc_scan import Survivors, belongs_to, find_node_survivors, find_survivors, group_alive
 from .deadlines import Deadline, Deadlines
+from .hunt import hunt
 from .job import STOPPING
 
 if TYPE_CHECKING:

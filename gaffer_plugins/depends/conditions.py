@@ -1,4 +1,4 @@
-"""Whether a condition holds, and why it does not yet: functions of what a job shows."""
+"""Test of conditions, and the reason why one does not hold yet: functions of what a job shows."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gaffer.api import JobFields, JobName
     from gaffer.api.web import Route
 
-    from .watch import Watch
+    from .watch import DependencyWatch
 
 #: Dependencies that one job may name.
 MOST = 100
@@ -58,7 +58,7 @@ class DependsPlugin(Plugin):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._manager: Manager | None = None
-        self._watch: Watch | None = None
+        self._watch: DependencyWatch | None = None
         self._wanted = False
 
     # -- settings ---------------------------------------------------------------
@@ -122,9 +122,9 @@ class DependsPlugin(Plugin):
 
     def _begin(self) -> None:
         if self._wanted and self._watch is None and self._manager is not None:
-            from .watch import Watch
+            from .watch import DependencyWatch
 
-            self._watch = Watch(self._manager, self._clock)
+            self._watch = DependencyWatch(self._manager, self._clock)
             self._manager.plugins.add(self._watch, name="depends.watch", origin="depends")
 
     # -- what others see --------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is wrong with the dependencies of jobs: unknown names, circles, conditions that can never hold."""
+"""Problems of dependencies: unknown names, circles, conditions that can never hold."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from gaffer import Manager
     from gaffer.api import Job, JobName
 
-    from .timing import Start
-    from .watch import Watch
+    from .timing import StartRecord
+    from .watch import DependencyWatch
 
 
 def graph(
-    watch: Watch | None, jobs: list[Job], sees: Callable[[JobName], bool], now: float
+    watch: DependencyWatch | None, jobs: list[Job], sees: Callable[[JobName], bool], now: float
 ) -> Iterator[dict[str, Any]]:
     """Yield each job with its state and what it depends on.
 
@@ -40,13 +40,15 @@ def graph(
 
 
 class Blame:
-    """What the latest starts of jobs waited for.
+    """Waits of the latest starts of jobs.
 
     :param sees: tells whether a job may be shown.
     :param now: monotonic seconds.
     """
 
-    def __init__(self, manager: Manager, watch: Watch | None, sees: Callable[[JobName], bool], now: float) -> None:
+    def __init__(
+        self, manager: Manager, watch: DependencyWatch | None, sees: Callable[[JobName], bool], now: float
+    ) -> None:
         self._watch, self._now = watch, now
         self._began = time.time() - now
         self._jobs = {job.name: job for job in manager.all_jobs() if sees(job.name)}
@@ -59,11 +61,11 @@ class Blame:
         for name, start in sorted(starts, key=lambda one: self._took(one[1]), reverse=True):
             yield self._job(name, start)
 
-    def _took(self, start: Start) -> float:
+    def _took(self, start: StartRecord) -> float:
         """Return how long a start took, as far as it is known."""
         return (self._until(start) if start.done is None else start.done) - start.wanted
 
-    def _job(self, name: JobName, start: Start) -> dict[str, Any]:
+    def _job(self, name: JobName, start: StartRecord) -> dict[str, Any]:
         waits = [
             {
                 "for": text,
@@ -82,7 +84,7 @@ class Blame:
             "waits": sorted(waits, key=lambda wait: -wait["seconds"]),
         }
 
-    def _until(self, start: Start) -> float:
+    def _until(self, start: StartRecord) -> float:
         """Return until when a start waited."""
         if start.spawned is not None:
             return start.spawned
@@ -103,17 +105,17 @@ class Blame:
             name = self._target(name, text, starts)
         return chain
 
-    def _end(self, start: Start) -> tuple[float, bool]:
+    def _end(self, start: StartRecord) -> tuple[float, bool]:
         """Return when a start was over, as far as that is known; what goes on is later than what is over."""
         if start.done is not None:
             return start.done, False
         return (start.wanted, False) if start.over else (self._now, True)
 
-    def _end_of_wait(self, start: Start, text: str) -> float:
+    def _end_of_wait(self, start: StartRecord, text: str) -> float:
         until = start.waits[text].until
         return self._now if until is None else until
 
-    def _target(self, name: JobName, text: str, starts: dict[JobName, Start]) -> JobName | None:
+    def _target(self, name: JobName, text: str, starts: dict[JobName, StartRecord]) -> JobName | None:
         """Return the job that a dependency means; of several the one that was ready last."""
         if self._watch is None:
             return None

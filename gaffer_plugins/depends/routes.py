@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gaffer.api import JobName
     from gaffer.api.web import Reply
 
-    from .watch import Watch
+    from .watch import DependencyWatch
 
 _STATE: Schema = {**STRING, "examples": ["running"]}
 _NEED: Schema = returns(name=FULL_NAME, condition={"enum": list(CONDITIONS)}, holds=BOOLEAN)
@@ -50,7 +50,9 @@ def _in_slices(jobs: Iterable[dict[str, Any]], more: dict[str, Any]) -> Reply:
     return reply(b'{"jobs": [' + b", ".join(parts) + b"]" + rest + b"}", "application/json")
 
 
-def make_routes(manager: Manager, clock: Callable[[], float], find: Callable[[], Watch | None]) -> list[Route]:
+def make_routes(
+    manager: Manager, clock: Callable[[], float], find: Callable[[], DependencyWatch | None]
+) -> list[Route]:
     """Return the routes.
 
     :param find: returns the part that knows what depends on what, None as long as nothing does.

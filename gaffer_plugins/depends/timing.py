@@ -1,4 +1,4 @@
-"""What the latest start of each job waited for, and how long each part took."""
+"""Waits of the latest start of each job, and how long each took."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Wait:
         self.until: float | None = None
 
 
-class Start:
+class StartRecord:
     """The latest start of a job: monotonic times of what happened.
 
     :param wanted: when it was to start.
@@ -62,12 +62,12 @@ class Start:
         return self.ready if self.ready is not None else self.ended
 
 
-def seen(job: Job) -> Start | None:
+def seen(job: Job) -> StartRecord | None:
     """Return what the processes of a job tell of its start, where nothing else is known; None without any."""
     copies = [copy for copy in job.live() if not copy.committed]
     if not copies:
         return None
-    start = Start(min(copy.process.started for copy in copies))
+    start = StartRecord(min(copy.process.started for copy in copies))
     start.spawned = start.wanted
     if job.ready >= job.wanted:
         start.ready = max(copy.ready_since for copy in copies)

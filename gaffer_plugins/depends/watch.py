@@ -17,7 +17,7 @@ from gaffer.api import EVERY, NotFound, parse_dependency
 
 from .conditions import SHOWN, holds, is_lost, listed, why
 from .problems import dependencies, targets
-from .timing import Start, seen
+from .timing import StartRecord, seen
 
 if TYPE_CHECKING:
     from gaffer import Manager
@@ -30,7 +30,7 @@ MOST_CAUSES = 10
 
 
 class Waiting(NamedTuple):
-    """What a job waits for.
+    """Conditions that a job waits for.
 
     :param reason: sentences; ``""`` if it need not wait.
     :param names: the jobs.
@@ -40,7 +40,7 @@ class Waiting(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-class Watch:
+class DependencyWatch:
     """Holds and releases the starts of jobs that depend on others.
 
     :param clock: monotonic seconds.
@@ -62,10 +62,10 @@ class Watch:
         #: Jobs of the configuration that a reload is about to load: they are not stopped for good.
         self.coming: set[JobName] = set()
         #: The latest start of each job.
-        self.starts: dict[JobName, Start] = {}
+        self.starts: dict[JobName, StartRecord] = {}
         for job in manager.all_jobs():
             if job.active:
-                self.starts[job.name] = seen(job) or Start(clock())
+                self.starts[job.name] = seen(job) or StartRecord(clock())
 
     # -- starts -----------------------------------------------------------------
     @hookimpl
@@ -290,11 +290,11 @@ class Watch:
         for name in coming:
             self._heard(name)
 
-    def start_of(self, name: JobName) -> Start:
+    def start_of(self, name: JobName) -> StartRecord:
         """Return the record of a job's latest start, a new one if that is over."""
         start = self.starts.get(name)
         if start is None or start.over:
-            start = self.starts[name] = Start(self._clock())
+            start = self.starts[name] = StartRecord(self._clock())
         return start
 
     # -- stops --------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How much output and how many events are kept for readers who come back: the options, and where they take effect."""
+"""Amounts of output and events that are kept for readers who come back: the options, and where they take effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all connections to receivers share: certificates that are trusted, and how names are resolved."""
+"""Shared parts of all connections to receivers: certificates that are trusted, and how names are resolved."""
 
 from __future__ import annotations
 

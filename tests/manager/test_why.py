@@ -8,7 +8,7 @@ import pytest
 
 import gaffer
 from gaffer.commands.identity import ADMIN, Identity
-from gaffer.process.port_holder import holder_of
+from gaffer.service.port_holder import holder_of
 from gaffer.testing import settle
 
 

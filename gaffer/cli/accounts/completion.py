@@ -1,4 +1,4 @@
-"""What a gafferd is asked for when Tab is pressed."""
+"""Questions to a gafferd when Tab is pressed."""
 
 from __future__ import annotations
 

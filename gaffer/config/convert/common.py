@@ -1,4 +1,4 @@
-"""What the converters share: reading ini files with the line of every option, and writing a gafferd.ini."""
+"""Shared parts of the converters: reading ini files with the line of every option, and writing a gafferd.ini."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from ...errors import ConfigError, GafferError, Problem
-from ..ini_section import Section, Value
-from ..ini_writer import can_name_variable, ini_command, ini_section, ini_value
+from ..ini_section import Section, Value, can_name_variable, ini_command, ini_section, ini_value
 from ..names import clean_name
 from ..text_file import read_text
 
@@ -25,7 +24,7 @@ _MARK = re.compile("\x01([^\x01]*)\x01")
 
 
 class Notes:
-    """What could not be converted, each with its place."""
+    """Settings that could not be converted, each with its place."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -122,7 +122,7 @@ def _groups(sections: list[Section], notes: Notes) -> dict[str, Section]:
 
 
 class _Common(NamedTuple):
-    """What ``[supervisord]`` says for programs that do not."""
+    """Settings of ``[supervisord]`` for programs without their own."""
 
     env: dict[str, str]
     user: str

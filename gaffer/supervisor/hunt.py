@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import Callable, Iterable
 
-from .proc_scan import all_pids, environment_of, is_dead, signal_checked
+from ..process.proc_scan import all_pids, environment_of, is_dead, signal_checked
 
 #: A hunt takes this long at most, in seconds.
 HUNT_TIME = 0.01
