@@ -175,7 +175,7 @@ class Watch:
     def _ready(self, question: Question) -> None:
         verdict = ReadyVerdict(question.check.shown, self._began)
         spread = True
-        while True:
+        while self.process.status is None:
             limits = question.limits()
             result = question.ask(limits)
             now = time.monotonic()
@@ -204,7 +204,7 @@ class Watch:
             usable = self._usable.wait(max(0.0, left))
         verdict = AliveVerdict(question.check.shown, self._began, usable)
         gevent.sleep(question.limits().interval * random.uniform(0.5, 1.0))
-        while True:
+        while self.process.status is None:
             limits = question.limits()
             result = question.ask(limits)
             reason = verdict.take(result.ok, result.message, time.monotonic(), limits)
