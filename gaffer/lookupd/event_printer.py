@@ -41,5 +41,5 @@ class EventPrinter:
 def line(message: Mapping[str, Any]) -> str:
     """Return an event in words: ``add_process web-1 (http://…) default.web 3``."""
     info = message["node_info"]
-    words = [message["event"], info["name"], f"({info['origin']})", message.get("name"), message.get("pid")]
+    words = [message["event"], info["name"], f"({info['origin']})", message.get("job_name"), message.get("pid")]
     return " ".join(str(word) for word in words if word is not None)

@@ -129,14 +129,11 @@ class Registry:
         self._job_changed(record, name, old, new)
 
     def remove_job(self, record: Record, name: str) -> None:
-        """A job is gone.
-
-        :raises NotFound: it was not there.
-        """
-        old = self._pids(record, name)
-        del record.jobs[name]
-        record.shrink(name, old)
-        self._job_changed(record, name, old, None)
+        """A job is gone; nothing happens if it was not there."""
+        old = record.jobs.pop(name, None)
+        if old is not None:
+            record.shrink(name, old)
+            self._job_changed(record, name, old, None)
 
     def add_processes(self, record: Record, name: str, pids: set[int]) -> None:
         """Processes of a job are there.
@@ -146,15 +143,13 @@ class Registry:
         self.add_job(record, name, self._pids(record, name) | pids)
 
     def remove_processes(self, record: Record, name: str, pids: set[int]) -> None:
-        """Processes of a job are gone.
+        """Processes of a job are gone; nothing happens for those that were not there.
 
-        :raises NotFound: one of them was not there.
+        A node of gaffer 0.5 tells twice of a process that is stopped: when it is told to stop, and when it exits.
+
+        :raises NotFound: the job is not there.
         """
-        old = self._pids(record, name)
-        if pids - old:
-            missing = ", ".join(map(str, sorted(pids - old)[:5]))
-            raise NotFound(f"process {missing} of {name} is not registered")
-        self.add_job(record, name, old - pids)
+        self.add_job(record, name, self._pids(record, name) - pids)
 
     def _pids(self, record: Record, name: str) -> set[int]:
         pids = record.jobs.get(name)
@@ -173,11 +168,13 @@ class Registry:
             return sorted(self._by_job)
         return sorted({name for key, record in self.nodes.items() if key.name == node for name in record.jobs})
 
-    def sources(self, name: str) -> list[dict[str, Any]]:
-        """Return where a job is: its pids on each node that has it."""
-        records = [self.nodes[key] for key in sorted(self._by_job.get(name, ()))]
+    def sources(self, name: str, node: str | None = None) -> list[dict[str, Any]]:
+        """Return where a job is: its pids on each node that has it, or only on those called *node*."""
+        keys = sorted(key for key in self._by_job.get(name, ()) if node in (None, key.name))
+        records = [self.nodes[key] for key in keys]
         return [
-            {"name": name, "pids": sorted(record.jobs[name]), "node_info": record.info.shown()} for record in records
+            {"name": record.info.name, "pids": sorted(record.jobs[name]), "node_info": record.info.shown()}
+            for record in records
         ]
 
     def state(self) -> Iterator[dict[str, Any]]:
@@ -195,10 +192,11 @@ class Registry:
 
 
 def message(info: NodeInfo, name: str | None = None, pid: int | None = None) -> dict[str, Any]:
-    """Return what an event says, without its name."""
-    said: dict[str, Any] = {"node_info": info.shown()}
-    if name is not None:
-        said["name"] = name
+    """Return what an event says, without its name; the keys of gaffer 0.5 stand beside ours."""
+    shown = info.shown()
+    if name is None:
+        return {**shown, "node_info": shown}
+    said: dict[str, Any] = {"node": shown, "job_name": name, "node_info": shown, "name": name}
     if pid is not None:
         said["pid"] = pid
     return said

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Iterable
 from ..commands.command import Arg
 from ..commands.schemas import STRING
 from ..config.names import check_name, parse_job_name
-from ..errors import BadRequest, NotFound
+from ..errors import BadRequest
 from ..version import __version__
 from ..web.requests.routes import Route
 from ..web.sockjs import routes as sockjs
@@ -103,7 +103,7 @@ class Answers:
 
     def welcome(self, request: Request) -> dict[str, Any]:
         """``/``."""
-        return {"welcome": "gaffer_lookupd", "version": __version__}
+        return {"welcome": "gaffer-lookupd", "version": __version__}
 
     def ping(self, request: Request) -> str:
         """``/ping``."""
@@ -135,35 +135,29 @@ class Answers:
 
     def sessions(self, request: Request, node: str | None = None) -> dict[str, Any]:
         """``/sessions[/NODE]``."""
-        if node is not None and not any(info.name == node for info in self._registry.infos()):
-            raise NotFound(f"no node {node[:100]!r}; /nodes lists them")
-        found: dict[str, list[str]] = {}
+        found: dict[str, dict[str, Any]] = {}
         for name in self._registry.jobs(node):
-            found.setdefault(name.partition(".")[0], []).append(name)
-        return self._current({"sessions": [{"sessionid": id, "jobs": jobs} for id, jobs in found.items()]})
+            found.setdefault(name.partition(".")[0], {})[name] = self._registry.sources(name, node)
+        sessions = [{"sessionid": id, "jobs": jobs} for id, jobs in found.items()]
+        return self._current({"nb_sessions": len(sessions), "sessions": sessions})
 
     def jobs(self, request: Request) -> dict[str, Any]:
         """``/jobs``."""
-        return self._current({"jobs": [self._job(name) for name in self._registry.jobs()]})
+        jobs = [self._job(name) for name in self._registry.jobs()]
+        return self._current({"nb_jobs": len(jobs), "jobs": jobs})
 
     def _job(self, name: str) -> dict[str, Any]:
         return {"name": name, "sources": self._registry.sources(name)}
 
     def find_job(self, request: Request) -> dict[str, Any]:
         """``/findJob?name=``."""
-        name = parse_job_name(_wanted(request, "name")).full
-        found = self._job(name)
-        if not found["sources"]:
-            raise NotFound(f"no node has a job {name}; /jobs lists those that are known")
-        return self._current(found)
+        return self._current(self._job(parse_job_name(_wanted(request, "name")).full))
 
     def find_session(self, request: Request) -> dict[str, Any]:
         """``/findSession?sessionid=``."""
         session = check_name(_wanted(request, "sessionid"), "session name")
         jobs = [self._job(name) for name in self._registry.jobs() if name.startswith(f"{session}.")]
-        if not jobs:
-            raise NotFound(f"no node has a session {session}; /sessions lists those that are known")
-        return self._current({"sessionid": session, "jobs": jobs})
+        return self._current({"sessionid": session, "nb_jobs": len(jobs), "jobs": jobs})
 
     def node(self, request: Request) -> Reply:
         """``/ws``."""

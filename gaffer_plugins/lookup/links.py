@@ -178,7 +178,8 @@ class Link:
             answer = connection.ask({"type": "IDENTIFY", "state": 0, **self._links.identity()})
             ping = _interval(answer)
             self._connection = connection
-            self._told = Told(self._links.desk)
+            # A lookupd of gaffer 0.5 says no interval.
+            self._told = Told(self._links.desk, one_pid="ping_interval" not in answer)
             self._converse(connection, ping)
         finally:
             self._connection = None

@@ -54,10 +54,13 @@ class Told:
 
     It remembers names of jobs, each once, however often they change: so it is bounded by what runs, and nothing
     can be lost.
+
+    :param one_pid: a message names one process, as a lookupd of gaffer 0.5 wants it, which ignores ``pids``.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, one_pid: bool = False) -> None:
         self._desk = desk
+        self._one_pid = one_pid
         self._sent: dict[str, set[int]] = {}
         self._dirty: dict[str, None] = dict.fromkeys(desk.jobs)
 
@@ -99,10 +102,13 @@ class Told:
         now = set(wanted)
         self._sent[name] = now
         if sent is None:
-            pids = sorted(now)
-            yield {"type": "REGISTER_JOB", "job_name": name, "pids": pids[:_SOME]}
-            sent = set(pids[:_SOME])
+            first = [] if self._one_pid else sorted(now)[:_SOME]
+            yield {"type": "REGISTER_JOB", "job_name": name, "pids": first}
+            sent = set(first)
         for kind, changed in (("UNREGISTER_PROCESS", sent - now), ("REGISTER_PROCESS", now - sent)):
             pids = sorted(changed)
+            if self._one_pid:
+                yield from ({"type": kind, "job_name": name, "pid": pid} for pid in pids)
+                continue
             for at in range(0, len(pids), _SOME):
                 yield {"type": kind, "job_name": name, "pids": pids[at : at + _SOME]}

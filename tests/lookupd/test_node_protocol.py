@@ -180,8 +180,6 @@ def test_nonsense_is_answered(desk, text):
         ({"type": "REGISTER_PROCESS", "job_name": "web", "pid": True}, 400, "numbers above 0"),
         ({"type": "REGISTER_PROCESS", "job_name": "web", "pid": 2**40}, 400, "numbers above 0"),
         ({"type": "REGISTER_PROCESS", "job_name": "none", "pid": 1}, 404, "send REGISTER_JOB first"),
-        ({"type": "UNREGISTER_PROCESS", "job_name": "web", "pid": 9}, 404, "process 9 of default.web"),
-        ({"type": "UNREGISTER_JOB", "job_name": "none"}, 404, "default.none is not registered"),
         ({"type": "IDENTIFY", "name": "b", "origin": "http://b"}, 409, "this connection is node a's"),
         ({"type": "PING", "state": -1}, 400, "state must be a number"),
         ({"type": "REGISTER_JOB", "job_name": "a", "state": "1"}, 400, "state must be a number"),

@@ -20,7 +20,7 @@ class Watched(Registry):
     def heard(self):
         """Return what was published since the last time, in short."""
         messages = [event.message for event in self.follower.take()[1]]
-        return [(one["event"], one["node_info"]["name"], one.get("name"), one.get("pid")) for one in messages]
+        return [(one["event"], one["node_info"]["name"], one.get("job_name"), one.get("pid")) for one in messages]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_node_comes_changes_and_goes(registry):
         ("remove_process", "a", "default.web", 2),
     ]
     info = {"name": "a", "origin": "http://a:5000", "version": "1.0", "labels": {"zone": "x"}}
-    assert registry.sources("default.web") == [{"name": "default.web", "pids": [3], "node_info": info}]
+    assert registry.sources("default.web") == [{"name": "a", "pids": [3], "node_info": info}]
     registry.drop(A.key)
     assert registry.heard() == [
         ("remove_process", "a", "default.web", 3),
@@ -121,17 +121,39 @@ def test_same_name_other_origin_is_another_node(registry):
     assert len(registry.sources("default.web")) == 2
 
 
-def test_what_is_not_there_cannot_be_removed(registry):
+def test_what_is_not_there_is_removed_already(registry):
+    """Nodes of gaffer 0.5 tell twice of a process that is stopped."""
     record = Record(A, {"default.web": [1]})
     registry.put(record)
+    registry.remove_job(record, "default.none")
+    registry.remove_processes(record, "default.web", {9})
     for wrong in (
-        lambda: registry.remove_job(record, "default.none"),
         lambda: registry.add_processes(record, "default.none", {1}),
-        lambda: registry.remove_processes(record, "default.web", {1, 9}),
+        lambda: registry.remove_processes(record, "default.none", {1}),
     ):
         with pytest.raises(NotFound):
             wrong()
     assert record.jobs == {"default.web": {1}}
+
+
+def test_events_and_sources_have_the_keys_of_gaffer_0_5_too(registry):
+    record = Record(A)
+    registry.put(record)
+    registry.add_job(record, "default.web", [7])
+    added, identified, job, process = (event.message for event in registry.follower.take()[1])
+    info = {"name": "a", "origin": "http://a:5000", "version": "1.0", "labels": {"zone": "x"}}
+    assert added == {"event": "add_node", **info, "node_info": info}
+    assert identified == {**added, "event": "identify"}
+    assert job == {
+        "event": "add_job",
+        "node": info,
+        "job_name": "default.web",
+        "node_info": info,
+        "name": "default.web",
+    }
+    assert process == {**job, "event": "add_process", "pid": 7}
+    assert [source["name"] for source in registry.sources("default.web")] == ["a"]
+    assert registry.sources("default.web", "b") == []
 
 
 def test_a_node_is_bounded_and_gets_room_back(registry, monkeypatch):

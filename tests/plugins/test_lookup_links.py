@@ -27,7 +27,7 @@ class Lookupd:
     def __init__(self):
         self.heard = []
         self.connections = 0
-        self.answer = lambda said: {"ok": True, "msgid": said["msgid"]}
+        self.answer = lambda said: {"ok": True, "msgid": said["msgid"], "ping_interval": 15}
 
     def serve(self, websocket):
         self.connections += 1
@@ -80,7 +80,7 @@ def on_first_job(answer):
     left = [answer]
 
     def respond(said):
-        right = {"ok": True, "msgid": said["msgid"]}
+        right = {"ok": True, "msgid": said["msgid"], "ping_interval": 15}
         return left.pop() if said["type"] == "REGISTER_JOB" and left else right
 
     return respond
@@ -108,7 +108,9 @@ def test_an_answer_that_cannot_be_ends_the_connection_and_all_is_told_anew(looku
 @pytest.mark.parametrize("silent", ["IDENTIFY", "REGISTER_JOB"])
 def test_a_lookupd_that_does_not_answer_is_given_up(lookupd, link, monkeypatch, silent):
     monkeypatch.setattr(links, "ANSWER_TIMEOUT", 0.5)
-    lookupd.answer = lambda said: None if said["type"] == silent else {"ok": True, "msgid": said["msgid"]}
+    lookupd.answer = lambda said: (
+        None if said["type"] == silent else {"ok": True, "msgid": said["msgid"], "ping_interval": 15}
+    )
     link.start()
     wait_until(lambda: link.state().get("reason") == "no answer within 0.5 s")
     wait_until(lambda: lookupd.connections >= 2)

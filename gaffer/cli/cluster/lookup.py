@@ -145,11 +145,11 @@ def session(ctx: click.Context, lookupd_address: tuple[str, ...], sessionid: str
 
 
 def _sources_view(data: Any, found: Sequence[Mapping[str, Any]]) -> View:
-    sources = [source for job in found for source in job["sources"]]
-    names = list(dict.fromkeys(source["node_info"]["name"] for source in sources))
+    sources = [(job["name"], source) for job in found for source in job["sources"]]
+    names = list(dict.fromkeys(source["node_info"]["name"] for _, source in sources))
     rows = [
-        (one["name"], one["node_info"]["name"], one["node_info"]["origin"], " ".join(map(str, one["pids"])))
-        for one in sources
+        (name, one["node_info"]["name"], one["node_info"]["origin"], " ".join(map(str, one["pids"])))
+        for name, one in sources
     ]
     return View(data, names, SOURCE_COLUMNS, rows)
 
@@ -176,5 +176,5 @@ def _event_text(event: Mapping[str, Any], output: str) -> str:
 
         return json.dumps(event, ensure_ascii=False)
     info = event["node_info"]
-    words = [event["event"], info["name"], info["origin"], event.get("name"), event.get("pid")]
+    words = [event["event"], info["name"], info["origin"], event.get("job_name"), event.get("pid")]
     return " ".join([time.strftime("%H:%M:%S"), *(str(word) for word in words if word is not None)])

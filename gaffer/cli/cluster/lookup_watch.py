@@ -61,7 +61,9 @@ class Merger:
             self._fresh[source][fact] = event
         if kind in _REMOVALS:
             known.pop(fact, None)
-            return [] if self._is_known(fact) else [event]
+            # A lookupd of gaffer 0.5 tells only of the node, and not of what it had.
+            rest = self._take_rest(known, fact) if kind == "remove_node" else []
+            return rest if self._is_known(fact) else [*rest, event]
         new = not self._is_known(fact)
         known[fact] = event
         return [event] if new else []
@@ -70,7 +72,14 @@ class Merger:
         """End the initial state of a lookupd: entries from before that are not in it are removed."""
         fresh = self._fresh.pop(source, {})
         known = self._known.setdefault(source, {})
-        gone = [fact for fact in known if fact not in fresh]
+        return self._take(known, [fact for fact in known if fact not in fresh])
+
+    def _take_rest(self, known: dict[Fact, Event], node: Fact) -> list[Event]:
+        """Remove what is known of a node that is gone."""
+        return self._take(known, [fact for fact in known if fact[1:3] == node[1:3]])
+
+    def _take(self, known: dict[Fact, Event], gone: list[Fact]) -> list[Event]:
+        """Remove entries of one lookupd, the latest first; return the events of those that no other has."""
         told = []
         for fact in reversed(gone):
             event = known.pop(fact)
@@ -86,8 +95,9 @@ class Merger:
 
 
 def _fact(event: Mapping[str, Any]) -> Fact:
-    info, kind = event["node_info"], event["event"]
-    return (_REMOVALS.get(kind, kind), info["name"], info["origin"], event.get("name"), event.get("pid"))
+    info, kind = event["node_info"], _REMOVALS.get(event["event"], event["event"])
+    job = None if kind == "add_node" else event.get("name")
+    return (kind, info["name"], info["origin"], job, event.get("pid"))
 
 
 def follow(cluster: Cluster, state: bool, problem: Callable[[str], Any]) -> Iterator[Event]:
