@@ -16,7 +16,7 @@ from gevent import socket
 
 from gaffer.api import Resolver
 
-from .syntax import Address
+from .syntax import ProbeAddress
 
 #: Bytes of an answer's head, and of its body, that are read.
 MAX_HEAD, MAX_BODY = 16 * 1024, 64 * 1024
@@ -39,7 +39,7 @@ class ProbeFailed(Exception):
     """A check that did not succeed; one sentence without a full stop."""
 
 
-def to_address(address: Address, seconds: float) -> Connect:
+def to_address(address: ProbeAddress, seconds: float) -> Connect:
     """Return what connects to a host and a port.
 
     :param seconds: how long all addresses of a name may take together.
@@ -82,7 +82,7 @@ def accepts(connect: Connect) -> str:
     return "accepts connections"
 
 
-def http_request(address: Address, headers: Iterable[str], tls: bool, keep: bool = False) -> bytes:
+def http_request(address: ProbeAddress, headers: Iterable[str], tls: bool, keep: bool = False) -> bytes:
     """Return the request of a check.
 
     :param keep: ask for a connection that is kept.

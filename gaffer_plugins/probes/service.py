@@ -11,7 +11,7 @@ from gaffer.api import Hooks
 
 from .network import MAX_IDLE, HttpCheck, accepts, http_request, to_address, to_path
 from .syntax import Probe, expand, http_address, ranges, read_probe, tcp_address
-from .watch import Check, Counters, Failure, Watch
+from .watch import Check, Counters, Failure, ProbeWatch
 
 if TYPE_CHECKING:
     from gaffer import JobConfig, Manager
@@ -51,7 +51,7 @@ class ProbeService:
         self._manager, self._hooks = manager, hooks
         #: The latest start of each copy, until it is told that the process runs.
         self._starts: dict[tuple[Job, int], _Start] = {}
-        self._watches: dict[Job, dict[int, Watch]] = {}
+        self._watches: dict[Job, dict[int, ProbeWatch]] = {}
         #: The latest process of each job that was restarted because of a probe.
         self._failures: dict[Job, Failure] = {}
         #: Made for the first process that speaks for itself.
@@ -93,7 +93,7 @@ class ProbeService:
         if process.status is not None:
             return  # it has ended meanwhile
         checks = {word: make(process) for word, make in start.checks.items()}
-        watch = Watch(self._manager, process, checks, self.counters)
+        watch = ProbeWatch(self._manager, process, checks, self.counters)
         self._watches.setdefault(job, {})[process.pid] = watch
         if start.notices is not None and self._socket is not None:
             start.notices.restart = partial(watch.fail, "it asked to be restarted: WATCHDOG=trigger")

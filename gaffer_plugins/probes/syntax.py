@@ -35,7 +35,7 @@ class Probe(NamedTuple):
     rest: str
 
 
-class Address(NamedTuple):
+class ProbeAddress(NamedTuple):
     """Where an http, https or tcp probe connects to; *path* begins with a slash."""
 
     host: str
@@ -213,7 +213,7 @@ def expand(text: str, env: Mapping[str, str]) -> str:
     return _DOLLAR.sub(lambda match: "$" if match.group(1) else env[match.group(2) or match.group(3)], text)
 
 
-def http_address(text: str) -> Address:
+def http_address(text: str) -> ProbeAddress:
     """Return where a URL leads to, once its variables are replaced.
 
     :raises ValueError: it is none.
@@ -224,10 +224,10 @@ def http_address(text: str) -> Address:
     path = found.group(4) or "/"
     default = 443 if found.group(1) == "https" else 80
     host = found.group(2).strip("[]")
-    return Address(host, _port(found.group(3) or str(default), text), path if path.startswith("/") else f"/{path}")
+    return ProbeAddress(host, _port(found.group(3) or str(default), text), path if path.startswith("/") else f"/{path}")
 
 
-def tcp_address(text: str) -> Address:
+def tcp_address(text: str) -> ProbeAddress:
     """Return where a tcp probe connects to, once its variables are replaced.
 
     :raises ValueError: it is no address.
@@ -235,7 +235,7 @@ def tcp_address(text: str) -> Address:
     found = _TCP.match(text)
     if found is None or "$" in found.group(1) or not found.group(2).isdigit():
         raise ValueError(f"{text!r} has no host and port")
-    return Address(found.group(1).strip("[]"), _port(found.group(2), text))
+    return ProbeAddress(found.group(1).strip("[]"), _port(found.group(2), text))
 
 
 def _port(text: str, where: str) -> int:

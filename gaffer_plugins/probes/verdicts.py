@@ -8,7 +8,7 @@ from typing import NamedTuple
 FIRST_PAUSE = 0.05
 
 
-class Result(NamedTuple):
+class CheckResult(NamedTuple):
     """The outcome of one check.
 
     :param seconds: how long it took.
@@ -34,7 +34,7 @@ class Limits(NamedTuple):
     failures: int
 
 
-class Change(NamedTuple):
+class ReadinessChange(NamedTuple):
     """The readiness of a process, with the reason."""
 
     ready: bool
@@ -57,7 +57,7 @@ class ReadyVerdict:
         self._pause = FIRST_PAUSE
         self._told = ""
 
-    def take(self, ok: bool, message: str, now: float, limits: Limits) -> Change | None:
+    def take(self, ok: bool, message: str, now: float, limits: Limits) -> ReadinessChange | None:
         """Return what an answer changes."""
         self._streak = max(self._streak, 0) + 1 if ok else min(self._streak, 0) - 1
         if ok:
@@ -65,13 +65,13 @@ class ReadyVerdict:
                 return None
             self.ready = self._was_ready = True
             self._told = ""
-            return Change(True, "")
+            return ReadinessChange(True, "")
         if self.ready and -self._streak < limits.failures:
             return None
         self.ready = False
         return self.explain(message, now, limits)
 
-    def explain(self, message: str, now: float, limits: Limits) -> Change | None:
+    def explain(self, message: str, now: float, limits: Limits) -> ReadinessChange | None:
         """Return the reason of a process that is not ready, if it is another one than before."""
         late = not self._was_ready and now - self._began >= limits.start
         reason = f"{self._probe}: {message}"
@@ -79,7 +79,7 @@ class ReadyVerdict:
         if self.ready or reason == self._told:
             return None
         self._told = reason
-        return Change(False, reason)
+        return ReadinessChange(False, reason)
 
     def pause(self, limits: Limits) -> float:
         """Return the seconds until the next check: few at first, while a start is waited for."""

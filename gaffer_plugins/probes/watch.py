@@ -16,7 +16,7 @@ import gevent
 from gevent.event import Event
 
 from .network import ProbeFailed
-from .verdicts import AliveVerdict, Limits, ReadyVerdict, Result
+from .verdicts import AliveVerdict, CheckResult, Limits, ReadyVerdict
 
 if TYPE_CHECKING:
     from gaffer import Manager
@@ -74,7 +74,7 @@ class Question:
 
     def __init__(self, word: str, check: Check, process: Process, counters: Counters) -> None:
         self.word, self.check = word, check
-        self.last: Result | None = None
+        self.last: CheckResult | None = None
         self._process, self._counters = process, counters
 
     def limits(self) -> Limits:
@@ -93,7 +93,7 @@ class Question:
             1 if heard else config.ready_failures,
         )
 
-    def ask(self, limits: Limits) -> Result:
+    def ask(self, limits: Limits) -> CheckResult:
         """Ask once, and remember the answer; never raises, but for the end of its greenlet."""
         began = time.monotonic()
         ok, message = False, ""
@@ -113,7 +113,7 @@ class Question:
             timer.close()
         self._counters.checks += 1
         self._counters.failed += not ok
-        self.last = Result(ok, message[:MAX_MESSAGE], time.monotonic() - began, time.time())
+        self.last = CheckResult(ok, message[:MAX_MESSAGE], time.monotonic() - began, time.time())
         return self.last
 
     def report(self) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class Question:
         return found if self.last is None else {**found, **self.last._asdict()}
 
 
-class Watch:
+class ProbeWatch:
     """The questions about one process, from its start to its end.
 
     :param checks: by question: ``ready``, ``alive``.
@@ -166,7 +166,7 @@ class Watch:
         log.warning("%s: process %d is stopped: %s", self.process.name, self.process.pid, reason)
         self._manager.fail_process(self.process.pid, reason)
 
-    def failing(self) -> list[tuple[str, Result]]:
+    def failing(self) -> list[tuple[str, CheckResult]]:
         """Return the probes whose last answer was a failure, each with that answer."""
         questions = self._questions.values()
         return [(one.check.shown, one.last) for one in questions if one.last is not None and not one.last.ok]

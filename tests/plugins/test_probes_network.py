@@ -18,7 +18,7 @@ from gaffer_plugins.probes.network import (
     to_address,
     to_path,
 )
-from gaffer_plugins.probes.syntax import Address
+from gaffer_plugins.probes.syntax import ProbeAddress
 
 from ..kit.certificates import make_certificates
 
@@ -45,7 +45,7 @@ def serve():
         server = StreamServer(("127.0.0.1", 0), handle, **options)
         server.start()
         servers.append(server)
-        return Address(*server.address, "/healthz"), requests
+        return ProbeAddress(*server.address, "/healthz"), requests
 
     yield start
     for server in servers:
@@ -147,7 +147,7 @@ def test_what_is_no_answer_is_a_failure(serve, answer, said):
 def test_nothing_listens():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        address = Address(*sock.getsockname())
+        address = ProbeAddress(*sock.getsockname())
         with pytest.raises(ConnectionRefusedError):
             ask(address)
         with pytest.raises(ConnectionRefusedError):
@@ -209,7 +209,7 @@ def keeping():
 
         server = StreamServer(("127.0.0.1", 0), handle)
         server.start()
-        address = Address(*server.address)
+        address = ProbeAddress(*server.address)
         check = HttpCheck(to_address(address, 5.0), http_request(address, [], False, keep=keep), GOOD)
         made.extend([check.close, server.stop])
         return check, connections

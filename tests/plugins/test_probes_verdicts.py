@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gaffer_plugins.probes.kinds import Headers, ProbeText, Statuses
-from gaffer_plugins.probes.syntax import Address, Probe, expand, http_address, ranges, read_probe, tcp_address
-from gaffer_plugins.probes.verdicts import AliveVerdict, Change, Limits, ReadyVerdict
+from gaffer_plugins.probes.syntax import Probe, ProbeAddress, expand, http_address, ranges, read_probe, tcp_address
+from gaffer_plugins.probes.verdicts import AliveVerdict, Limits, ReadinessChange, ReadyVerdict
 
 LIMITS = Limits(start=60.0, interval=1.0, timeout=5.0, successes=2, failures=3)
 
@@ -17,7 +17,7 @@ LIMITS = Limits(start=60.0, interval=1.0, timeout=5.0, successes=2, failures=3)
 def test_enough_successes_in_a_row_make_a_process_ready():
     verdict = ReadyVerdict("tcp", 0.0)
     answers = [verdict.take(ok, "refused", 1.0, LIMITS) for ok in (True, False, True, True, True)]
-    assert answers == [None, Change(False, "tcp: refused"), None, Change(True, ""), None]
+    assert answers == [None, ReadinessChange(False, "tcp: refused"), None, ReadinessChange(True, ""), None]
     assert verdict.ready
 
 
@@ -25,22 +25,22 @@ def test_enough_failures_in_a_row_make_it_unready_again():
     verdict = ReadyVerdict("tcp", 0.0)
     verdict.take(True, "", 1.0, LIMITS._replace(successes=1))
     answers = [verdict.take(ok, "refused", 99.0, LIMITS) for ok in (False, False, True, False, False, False)]
-    assert answers == [None] * 5 + [Change(False, "tcp: refused")]
-    assert [verdict.take(True, "", 100.0, LIMITS) for _ in range(2)] == [None, Change(True, "")]
+    assert answers == [None] * 5 + [ReadinessChange(False, "tcp: refused")]
+    assert [verdict.take(True, "", 100.0, LIMITS) for _ in range(2)] == [None, ReadinessChange(True, "")]
 
 
 def test_the_reason_is_told_when_it_changes_only():
     verdict = ReadyVerdict("tcp", 0.0)
     answers = [verdict.take(False, message, 1.0, LIMITS) for message in ("refused", "refused", "no route")]
-    assert answers == [Change(False, "tcp: refused"), None, Change(False, "tcp: no route")]
+    assert answers == [ReadinessChange(False, "tcp: refused"), None, ReadinessChange(False, "tcp: no route")]
 
 
 def test_a_start_that_takes_too_long_says_so():
     verdict = ReadyVerdict("tcp", 10.0)
-    assert verdict.take(False, "refused", 69.0, LIMITS) == Change(False, "tcp: refused")
-    assert verdict.take(False, "refused", 70.0, LIMITS) == Change(False, "not ready after 60 s: tcp: refused")
+    assert verdict.take(False, "refused", 69.0, LIMITS) == ReadinessChange(False, "tcp: refused")
+    assert verdict.take(False, "refused", 70.0, LIMITS) == ReadinessChange(False, "not ready after 60 s: tcp: refused")
     assert verdict.take(False, "refused", 80.0, LIMITS) is None
-    assert verdict.take(True, "", 90.0, LIMITS._replace(successes=1)) == Change(True, "")
+    assert verdict.take(True, "", 90.0, LIMITS._replace(successes=1)) == ReadinessChange(True, "")
 
 
 def test_a_start_is_asked_often_at_first():
@@ -172,6 +172,6 @@ def test_a_variable_whose_value_does_not_fit(text):
 
 
 def test_addresses():
-    assert http_address("http://[::1]/x?y=z") == Address("::1", 80, "/x?y=z")
-    assert http_address("https://a?y") == Address("a", 443, "/?y")
-    assert tcp_address("tcp://localhost:5432") == Address("localhost", 5432)
+    assert http_address("http://[::1]/x?y=z") == ProbeAddress("::1", 80, "/x?y=z")
+    assert http_address("https://a?y") == ProbeAddress("a", 443, "/?y")
+    assert tcp_address("tcp://localhost:5432") == ProbeAddress("localhost", 5432)
