@@ -433,7 +433,13 @@ def door(module: str) -> str:
 def summary(module: str, name: str) -> str:
     """Return one sentence about what a door exports: its docstring's first, the help of an argument, or its comment."""
     value = getattr(import_module(module), name)
-    if inspect.isclass(value) or inspect.isfunction(value) and value.__doc__ or inspect.ismodule(value):
+    described = (
+        inspect.isclass(value)
+        or inspect.ismodule(value)
+        or callable(value)
+        and inspect.isfunction(inspect.unwrap(value))
+    )
+    if described and value.__doc__:
         return (inspect.getdoc(value) or "").partition("\n\n")[0].replace("\n", " ")
     if isinstance(value, Arg):
         return f"the argument {value.name!r}: {value.help}"
