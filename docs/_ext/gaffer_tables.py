@@ -433,13 +433,8 @@ def door(module: str) -> str:
 def summary(module: str, name: str) -> str:
     """Return one sentence about what a door exports: its docstring's first, the help of an argument, or its comment."""
     value = getattr(import_module(module), name)
-    described = (
-        inspect.isclass(value)
-        or inspect.ismodule(value)
-        or callable(value)
-        and inspect.isfunction(inspect.unwrap(value))
-    )
-    if described and value.__doc__:
+    function = callable(value) and inspect.isfunction(inspect.unwrap(value)) and value.__doc__
+    if inspect.isclass(value) or inspect.ismodule(value) or function:
         return (inspect.getdoc(value) or "").partition("\n\n")[0].replace("\n", " ")
     if isinstance(value, Arg):
         return f"the argument {value.name!r}: {value.help}"

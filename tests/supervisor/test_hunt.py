@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from gaffer.process import hunt as module
+from gaffer.supervisor import hunt as module
 from gaffer.supervisor.hunt import BATCH, HUNT_TIME, hunt
 from gaffer.testing.fakes import FakeClock
 
