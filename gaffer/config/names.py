@@ -43,6 +43,20 @@ class JobName(NamedTuple):
         return self.short
 
 
+class ProcessName(JobName):
+    """The name of a process' job, which is equal to its text as well, as in gaffer 0.5: ``process.name == "web"``."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return other in (self.short, self.full) if isinstance(other, str) else tuple.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = JobName.__hash__
+
+
 def check_name(name: object, what: str = "name") -> str:
     """Return *name* if it may name a session or a job.
 

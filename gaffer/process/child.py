@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Callable, TypeVar
 
 from ..config.jobconfig import JobConfig
-from ..config.names import JobName
+from ..config.names import ProcessName
 from ..errors import Forbidden, NotFound, SpawnError, Unavailable
 from ..service.signals import STOP
 from .exit_status import ExitStatus, collect, decode_status, has_exited
@@ -70,7 +70,7 @@ class Child:
     ) -> None:
         self.loop = loop
         self.pid = pid
-        self.name: JobName = config.job_name
+        self.name = ProcessName(*config.job_name)
         self.config = config
         self.index = index
         #: The kernel's id; 0 until it is started.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, Callable, Iterable, Mapping, Protocol, Sequence
+
+from gevent import get_hub
 
 from ..config.jobconfig import CORE_FIELDS, JobConfig
 from ..errors import Conflict, IONotRedirected, NotFound
@@ -91,7 +94,7 @@ class Process(Child):
     A manager makes those of its jobs. A program that makes one calls :meth:`spawn`, and *on_exit_cb* tells of its
     end; it is not restarted.
 
-    :param loop: gevent's hub loop.
+    :param loop: gevent's hub loop; None will do.
     :param pid: gaffer's own id, never reused.
     :param name: the job's name; the settings after it are those of a job (docs/configuration.rst).
     :param on_exit_cb: called with the process, its exit code as shells tell it (128 + n after signal n), and
@@ -139,7 +142,7 @@ class Process(Child):
             custom_streams=custom_streams,
             custom_channels=custom_channels,
         )
-        super().__init__(loop, pid, config)
+        super().__init__(get_hub().loop if loop is None else loop, pid, config)
         self.owner = StandaloneOwner(self, on_exit_cb)
 
     @classmethod
@@ -149,6 +152,23 @@ class Process(Child):
         Child.__init__(process, loop, pid, config)
         process.owner = StandaloneOwner(process, on_exit_cb)
         return process
+
+    @property
+    def cmd(self) -> str:
+        """Command, as the settings have it."""
+        cmd: str = self.config.cmd
+        return cmd
+
+    @property
+    def args(self) -> list[str]:
+        """Arguments, as the settings have them."""
+        args = self.config.args
+        return shlex.split(args) if isinstance(args, str) else list(args)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Environment variables that it was given beside the system's."""
+        return {**self.config.env, **(self.env_extra or {})}
 
     def spawn(
         self,

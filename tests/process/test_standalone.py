@@ -6,10 +6,12 @@ import gevent
 import pytest
 
 from gaffer.config.jobconfig import JobConfig
+from gaffer.config.names import parse_job_name
 from gaffer.errors import NotFound
 from gaffer.process import standalone
 from gaffer.process.exit_status import ExitStatus
 from gaffer.process.proc_scan import Survivors
+from gaffer.process.process import Process
 from gaffer.process.standalone import StandaloneOwner
 
 TERM, CONT, KILL = signal.SIGTERM, signal.SIGCONT, signal.SIGKILL
@@ -171,3 +173,16 @@ def test_statistics_of_a_process_that_does_not_run_are_an_error(monkeypatch):
     owner = StandaloneOwner(StandaloneProcess())
     with pytest.raises(NotFound, match="process 7 of web does not run"):
         owner.process_stats(7)
+
+
+def test_a_process_has_the_attributes_of_gaffer_0_5():
+    process = Process(None, 7, "dummy", "sh -c", args="'exit 3' x", env={"A": "1"})
+    assert process.name == "dummy" == process.name and process.name == "default.dummy"
+    assert (
+        process.name != "other"
+        and process.name == parse_job_name("dummy")
+        and process.name in {parse_job_name("dummy")}
+    )
+    assert (process.cmd, process.args, process.env) == ("sh -c", ["exit 3", "x"], {"A": "1"})
+    other = Process(None, 8, "shop.web", "serve")
+    assert other.name == "shop.web" and other.name != "web" and process.name != other.name

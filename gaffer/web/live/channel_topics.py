@@ -15,6 +15,7 @@ from .utf8_stream import Utf8Decoder
 
 if TYPE_CHECKING:
     from ...commands.identity import Identity
+    from ...config.names import JobName
     from ...manager.manager import Manager
 
 MAX_TOPIC_CHARACTERS = 500
@@ -186,6 +187,7 @@ def _process(manager: Manager, topic: str, pid: str, options: dict[str, Any]) ->
 
 def _stats(manager: Manager, topic: str, whose: str, options: dict[str, Any]) -> list[TopicPart]:
     interval = read_interval(options.get("interval"))
+    name: JobName
     about: dict[str, Any]
     measure: Callable[[], Any]
     if whose.isdigit():
