@@ -30,6 +30,7 @@ BUILTIN_PLUGINS = [
     "joblog",
     "auth",
     "audit",
+    "schedule",
 ]
 
 COMMANDS = {
@@ -120,6 +121,8 @@ setup(
         "psutil>=5.9.5",
         "configobj>=5.0.8",
         "colorama>=0.4.6",
+        # Times of scheduled jobs as Debian's cron has them, summer time included.
+        "cronsim>=2.5",
         "click>=8.1",
         "python-dotenv>=1.0",
         "setproctitle>=1.3",
@@ -132,7 +135,11 @@ setup(
         "console_scripts": [f"{command} = {target}" for command, target in COMMANDS.items()],
         "pytest11": ["gaffer = gaffer.testing"],
         "gaffer.plugins": [f"{name} = gaffer_plugins.{name}" for name in BUILTIN_PLUGINS],
-        "gaffer.cli": ["webhooks = gaffer_plugins.webhooks.cli", "depends = gaffer_plugins.depends.cli"],
+        "gaffer.cli": [
+            "webhooks = gaffer_plugins.webhooks.cli",
+            "depends = gaffer_plugins.depends.cli",
+            "schedule = gaffer_plugins.schedule.cli",
+        ],
         "gaffer.exporters": ["exporters = gaffer_plugins.exporters"],
     },
 )

@@ -154,7 +154,7 @@ class TestReceiversThatFail:
         assert dead.events == ["create"]
         shown = manager.health()["plugins"]["webhooks"]
         assert shown["ok"]
-        assert shown["pending"] == 20
+        assert shown["pending"] in (20, 21)  # one of them may be on its way
         assert shown["lost"] > 50
         assert manager.health()["ok"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def call(folder: Path, program: list[str], *words: str, **env: str) -> subproces
 
 
 def test_gafferd_starts_and_stops_in_order_and_shows_why(folder):
-    with Gafferd(folder, JOBS.format(python=sys.executable)).start().ready() as node:
+    with Gafferd(folder, JOBS.format(python=shlex.quote(sys.executable))).start().ready() as node:
         connect = ("--connect", f"http://127.0.0.1:{node.port}")
         eventually(lambda: node.get("/jobs/default/web")["ready"] == 1)
         assert order(folder) == ["start db", "start migrate", "start web"]
@@ -92,7 +93,11 @@ def test_gafferd_starts_and_stops_in_order_and_shows_why(folder):
 
 
 def test_check_and_start_name_file_and_line(folder):
-    jobs = JOBS.format(python=sys.executable).replace("= db, migrate", "= bd, migrate").replace("on-failure", "always")
+    jobs = (
+        JOBS.format(python=shlex.quote(sys.executable))
+        .replace("= db, migrate", "= bd, migrate")
+        .replace("on-failure", "always")
+    )
     node = Gafferd(folder, jobs)
     sentences = [
         f"{node.ini}:8: depends_on: bd:ready: there is no job 'bd'",
@@ -111,7 +116,7 @@ NEEDS = "[depends]\nweb = migrate:completed\nmigrate = db\n"
 
 @pytest.fixture
 def shop(folder):
-    (folder / "Procfile").write_text(PROCFILE.format(python=sys.executable))
+    (folder / "Procfile").write_text(PROCFILE.format(python=shlex.quote(sys.executable)))
     (folder / ".gaffer.ini").write_text(NEEDS)
     return folder
 

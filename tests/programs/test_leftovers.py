@@ -93,7 +93,8 @@ def test_strays_are_listed_and_killed_on_request(tmp_path: Path) -> None:
 
 def test_what_forks_itself_anew_in_new_sessions_is_ended_with_its_job(tmp_path: Path) -> None:
     (tmp_path / "fork.py").write_text(FORK)
-    jobs = f'[process:web]\ncmd = sh -c "{sys.executable} fork.py & sleep 1111"\ngraceful_timeout = 0.1\n'
+    command = f"'{sys.executable}' fork.py & sleep 1111"
+    jobs = f'[process:web]\ncmd = sh -c "{command}"\ngraceful_timeout = 0.1\n'
     beat = tmp_path / "beat"
     with Gafferd(tmp_path, jobs).start().ready() as gafferd:
         eventually(lambda: beat.exists() and beat.stat().st_size > 200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 
@@ -16,7 +17,7 @@ time.sleep(100)
 """
 INI = f"""
 [process:says]
-cmd = {sys.executable} notify.py
+cmd = {shlex.quote(sys.executable)} notify.py
 ready = notify
 [process:asked]
 cmd = sleep 100
