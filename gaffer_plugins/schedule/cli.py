@@ -23,7 +23,9 @@ def gaffer_cli(cli: Program) -> None:
 @output_option
 @click.pass_obj
 def runs(server: Any, name: str, output: str) -> None:
-    """Show the latest runs of a scheduled job, and when the next is due.
+    """Show the latest runs of a scheduled job.
+
+    The first line says when the next one is due.
 
     Example: gafferctl runs backup
     """
@@ -38,7 +40,9 @@ def runs(server: Any, name: str, output: str) -> None:
 @click.argument("name")
 @click.pass_obj
 def run_now(server: Any, name: str) -> None:
-    """Begin a run of a scheduled job now; prints its pid.
+    """Begin a run of a scheduled job now.
+
+    It prints the pid of the run.
 
     Example: gafferctl run-now backup
     """

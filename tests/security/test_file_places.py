@@ -90,6 +90,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "gaffer/config/text_file.py read_text open",
     ),
     "~/.gaffer, of who runs the command": ("gaffer/cli/accounts/keyfile.py KeyFile.put makedirs",),
+    "the system's time zone": ("gaffer_plugins/schedule/timetable.py _local open",),
     "the kernel's own file": (
         "gaffer/process/proc_scan.py _between_programs open",
         "gaffer/process/proc_scan.py _contents os.open",
