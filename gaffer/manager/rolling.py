@@ -1,7 +1,7 @@
 """Rolling reloads: the processes of a job are replaced one after another, each once its successor can be used.
 
 A greenlet asks the engine for one small step at a time and waits for what becomes of it, so a stop, another update or
-the end of the manager may come at any time and ends the reload.
+the end of the manager may come at any time and ends the reload (reason 42).
 """
 
 from __future__ import annotations

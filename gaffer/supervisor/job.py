@@ -223,7 +223,7 @@ class Job:
         self.order_given = ("loaded", "gafferd", 0.0)
         #: Copies beyond the wanted ones, while others are replaced one by one.
         self.surge = 0
-        #: How often starts were released, so that none is missed between a question and its answer.
+        #: How often starts were released, so that none is missed between a question and its answer (reason 40).
         self._releases = 0
         self._queue: deque[int] = deque()
         #: How many counted copies are in each state and readiness, so that asking is cheap with thousands.
