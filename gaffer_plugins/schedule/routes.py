@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from gaffer.api import BadRequest
+from gaffer.api import Conflict
 from gaffer.api.web import COUNT, SECONDS, STRING, TIME, Route, Schema, listed, or_null, returns
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def make_routes(manager: Manager, find: Callable[[], Scheduler | None]) -> list[
     def scheduler(job: Job) -> Scheduler:
         found = find()
         if found is None:
-            raise BadRequest(f"job {job.name} has no schedule")
+            raise Conflict(f"job {job.name} has no schedule")
         return found
 
     def runs(request: Any, session: str, job: str) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def make_routes(manager: Manager, find: Callable[[], Scheduler | None]) -> list[
             summary="the latest runs of a scheduled job, and when the next is due",
             tag="Schedules",
             result=returns(next=or_null(TIME), missed=COUNT, runs=listed(_RUN)),
-            also=(404,),
+            also=(404, 409),
         ),
         Route(
             "POST",

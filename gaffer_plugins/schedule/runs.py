@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import gevent
 
 from gaffer import Hold, hookimpl
-from gaffer.api import BadRequest, GafferError
+from gaffer.api import Conflict, GafferError
 
 from .timetable import next_run
 
@@ -259,7 +259,7 @@ class Scheduler:
         :raises GafferError: it cannot be started.
         """
         if not is_scheduled(job.config):
-            raise BadRequest(f"job {job.name} has no schedule; start it with gafferctl start {job.name}")
+            raise Conflict(f"job {job.name} has no schedule; start it with gafferctl start {job.name}")
         known, now = self._known(job), self._clock()
         run = Run(now if due is None else due, now)
         known.runs.append(run)
@@ -278,7 +278,7 @@ class Scheduler:
     def runs(self, job: Job) -> dict[str, Any]:
         """Return the latest runs of a job, and when the next is due."""
         if not is_scheduled(job.config):
-            raise BadRequest(f"job {job.name} has no schedule")
+            raise Conflict(f"job {job.name} has no schedule")
         known = self._known(job)
         return {"next": known.next, "missed": known.missed, "runs": [run.shown() for run in known.runs]}
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import gaffer
-from gaffer.errors import BadRequest, InvalidConfig
+from gaffer.errors import Conflict, InvalidConfig
 from gaffer.testing import HookRecorder, settle
 from gaffer_plugins.schedule.plugin import SchedulePlugin
 from gaffer_plugins.schedule.timetable import next_run, read_every
@@ -237,7 +237,7 @@ def test_new_times_count_at_once(world):
 def test_other_jobs_have_no_runs(world):
     world.load(schedule="0 15 * * *", **FIELDS)
     world.manager.load({"name": "web", "cmd": "serve"})
-    with pytest.raises(BadRequest, match="job web has no schedule"):
+    with pytest.raises(Conflict, match="job web has no schedule"):
         world.plugin._find().run(world.manager.job("web"))
     settle(world.manager)
     assert world.manager.info("web")["running"] == 1

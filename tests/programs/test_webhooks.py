@@ -108,7 +108,7 @@ def url(receiver, path=""):
 
 
 def test_a_gafferds_life(gafferd, receiver):
-    job = "[job:web]\ncmd = sleep 1000\n"
+    job = "[job:web]\ncmd = sleep 1000\nmin_uptime = 1000\n"  # it does not become ready meanwhile
     daemon = gafferd(f"[webhooks]\ncreate = {url(receiver, 'a')}\n. = {url(receiver, 'all')}\n{job}")
     # URLs do not wait for each other, so either may be the last.
     eventually(lambda: sorted(path for path, _ in receiver.got) == ["/a", *["/all"] * 9])
