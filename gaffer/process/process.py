@@ -149,7 +149,7 @@ class Process(Child):
     def from_config(cls, loop: Any, pid: int, config: JobConfig, on_exit_cb: ExitCallback | None = None) -> Process:
         """Return a process with the settings of a job, not started yet."""
         process = cls.__new__(cls)
-        Child.__init__(process, loop, pid, config)
+        Child.__init__(process, get_hub().loop if loop is None else loop, pid, config)
         process.owner = StandaloneOwner(process, on_exit_cb)
         return process
 
