@@ -93,6 +93,8 @@ class Scheduler:
         self._heap: list[tuple[float, int, Scheduled]] = []
         self._numbers = itertools.count()
         self._sleep: gevent.Greenlet | None = None
+        #: When it was last looked at the clock.
+        self._looked = clock()
 
     # -- what a job is asked and told --------------------------------------------------------------
     @hookimpl
@@ -120,6 +122,8 @@ class Scheduler:
     def gaffer_job_updated(self, job: Job, previous: JobConfig) -> None:
         """Take the new times."""
         known = self._jobs.get(job)
+        if is_scheduled(job.config) and not is_scheduled(previous):
+            self._manager.later(self._manager.stopall, job.name)  # what is started instead is held
         if known is None or known.began is None:
             return
         if not is_scheduled(job.config):
@@ -209,7 +213,14 @@ class Scheduler:
 
     def look(self) -> None:
         """Begin the runs that are due."""
-        now = self._clock()
+        now, before = self._clock(), self._looked
+        self._looked = now
+        if now < before:  # the clock was set back
+            for known in list(self._jobs.values()):
+                if known.began is not None:
+                    known.began = min(known.began, now)
+                    self._plan(known, now)
+                    self._manager.release(known.job.name)
         while self._heap and self._heap[0][0] <= now:
             _, entry, known = heapq.heappop(self._heap)
             if entry == known.entry and known.next is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -81,6 +83,10 @@ def next_run(config: JobConfig, after: float, began: float) -> float:
 
 def _local() -> tzinfo:
     """Return the machine's zone, with its changes to and from summer time where that can be known."""
+    with suppress(ValueError):
+        named = zone_of(os.environ.get("TZ", "").removeprefix(":") or None)
+        if named is not None:
+            return named
     try:
         with open("/etc/localtime", "rb") as file:
             return ZoneInfo.from_file(file)

@@ -244,6 +244,29 @@ def test_other_jobs_have_no_runs(world):
     assert "schedule" not in world.manager.info("web")["plugins"]
 
 
+def test_a_clock_that_is_set_back_gives_new_times(world):
+    world.clock.now = datetime(2030, 1, 1, 12, 0, tzinfo=BERLIN).timestamp()
+    world.load(schedule="0 * * * *", **FIELDS)
+    world.plugin._find().look()
+    world.pass_to(12, 30)
+    assert world.info["plugins"]["schedule"]["next"] == at("2026-06-01T13:00")
+    world.pass_to(13)
+    assert len(world.spawner.processes) == 1
+
+
+def test_a_schedule_ends_the_process_that_ran_without_one(world):
+    world.load()
+    world.manager.update({"name": "backup", "cmd": "save", "schedule": "0 15 * * *", **FIELDS})
+    settle(world.manager)
+    assert (world.info["running"], world.info["state"]) == (0, "waiting")
+    assert world.info["plugins"]["schedule"]["next"] == at("2026-06-01T15:00")
+
+
+def test_the_zone_of_the_environment_counts(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assert due(NOON, schedule="0 3 * * *", timezone=None) == "2026-06-01T20:00:00+02:00"
+
+
 def test_jitter_is_within_its_bounds(world):
     world.load(schedule="0 15 * * *", jitter=600, **FIELDS)
     due = at("2026-06-01T15:00")
