@@ -41,7 +41,7 @@ from .notifier import Notifier
 from .process_table import ProcessTable
 from .reconcile import FROM_CONFIGURATION, Reconciler, check_ports, parse, prepare
 from .reports import Reports
-from .rolling import Roll
+from .rolling import LastGood, Roll
 from .shutdown import Shutdown, in_stop_order, stop_in_order
 from .strays import Strays
 from .subscriptions import Channel, Subscriptions
@@ -375,16 +375,29 @@ class Manager(OldSpellings):
             self._refuse_if_stopping("started")
         job = self.job(job.name)
         previous, new = job.config, new.replace(name=job.name.full)
-        rolling = new.reload == "rolling" and job.active and start is not False and previous.needs_restart(new)
         if start is not None:
             self._ordered(job, "started" if start else "stopped", origin)
-        self.rolls.pop(job, None)
+        good = LastGood(previous, job.wanted)
+        overtaken = self._end_roll(job)
+        replacing = previous.needs_restart(new)
+        if overtaken is not None and not overtaken.done and overtaken.good is not None:
+            good, replacing = overtaken.good, True  # some processes may still have the configuration before that
+        rolling = new.reload == "rolling" and job.active and start is not False and replacing
         self.engine.submit(job, messages.Update(new, start, replace=not rolling))
         if rolling:
-            self._roll(job, previous)
+            self._roll(job, good)
+        elif replacing and not previous.needs_restart(new):
+            self.engine.submit(job, messages.StopAll())  # what the overtaken reload has not replaced
 
-    def _roll(self, job: Job, previous: JobConfig | None) -> None:
-        roll = self.rolls[job] = Roll(self, job, previous)
+    def _end_roll(self, job: Job) -> Roll | None:
+        """Let a rolling reload know that another order came; returns it."""
+        roll = self.rolls.pop(job, None)
+        if roll is not None:
+            roll.changed.set()
+        return roll
+
+    def _roll(self, job: Job, good: LastGood | None = None) -> None:
+        roll = self.rolls[job] = Roll(self, job, good)
         roll.start()
 
     def unload(self, name_or_process: Any, sessionid: str | None = None) -> None:
@@ -402,13 +415,13 @@ class Manager(OldSpellings):
     def reload(self, name: Any, sessionid: str | None = None) -> None:
         """Reset a job's number to the configured one and replace all its processes, as its ``reload`` settings say."""
         job = self.job(name, sessionid)
-        self.rolls.pop(job, None)
+        self._end_roll(job)
         if job.config.reload_signal is not None or (job.config.reload == "rolling" and job.active):
             self.engine.submit(job, messages.Scale(job.config.numprocesses))
             if job.config.reload_signal is not None:
                 self.killall(job.name, job.config.reload_signal)
             else:
-                self._roll(job, None)
+                self._roll(job)
         else:
             self.engine.submit(job, messages.Reload())
 
@@ -422,7 +435,7 @@ class Manager(OldSpellings):
     def stop_job(self, name: Any) -> None:
         """Stop a job: all its processes, none comes back. Does not wait for their end."""
         job = self.job(name)
-        self.rolls.pop(job, None)
+        self._end_roll(job)
         self._ordered(job, "stopped")
         self.engine.submit(job, messages.Stop())
 
@@ -464,10 +477,10 @@ class Manager(OldSpellings):
         """
         job = self.job(name)
         self._refuse_if_stopping("started")
-        self.rolls.pop(job, None)
+        self._end_roll(job)
         self._ordered(job, "restarted")
         if rolling and job.active:
-            self._roll(job, None)
+            self._roll(job)
         else:
             self.engine.submit(job, messages.Restart())
 

@@ -7,7 +7,7 @@ the end of the manager may come at any time and ends the reload (reason 42).
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Iterable
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple
 
 import gevent
 from gevent.event import Event
@@ -35,21 +35,28 @@ class _Overtaken(Exception):
     """The job was stopped, or changed again."""
 
 
+class LastGood(NamedTuple):
+    """Configuration and number of processes that a job had before a change."""
+
+    config: JobConfig
+    wanted: int
+
+
 class Roll:
     """Rolling reload of a job.
 
-    :param previous: the configuration to go back to if it fails; None if that has not changed.
+    :param good: what to go back to if it fails; None if the configuration has not changed.
     """
 
-    def __init__(self, manager: Manager, job: Job, previous: JobConfig | None) -> None:
-        self._manager, self._job, self._previous = manager, job, previous
+    def __init__(self, manager: Manager, job: Job, good: LastGood | None) -> None:
+        self._manager, self._job, self.good = manager, job, good
         self._config = job.config
         places = [copy for copy in job.live() if not copy.committed and copy.index < job.wanted]
         self._old = [copy.process.pid for copy in places if copy.state == UP]
         self._replaced = 0
         self._text = ""
         self._error: str | None = None
-        self._done = False
+        self.done = False
         #: Set whenever something happened to the job.
         self.changed = Event()
 
@@ -60,7 +67,7 @@ class Roll:
             "processes": len(self._old),
             "text": self._text,
             "error": self._error,
-            "done": self._done,
+            "done": self.done,
         }
 
     def start(self) -> None:
@@ -75,14 +82,14 @@ class Roll:
             self._undo(str(failure))
         except _Overtaken as reason:
             self._error = str(reason)
-            if self._manager.rolls.get(self._job) is self:
-                self._submit(messages.Surge(0))
+            if self._manager.rolls.get(self._job) in (None, self):  # another reload begins with that
+                self._manager.engine.post(self._job, messages.Surge(0))
         except Exception as error:
             self._error = f"the reload failed: {error}"
             log.critical("%s: the rolling reload failed: %r", self._job.name, error, exc_info=error)
         else:
             self._say(f"all {len(self._old)} {_plural(len(self._old))} replaced")
-        self._done = True
+        self.done = True
 
     def _replace(self) -> None:
         config, waiting = self._config, list(self._old)
@@ -91,7 +98,7 @@ class Roll:
         if surge:
             self._submit(messages.Surge(surge))
             more = range(self._job.wanted, self._job.wanted + surge)
-            self._await_ready(more)
+            self._await_ready(more, lambda: self._job.places)
             self._say(f"{surge} new {_plural(surge)} ready beside the old ones")
         size = max(1, surge + config.max_unavailable)
         while waiting:
@@ -99,14 +106,15 @@ class Roll:
             found = {pid: copy.index for pid in batch if (copy := self._job.find(pid)) is not None}
             for pid in found:
                 self._submit(messages.StopPid(pid))
-            self._await_ready(index for index in found.values() if index < self._job.wanted)
+            self._await_ready(found.values(), lambda: self._job.wanted)
             self._replaced += len(batch)
             self._say(f"{self._replaced} of {len(self._old)} {_plural(len(self._old))} replaced")
         self._submit(messages.Surge(0))
 
-    def _await_ready(self, indexes: Iterable[int]) -> None:
+    def _await_ready(self, indexes: Iterable[int], places: Callable[[], int]) -> None:
         """Wait until new processes of these copies can be used.
 
+        :param places: returns how many there are now; the job may be scaled meanwhile.
         :raises _Failed: one of them cannot. :raises _Overtaken: it does not matter any more.
         """
         indexes, clock = list(indexes), self._manager.engine.clock
@@ -117,7 +125,7 @@ class Roll:
             while True:
                 self.changed.clear()
                 self._check()
-                missing = [index for index in indexes if not self._is_ready(index)]
+                missing = [index for index in indexes if index < places() and not self._is_ready(index)]
                 if not missing:
                     return
                 if clock() >= deadline:
@@ -149,11 +157,12 @@ class Roll:
 
     def _undo(self, reason: str) -> None:
         """End the new processes and return to the old configuration; processes that were not replaced stay."""
-        back = self._previous if self._config.reload_rollback else None
+        back = self.good if self._config.reload_rollback else None
         new = [copy.process.pid for copy in self._job.live() if not copy.committed]
         new = [pid for pid in new if pid not in self._old]
         if back is not None:
-            self._submit(messages.Update(back, None, replace=False))
+            self._submit(messages.Update(back.config, None, replace=False))
+            self._submit(messages.Scale(back.wanted))
             self._config = self._job.config
         self._submit(messages.Surge(0))
         if back is not None:

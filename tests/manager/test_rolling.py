@@ -180,6 +180,61 @@ def test_another_update_overtakes_it(run):
     assert run.commands() == ["serve -w"] * 3 and run.roll["done"] and run.roll["error"] is None
 
 
+def test_a_change_that_needs_no_new_processes_does_not_leave_the_reload_half_done(run):
+    run.load()
+    run.gate.closed = True
+    run.update()
+    run.manager.set_ready(run.spawner.last.pid)
+    settle(run.manager)
+    run.gate.closed = False
+    run.update(graceful_timeout=5.0)
+    assert run.commands() == ["serve -v"] * 3 and run.roll["error"] is None
+
+
+def test_a_failure_after_two_updates_goes_back_to_what_worked(run):
+    run.load()
+    run.gate.closed = True
+    run.update(cmd="serve -v")
+    run.update(cmd="serve -w")
+    run.gate.closed = False
+    run.clock.advance(200)
+    settle(run.manager)
+    assert run.commands() == ["serve"] * 3 and run.info["config"]["cmd"] == "serve"
+
+
+def test_a_job_that_does_not_roll_any_more_is_replaced_at_once(run):
+    run.load()
+    run.gate.closed = True
+    run.update()
+    run.gate.closed = False
+    run.update(reload="replace")
+    assert run.commands() == ["serve -v"] * 3 and run.roll is None
+
+
+def test_a_plain_restart_ends_it_and_its_surplus(run):
+    run.load()
+    run.gate.closed = True
+    run.update()
+    run.gate.closed = False
+    run.manager.restart_job("web")
+    settle(run.manager)
+    assert run.commands() == ["serve -v"] * 3 and run.roll is None
+
+
+def test_scaling_down_in_the_middle_is_no_failure(run):
+    run.load()
+    run.gate.closed = True
+    run.update()
+    run.manager.set_ready(run.spawner.last.pid)
+    settle(run.manager)
+    run.gate.closed = False
+    run.manager.scale("web", "=0")
+    settle(run.manager)
+    run.clock.advance(200)
+    settle(run.manager)
+    assert run.commands() == [] and run.roll["error"] is None and run.info["config"]["cmd"] == "serve -v"
+
+
 def test_fewer_processes_are_wanted_meanwhile(run):
     run.load()
     run.update(number=1)
