@@ -29,10 +29,14 @@ KEPT = 50
 MOST_QUEUED = 10
 #: Lines of output that are remembered of a run.
 LINES = 10
-#: The clock of the machine may be set: it is looked at again after so many seconds.
-LONGEST_SLEEP = 3600.0
+#: The clock of the machine may be set, and a machine may sleep: it is looked at again after so many seconds.
+LONGEST_SLEEP = 50.0
 #: A run that is later than this was missed: the machine slept, or its clock was set; in seconds.
 LATE = 60.0
+
+
+#: Settings that say when a job runs.
+_TIMES = {"schedule", "every", "timezone", "jitter"}
 
 
 class Run:
@@ -128,7 +132,7 @@ class Scheduler:
             return
         if not is_scheduled(job.config):
             self._switch_off(job)
-        else:
+        elif previous.changed(job.config) & _TIMES:
             self._plan(known, self._clock())
         self._manager.release(job.name)
 
@@ -141,6 +145,9 @@ class Scheduler:
             return
         run.ended, run.status, run.lines = self._clock(), str(status), last_lines(process)
         self._tell("run_finished", job, run, status=run.status, seconds=run.ended - run.started)
+        self._start_queued(known)
+
+    def _start_queued(self, known: Scheduled) -> None:
         if known.queued and not known.live:
             known.queued -= 1
             self._start(known, self._clock())
@@ -153,6 +160,16 @@ class Scheduler:
         known = self._known(job)
         last = known.runs[-1].shown() if known.runs else None
         return {"next": known.next, "last": last, "live": len(known.live), "missed": known.missed}
+
+    @hookimpl
+    def gaffer_health(self) -> dict[str, Any]:
+        """Say how many schedules are on, and what was left out."""
+        known = list(self._jobs.values())
+        return {
+            "schedules": sum(one.began is not None for one in known),
+            "live": sum(len(one.live) for one in known),
+            "missed": sum(one.missed for one in known),
+        }
 
     @hookimpl
     def gaffer_manager_stopping(self) -> None:
@@ -272,6 +289,8 @@ class Scheduler:
         if not is_scheduled(job.config):
             raise Conflict(f"job {job.name} has no schedule; start it with gafferctl start {job.name}")
         known, now = self._known(job), self._clock()
+        if due is not None and (known.began is None or not job.active):
+            return 0  # it was switched off meanwhile
         run = Run(now if due is None else due, now)
         known.runs.append(run)
         try:
@@ -280,6 +299,7 @@ class Scheduler:
             run.error, run.ended = str(error), self._clock()
             log.error("job %s: a run could not be started: %s", job.name, error)
             if due is not None:
+                self._start_queued(known)
                 return 0
             raise
         known.live[pid] = run

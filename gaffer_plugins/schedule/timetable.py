@@ -7,9 +7,11 @@ import re
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
+
+from gaffer.api import nearest
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -64,7 +66,8 @@ def zone_of(name: str | None) -> tzinfo | None:
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):
-        raise ValueError(f"no time zone {name!r}; names are like Europe/Berlin, or UTC") from None
+        known = nearest(name, available_timezones())
+        raise ValueError(f"no time zone {name!r}{known or '; names are like Europe/Berlin, or UTC'}") from None
 
 
 def next_run(config: JobConfig, after: float, began: float) -> float:

@@ -115,6 +115,7 @@ def test_intervals_count_from_the_start(world):
         ({"every": "0m"}, "expected a number"),
         ({"every": "9999d"}, "longer than 366 days"),
         ({"schedule": "0 3 * * *", "timezone": "Mars/Base"}, "no time zone 'Mars/Base'"),
+        ({"schedule": "0 3 * * *", "timezone": "Europe/Berln"}, "did you mean 'Europe/Berlin'"),
         ({"schedule": "0 3 * * *", "every": "1h"}, "leave one of them out"),
         ({"every": "1h", "timezone": "UTC"}, "it is for schedule"),
         ({"every": "1h", "numprocesses": 2}, "a run of a scheduled job is one process"),
@@ -195,6 +196,45 @@ def test_a_time_that_passed_while_the_machine_slept(world):
     settle(world.manager)
     world.pass_to(22, 30)
     assert len(world.spawner.processes) == 1
+
+
+def test_runs_that_wait_are_not_stuck_when_a_start_fails(world):
+    world.load(schedule="0 * * * *", overlap="queue", **FIELDS)
+    for hour in (13, 14, 15):
+        world.pass_to(hour)
+    world.spawner.fail("no such program")
+    world.end()
+    assert [run["error"] is not None for run in world.runs] == [False, True, False]
+    assert len(world.spawner.alive) == 1
+
+
+def test_another_change_of_the_job_keeps_the_run_that_is_due(world, monkeypatch):
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    settings = {"name": "backup", "cmd": "save", "schedule": "0 15 * * *", "jitter": 600, **FIELDS}
+    world.manager.load(settings)
+    settle(world.manager)
+    world.pass_to(15, 5)
+    world.manager.update({**settings, "env": {"A": "1"}})
+    settle(world.manager)
+    world.pass_to(15, 10)
+    assert len(world.spawner.processes) == 1
+
+
+def test_a_stop_takes_back_a_run_that_has_just_come_due(world):
+    world.load(schedule="0 15 * * *", **FIELDS)
+    world.clock.now = at("2026-06-01T15:00")
+    world.plugin._find().look()
+    world.manager.stop_job("backup")
+    settle(world.manager)
+    assert world.spawner.alive == []
+
+
+def test_health_counts_schedules_and_what_was_left_out(world):
+    world.load(schedule="0 * * * *", **FIELDS)
+    world.pass_to(13)
+    world.pass_to(14)
+    found = world.manager.health()["plugins"]["schedule.runs"]
+    assert (found["schedules"], found["live"], found["missed"]) == (1, 1, 1)
 
 
 def test_a_stop_switches_it_off_and_a_start_on(world):
