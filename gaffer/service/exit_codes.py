@@ -1,17 +1,19 @@
-"""Exit statuses of daemons, with sentences on standard error instead of tracebacks."""
+"""Exit codes of all programs; for daemons, sentences on standard error instead of tracebacks.
+
+0 done, 1 the operation failed, 2 wrong usage or configuration, 130 interrupted, 141 nothing reads the output any more;
+of command lines, 3 gafferd cannot be reached and 4 not allowed too.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import stat
 import sys
 from typing import Any, Callable
 
 from ..errors import ConfigError, GafferError, described
 
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, USAGE, UNREACHABLE, NOT_ALLOWED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 #: What a shell reports after SIGPIPE.
 BROKEN_PIPE = 141
 
@@ -33,6 +35,8 @@ def _status_of(name: str, do: Callable[[], int]) -> int:
     except GafferError as error:
         return _say(FAILED, *(f"{name}: {line}" for line in str(error).splitlines()))
     except KeyboardInterrupt:
+        import signal  # late, as logging below: command lines need the numbers only
+
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # one more would be a traceback of whatever Python does at its end
         return _say(INTERRUPTED, f"{name}: interrupted")
     except SystemExit as error:
@@ -40,6 +44,8 @@ def _status_of(name: str, do: Callable[[], int]) -> int:
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nothing_reads(error):
             return BROKEN_PIPE
+        import logging
+
         logging.getLogger(name).debug("unexpected failure", exc_info=error)
         return _say(FAILED, f"{name}: unexpected {described(error)}; --log-level debug shows where")
 

@@ -187,7 +187,8 @@ def _run_one(
     make: Callable[[Node], Any],
 ) -> tuple[int, str | None]:
     """Run a command on a node; return its exit code, and what went wrong."""
-    from .program import FAILED, exit_code
+    from ...service.exit_codes import FAILED
+    from .program import exit_code
 
     try:
         parent = click.Context(program, info_name=ctx.info_name, auto_envvar_prefix=ctx.auto_envvar_prefix)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, NoReturn, Sequence, Ty
 import click
 
 from ...errors import ConfigError, GafferError, Unauthorized, nearest
+from ...service.exit_codes import BROKEN_PIPE, DONE, FAILED, INTERRUPTED, NOT_ALLOWED, UNREACHABLE, USAGE
 from ...version import __version__
 from .output import View, chosen_form, show
 from .output import complain as complain
@@ -23,9 +24,6 @@ from .output import complain as complain
 if TYPE_CHECKING:
     from ...httpclient import Cluster, Node
 
-DONE, FAILED, USAGE, UNREACHABLE, NOT_ALLOWED, INTERRUPTED = 0, 1, 2, 3, 4, 130
-#: The exit code that a shell reports after SIGPIPE.
-BROKEN_PIPE = 141
 #: Why a file or disk takes no more output.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Entry points whose ``gaffer_cli(cli)`` adds commands of plugins.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Sequence, T
 
 import click
 
+from ...service.exit_codes import BROKEN_PIPE
 from .output import colored
-from .program import BROKEN_PIPE
 
 if TYPE_CHECKING:
     from ...httpclient.feeds import Feed

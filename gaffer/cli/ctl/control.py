@@ -9,8 +9,9 @@ import click
 
 from ...config.names import parse_job_name
 from ...httpclient import Job, Process, Server
+from ...service.exit_codes import FAILED
 from ..core.output import view_option
-from ..core.program import DASHES, FAILED, command, no_wait_option, timeout_option
+from ..core.program import DASHES, command, no_wait_option, timeout_option
 from ..core.shell_completion import signals
 from ..operations.control import (
     RELOAD,

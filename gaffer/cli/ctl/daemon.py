@@ -9,8 +9,9 @@ import click
 
 from ...config.names import parse_job_name
 from ...httpclient import Server
+from ...service.exit_codes import FAILED
 from ..core.output import View, cell, details_lines, duration, print_lines, view_option
-from ..core.program import FAILED, Failed, command, no_wait_option, timeout_option
+from ..core.program import Failed, command, no_wait_option, timeout_option
 
 PLUGIN_COLUMNS = ("NAME", "VERSION", "STATE", "ORIGIN", "KIND", "HOOKS")
 STRAY_COLUMNS = ("OS PID", "PID", "JOB")

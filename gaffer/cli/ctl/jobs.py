@@ -11,8 +11,9 @@ import click
 from ...config.names import JobName, parse_job_name
 from ...errors import BadRequest, GafferError
 from ...httpclient import Server
+from ...service.exit_codes import FAILED, USAGE
 from ..core.output import View, details_lines, print_lines, view_option
-from ..core.program import DASHES, FAILED, USAGE, ProgramCommand, command, complain, exit_code, no_wait_option
+from ..core.program import DASHES, ProgramCommand, command, complain, exit_code, no_wait_option
 from ..operations.control import control_timeout_option, remove, report_starts
 from ..operations.job_selection import find_info
 from .completion import jobs

@@ -8,8 +8,9 @@ import click
 
 from ...config.names import parse_job_name
 from ...httpclient import Job, Process, Server
+from ...service.exit_codes import FAILED
 from ..core.output import View, chosen_form, details_lines, printable, state_color, view_option
-from ..core.program import FAILED, command
+from ..core.program import command
 from ..operations.job_info import details, info_view, stopping_text, summary, why_view, with_short_name
 from ..operations.job_selection import ALL, find_jobs, is_pattern, session_of
 from ..operations.wait import TROUBLED, Info

@@ -12,9 +12,10 @@ from ...config.names import JobName, parse_job_name
 from ...config.stop_order import stop_groups
 from ...errors import GafferError, NotFound
 from ...httpclient import Job, Server
+from ...service.exit_codes import FAILED, UNREACHABLE
 from ...service.status_line import StatusLine, waiting_text
 from ..core.output import Output, View, chosen_form, current, print_lines, printable, show
-from ..core.program import FAILED, UNREACHABLE, complain, exit_code, timeout_option
+from ..core.program import complain, exit_code, timeout_option
 from .job_selection import find_info
 from .wait import Info, Judge, Looks, Outcome, default_timeout, has_gone, has_started, has_stopped, watch
 
