@@ -81,7 +81,7 @@ def info(manager: Manager, name: str) -> dict[str, Any]:
     returns=returns(active={**BOOLEAN, "examples": [True]}, running=COUNT, max_processes=COUNT, numprocesses=COUNT),
 )
 def status(manager: Manager, name: str) -> dict[str, Any]:
-    """Whether a job is wanted up, and how many of its processes live."""
+    """The short status of a job: whether it is wanted up, and how many of its processes live."""
     # The short form that gaffer 0.4 had.
     found = manager.info(name)
     short = {key: found[key] for key in ("active", "running", "max_processes")}

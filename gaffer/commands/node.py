@@ -41,7 +41,7 @@ def plugins(manager: Manager) -> dict[str, Any]:
 
 @command("health", permission="read", returns=refer("Health"))
 def health(manager: Manager) -> dict[str, Any]:
-    """Whether all is well."""
+    """The health of the node: whether all is well."""
     return manager.health()
 
 

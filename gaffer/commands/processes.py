@@ -56,7 +56,7 @@ def processes(manager: Manager, running: bool = False) -> list[Any]:
     show=visibility.settings,
 )
 def process_info(manager: Manager, pid: int) -> dict[str, Any]:
-    """One process."""
+    """A process."""
     return manager.process_info(pid)
 
 
@@ -69,7 +69,7 @@ def process_info(manager: Manager, pid: int) -> dict[str, Any]:
     show=visibility.settings,
 )
 def process_template(manager: Manager, pid: int) -> dict[str, Any]:
-    """One process with all settings that it runs with."""
+    """A process with all settings that it runs with."""
     process = manager.get_process(pid)
     return {**process.config.to_dict(), **process.info}
 

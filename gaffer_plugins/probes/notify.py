@@ -35,7 +35,7 @@ _ANCILLARY = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4)
 
 
 class Notices:
-    """What one process said about itself."""
+    """The notices of one process about itself."""
 
     def __init__(self) -> None:
         self.wake = Event()

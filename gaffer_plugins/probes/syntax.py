@@ -1,4 +1,4 @@
-"""What the texts of probes, statuses and headers mean; imported with the first job that has a probe."""
+"""Parsing of the texts of probes, statuses and headers; imported with the first job that has a probe."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OWN_HEADERS = frozenset(("connection", "content-length", "transfer-encoding"))
 
 
 class Probe(NamedTuple):
-    """What a probe's text says: its kind, and the rest."""
+    """A probe's text, parsed: its kind, and the rest."""
 
     kind: str
     rest: str

@@ -1,4 +1,4 @@
-"""What answers to a probe mean: pure logic, without processes and without time."""
+"""Verdicts on a process from the answers to its probes: pure logic, without processes and without time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CheckResult(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """How a question is asked, as the job says at the moment.
+    """Limits of a question, as the job sets them at the moment.
 
     :param start: seconds that a start may take.
     """
@@ -42,7 +42,7 @@ class ReadinessChange(NamedTuple):
 
 
 class ReadyVerdict:
-    """Whether a process can be used.
+    """The verdict whether a process can be used.
 
     :param probe: what is asked, for sentences.
     :param began: when the process was started, on the clock that :meth:`take` is given.
@@ -90,7 +90,7 @@ class ReadyVerdict:
 
 
 class AliveVerdict:
-    """Whether a process has to be restarted.
+    """The verdict whether a process has to be restarted.
 
     :param began: when the process was started. Failures before the first success count once it has had *limits.start*
         seconds: until then it is starting.

@@ -41,7 +41,7 @@ class Failure(NamedTuple):
 
 
 class Check(NamedTuple):
-    """What a question asks, and when.
+    """A check: what a question asks, and when.
 
     :param shown: the probe, as sentences name it.
     :param ask: makes one check, and returns a sentence if it succeeds.
@@ -58,7 +58,7 @@ class Check(NamedTuple):
 
 
 class Counters:
-    """What all probes together did."""
+    """Counts of the checks, failures and restarts of all probes together."""
 
     __slots__ = ("checks", "failed", "restarts")
 
@@ -67,7 +67,7 @@ class Counters:
 
 
 class Question:
-    """One question about a process.
+    """A question about a process.
 
     :param word: ``ready`` or ``alive``; its settings begin with it.
     """

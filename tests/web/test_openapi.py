@@ -151,7 +151,7 @@ def test_a_name_and_a_pid_in_one_place_are_one_path():
     paths = describe(routes, SOURCE)["paths"]
     assert list(paths) == ["/processes/{name}", "/processes/{pid}/_stop"]
     both = paths["/processes/{name}"]["get"]
-    assert both["summary"] == "one process; or a job with its state and its settings"
+    assert both["summary"] == "a process; or a job with its state and its settings"
     (parameter,) = both["parameters"]
     assert parameter["name"] == "name"
     assert [one["type"] for one in parameter["schema"]["anyOf"]] == ["integer", "string"]
