@@ -147,7 +147,7 @@ def test_what_it_says_is_read_under_the_labels_of_the_job():
     assert one.reader("err").ring.read()[1] == b"oops\n"
 
 
-def test_what_nobody_redirects_goes_nowhere():
+def test_output_that_is_not_redirected_goes_nowhere():
     one = process()
     one.say(b"hello\n")
     with pytest.raises(NotFound):
