@@ -52,7 +52,7 @@ def test_changes_of_a_node_are_told_by_one_of_them():
     assert merger.feed("b", event("identify")) == []
     assert merger.feed("a", event("identify")) == [event("identify")]
     merger.lose("a")
-    assert merger.feed("b", event("identify")) == [event("identify")], "nobody else can tell it"
+    assert merger.feed("b", event("identify")) == [event("identify")], "no other lookupd can tell it"
     state(merger, "a", ADD)
     assert merger.feed("b", event("identify")) == []
 

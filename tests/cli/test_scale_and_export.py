@@ -108,15 +108,15 @@ class Formats:
 
 
 def test_gaffer_exporters(monkeypatch, capsys):
-    """The hook of exporters: every plugin on its own, and nobody replaces a format of gaffer."""
+    """The hook of exporters: every plugin on its own, and none replaces a format of gaffer."""
 
     class Broken:
         def gaffer_exporters(self):
             raise LookupError("no template")
 
     points = [
-        EntryPoint("aaa", Formats("upstart", "ini"), "somebody-elses"),
-        EntryPoint("broken", Broken(), "somebody-elses"),
+        EntryPoint("aaa", Formats("upstart", "ini"), "third-party"),
+        EntryPoint("broken", Broken(), "third-party"),
         EntryPoint("exporters", Formats("ini"), "gaffer"),
     ]
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points if group == "gaffer.exporters" else [])
