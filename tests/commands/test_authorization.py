@@ -24,12 +24,12 @@ WEB = Resource("default", "web")
 
 
 def who(**permissions):
-    """Return somebody whose permissions are these."""
-    return Identity("somebody", permissions=Permissions.parse(permissions))
+    """Return an identity with these permissions."""
+    return Identity("caller", permissions=Permissions.parse(permissions))
 
 
 READER, WRITER, MANAGER = who(read=["default.web"]), who(write=["default"]), who(manage=["default.web"])
-NOBODY, ADMIN, ALL = who(), who(admin=True), who(read=["*"])
+POWERLESS, ADMIN, ALL = who(), who(admin=True), who(read=["*"])
 
 
 class Keys:
@@ -70,7 +70,7 @@ def manager(gaffer_manager):
 class FakeHooks:
     """Answers for plugins.
 
-    :param known: identities, or errors, by key or ticket; None if no plugin identifies anybody.
+    :param known: identities, or errors, by key or ticket; None if no plugin identifies callers.
     :param permits: an answer of each plugin to ``gaffer_permit``.
     """
 
@@ -147,7 +147,7 @@ def test_without_a_plugin_that_knows_keys_a_key_means_nothing():
     ],
     ids=str,
 )
-def test_plugin_that_fails_identifies_nobody(caplog, answer, error):
+def test_plugin_that_fails_identifies_no_caller(caplog, answer, error):
     access = make_access(strict=False, known={"key": answer})
     with pytest.raises(error) as raised:
         access.identify(Credentials("key"))
@@ -176,13 +176,13 @@ def test_plugin_that_fails_identifies_nobody(caplog, answer, error):
 )
 def test_gaffer_permit(answers, allowed):
     access = make_access(permits=answers)
-    assert access.permits(NOBODY, "read", WEB) is allowed
-    assert access._hooks.asked == [{"identity": NOBODY, "permission": "read", "resource": WEB}]
+    assert access.permits(POWERLESS, "read", WEB) is allowed
+    assert access._hooks.asked == [{"identity": POWERLESS, "permission": "read", "resource": WEB}]
     if allowed:
-        access.check(NOBODY, "read", WEB)
+        access.check(POWERLESS, "read", WEB)
     else:
-        with pytest.raises(Forbidden, match="key somebody has no permission 'read' for job default.web"):
-            access.check(NOBODY, "read", WEB)
+        with pytest.raises(Forbidden, match="key caller has no permission 'read' for job default.web"):
+            access.check(POWERLESS, "read", WEB)
 
 
 def test_ended_identity_loses_every_permission_at_once():
@@ -236,7 +236,7 @@ def test_caller_without_an_identity_is_rejected_where_keys_are_required():
 )
 def test_resource_is_what_the_arguments_name(target, args, resource):
     access = make_access(permits=[True])
-    access.check_target(NOBODY, "manage", target, args)
+    access.check_target(POWERLESS, "manage", target, args)
     assert [asked["resource"] for asked in access._hooks.asked] == [resource]
 
 
@@ -245,25 +245,25 @@ def test_missing_process_is_forbidden_in_the_words_of_one_that_may_not_be_touche
     sentences = []
     for pid in (2, 3):
         with pytest.raises(Forbidden) as raised:
-            access.check_target(NOBODY, "read", "process", {"pid": pid})
+            access.check_target(POWERLESS, "read", "process", {"pid": pid})
         sentences.append(str(raised.value).replace(str(pid), "N"))
     assert sentences[0] == sentences[1]
 
 
 def test_process_is_seen_by_those_who_may_read_its_job():
-    view = make_access(permits=[True]).view(NOBODY)
+    view = make_access(permits=[True]).view(POWERLESS)
     assert view.reads_pid(1) and not view.reads_pid(3)
 
 
 def test_gaffer_command_run_gets_neither_secrets_nor_foreign_errors():
     access = make_access()
-    access.note("load", "manage", {"config": {"env": {"TOKEN": "abcdef"}}}, NOBODY, "unix", BadRequest("not abcdef"))
+    access.note("load", "manage", {"config": {"env": {"TOKEN": "abcdef"}}}, POWERLESS, "unix", BadRequest("not abcdef"))
     access.note("load", "manage", {}, None, "", KeyError("abcdef"))
     (_, first), (_, second) = access._hooks.notified
     assert (first["command"], first["permission"], first["identity"], first["origin"]) == (
         "load",
         "manage",
-        NOBODY,
+        POWERLESS,
         "unix",
     )
     assert "abcdef" not in f"{first} {second}" and (first["error"].status, second["error"].status) == (400, 500)
@@ -346,7 +346,7 @@ def test_lists_show_what_may_be_read(manager):
     assert run(READER, "sessions") == {"sessions": ["default"]}
     assert run(READER, "processes") == ["web"]
     assert run(READER, "pids") == {"pids": [1]} and run(READER, "processes", running=True) == [1]
-    assert run(NOBODY, "jobs") == {"jobs": []} and run(NOBODY, "pids") == {"pids": []}
+    assert run(POWERLESS, "jobs") == {"jobs": []} and run(POWERLESS, "pids") == {"pids": []}
     assert run(ALL, "jobs") == {"jobs": ["back.db", "default.web"]}
     assert run(READER, "session_jobs", sessionid="default")["jobs"] == ["default.web"]
     unseen = [pytest.raises(NotFound) for _ in range(2)]
@@ -390,7 +390,7 @@ def test_infos_show_what_may_be_read_and_hide_what_may_not_be_managed(manager):
 
     assert [one["name"] for one in infos(LOCAL)] == manager.jobs()
     assert [one["name"] for one in infos(ALL, sessionid="back")] == ["back.db"]
-    assert infos(READER, sessionid="back") == infos(READER, sessionid="none") == infos(NOBODY) == []
+    assert infos(READER, sessionid="back") == infos(READER, sessionid="none") == infos(POWERLESS) == []
     for identity in (LOCAL, ALL, READER, MANAGER):
         for one in infos(identity):
             single = manager.commands.run("info", {"name": one["name"]}, identity)

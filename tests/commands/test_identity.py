@@ -50,8 +50,8 @@ def test_covering_is_an_order(one, two, three):
 
 
 @given(some, some, some)
-def test_nobody_exceeds_who_made_them(maker, made, below):
-    """Who was made by somebody, in any number of steps, may do no more, and so cannot take them over."""
+def test_no_account_exceeds_the_one_that_made_it(maker, made, below):
+    """An account made by another, in any number of steps, may do no more, and so cannot take it over."""
     if maker.covers(made) and made.covers(below):
         assert maker.admin or not (maker.exceeds(maker) or made.exceeds(maker) or below.exceeds(maker))
     assert one_way(maker, made) == (maker.exceeds(made) and not maker.admin)
@@ -82,7 +82,7 @@ def test_each_level_contains_those_before(one, resource):
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=str)
-def test_a_permission_that_nobody_knows_is_not_allowed(resource):
+def test_an_unknown_permission_is_not_allowed(resource):
     everything = Permissions(manage=frozenset("*"), create_key=True, create_user=True)
     assert not everything.allows("everything", resource) and not everything.allows("admin", resource)
 

@@ -123,7 +123,7 @@ def test_schemas_are_schemas(command):
 
 
 @some_commands(lambda command: command.permission in READ)
-def test_whoever_may_only_read_changes_nothing(command, manager, run, gaffer_spawner):
+def test_a_caller_that_may_only_read_changes_nothing(command, manager, run, gaffer_spawner):
     def world():
         shown = {name: {**manager.info(name), "uptime": None} for name in manager.jobs()}
         return shown, manager.pids(), manager.state, [one.signals for one in gaffer_spawner.processes]
@@ -239,7 +239,7 @@ def test_there_are_three_states_to_set(run, state):
 
 
 @pytest.mark.parametrize("command", ["load", "update"])
-def test_nobody_outside_hands_gaffers_own_descriptors_to_a_child(manager, run, command):
+def test_no_caller_hands_gaffers_own_descriptors_to_a_child(manager, run, command):
     with pytest.raises(InvalidConfig, match="custom_channels: can be set from Python only"):
         run(command, {"config": {"name": "web", "cmd": "serve", "custom_channels": [5]}})
     assert manager.get("web").custom_channels == ()
