@@ -192,7 +192,7 @@ class TestUnix:
             found = path.stat()
             assert (stat.S_IMODE(found.st_mode), found.st_gid, found.st_uid) == (0o660, gid, os.geteuid())
 
-    def test_cannot_be_given_away_by_everybody(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_cannot_be_given_away_by_every_account(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(path: str, uid: int, gid: int) -> None:
             raise PermissionError(errno.EPERM, "Operation not permitted")
 

@@ -1,4 +1,4 @@
-"""dotenv files: the syntax, and files that nobody means."""
+"""dotenv files: the syntax, and files that are named by mistake."""
 
 import os
 

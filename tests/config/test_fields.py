@@ -226,7 +226,7 @@ def test_a_checked_environment_cannot_be_changed_for_others():
     assert env == {"A": "1"} and isinstance(env, MappingProxyType)
 
 
-def test_a_shown_environment_can_be_changed_by_whoever_asked():
+def test_a_shown_environment_can_be_changed_by_the_caller():
     env = Environment().check({"A": "1"})
     Environment().to_json(env)["B"] = "2"
     assert env == {"A": "1"}

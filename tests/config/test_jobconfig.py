@@ -143,7 +143,7 @@ def test_an_unknown_key_is_told_the_nearest_one():
 
 
 def test_very_many_unknown_keys_do_not_take_long(monkeypatch):
-    """Of each of 70,000 the nearest known one was looked for, which held up everybody for three seconds."""
+    """Of each of 70,000 the nearest known one was looked for, which held up all requests for three seconds."""
     asked = []
     monkeypatch.setattr(
         "gaffer.config.jobconfig.nearest", lambda key, known: asked.append(key) or "; did you mean 'x'?"

@@ -66,7 +66,7 @@ class TestPrecedence:
         ]
         assert found.get("backlog") == 13
 
-    def test_options_that_nobody_declared(self) -> None:
+    def test_undeclared_options(self) -> None:
         with pytest.raises(KeyError, match="no option 'bindd'; did you mean 'bind'?"):
             settings().get("bindd")
         with pytest.raises(KeyError):
@@ -115,7 +115,7 @@ class TestKeysAndSections:
         found = settings("[webhooks]\ncreate = http://x/, http://y/\n[plugin:mailer]\nto = 'me'\n[plugin:other]\n")
         assert complaints(found) == []
         assert found.plugin("mailer") == {"to": "me"}
-        assert found.plugin("nobody") == {}
+        assert found.plugin("missing") == {}
         (webhooks,) = found.sections("webhooks")
         assert webhooks.items["create"].text == "http://x/, http://y/"
 
@@ -232,13 +232,13 @@ class TestEndpoints:
         found = settings(
             "[gaffer]\nhttp_endpoints = a, b\nrequire_key = true\n"
             "[endpoint:a]\nbind = 0.0.0.0:1\nrequire_key = false\n"
-            "[endpoint:b]\nbind = 127.0.0.1:2\nmode = 600\nowner = nobody-of-that-name\n"
+            "[endpoint:b]\nbind = 127.0.0.1:2\nmode = 600\nowner = no-such-account\n"
         )
         assert complaints(found) == [
             "g.ini:5: " + TestOpenDoors.SENTENCE.format("0.0.0.0:1"),
             "g.ini:9: mode is of use for unix sockets only",
             "g.ini:10: owner is of use for unix sockets only",
-            "g.ini:10: owner: no user 'nobody-of-that-name' on this machine",
+            "g.ini:10: owner: no user 'no-such-account' on this machine",
         ]
 
     def test_two_of_one_name(self, tmp_path: Path) -> None:
