@@ -107,7 +107,7 @@ _CONTEXT.check_hostname, _CONTEXT.verify_mode = False, ssl.CERT_NONE
 
 
 class Client:
-    """Somebody with a TLS connection of their own to a proxy, which is made again when it has ended."""
+    """A client with a TLS connection of its own to a proxy, which is made again when it has ended."""
 
     def __init__(self, port: int) -> None:
         self.port, self.patience = port, PATIENCE

@@ -1,4 +1,4 @@
-"""The plugins in ``contrib/plugins`` with the real gafferd: other ways to know who somebody is."""
+"""The plugins in ``contrib/plugins`` with the real gafferd: other ways to identify a client."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_keys_from_a_file(tmp_path):
             pass
         feed.close()
         assert ask(node, "GET", "/jobs", KEYS["deploy"])[0] == 200
-        # What cannot be used lets nobody in.
+        # What cannot be used lets no client in.
         keys.chmod(0o644)
         keys.write_text(f"{KEYS['look']} look read:*\n{KEYS['deploy']} deploy manage:default\n")
         assert ask(node, "GET", "/jobs", KEYS["deploy"])[0] == 401

@@ -88,7 +88,7 @@ def test_gafferd_behind_a_proxy(proxy):
 
 @attack(
     "a network client without a key",
-    "a body beside `Upgrade` through nginx or haproxy, as `contrib` configures them, which send everybody's requests "
+    "a body beside `Upgrade` through nginx or haproxy, as `contrib` configures them, which send all clients' requests "
     "over the same connections",
     "the next client's request is answered as it was asked",
 )
@@ -100,7 +100,7 @@ def test_a_body_beside_upgrade_through_a_proxy(proxy):
     steal = b"Upgrade: websocket\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n" + b"x" * 40
     lines = [b"POST /jobs/default/web/numprocesses", b"POST /nothing", b"GET /channel/websocket"]
     with Client(proxy.port) as attacker, Client(proxy.port) as victim:
-        # haproxy gives the first request of everybody a connection of their own.
+        # haproxy gives the first request of each client a connection of its own.
         assert [one.ask(ping)[:2] for one in (attacker, victim)] == [(200, b"OK")] * 2
         eventually(lambda: len(proxy.upstream()) == 1)
         for line, asks in itertools.product(lines, connection * 2):
