@@ -24,4 +24,4 @@ def test_attackers_of_the_table_are_known():
 
 def test_unknown_attackers_are_rejected():
     with pytest.raises(AssertionError):
-        attack("nobody", "nothing", "nothing")
+        attack("unknown", "nothing", "nothing")

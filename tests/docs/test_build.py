@@ -11,7 +11,7 @@ import pytest
 
 from ..kit.pages import PAGES
 
-#: The only places outside that pages may lead to; nobody looks whether they are there.
+#: The only places outside that pages may lead to; it is not checked whether they are there.
 OUTSIDE = {"www.gevent.org", "pluggy.readthedocs.io"}
 #: What Sphinx's theme adds by itself.
 THEME = {"www.sphinx-doc.org", "github.com", "alabaster.readthedocs.io"}
