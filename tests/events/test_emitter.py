@@ -40,7 +40,7 @@ def listener():
 
 
 def deliver(emitter):
-    """Wait until everybody has heard everything that was published before."""
+    """Wait until all listeners have heard everything that was published before."""
     last = Outbox("subscribed last")
     last.put("end", dict)
     assert emitter.flush(10) == []
@@ -146,7 +146,7 @@ def test_taking_back_once_leaves_always(emitter, listener):
 # -- taking back
 
 
-def test_whoever_unsubscribed_hears_nothing_more_not_even_what_was_on_its_way(emitter, listener):
+def test_an_unsubscribed_listener_hears_nothing_more_not_even_what_was_on_its_way(emitter, listener):
     emitter.subscribe("a", listener)
     emitter.publish("a")
     emitter.unsubscribe("a", listener)
@@ -209,7 +209,7 @@ def test_all_subscriptions(emitter, listener, way):
     assert not emitter and listener.heard == []
 
 
-def test_it_is_known_whether_anybody_listens(emitter, listener):
+def test_it_is_known_whether_there_are_listeners(emitter, listener):
     assert not emitter
     emitter.subscribe("a", listener)
     assert emitter
@@ -245,7 +245,7 @@ def test_taking_back_all_listeners_leaves_followers_until_the_end(emitter, liste
     assert not emitter
 
 
-def test_listener_that_changes_a_message_changes_it_for_nobody_else(emitter):
+def test_listener_that_changes_a_message_changes_it_for_no_other(emitter):
     heard = []
     emitter.subscribe("a", lambda event, message: message.clear())
     emitter.subscribe("a", lambda event, message: heard.append(message))
@@ -344,7 +344,7 @@ def test_any_thread_may_subscribe_publish_and_take_back(emitter, listener):
     emitter.publish("d")
     while "d" not in listener.heard:
         gevent.idle()
-    # What was on its way when all was taken back is not delivered; nothing after it was meant for anybody.
+    # What was on its way when all was taken back is not delivered; nothing after it had a listener.
     assert set(listener.heard) <= {"a", "b", "d"} and list(emitter._followers) == ["d"]
 
 

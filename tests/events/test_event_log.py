@@ -58,7 +58,7 @@ def test_followers_are_woken():
     assert woken == [1]
 
 
-def test_nothing_is_worth_telling_while_nobody_follows_and_nothing_is_kept():
+def test_nothing_is_worth_telling_without_followers_while_nothing_is_kept():
     log = EventLog()
     assert not log
     first, second = log.follow("a"), log.follow("a")

@@ -1,4 +1,4 @@
-"""Outboxes: calls in order, and whoever is slow, broken or gone costs only itself."""
+"""Outboxes: calls in order, and a listener that is slow, broken or gone costs only itself."""
 
 import gevent
 import pytest
