@@ -46,7 +46,7 @@ def test_groups_die_though_they_have_no_mark() -> None:
     assert process.wait(30) == -9
 
 
-def test_after_a_clean_end_it_touches_nobody(marked: subprocess.Popen[bytes]) -> None:
+def test_after_a_clean_end_it_touches_no_process(marked: subprocess.Popen[bytes]) -> None:
     before = descriptors()
     with Guard() as guard:
         guard.watch(NODE)

@@ -106,7 +106,7 @@ def job(name="web", number=1, active=True, restart="always"):
         (None, 1, "could not be started; everything is stopped"),
     ],
 )
-def test_the_first_end_is_everybodys(status, code, sentence):
+def test_the_first_end_ends_all(status, code, sentence):
     said = Said()
     process = None if status is None else Thing(index=1)
     decision = ExitPolicy("stop", said).gaffer_restart_decision(job(number=2), process, status)
@@ -140,7 +140,7 @@ def test_until_the_last_has_ended():
 # -- ports, and what a command is
 
 
-def test_a_port_that_somebody_listens_on():
+def test_a_port_that_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert is_taken(port) and first_taken({"web.1": port}) == ("web.1", port)
