@@ -2,7 +2,7 @@
 
 Random requests, right ones and such as every layer refuses, followed by a sentinel on the same connection: the sentinel
 is answered once and as itself, unless an answer before it said that the connection ends. No answer to HEAD has a body.
-Through nginx and haproxy, the sentinel is somebody else's, and is always answered.
+Through nginx and haproxy, the sentinel is another client's, and is always answered.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ def fuzz(gafferd: Gafferd, seconds: float, seed: int, most: int = 10**9) -> tupl
 
 
 def fuzz_through(proxy: Proxy, seconds: float, seed: int) -> tuple[int, int, list[str]]:
-    """Let somebody send random requests through *proxy*, each followed by the sentinel of somebody else.
+    """Let a client send random requests through *proxy*, each followed by the sentinel of another.
 
     Return how many, how often both shared the connection to gafferd, and what was wrong.
     """

@@ -1,4 +1,4 @@
-"""A real gafferd and requests as nobody should send them; ``server.py`` asks for longer."""
+"""A real gafferd and malformed requests; ``server.py`` asks for longer."""
 
 from __future__ import annotations
 
