@@ -35,7 +35,7 @@ class Told:
         return job
 
     def once(self) -> Any:
-        """Return the arguments of the only call; the plugin that fails cost nobody anything."""
+        """Return the arguments of the only call; the plugin that fails cost the others nothing."""
         settle(self.manager)
         (call,) = self.listener.calls
         counters = self.manager.hooks.counters()

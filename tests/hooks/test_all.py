@@ -147,8 +147,8 @@ def drive(manager: Any, spawner: Any, http: HttpPlugin) -> None:
     host, _, port = http.urls[0].removeprefix("http://").rpartition(":")
     assert request((host, int(port)), "GET", "/_plugin/none/").status == 404
     assert request((host, int(port)), "GET", "/hello").body == b"hello"
-    somebody = manager.access.identify(gaffer.Credentials("secret"))
-    assert manager.commands.run("state", {"name": "web"}, somebody) == 1
+    caller = manager.access.identify(gaffer.Credentials("secret"))
+    assert manager.commands.run("state", {"name": "web"}, caller) == 1
     spawner.processes[-1].exit(78)
     wait = SimpleNamespace(name="wait", gaffer_before_spawn=gaffer.hookimpl(_hold))
     manager.plugins.add(wait)
@@ -166,7 +166,7 @@ def drive(manager: Any, spawner: Any, http: HttpPlugin) -> None:
 
 
 def test_the_examples_of_all_contracts_work(tmp_path, gaffer_spawner, caplog):
-    state = State(token="secret", known_identity=gaffer.Identity("somebody"))
+    state = State(token="secret", known_identity=gaffer.Identity("caller"))
     calls, options, plugins, http = [], Options(), PluginSet(), HttpPlugin()
     for plugin in (inijobs, http, SitesPlugin, *(example(hook, state, calls) for hook in HOOKS)):
         plugins.add(plugin)

@@ -72,7 +72,7 @@ def test_a_plugin_gets_the_arguments_that_it_names(hooks):
     assert hooks.ask("gaffer_asked", one=1, two=2) == [(2, 1), 2, "none"]
 
 
-def test_hooks_that_nobody_implements(hooks):
+def test_hooks_without_an_implementation(hooks):
     assert not hooks.implemented("gaffer_asked")
     assert hooks.ask("gaffer_asked", one=1, two=2) == []
     assert hooks.ask_first("gaffer_asked", one=1, two=2) is None
@@ -80,7 +80,7 @@ def test_hooks_that_nobody_implements(hooks):
     assert hooks.fold("gaffer_asked", "one", 1, two=2) == 1
 
 
-def test_hooks_that_nobody_specified(hooks):
+def test_hooks_without_a_specification(hooks):
     assert not hooks.implemented("gaffer_nothing")
     assert hooks.ask("gaffer_nothing", one=1) == []
 
@@ -252,7 +252,7 @@ def test_failures_can_be_had_as_answers(three):
     assert next(three.attempts("gaffer_asked", one=1, two=2)) == ("bad", error)
 
 
-def test_whoever_has_heard_enough_may_stop_listening(three):
+def test_a_caller_that_has_heard_enough_may_stop_listening(three):
     for _ in three.attempts("gaffer_asked", one=1, two=2):
         break
     attempts = three.attempts("gaffer_asked", one=1, two=2)

@@ -154,7 +154,7 @@ def test_hooks_that_are_found_by_events_are_told_only():
     assert {parts(SPECS[hook])["kind"] for hook in _HOOKS.values()} == {"TELL"}
 
 
-def test_nobody_else_touches_pluggys_callers():
+def test_no_other_module_touches_pluggys_callers():
     """Only what keeps plugins apart may call them; otherwise one exception ends the others' turn."""
     callers = {
         path.relative_to(ROOT.parent).as_posix()

@@ -220,7 +220,7 @@ class TestOwner:
     """As root, code that others can write is their way to become root."""
 
     @pytest.mark.parametrize("path", [".", "one", "one/plugin", "one/plugin/app.py"])
-    def test_writable_by_everybody(self, folder, plugins, path):
+    def test_writable_by_every_account(self, folder, plugins, path):
         seed_plugin(folder, "one")
         (folder / path).chmod(0o777)
         sentence = refused(plugins.load_folder, folder)
@@ -253,7 +253,7 @@ class TestOwner:
         plugins.load_folder(folder)
         assert caplog.messages == []
 
-    def test_nobody_elses_link_makes_a_site(self, folder, plugins, caplog):
+    def test_no_link_of_another_account_makes_a_site(self, folder, plugins, caplog):
         (folder / "one").mkdir()
         os.symlink("/etc", folder / "one" / "_site")
         os.lchown(folder / "one" / "_site", 12345, 12345)
@@ -297,7 +297,7 @@ class TestSites:
         assert os.readlink(folder / "hello" / "_site" / "link") == str(tmp_path / "elsewhere")
         assert tree(tmp_path / "elsewhere") == {"index.html": "else"}
 
-    def test_link_to_somebodys_folder_is_served_where_it_is(self, folder, tmp_path, plugins):
+    def test_link_to_a_folder_of_another_account_is_served_where_it_is(self, folder, tmp_path, plugins):
         write(tmp_path, {"docs/index.html": "docs"})
         os.symlink(tmp_path / "docs", folder / "docs")
         start(plugins, folder)
@@ -373,7 +373,7 @@ class TestSites:
         assert (folder / "hello" / "_site").stat().st_uid == 12345
 
     @root_only
-    def test_staging_that_is_somebodys_link_is_not_followed(self, folder, tmp_path, plugins):
+    def test_staging_that_is_a_link_of_another_account_is_not_followed(self, folder, tmp_path, plugins):
         (tmp_path / "target").mkdir()
         write(folder / "hello", {"index.html": "hi"})
         os.symlink(tmp_path / "target", folder / "hello" / folders.STAGING)

@@ -308,7 +308,7 @@ class TestHooks:
 
 @gaffer.hookspec
 def acme_backup(path):
-    """A hook of somebody else's."""
+    """A hook of another project."""
 
 
 @gaffer.hookimpl(specname="acme_backup")

@@ -94,7 +94,7 @@ class Run:
         return self.manager.job(name).state(self.manager.engine.clock())
 
     def settled(self) -> None:
-        """Wait until nothing happens any more that nobody asked for."""
+        """Wait until nothing happens any more by itself."""
         manager = self.manager
         wait_until(lambda: all(job.state(1e12) in ("running", "stopped", "failed") for job in manager.all_jobs()))
         settle(manager)
@@ -114,7 +114,7 @@ def scenario(folder: Path) -> Recorder:
     wait_until(lambda: manager.pids("web") not in ([], [process.pid]))
     run.settled()
 
-    recorder.step("somebody sends it a signal")
+    recorder.step("a client sends it a signal")
     manager.killall("web", "CONT")
     run.settled()
 
@@ -141,7 +141,7 @@ def scenario(folder: Path) -> Recorder:
     wait_until(lambda: extra not in manager.running)
     run.settled()
 
-    recorder.step("somebody looks")
+    recorder.step("a client looks")
     with pytest.raises(gaffer.errors.NotFound):
         manager.stats("web"), manager.process_stats(manager.pids("web")[0])
     manager.health(), manager.info("web")
@@ -150,7 +150,7 @@ def scenario(folder: Path) -> Recorder:
     assert request((host, int(port)), "GET", "/_plugin/none/").status == 404
     assert request((host, int(port)), "GET", "/jobs").status == 200
     with pytest.raises(gaffer.errors.Forbidden):
-        manager.commands.run("state", {"name": "web"}, gaffer.Identity("somebody"))
+        manager.commands.run("state", {"name": "web"}, gaffer.Identity("caller"))
 
     recorder.step("it registers with a lookupd")
     manager.hooks.collect("gaffer_node_info", manager=manager)
