@@ -44,7 +44,7 @@ def test_requests_share_a_connection(scripted, certificates):
 
 
 @pytest.mark.parametrize("cacert", [None, "stranger.pem"])
-def test_authority_that_nobody_knows(scripted, certificates, cacert):
+def test_unknown_authority(scripted, certificates, cacert):
     with Server(uri(scripted), cacert=cacert and str(certificates / cacert)) as server:
         with pytest.raises(CannotConnect, match="self-signed certificate; give the certificate of its authority"):
             server.version()

@@ -80,7 +80,7 @@ def each_node(tmp_path, request):
     node = Node(tmp_path, request.param)
     node.load(CAT)
     (process,) = node.manager.running.values()
-    # What it says first comes before whoever listens from now on.
+    # What it says first comes before listeners that come from now on.
     wait_until(lambda: process.reader("out").ring.end == len("ready\n"))
     yield node
     node.manager.stop()
