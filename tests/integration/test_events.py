@@ -190,7 +190,7 @@ def test_a_subscriber_that_raises_hurts_only_itself(manager, heard, error):
 
 
 def test_supervision_needs_no_events(make_manager):
-    """Nobody listens at all."""
+    """There are no listeners at all."""
     manager = make_manager()
     load(manager, "true", min_uptime=0.0)
     eventually(lambda: manager.info("web")["restarts"] >= 10)

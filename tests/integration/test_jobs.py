@@ -437,7 +437,7 @@ def test_unknown_jobs_processes_and_signals_are_errors(manager):
     (process,) = running(manager)
     for method in (manager.start_job, manager.stop_job, manager.unload, manager.reload, manager.info, manager.commit):
         with pytest.raises(NotFound):
-            method("nobody")
+            method("missing")
     with pytest.raises(NotFound):
         manager.kill(999, 15)
     for signal in (0, 99, -1, "SIGNOTHING", "", None, True):

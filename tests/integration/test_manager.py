@@ -52,7 +52,7 @@ def test_the_end_of_the_manager_ends_a_channel(make_manager):
     assert heard.get(timeout=10) == [("create", "web"), ("job.default.web.create", "web")]
 
 
-def test_whoever_takes_too_slowly_loses_the_oldest_and_knows_it(manager):
+def test_a_reader_that_is_too_slow_loses_the_oldest_and_knows_it(manager):
     channel = manager.subscribe("create")
     for number in range(1010):
         manager.load(job(f"job{number}", start=False))
@@ -145,7 +145,7 @@ def test_processes_of_a_manager_do_what_others_do(manager, watch):
     assert second.closed and manager.pids() == [3]
 
 
-def test_a_pid_of_ones_own_is_given_to_nobody_else(manager):
+def test_a_pid_of_ones_own_is_given_to_no_other_process(manager):
     manager.load(job())
     eventually(manager.pids)
     mine = manager.get_process_id()

@@ -111,7 +111,7 @@ def test_failed_starts_are_errors(make, ends):
         process.kill(signal.SIGTERM)
     assert not process.active and ends.told == []
     with pytest.raises(InvalidConfig, match="uid"):
-        make(uid="nobody-of-that-name")
+        make(uid="no-such-account")
 
 
 def test_settings_of_a_process(make, tmp_path):

@@ -41,7 +41,7 @@ def test_killed_process_comes_back(manager, watch):
 
 
 def test_replacement_is_started_before_the_exit_is_published(manager, watch, monkeypatch):
-    """Everybody hears of both, in order; but nobody who listens makes the replacement wait."""
+    """All listeners hear of both, in order; but none of them makes the replacement wait."""
     manager.load(job("sleep 1000", min_uptime=0.0))
     first = one(manager, watch, 1)
     order, launch, told = [], manager.engine.launch, manager.engine.observer.notify

@@ -172,7 +172,7 @@ def test_interrupted_program_can_still_stop_everything():
 
 
 def test_program_that_ends_without_a_stop_does_not_hang_and_leaves_its_processes():
-    """Nobody stopped it: the processes stay, and nothing hangs."""
+    """It was not stopped: the processes stay, and nothing hangs."""
     code, os_pids, errors = program("")
     assert code == 0, errors
     assert len(os_pids) == 3

@@ -32,7 +32,7 @@ def way(request, monkeypatch):
     return request.param
 
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another account")
 
 
 def load(manager, cmd, name="web", **settings):
@@ -398,7 +398,7 @@ def test_child_sees_its_own_limit_from_its_start(manager, watch, streams, monkey
 
 @pytest.mark.parametrize("streams", [[], ["a"]], ids=["plain", "custom streams"])
 def test_limit_that_cannot_be_set_does_not_prevent_a_start(manager, watch, streams):
-    """Somebody may lower gafferd's own from outside."""
+    """An administrator may lower gafferd's own from outside."""
     manager.engine.file_limit = (1024, 512)
     assert run(manager, watch, "echo started", custom_streams=streams).lines == ["started"]
 
@@ -482,7 +482,7 @@ def test_missing_command_is_named(manager, watch):
 
 @pytest.mark.parametrize("streams", [[], ["ctl"]])
 def test_sentence_about_a_missing_command_hides_values_of_the_environment(manager, watch, streams):
-    """Everybody who may read the job hears why; its environment is only for those who may manage it."""
+    """All callers that may read the job hear why; its environment is only for those who may manage it."""
     load(manager, '"${PLACE}/no such" $PLACE', env={"PLACE": "/sesame-4711"}, custom_streams=streams)
     assert failure(manager, watch).startswith("cannot execute '$PLACE/no such': ")
     assert "sesame" not in manager.info("web")["reason"]
@@ -519,7 +519,7 @@ def test_missing_interpreter_is_named(manager, watch, tmp_path):
 
 
 def test_command_that_is_no_program_is_named(manager, watch, tmp_path):
-    (tmp_path / "program").write_bytes(b"\x7fnothing that anybody executes")
+    (tmp_path / "program").write_bytes(b"\x7fnothing that can be executed")
     (tmp_path / "program").chmod(0o755)
     load(manager, str(tmp_path / "program"))
     assert "Exec format error" in failure(manager, watch)

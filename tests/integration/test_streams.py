@@ -53,7 +53,7 @@ class Sink:
 
 # -- never blocking ----------------------------------------------------------------------
 @pytest.mark.parametrize("labels", [["out"], ["out", "err"], ["both", "both"]])
-def test_child_whose_output_nobody_reads_never_blocks(manager, watch, labels):
+def test_child_whose_output_is_not_read_never_blocks(manager, watch, labels):
     load(manager, f"sh -c '{FLOOD}; {FLOOD} >&2'", redirect_output=labels)
     assert exited(watch).code == 0
     ring = watch.processes[0].reader(labels[0]).ring
@@ -470,7 +470,7 @@ def test_custom_streams_beside_all_others(manager, watch, tmp_path):
     heard(found, "four", b"x\n")
 
 
-def test_custom_stream_that_nobody_reads_never_blocks(manager, watch):
+def test_custom_stream_that_is_not_read_never_blocks(manager, watch):
     load(manager, f"sh -c '{FLOOD} >&3; {FLOOD} >&4'", custom_streams=["a", "b"])
     assert exited(watch).code == 0
     assert watch.processes[0].reader("b").ring.end == 10 * MEGABYTE

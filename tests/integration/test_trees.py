@@ -150,7 +150,7 @@ def test_processes_started_during_the_stop_are_stopped(manager, watch, tmp_path)
     )
     said(eventually(lambda: manager.list("web"))[0])
     stop(manager, watch)
-    # It may have been killed before it could write; whoever wrote must be gone.
+    # It may have been killed before it could write; every process that wrote must be gone.
     assert not any(alive(os_pid) for os_pid in read_pids(tmp_path / "pids"))
 
 
@@ -166,7 +166,7 @@ def test_suspended_process_can_be_stopped(manager, watch, tmp_path, start):
 
 
 def test_replacement_comes_after_the_whole_tree_is_gone(manager, watch, tmp_path):
-    """A restart is a stop and a start: the new process finds nobody of the old tree."""
+    """A restart is a stop and a start: the new process finds no process of the old tree."""
     script = f"touch pids\n{LOOK}\nsetsid {DEAF} &\n{NOTED} &\nexec sleep 1000"
     load(manager, script, tmp_path, graceful_timeout=0.2)
     for count in (2, 4, 6):
@@ -264,7 +264,7 @@ LAST_PID = "/proc/sys/kernel/ns_last_pid"
 
 
 def start_as(os_pid):
-    """Start a stranger, in a session of its own, under a number that was ours; None if somebody else got it."""
+    """Start a stranger, in a session of its own, under a number that was ours; None if another process got it."""
     with open(LAST_PID, "w") as file:
         file.write(str(os_pid - 1))
     stranger = subprocess.Popen(["sleep", "1000"], start_new_session=True, env={})
@@ -296,7 +296,7 @@ def test_stranger_with_the_leaders_old_number_is_not_killed(manager, watch, tmp_
         if stranger is not None:
             break
     else:
-        pytest.skip("somebody else always got the number")
+        pytest.skip("another process always got the number")
     try:
         assert signal.SIGKILL in watch.details("signalled")
         assert stranger.poll() is None
@@ -399,8 +399,8 @@ def test_group_members_are_found_by_group(monkeypatch):
 @pytest.mark.parametrize(
     "look_around", [lambda: find_survivors({"node.1": 1}), lambda: proc_scan.find_node_survivors("node")]
 )
-def test_unclear_process_belongs_to_nobody(monkeypatch, look_around):
-    """Whoever takes what was found for its own must not hit a stranger that just executes a program."""
+def test_unclear_process_belongs_to_no_job(monkeypatch, look_around):
+    """A caller that takes what was found for its own must not hit a stranger that just executes a program."""
     monkeypatch.setattr(proc_scan, "environment_of", lambda os_pid: b"")
     monkeypatch.setattr(proc_scan, "_between_programs", lambda os_pid: True)
     found = look_around()
