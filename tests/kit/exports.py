@@ -11,7 +11,7 @@ from gaffer.procfile.export import Application, ExportJob
 
 #: Whatever a process can be given; surrogates are no text.
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
-#: As people write them, with everything in them that means something to somebody.
+#: As people write them, with everything in them that means something to a format.
 AWKWARD = st.text(st.sampled_from("ab %$\"'\\;#,(){}=é\t"), max_size=14) | st.sampled_from(
     [
         "%(here)s",

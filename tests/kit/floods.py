@@ -52,7 +52,7 @@ FLOODS = {
     "headers without end": Flood(b"X: a\r\n", b"GET / HTTP/1.1\r\n", lookupd=True),
     "pipelined requests": Flood(_PING, reads=True, lookupd=True),
     "pipelined requests that are refused": Flood(b"GET /nothing HTTP/1.1\r\n" + _HOST + b"\r\n", reads=True),
-    "a body that nobody wants": Flood(b"x" * 1000, _post("/ping", f"Content-Length: {10**12}"), lookupd=True),
+    "a body that is not read": Flood(b"x" * 1000, _post("/ping", f"Content-Length: {10**12}"), lookupd=True),
     "a body longer than it may be": Flood(b"x" * 1000, _post("/jobs/default", f"Content-Length: {10**12}")),
     "bodies that are no JSON": Flood(_post("/jobs/default", "Content-Length: 65536") + b"[" * 65_536, reads=True),
     "bodies of many values": Flood(
@@ -90,7 +90,7 @@ _numbers = itertools.count()
 
 
 def sockjs_sending(port: int) -> None:
-    """Send messages to a SockJS session, a thousand in each request; somebody else receives."""
+    """Send messages to a SockJS session, a thousand in each request; another client receives."""
     path = f"/channel/0/{next(_numbers)}"
     receiver = connect(port)
     receiver.sendall(_post(f"{path}/xhr_streaming", "Content-Length: 0"))

@@ -1,4 +1,4 @@
-"""Reading the pages: their code blocks, by language, and somebody who types what stands behind ``$``."""
+"""Reading the pages: their code blocks, by language, and a user who types what stands behind ``$``."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def without_slowness(text: str) -> str:
 
 
 class Terminal:
-    """Somebody who types commands in a copy of the examples; gafferd listens on a port of its own there."""
+    """A user who types commands in a copy of the examples; gafferd listens on a port of its own there."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -165,7 +165,7 @@ class Terminal:
         while not self._answers():
             assert self.gafferd.poll() is None and time.monotonic() < deadline, self._log.read_text()
             time.sleep(0.05)
-        # Whoever changes to a second terminal takes as long.
+        # A user who changes to a second terminal takes as long.
         self.type("gafferctl wait dummy echo --for ready")
 
     def _answers(self) -> bool:

@@ -1,4 +1,4 @@
-"""Ports that nobody else gets meanwhile, for programs that are told where to listen."""
+"""Ports that no other program gets meanwhile, for programs that are told where to listen."""
 
 from __future__ import annotations
 

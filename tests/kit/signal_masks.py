@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: The C library keeps these for its threads (nptl(7)). Its posix_spawn, which make uses, leaves them ignored, and
-#: nobody can change that: sigaction(2) refuses them.
+#: no process can change that: sigaction(2) refuses them.
 _C_LIBRARY = {32, 33}
 
 

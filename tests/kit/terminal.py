@@ -1,4 +1,4 @@
-"""A terminal with a program in it: somebody types, and reads what it shows."""
+"""A terminal with a program in it: a user types, and reads what it shows."""
 
 from __future__ import annotations
 

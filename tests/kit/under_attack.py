@@ -198,7 +198,7 @@ def _attack(port: int, attack: Attack, attackers: int) -> None:
 
 
 def _ping_until(end: float, port: int, pings: list[float]) -> None:
-    """Ask on a new connection each time, as somebody does who comes to look what is wrong."""
+    """Ask on a new connection each time, as a user does who comes to look what is wrong."""
     while time.monotonic() < end:
         pings.append(_timed_ping(port))
         time.sleep(_PAUSE)
