@@ -86,7 +86,7 @@ def test_the_copy_that_is_complete_up_to_the_latest_state_counts(registry):
 
 
 def test_all_lookupds_let_the_same_copy_count():
-    """Whoever hears the node, and in whichever order copies come."""
+    """Whichever lookupd hears the node, and in whichever order copies come."""
     copies = {"1": Record(A, {"default.x": [1]}, 4), "2": Record(A, {"default.x": [2]}, 4), "3": Record(A, {}, 3)}
     for here in ("1", "2", "3", "4"):
         for order in (["1", "2", "3"], ["3", "2", "1"]):
@@ -215,7 +215,7 @@ def test_what_is_no_record_is_refused(data):
         ({"name": "a", "origin": "o", "labels": {str(n): "" for n in range(65)}}, "at most 64"),
     ],
 )
-def test_who_somebody_says_it_is_gets_checked(said, reason):
+def test_the_name_that_a_node_gives_itself_is_checked(said, reason):
     if reason is None:
         assert read_info(said).labels == {}
         return
