@@ -177,7 +177,7 @@ def test_a_flapping_job_tells_when_it_is_tried_again(notifier, manager):
     assert message(manager)["retry_in"] == 7.0
 
 
-def test_the_last_exit_is_remembered_though_nobody_listens(notifier, manager):
+def test_the_last_exit_is_remembered_without_listeners(notifier, manager):
     manager.hooks.all = False
     manager.events.remember(0)
     one = job()
@@ -186,7 +186,7 @@ def test_the_last_exit_is_remembered_though_nobody_listens(notifier, manager):
 
 
 @every_event
-def test_nothing_is_built_while_nobody_listens(notifier, manager, what, monkeypatch):
+def test_nothing_is_built_without_listeners(notifier, manager, what, monkeypatch):
     manager.hooks.all = False
     manager.events.remember(0)
     monkeypatch.setattr("gaffer.manager.notifier._message", lambda *args: pytest.fail("it was built"))
