@@ -1,4 +1,4 @@
-"""Wrong answers of plugins: logged with the plugin's name, left out, and nobody else suffers."""
+"""Wrong answers of plugins: logged with the plugin's name, left out, and nothing else suffers."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_who_did_what_when_from_where_with_which_result(api, path):
     assert ask(api, "POST", "/shutdown", "stranger").status == 401
     assert ask(api, "POST", "/shutdown").status == 401
     assert ask(api, "GET", "/jobs", "guest").status == 200
-    done, refused, conflict, unknown, nobody = lines(path, 5)
+    done, refused, conflict, unknown, keyless = lines(path, 5)
     assert done.pop("time").endswith("Z") and done.pop("from").startswith("127.0.0.1:")
     config = {"name": "web", "cmd": "sleep 1000", "env": {"TOKEN": "***"}}
     assert done == {
@@ -102,7 +102,7 @@ def test_who_did_what_when_from_where_with_which_result(api, path):
         "conflict",
         "job web exists already; update it, or unload it first",
     )
-    assert unknown["result"] == nobody["result"] == "unauthorized" and unknown["who"] is nobody["who"] is None
+    assert unknown["result"] == keyless["result"] == "unauthorized" and unknown["who"] is keyless["who"] is None
     assert "sesame" not in path.read_text() and "stranger" not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -210,8 +210,8 @@ def test_a_full_disk_loses_lines_and_counts_them(tmp_path):
     writer.close()
 
 
-def test_a_disk_that_hangs_holds_up_nobody(tmp_path):
-    """The queue is bounded, and whoever is recorded does not wait."""
+def test_a_disk_that_hangs_holds_up_no_caller(tmp_path):
+    """The queue is bounded, and a caller that is recorded does not wait."""
     path = tmp_path / "a"
     writer = AuditWriter(str(path), limit=100)
     writer._append = lambda lines: in_other_thread_wait()

@@ -81,12 +81,12 @@ def test_guessing_is_slowed_down_and_the_right_password_has_to_wait_too(node, an
     answer = node.login(ann, PASSWORD)
     answer.assert_problem(429, "too_many_requests")
     assert int(answer.headers["retry-after"]) >= 1
-    # Somebody else, from here, does not.
+    # Another user, from here, does not.
     node.service.create_user(LOCAL, "bob", PASSWORD, 1)
     assert node.login("bob", PASSWORD).status == 200
 
 
-def test_who_guesses_keeps_out_itself_and_nobody_else(node, ann, monkeypatch):
+def test_who_guesses_keeps_out_itself_and_no_other_client(node, ann, monkeypatch):
     asked = node.service.login
     for number in range(30):
         with pytest.raises((Unauthorized, TooManyRequests)):
@@ -165,7 +165,7 @@ def test_a_key_is_shown_once_and_a_hash_never(node, ann):
         ({"admin": True}, {"admin": True}, 201),
     ],
 )
-def test_nobody_makes_a_key_that_is_stronger(node, own, wanted, status):
+def test_no_account_makes_a_key_that_is_stronger(node, own, wanted, status):
     key = node.key(**own)
     answer = node("POST", "/keys", {"permissions": wanted}, key)
     assert answer.status == status

@@ -34,7 +34,7 @@ NAMES = {"job": "default.web", "session": "default", "all": "*", "other": "back"
 
 
 class Role(NamedTuple):
-    """Somebody: what they have, on what; no level is no key at all."""
+    """A caller: the permission it has, on what; no level is no key at all."""
 
     level: str | None = None
     scope: str = ""
@@ -132,7 +132,7 @@ def test_tables_that_the_matrix_is_made_from_are_complete(world):
 
 @every_role
 def test_commands_asked_for_by_a_program(world, role):
-    """Below all transports; a key is looked at by them, so here those without one are nobody."""
+    """Below all transports; a key is looked at by them, so here those without one have no identity."""
     identity = None
     if role.level not in (None, "wrong"):
         identity = world.node.service.find(world.keys[role])
@@ -259,7 +259,7 @@ class Polling(Socket):
         return int(data["error"]["errno"] if "error" in data else data["errno"])
 
     def close(self) -> None:
-        """It ends when nobody asks any more."""
+        """It ends when its client asks no more."""
 
 
 @pytest.mark.parametrize("transport", ["websocket", "websocket AUTH", "sockjs", "sockjs AUTH"])
@@ -267,7 +267,7 @@ class Polling(Socket):
 def test_sockets(world, role, transport):
     """Every command of ``/channel`` in one session: what one was refused opens nothing for those after it."""
     made = (Polling if transport.startswith("sockjs") else Socket)(world, role, transport)
-    nobody = role.level in (None, "wrong")
+    unidentified = role.level in (None, "wrong")
     is_open = made.open()
     # A wrong key in the head is refused before there is a session; else it is the first message that ends it.
     assert is_open or role.level == "wrong" and not made.first
@@ -275,7 +275,7 @@ def test_sockets(world, role, transport):
         found = next(one for one in world.commands if one.name == command)
         status = made.command(name, world.args(found)) if is_open else 401
         world.judge(role, found.permission, found.target, status, f"{transport} {name}")
-        if nobody:
+        if unidentified:
             made.close()
             is_open = made.open()
     made.close()
@@ -309,8 +309,8 @@ def test_sockets_of_a_process(world, role, way):
             continue
         world.cells += 1
         may = role.may(permission, "process")
-        nobody = role.level in (None, "wrong")
-        refused = 1008 if way == "AUTH" else 401 if nobody else 403
+        unidentified = role.level in (None, "wrong")
+        refused = 1008 if way == "AUTH" else 401 if unidentified else 403
         assert status == (101 if may else refused), f"{role} at {path} by {way}: {status}"
 
 

@@ -99,7 +99,7 @@ def test_what_cannot_begin_takes_no_turn(monkeypatch):
 # -- the file -------------------------------------------------------------------------------------
 
 
-def test_nobody_else_can_read_the_file(path):
+def test_no_other_account_can_read_the_file(path):
     Store(path).close()
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
@@ -131,7 +131,7 @@ def test_what_cannot_be_our_database_is_refused(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_file_of_somebody_else_is_refused(path):
+def test_a_file_of_another_account_is_refused(path):
     Store(path).close()
     os.chown(path, 12345, -1)
     with pytest.raises(GafferError, match="belongs to uid 12345"):
@@ -362,7 +362,7 @@ def test_last_use_is_stored_late_and_at_the_end(keyring, path, monkeypatch):
     with gevent.Timeout(5):
         while keyring.ask(lambda store: store.key(token.id)).last_used is None:
             gevent.sleep(0.01)
-    assert keyring._saver is None and not keyring._used  # nothing goes on while nobody asks
+    assert keyring._saver is None and not keyring._used  # nothing goes on between questions
     monkeypatch.setattr(keyrings, "LAZY", 1000)
     second = keyring.ask(add)
     keyring.find(second.text)
@@ -376,7 +376,7 @@ def test_last_use_is_stored_late_and_at_the_end(keyring, path, monkeypatch):
 
 
 def test_a_ticket_is_good_once_and_not_for_long():
-    clock, who = Clock(), Identity("somebody")
+    clock, who = Clock(), Identity("caller")
     tickets = Tickets(clock)
     ticket, unused = tickets.issue(who), tickets.issue(who)
     assert tickets.use(ticket) is who
@@ -386,14 +386,14 @@ def test_a_ticket_is_good_once_and_not_for_long():
 
 
 def test_a_ticket_ends_with_its_key():
-    tickets, who = Tickets(), Identity("somebody")
+    tickets, who = Tickets(), Identity("caller")
     ticket = tickets.issue(who)
     who.end()
     assert tickets.use(ticket) is None
 
 
 def test_there_are_not_any_number_of_tickets():
-    tickets, who = Tickets(Clock()), Identity("somebody")
+    tickets, who = Tickets(Clock()), Identity("caller")
     made = [tickets.issue(who) for _ in range(MOST_OF_ONE)]
     with pytest.raises(Conflict, match="tickets wait to be used"):
         tickets.issue(who)

@@ -283,7 +283,7 @@ class TestWriter:
         reader, stream = pipe
         os.close(reader)
         writer = ConsoleWriter(stream)
-        writer.write("nobody\n")
+        writer.write("unread\n")
         writer.close()
         assert writer._broken
         writer.write("ignored\n")
@@ -374,6 +374,6 @@ class TestPlugin:
         with manager:
             assert gone.wait(10)
         printed = [line.partition(" ")[2] for line in stream.getvalue().splitlines()]
-        assert "web | hello" in printed, "nobody redirected it"
+        assert "web | hello" in printed, "it was not redirected"
         assert "web | oh" in printed
         assert any(line.startswith("web | exit process with pid ") and line.endswith(" (code 3)") for line in printed)

@@ -132,7 +132,7 @@ def test_who_writes_too_fast_waits_and_nothing_is_lost(pipe):
         assert sent < 100_000
         gevent.sleep(0)
     assert (source.paused, source.resumed) == (1, 0)
-    writer.put(b"x" * 1000, source)  # what was read already is taken, and nobody paused twice
+    writer.put(b"x" * 1000, source)  # what was read already is taken, and no source paused twice
     sent += 1000
     got = 0
     while got < sent:
@@ -145,7 +145,7 @@ def test_who_writes_too_fast_waits_and_nothing_is_lost(pipe):
     writer.close()
 
 
-def test_a_reader_that_goes_is_told_once_and_lets_everybody_go_on(pipe):
+def test_a_reader_that_goes_is_told_once_and_lets_all_sources_go_on(pipe):
     reader, stream = pipe
     gone = []
     writer, source = PatientWriter(stream, lambda: gone.append(1), limit=10), Source()
@@ -160,7 +160,7 @@ def test_a_reader_that_goes_is_told_once_and_lets_everybody_go_on(pipe):
     writer.close()
 
 
-def test_what_nobody_takes_at_the_end_is_counted(pipe, monkeypatch):
+def test_what_is_not_taken_at_the_end_is_counted(pipe, monkeypatch):
     monkeypatch.setattr(PatientWriter, "TERMINAL_TIMEOUT", 0.05)
     _, stream = pipe
     writer = PatientWriter(stream)

@@ -29,7 +29,7 @@ def test_lists(api):
     assert api.get("/jobs") == {"jobs": ["default.web", "shop.web"]}
     assert len(api.get("/pids")["pids"]) == 3
     assert api.get("/jobs/shop") == {"sessionid": "shop", "jobs": ["shop.web"]}
-    api("GET", "/jobs/nobody").assert_problem(404, "not_found")
+    api("GET", "/jobs/missing").assert_problem(404, "not_found")
 
 
 # -- jobs ---------------------------------------------------------------------------------------

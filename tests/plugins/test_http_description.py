@@ -248,15 +248,15 @@ def test_two_managers_describe_what_each_has(start_api):
     )
 
 
-#: Whoever asks, with or without a key.
-SOMEBODY = Identity("somebody", trusted=True)
+#: The identity of every caller, with or without a key.
+CALLER = Identity("caller", trusted=True)
 
 
 def test_keys_are_described_where_they_are_required(start_api):
     class Keys:
         @gaffer.hookimpl
         def gaffer_identify(self, credentials):
-            return SOMEBODY
+            return CALLER
 
     assert "securitySchemes" not in shown(start_api(Keys())).document["components"]
     http = HttpPlugin(["127.0.0.1:0"], AccessRules(keys=True))

@@ -309,7 +309,7 @@ def test_operations_on_a_group(api):
     ("method", "path"),
     [("GET", ""), ("HEAD", ""), ("DELETE", ""), ("POST", "/_start"), ("POST", "/_stop"), ("POST", "/_restart")],
 )
-@pytest.mark.parametrize(("group", "status"), [("nobody", 404), ("a%20b", 400), ("default.web", 400), ("7", 400)])
+@pytest.mark.parametrize(("group", "status"), [("missing", 404), ("a%20b", 400), ("default.web", 400), ("7", 400)])
 def test_groups_that_are_not_there(api, method, path, group, status):
     add(api, start=False)
     assert api(method, f"/groups/{group}{path}").status == status
@@ -340,7 +340,7 @@ def test_statistics_of_nothing(start_api):
     assert api.get("/stats/web")["stats"] == [] and api.get("/stats")[0]["max_cpu"] == 0
 
 
-def test_statistics_of_somebody_elses_process(start_api):
+def test_statistics_of_a_process_of_another_job(start_api):
     api = start_api(stats)
     add(api)
     add(api, "other")
@@ -349,7 +349,7 @@ def test_statistics_of_somebody_elses_process(start_api):
     api("GET", f"/stats/ghost/{pid}").assert_problem(404, "not_found")
 
 
-def test_statistics_need_somebody_who_collects_them(api):
+def test_statistics_need_a_plugin_that_collects_them(api):
     load(api)
     (pid,) = wait_running(api, 1)["processes"]
     for path in ("/stats", "/stats/web", f"/stats/web/{pid}"):

@@ -116,7 +116,7 @@ def test_addresses_that_other_machines_reach_have_to_be_meant():
         pass
 
 
-def test_keys_that_nobody_checks_open_no_door(tmp_path):
+def test_keys_that_no_plugin_checks_open_no_endpoint(tmp_path):
     http = HttpPlugin()
     settings = read(tmp_path, http, "[gaffer]\nrequire_key = true\nbind = 127.0.0.1:0\n")
     with pytest.raises(PluginError, match="no plugin that checks them"):
@@ -124,7 +124,7 @@ def test_keys_that_nobody_checks_open_no_door(tmp_path):
     assert http.urls == []
 
 
-def test_keys_that_one_endpoint_wants_and_nobody_checks_open_no_door_either(tmp_path):
+def test_keys_that_one_endpoint_wants_and_no_plugin_checks_open_no_endpoint_either(tmp_path):
     http = HttpPlugin()
     text = "[gaffer]\nhttp_endpoints = a\n[endpoint:a]\nbind = 127.0.0.1:0\nrequire_key = true\n"
     with pytest.raises(PluginError, match="no plugin that checks them"):
@@ -190,7 +190,7 @@ def test_pages_of_other_origins(start_api):
 
 
 def test_connections_wait_until_jobs_are_loaded():
-    """Sockets are bound first; whoever connects early gets its OK when it is true."""
+    """Sockets are bound first; a client that connects early gets its OK when it is true."""
     answers = []
 
     class Slow:

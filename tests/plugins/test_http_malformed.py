@@ -41,7 +41,7 @@ def check(node, data):
     answer = talk(node.address, data)
     if answer:
         first = parse(answer)
-        # 503: nobody collects statistics here.
+        # 503: no plugin collects statistics here.
         assert 200 <= first.status < 500 or first.status == 503 and b"/stats" in data, first
         if first.status >= 400 and first.body:
             assert set(json.loads(first.body)) == {"error", "reason", "errno"}

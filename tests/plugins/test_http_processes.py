@@ -187,7 +187,7 @@ def test_a_commit_that_cannot_be_says_what_is_wrong(api):
         assert answer.json["reason"].startswith(f"{next(iter(body))}: "), answer.json
 
 
-def test_statistics_need_somebody_who_collects_them(api):
+def test_statistics_need_a_plugin_that_collects_them(api):
     load(api)
     (pid,) = wait_running(api, 1)["processes"]
     api("GET", "/jobs/default/web/stats").assert_problem(503, "unavailable")

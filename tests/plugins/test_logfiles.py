@@ -215,7 +215,7 @@ def test_relative_names_begin_in_the_folder_of_the_option(start_api, tmp_path):
 # -- disks --------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_is_counted_and_tried_again_and_holds_nobody_up(logs, tmp_path, small_disk, caplog):
+def test_a_full_disk_is_counted_and_tried_again_and_holds_no_job_up(logs, tmp_path, small_disk, caplog):
     size = 40_000_000
     load(
         logs,
@@ -233,7 +233,7 @@ def test_a_full_disk_is_counted_and_tried_again_and_holds_nobody_up(logs, tmp_pa
     assert logs.get("/health")["ok"] is False
     on_disk = (small_disk / "web.log").stat().st_size
     assert on_disk <= 1 << 20
-    # Somebody makes room.
+    # Now there is room.
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     wait_until(lambda: health(logs)["ok"] and not health(logs)["waiting"])
     logs.manager.send(1, "")

@@ -1,4 +1,4 @@
-"""Log files on disk: rotation, caps, compression, and files that somebody moves, removes or cuts."""
+"""Log files on disk: rotation, caps, compression, and files that other programs move, remove or cut."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_descriptors_of_messages_are_closed(sock, notices):
         socket.send_fds(sender, [b"BARRIER=1"], [theirs, theirs, theirs])
     os.close(theirs)
     with gevent.Timeout(20):
-        gevent.os.tp_read(ours, 1)  # ends when nobody has the other end any more
+        gevent.os.tp_read(ours, 1)  # ends when no process has the other end any more
     os.close(ours)
 
 

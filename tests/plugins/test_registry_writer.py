@@ -137,7 +137,7 @@ def test_a_manager_that_starts_again_in_its_process_is_the_same_life(etcd, desks
     assert keys(etcd) == ["1/two"], "that it has left before is nothing to hold against it"
 
 
-def test_what_somebody_deleted_is_written_again_at_the_next_sign_of_life(etcd, desks):
+def test_what_was_deleted_is_written_again_at_the_next_sign_of_life(etcd, desks):
     one, _ = desks
     one.claim(node())
     etcd.kept.clear()
@@ -150,7 +150,7 @@ def test_what_somebody_deleted_is_written_again_at_the_next_sign_of_life(etcd, d
     one.alive(node().info.key)
     settle(one)
     assert keys(etcd) == ["1/one"]
-    one.missing(NodeKey("nobody", "o"))
+    one.missing(NodeKey("missing", "o"))
 
 
 def test_another_life_at_another_lookupd_is_refused_until_the_first_is_gone(etcd, desks):
@@ -202,7 +202,7 @@ def test_who_lost_its_lease_to_another_is_told(etcd, desks):
     assert [name for name, _ in one.refused] == ["n"] and keys(etcd) == ["2/two"]
 
 
-def test_a_slow_cluster_keeps_nobody_waiting_for_long(etcd, desks, monkeypatch):
+def test_a_slow_cluster_keeps_no_caller_waiting_for_long(etcd, desks, monkeypatch):
     one, two = desks
     monkeypatch.setattr(module, "DECISION", 0.01)
     one.claim(node("1"))

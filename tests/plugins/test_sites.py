@@ -221,7 +221,7 @@ class TestEscapes:
         assert call(app, "GET", "/_plugin/hello/pipe").status == 404
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-    def test_root_that_became_somebodys_link(self, folder):
+    def test_root_that_became_a_link_of_another_account(self, folder):
         site = folder / "hello/_site"
         os.rename(site, folder / "hello/old")
         os.symlink("/etc", site)

@@ -399,7 +399,7 @@ def test_half_a_request_and_half_a_connection(live):
     # It says that it will send more than it does; nothing of it is heard.
     head = f"POST {client.path}/xhr_send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n".encode()
     assert parse(talk(live.address, head + b'["garbage"')).status == 400
-    # It closes its own direction while it waits: nobody can tell it from one that is gone.
+    # It closes its own direction while it waits: it cannot be told from one that is gone.
     poll = f"POST {client.path}/xhr HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode()
     talk(live.address, poll)
     assert client.poll() == 'c[1002,"Connection interrupted"]'
@@ -407,7 +407,7 @@ def test_half_a_request_and_half_a_connection(live):
 
 
 def test_a_session_that_many_use(live):
-    """Requests for one session from everywhere: it stays one session, and whoever is too many is told so."""
+    """Requests for one session from everywhere: it stays one session, and each client that is too many is told so."""
     client = Polling(live)
     polls = [gevent.spawn(client.poll) for _ in range(10)]
     gevent.joinall(polls, count=9, timeout=10)

@@ -293,12 +293,12 @@ class TestSystem:
         one = subprocess.Popen(["true"])
         os.waitid(os.P_PID, one.pid, os.WEXITED | os.WNOWAIT)
         assert one.pid not in dict(system.table([one.pid]))
-        assert one.wait() == 0, "the status is still there for whoever waits"
+        assert one.wait() == 0, "the status is still there for its parent"
         with pytest.raises(ProcessLookupError):
             system.details(one.pid)
 
     @pytest.mark.parametrize("system", [Proc(), Portable()])
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
     def test_effective_user(self, child, system):
         code = "import os; os.seteuid(65534); print('ready', flush=True); input()"
         one = child([sys.executable, "-c", code])

@@ -136,7 +136,7 @@ class TestEvents:
 
 
 class TestReceiversThatFail:
-    def test_a_dead_one_holds_nobody_up(self, inbox, start):
+    def test_a_dead_one_holds_no_other_up(self, inbox, start):
         """With its first request never answered, jobs crash, restart and stop as ever, and others hear of it."""
         dead, live = inbox(*[HANG] * 100), inbox()
         hooks = f"[webhooks]\n. = {dead.url}\nexit = {live.url}\ndelete = {live.url}\n"

@@ -173,7 +173,7 @@ class TestReferences:
         webhooks.unregister_hook("nothing", "http://a/")
         assert webhooks.refcount == 2
 
-    def test_events_are_heard_while_somebody_needs_them(self, start):
+    def test_events_are_heard_while_a_webhook_needs_them(self, start):
         webhooks = WebHooks()
         manager = start(webhooks)
         assert not manager.events

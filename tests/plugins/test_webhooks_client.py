@@ -154,7 +154,7 @@ class TestConnections:
 
 
 class TestFailures:
-    def test_nobody_listens(self, client):
+    def test_a_port_without_a_listener(self, client):
         with pytest.raises(Undelivered, match="^Connection refused$"):
             post(client(f"http://127.0.0.1:{free_port()}/"))
 
@@ -215,10 +215,10 @@ class TestFailures:
         def unknown(*args, **options):
             raise socket.gaierror(-2, "Name or service not known")
 
-        one = client("http://nobody.example/")
+        one = client("http://missing.example/")
         one.trust.resolver = Resolver(getaddrinfo=unknown)
         with pytest.raises(
-            Undelivered, match="^the name nobody.example cannot be resolved: Name or service not known$"
+            Undelivered, match="^the name missing.example cannot be resolved: Name or service not known$"
         ):
             post(one)
 
@@ -226,7 +226,7 @@ class TestFailures:
         box = inbox()
         port = parse_url(box.url).port
         with socket.socket() as full:
-            # A listener whose backlog is full swallows further connections, like an address that nobody routes.
+            # A listener whose backlog is full swallows further connections, like an address without a route.
             full.bind(("127.0.0.2", 0))
             full.listen(0)
             places = [full.getsockname(), ("127.0.0.3", free_port()), ("127.0.0.1", port)]

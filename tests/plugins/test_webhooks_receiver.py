@@ -250,7 +250,7 @@ class TestGreenlet:
 class TestDrain:
     @pytest.fixture(autouse=True)
     def patience(self, monkeypatch):
-        """Nobody waits for more work now."""
+        """No worker waits for more work now."""
         monkeypatch.setattr(module, "IDLE", 1000.0)
 
     def test_sends_what_is_queued(self, bench):
