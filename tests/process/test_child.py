@@ -68,7 +68,7 @@ def test_failure_after_the_start_leaves_no_process_and_no_descriptor(monkeypatch
 
 @pytest.mark.parametrize("name", ["prlimit", "setrlimit"])
 def test_failure_of_the_limits_after_the_start_does_not_lose_the_process(monkeypatch, name):
-    """A limit cannot be set any more once somebody lowered what this program may have."""
+    """A limit cannot be set any more once what this program may have was lowered."""
     monkeypatch.setattr(spawn.resource, name, fail(ValueError("current limit exceeds maximum limit")))
     config = JobConfig("web", "sleep 1000")
     plan = SpawnPlan(["sleep", "1000"], dict(os.environ), None, 0, 1)

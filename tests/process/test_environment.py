@@ -68,12 +68,12 @@ def test_env_wins_over_port_and_ps_and_extra_over_env():
     assert (env["PORT"], env["PS"], env["A"]) == ("1", "x", "extra")
 
 
-def test_nobody_can_set_the_id_by_which_a_process_is_found():
+def test_no_job_can_set_the_id_by_which_a_process_is_found():
     env = process_environment(job(env={"GAFFER_ID": "x"}), 0, "node.7", extra={"GAFFER_ID": "y"})
     assert env["GAFFER_ID"] == "node.7"
 
 
-def test_process_that_nobody_looks_for_has_no_id():
+def test_process_that_is_not_looked_for_has_no_id():
     assert "GAFFER_ID" not in process_environment(job(os_env=True), 0, None)
 
 

@@ -1,4 +1,4 @@
-"""gaffer.process.reaper: dead children are reaped, but never under somebody's nose."""
+"""gaffer.process.reaper: dead children are reaped, but never those that other code waits for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def subreaper() -> Iterator[None]:
 
 
 def die() -> int:
-    """Make a dead child that nobody has waited for."""
+    """Make a dead child that has not been waited for."""
     os_pid = os.posix_spawn("/bin/true", ["true"], {})
     os.waitid(os.P_PID, os_pid, os.WEXITED | os.WNOWAIT)
     return os_pid
@@ -69,7 +69,7 @@ def test_those_of_the_engine_are_left_to_it(clock: Clock) -> None:
     assert os.waitpid(os_pid, 0) == (os_pid, 0)
 
 
-def test_those_that_somebody_waits_for_meanwhile_are_forgotten(clock: Clock) -> None:
+def test_those_that_are_waited_for_meanwhile_are_forgotten(clock: Clock) -> None:
     orphans = Orphans(lambda: (), clock)
     os_pid = die()
     assert orphans.sweep()

@@ -1,4 +1,4 @@
-"""The sampler: one greenlet, only while somebody is subscribed; every listener by itself; figures from a plugin."""
+"""The sampler: one greenlet, only while there are subscribers; every listener by itself; figures from a plugin."""
 
 import os
 import subprocess
@@ -60,7 +60,7 @@ def listener():
     return Listener()
 
 
-def test_sampler_runs_only_while_somebody_is_subscribed(sampler, meter, listener):
+def test_sampler_runs_only_while_there_are_subscribers(sampler, meter, listener):
     assert sampler._greenlet is None and not sampler
     sampler.subscribe("stat", 1, listener, lambda: [target(1)])
     wait_until(lambda: len(listener.heard) >= 2)
@@ -141,7 +141,7 @@ def test_ended_processes_are_left_out(sampler, listener):
     assert listener.heard[0][1]["pid"] == 2 and sampler.last(1) is None
 
 
-def test_latest_figures_are_kept_while_somebody_is_subscribed(sampler, meter):
+def test_latest_figures_are_kept_while_there_are_subscribers(sampler, meter):
     assert sampler.last(1) is None
     sampler.subscribe("stat", 1, None, lambda: [target(1)])
     wait_until(lambda: sampler.last(1))

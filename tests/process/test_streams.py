@@ -186,7 +186,7 @@ def test_end_of_the_stream_gives_back_the_descriptor_and_closes_the_sinks(loop, 
 
 
 def test_exit_of_the_process_is_noticed_at_the_end_of_the_stream(loop, pipe):
-    """Whoever notes the end of the process closes what has ended with it."""
+    """The code that notes the end of the process closes what has ended with it."""
     asked = []
     reader = Reader(loop, "out", pipe[0], exited=lambda: asked.append(1) or True)
     os.write(pipe[1], b"last words")
@@ -240,7 +240,7 @@ def test_draining_a_flood_ends(loop):
     reader.close()
 
 
-def test_ring_that_nobody_reads_keeps_only_the_latest(loop, pipe):
+def test_ring_without_readers_keeps_only_the_latest(loop, pipe):
     reader = Reader(loop, "out", pipe[0], size=10)
     for chunk in (b"0123456789", b"abcdefghij"):
         os.write(pipe[1], chunk)
