@@ -246,7 +246,7 @@ def test_all_problems_are_told_together_in_order(shop):
 
 
 def test_what_is_wrong_in_one_place_hides_nothing_elsewhere(shop):
-    env = 'OPEN="x\nno line\nGAFFER_UID=nobody-of-that-name\nPORT=none\nGAFFER_REDIRECT_INPUT=wbe\n'
+    env = 'OPEN="x\nno line\nGAFFER_UID=no-such-account\nPORT=none\nGAFFER_REDIRECT_INPUT=wbe\n'
     found = wrong(shop, "web: ./serve\nbad\n", {".env": env}, only=["web"], port=None)
     assert found[:2] == [
         ".env:1: expected NAME=VALUE, not 'OPEN=\"...'; the \" is never closed",
@@ -257,13 +257,13 @@ def test_what_is_wrong_in_one_place_hides_nothing_elsewhere(shop):
 
 
 def test_an_unknown_user_is_told_where_every_line_is_wrong(shop):
-    found = wrong(shop, "bad\n", {".env": "GAFFER_UID=nobody-of-that-name\n"})
+    found = wrong(shop, "bad\n", {".env": "GAFFER_UID=no-such-account\n"})
     assert [one.partition(": ")[0] for one in found] == [".env:1", "Procfile:1"]
 
 
 def test_an_unknown_user_is_told_once_where_it_was_written(shop):
-    (found,) = wrong(shop, files={".env": "A=1\nGAFFER_UID=nobody-of-that-name\n"})
-    assert found.startswith(".env:2: GAFFER_UID: ") and "nobody-of-that-name" in found
+    (found,) = wrong(shop, files={".env": "A=1\nGAFFER_UID=no-such-account\n"})
+    assert found.startswith(".env:2: GAFFER_UID: ") and "no-such-account" in found
 
 
 def test_a_setting_that_cannot_be_names_the_line_of_its_type(shop):
