@@ -61,7 +61,7 @@ def test_from_the_first_user_to_a_key_that_outlives_a_restart(tmp_path):
         assert status == 201
         node.signal(signal.SIGTERM)
         assert node.wait() == 0
-    # Nobody gets it from gafferd: neither its log nor its children's environment has ever seen it.
+    # It does not leave gafferd: neither its log nor its children's environment has ever seen it.
     assert PASSWORD not in node.log.read_text() and login["api_key"] not in node.log.read_text()
 
     with Gafferd(tmp_path, jobs, options).start().ready() as node:

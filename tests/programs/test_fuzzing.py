@@ -169,7 +169,7 @@ def test_the_api_is_as_described(node, tmp_path):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_with_a_key_it_is_too(role, locked, tmp_path):
-    """Whoever asks has a key; and everything is asked again without one and with a wrong one, which has to be a 401."""
+    """Every client has a key; and everything is asked again without one and with a wrong one, which has to be a 401."""
     node, keys = locked
     options = ["-H", f"X-Api-Key: {keys[role]}"]
     if role != "admin":

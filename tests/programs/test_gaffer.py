@@ -358,7 +358,7 @@ def test_a_new_size_of_the_terminal_is_passed_on(app):
         gaffer.saw(r"40 114$")
 
 
-def test_no_colour_where_nobody_wants_it(app):
+def test_no_colour_where_it_is_not_wanted(app):
     for args, env in [(("--no-color",), {}), ((), {"NO_COLOR": "1"})]:
         text = "web: echo up; exec sleep 1000\n"
         with app(text, "start", "--no-port", *args, terminal=True, env=env) as gaffer:

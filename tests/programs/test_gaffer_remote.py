@@ -183,7 +183,7 @@ def test_bad_input(call: Call, args: list[str], code: int, sentence: str) -> Non
 
 
 @pytest.mark.parametrize("words", ["load", "ps", "scale web=1", "apps", "unload", "stop", "kill web TERM", "info"])
-def test_nobody_there(call: Call, words: str) -> None:
+def test_no_server_there(call: Call, words: str) -> None:
     ended = call(*words.split(), endpoint=f"http://127.0.0.1:{free_port()}")
     assert (ended.code, ended.out) == (3, "")
     assert re.fullmatch(

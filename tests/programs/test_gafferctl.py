@@ -1,4 +1,4 @@
-"""gafferctl against a real gafferd: every command once, wrong input, exit codes, a unix socket, nobody there."""
+"""gafferctl against a real gafferd: every command once, wrong input, exit codes, a unix socket, no server there."""
 
 from __future__ import annotations
 
@@ -336,7 +336,7 @@ def test_a_job_that_exists(load):
     assert "exists already" in ended.err
 
 
-def test_nobody_there(call, tmp_path):
+def test_no_server_there(call, tmp_path):
     ended = call("--connect", f"unix:{tmp_path}/none", "ping")
     assert ended.code == 3
     assert "is it running? start it with 'gafferd -c gaffer.ini'" in ended.err

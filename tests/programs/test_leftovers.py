@@ -134,7 +134,7 @@ def test_stop_signal_and_time_of_the_job_are_used(tmp_path: Path) -> None:
 
 
 def test_processes_of_a_living_gafferd_are_never_touched(tmp_path: Path) -> None:
-    """Not even if somebody lets a second one look for them: it has not got the lock."""
+    """Not even if a user lets a second one look for them: it has not got the lock."""
     with Gafferd(tmp_path, "[process:web]\ncmd = sleep 1111\n", OPTIONS).start().ready() as gafferd:
         eventually(lambda: lines(tmp_path) == ["sleep 1111"])
         second = run(tmp_path, "--bind", "127.0.0.1:0", "--pidfile", "g.pid", GAFFERD_ORPHANS="stop")
@@ -143,7 +143,7 @@ def test_processes_of_a_living_gafferd_are_never_touched(tmp_path: Path) -> None
         assert gafferd.get("/jobs/default/web")["restarts"] == 0
 
 
-def test_a_node_file_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
+def test_a_node_file_of_another_account_is_not_believed(tmp_path: Path) -> None:
     (tmp_path / "g.pid.node").write_text("abcdefabcdef\n")
     (tmp_path / "g.pid.node").chmod(0o666)
     stranger = subprocess.Popen(["sleep", "1114"], cwd=tmp_path, env=environment(tmp_path, GAFFER_ID="abcdefabcdef.1"))

@@ -312,7 +312,7 @@ def test_what_is_wrong_with_frames_of_a_channel_is_said_in_frames(node):
         assert reader.until(b"\0one\0two\0")
 
 
-def test_half_a_request_is_nobody_elses_problem(node):
+def test_half_a_request_is_no_other_clients_problem(node):
     halves = [
         b"GET /wat",
         b"GET /watch?feed=eventsource HTTP/1.1\r\nHost: loc",

@@ -1,4 +1,4 @@
-"""``gaffer login``, ``user`` and ``key`` with the real programs; gafferctl finds the key, nobody else does."""
+"""``gaffer login``, ``user`` and ``key`` with the real programs; gafferctl finds the key, no other account does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMANDS = {"gaffer": "-g", "gafferctl": "--connect"}
 
 
 class Person:
-    """Somebody with a home of their own, and a gafferd to talk to."""
+    """A user with a home of their own, and a gafferd to talk to."""
 
     def __init__(self, home: Path, node: Gafferd, cacert: Path | None = None) -> None:
         self.home, self.url = home, f"http://127.0.0.1:{node.port}"
@@ -82,7 +82,7 @@ def test_keys_that_others_can_read_are_not_used(ann):
     assert "is broken" in ann("gafferctl", "processes", status=1)
 
 
-def test_a_key_for_somebody_else(ann, node, tmp_path):
+def test_a_key_for_another_user(ann, node, tmp_path):
     made = ann("gaffer", "key", "create", "for ci", "--read", "default", "--days", "1").strip()
     ci = Person(tmp_path / "ci", node)
     assert ci("gafferctl", "processes", GAFFER_API_KEY=made) == "web\n"

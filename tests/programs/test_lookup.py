@@ -285,7 +285,7 @@ def test_who_never_says_who_it_is_cannot_stay_by_talking(tmp_path):
         eventually(lambda: lookupd.client.health()["connections"] == 0)
 
 
-def test_a_lookupd_that_dies_is_found_again_and_hurts_nobody(tmp_path):
+def test_a_lookupd_that_dies_is_found_again_and_hurts_no_job(tmp_path):
     port = free_port()
     with make_node(tmp_path, "n", [f"127.0.0.1:{port}"]) as node:
         node.start().ready()
@@ -353,7 +353,7 @@ import gaffer
 WHO = {
     "reader": gaffer.Identity("reader", permissions="read"),
     "node": gaffer.Identity("node", permissions="write"),
-    "nobody": gaffer.Identity("nobody", permissions="none"),
+    "powerless": gaffer.Identity("powerless", permissions="none"),
 }
 
 @gaffer.hookimpl
@@ -436,7 +436,7 @@ def test_a_key_may_be_the_first_message(tmp_path):
             assert words in error and '"errno\\": 401' in error and end == 'c[3000,"Go away!"]'
         assert "ready" in polled(lookupd, "late", "AUTH:reader", state)[-1]
         assert "ready" in polled(lookupd, "early", "AUTH:wrong", state, key="reader")[-1], "who is known is that"
-        assert "nobody has no permission" in polled(lookupd, "poor", "AUTH:nobody", state)[0]
+        assert "powerless has no permission" in polled(lookupd, "poor", "AUTH:powerless", state)[0]
         assert '"ok": true' in str(first_said(lookupd, "/ws", "AUTH:node", identify)[0])
 
 

@@ -89,7 +89,7 @@ def test_users_with_passwords(tmp_path):
                 eventually(lambda: [job["name"] for job in b.client.jobs()] == ["default.web"])
                 assert refused(b, "another life")
         for name, url, words in (
-            ("nobody", etcd.url, "it wants a user with a password"),
+            ("anonymous", etcd.url, "it wants a user with a password"),
             ("wrong", f"etcd://lookupd:no@{hosts}/x", "user or password is wrong"),
             ("elsewhere", f"etcd://lookupd:pass%20word@{hosts}/y", "this user has no permission to read and write"),
         ):

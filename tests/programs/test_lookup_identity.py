@@ -75,7 +75,7 @@ def test_one_node_at_two_lookupds_lives_while_one_connection_does(pair):
         with a.client.watch() as watching:
             first.cut()
             second.say("REGISTER_JOB", job_name="last", state=4)
-            assert next(watching)["event"] == "add_job", "nobody hears of a connection that nothing depends on"
+            assert next(watching)["event"] == "add_job", "no watcher hears of a connection that nothing depends on"
         eventually(lambda: a.client.health()["connected"] == 0)
         eventually(lambda: answers(a) == answers(b))
         assert sorted(pids(a)) == ["default.last", "default.web"] and a.client.nodes()[0]["labels"] == {"at": "second"}
@@ -107,7 +107,7 @@ def test_a_lookupd_that_ends_frees_no_identity_that_another_hears(pair, how):
             assert other.identify("another life")["ok"], "what the first lookupd has written before it died is gone"
 
 
-def test_what_somebody_deletes_in_etcd_comes_back(pair, etcd, tmp_path):
+def test_what_is_deleted_in_etcd_comes_back(pair, etcd, tmp_path):
     a, b = pair
     with Talker(a) as node:
         assert node.identify("life")["ok"]

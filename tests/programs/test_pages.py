@@ -1,4 +1,4 @@
-"""A browser on a page of somebody else's, which tries whatever a page can to command a gafferd without keys."""
+"""A browser on a page of another site, which tries whatever a page can to command a gafferd without keys."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ FRAME = '<iframe id=f src="{url}"></iframe>'
 
 
 class Page(BaseHTTPRequestHandler):
-    """Serves the page of somebody else's."""
+    """Serves the page of another site."""
 
     pages: dict[str, str] = {}
 
@@ -147,7 +147,7 @@ def test_a_page_of_another_origin(page: Any, gafferd: Gafferd, elsewhere: str) -
 
 @pytest.mark.usefixtures("unchanged")
 def test_a_page_whose_name_was_made_to_point_here(page: Any, gafferd: Gafferd) -> None:
-    """To the browser it is the page's own server, so it asks nobody and shows every answer."""
+    """To the browser it is the page's own server, so it asks for no permission and shows every answer."""
     evil = targets(gafferd, "evil.example")
     answer = page.goto(evil["node"] + "/jobs")
     assert answer.status == 421
@@ -168,7 +168,7 @@ def test_a_form(path: str, kind: str, page: Any, gafferd: Gafferd, elsewhere: st
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("path", ["/docs", "/jobs", "/"])
 def test_a_frame_around_our_pages(path: str, page: Any, gafferd: Gafferd, elsewhere: str) -> None:
-    """Somebody could lay it under something that one would like to click."""
+    """Another site could lay it under something that one would like to click."""
     Page.pages["/frame"] = FRAME.format(url=targets(gafferd)["node"] + path)
     page.goto(elsewhere + "/frame")
     (frame,) = page.main_frame.child_frames

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="the tour needs
 
 
 class Reader:
-    """Somebody with two terminals in a copy of the project, where gafferd listens on another port."""
+    """A user with two terminals in a copy of the project, where gafferd listens on another port."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -50,7 +50,7 @@ class Reader:
             assert self.gafferd.poll() is None, self.gafferd.communicate()[0].decode()
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        # Whoever changes to a second terminal takes as long.
+        # A user who changes to a second terminal takes as long.
         for name in ("dummy", "echo"):
             assert self.type(f".venv/bin/gafferctl wait {name} --for ready")[0] == 0
 

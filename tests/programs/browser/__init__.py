@@ -19,7 +19,7 @@ _FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-compone
 
 @contextmanager
 def browser() -> Iterator[Any]:
-    """Start a Chromium with nothing of anybody's in it."""
+    """Start a Chromium with an empty profile."""
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     program = needs("chromium")
     with api.sync_playwright() as playwright:
