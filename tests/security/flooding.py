@@ -22,7 +22,7 @@ ENDLESS, DRIPPING = "endless", "dripping"
 MANNERS = (ENDLESS, DRIPPING)
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _GREAT = 1 << 33
-#: Bytes that buffers of the system take of an endless answer before anybody reads it, twice.
+#: Bytes that buffers of the system take of an endless answer before it is read, twice.
 BUFFERS = 16 << 20
 
 

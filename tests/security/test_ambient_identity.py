@@ -27,11 +27,11 @@ import gaffer
 
 class Ambient(gaffer.Plugin):
     name = "ambient"
-    somebody = gaffer.Identity("me", "account", permissions=gaffer.Permissions(admin=True))
+    known = gaffer.Identity("me", "account", permissions=gaffer.Permissions(admin=True))
 
     @gaffer.hookimpl
     def gaffer_identify(self, credentials):
-        return None if credentials.shown else self.somebody
+        return None if credentials.shown else self.known
 
 
 __all__ = ["Ambient"]
@@ -77,7 +77,7 @@ def knowing(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 @attack(
     "a web page",
     "a request by a name that was made to point to gafferd (DNS rebinding), where a plugin knows accounts without keys",
-    "421: whoever shows no key must call gafferd by one of its names",
+    "421: a client that shows no key must call gafferd by one of its names",
 )
 def test_rebound_name_is_not_the_account_of_the_browser(knowing: Gafferd) -> None:
     name = f"page.example:{knowing.port}"
@@ -85,7 +85,7 @@ def test_rebound_name_is_not_the_account_of_the_browser(knowing: Gafferd) -> Non
     refused = ask(knowing.port, "POST", "/jobs/default", JOB, **said)
     assert "allowed_hosts" in refused.assert_problem(421, "misdirected")
     ask(knowing.port, "GET", "/jobs", Host=name).assert_problem(421, "misdirected")
-    # Under our own name it is the account; what is open to everybody is open under any name.
+    # Under our own name it is the account; what needs no key is open under any name.
     assert ask(knowing.port, "GET", "/jobs", Host=f"localhost:{knowing.port}").json == {"jobs": []}
     assert ask(knowing.port, "GET", "/ping", Host=name).status == 200
 
@@ -102,7 +102,7 @@ def test_image_of_another_site_is_refused_for_ambient_identities(knowing: Gaffer
 
 
 def test_socket_whose_page_is_refused_may_still_show_a_key(knowing: Gafferd) -> None:
-    """A first message with a key counts under any name, so the handshake is answered; without a key it is nobody."""
+    """A first message with a key counts under any name, so the handshake is answered; else there is no identity."""
     said = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
     said |= {"Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Host": f"page.example:{knowing.port}"}
     lines = ["GET /channel/websocket HTTP/1.1", *(f"{name.replace('_', '-')}: {value}" for name, value in said.items())]
@@ -142,8 +142,8 @@ def certified(tmp_path: Path) -> Any:
 
 @attack(
     "a web page",
-    "a page of the same host that came without TLS, so that anybody on its way may have written it, and the browser's "
-    "client certificate",
+    "a page of the same host that came without TLS, so that any machine on its way may have written it, and the "
+    "browser's client certificate",
     "403: at an address with TLS, only pages that came by https are gafferd's own",
 )
 def test_page_without_tls_may_not_use_the_certificate_of_the_browser(certified: Any) -> None:

@@ -106,7 +106,7 @@ def test_every_route_that_changes_something_leaves_a_line(tmp_path: Path, monkey
     "requests that are refused, as many as possible, where an audit log is written",
     "the first of a kind has its line, the others are counted in one line a minute; lines of key holders are all there",
 )
-def test_refusals_of_nobody_are_summarised(tmp_path: Path) -> None:
+def test_refusals_without_an_identity_are_summarised(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     with gafferd_with_key(tmp_path, f"audit_log = {path}\n") as (node, key):
         for number in range(50):
@@ -127,7 +127,7 @@ def refusal(what: str, result: str = "unauthorized", origin: str = "10.0.0.1:5")
     return {"time": "", "who": None, "from": origin, "what": what, "args": {}, "result": result, "reason": "x" * 9000}
 
 
-def test_what_nobody_can_make_up_is_bounded() -> None:
+def test_refusals_of_made_up_requests_are_bounded() -> None:
     now = [0.0]
     written: list[dict[str, Any]] = []
     refusals = Refusals(written.append, lambda: now[0])

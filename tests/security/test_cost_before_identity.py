@@ -36,7 +36,7 @@ def ask(node: Gafferd, method: str, path: str, body: bytes = b"", **headers: str
 
 @attack(
     "a network client without a key",
-    "a large body at a URL that is open to everybody, such as `POST /auth`",
+    "a large body at a URL that needs no key, such as `POST /auth`",
     "413 beyond 8 KiB, before anything of it is read",
 )
 def test_large_login_is_refused_unread(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_large_login_is_refused_unread(tmp_path: Path) -> None:
     "all websockets at once, each without a key",
     "the oldest of them is closed with 1013 for each that comes; holders of keys get theirs",
 )
-def test_websockets_of_nobody_are_given_up_first(tmp_path: Path) -> None:
+def test_websockets_without_an_identity_are_given_up_first(tmp_path: Path) -> None:
     with gafferd_with_key(tmp_path, "http_max_websockets = 8\n") as (node, key):
         held = [_socket(node.port, "/channel/websocket") for _ in range(8)]
         mine = [_socket(node.port, "/channel/websocket", f"X-Api-Key: {key}\r\n") for _ in range(4)]
@@ -79,7 +79,7 @@ def test_websockets_of_nobody_are_given_up_first(tmp_path: Path) -> None:
     "a first message of a websocket longer than any key",
     "the websocket is closed with 1009 beyond 8 KiB",
 )
-def test_long_first_message_of_nobody_is_refused(tmp_path: Path) -> None:
+def test_long_first_message_without_an_identity_is_refused(tmp_path: Path) -> None:
     with gafferd(tmp_path, "require_key = true\n") as node:
         node.start().ready()
         with _socket(node.port, "/channel/websocket") as sock:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Iterator
 
 ROOT = Path(__file__).parents[2]
-#: The module that checks and opens; everybody else calls it.
+#: The module that checks and opens; all others call it.
 TRUSTED = "gaffer/security/trusted_files.py"
 _CALLS = {
     "chmod", "chown", "fchmod", "fchown", "lchown", "flock", "lockf", "mkdir", "makedirs", "mkstemp", "mkdtemp",

@@ -249,10 +249,10 @@ def test_swapped_socket_gives_nothing_away(folder: Path, theirs: Path, monkeypat
 
 @attack(
     "another account of the machine",
-    "a lock on the pidfile, which everybody may read",
-    "nothing: the lock that counts is in a file that nobody else can open",
+    "a lock on the pidfile, which every account may read",
+    "nothing: the lock that counts is in a file that no other account can open",
 )
-def test_lock_on_the_pidfile_holds_nobody_up(folder: Path, lock_as_stranger: Callable[..., None]) -> None:
+def test_lock_on_the_pidfile_does_not_hold_up_gafferd(folder: Path, lock_as_stranger: Callable[..., None]) -> None:
     path = folder / "g.pid"
     path.write_text("1\n")
     lock_as_stranger(path)
@@ -265,9 +265,11 @@ def test_lock_on_the_pidfile_holds_nobody_up(folder: Path, lock_as_stranger: Cal
 @attack(
     "another account of the machine",
     "a lock on the folder of a unix socket",
-    "nothing: the lock that counts is in a file that nobody else can open",
+    "nothing: the lock that counts is in a file that no other account can open",
 )
-def test_lock_on_the_folder_of_a_socket_holds_nobody_up(folder: Path, lock_as_stranger: Callable[..., None]) -> None:
+def test_lock_on_the_folder_of_a_socket_does_not_hold_up_gafferd(
+    folder: Path, lock_as_stranger: Callable[..., None]
+) -> None:
     lock_as_stranger(folder, "exclusive")
     found: list[socket.socket] = []
     thread = threading.Thread(
@@ -309,7 +311,7 @@ def test_foreign_link_on_the_way_is_not_followed(folder: Path, theirs: Path, opt
 
 
 def test_an_ordinary_account_may_share_with_its_group(folder: Path, theirs: Path) -> None:
-    """A checkout with mode 0775 works; what everybody may write is refused for others than root, too."""
+    """A checkout with mode 0775 works; what every account may write is refused for others than root, too."""
     ini = theirs / "g.ini"
     ini.touch()
     theirs.chmod(0o775)

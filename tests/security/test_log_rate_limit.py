@@ -1,4 +1,4 @@
-"""Log lines that somebody else can cause are bounded per minute, and what was left out is told."""
+"""Log lines that a client can cause are bounded per minute, and what was left out is told."""
 
 from __future__ import annotations
 

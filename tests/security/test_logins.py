@@ -44,7 +44,7 @@ def wait(check: object) -> None:
 @attack(
     "a network client without a key",
     "passwords guessed for names that do not exist, 60 at a time, from loopback or behind a proxy",
-    "whoever logs in with a name that exists is next: its password is checked before theirs",
+    "a user who logs in with a name that exists is next: its password is checked before theirs",
 )
 def test_users_overtake_guessers_of_names() -> None:
     passwords = Slow()
@@ -85,7 +85,7 @@ def test_turns_are_given_back_whatever_happens() -> None:
 @attack(
     "a network client without a key",
     "passwords guessed from an address that others log in from, such as a proxy's",
-    "whoever has logged in from there before can do so; a name that is guessed itself waits, and so do new ones",
+    "a user who has logged in from there before can do so; a name that is guessed itself waits, and so do new ones",
 )
 def test_who_logged_in_from_a_place_is_not_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = AuthService(Keyring(str(tmp_path / "keys" / "auth.db")))

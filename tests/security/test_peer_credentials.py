@@ -86,8 +86,8 @@ def test_the_uid_behind_a_unix_socket(tmp_path):
         assert peer.peer_uid(first, "", "") == os.geteuid()
 
 
-def test_a_closed_socket_belongs_to_nobody():
-    """The kernel calls its owner uid 0: whoever sends and closes at once would be root."""
+def test_a_closed_socket_belongs_to_no_account():
+    """The kernel calls its owner uid 0: a client that sends and closes at once would be root."""
     client, server, address = pair(socket.AF_INET, ("127.0.0.1", 0))
     with server:
         client.close()
@@ -227,7 +227,7 @@ def test_server_is_known_before_and_after_it_accepts(family, bind, to):
             assert peer.server_uid(client) is None
 
 
-def test_server_that_has_reset_us_is_nobody_whoever_listens_now():
+def test_server_that_has_reset_us_has_no_account_whichever_listens_now():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
         place = listener.getsockname()

@@ -41,7 +41,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gafferd]:
     "others are served, killed processes are replaced and signals obeyed as before; the rest is 400, 413 or the end of "
     "the connection",
 )
-def test_an_endless_client_keeps_nobody_waiting(attacked: Gafferd, name: str) -> None:
+def test_an_endless_client_keeps_no_other_waiting(attacked: Gafferd, name: str) -> None:
     figures = attack_running(attacked, endless()[name])
     figures.check_service()
     assert figures.memory < 300 << 20
@@ -53,7 +53,7 @@ def test_an_endless_client_keeps_nobody_waiting(attacked: Gafferd, name: str) ->
     "data without end for gaffer_lookupd: heads, pipelined requests, bodies, words of nodes and of watchers",
     "others are answered, and signals obeyed, as before",
 )
-def test_an_endless_client_of_a_lookupd_keeps_nobody_waiting(attacked_lookupd: Gafferd, name: str) -> None:
+def test_an_endless_client_of_a_lookupd_keeps_no_other_waiting(attacked_lookupd: Gafferd, name: str) -> None:
     figures = attack_running(attacked_lookupd, endless_for_lookupd()[name])
     figures.check_service()
     assert figures.memory < 300 << 20

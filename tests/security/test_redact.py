@@ -61,7 +61,7 @@ def test_everything_else_stays(data):
 
 
 def test_what_is_written_to_a_process_is_hidden():
-    """Somebody may have typed a password; the argument's name comes from the table of commands."""
+    """A user may have typed a password; the argument's name comes from the table of commands."""
     (command,) = [command for command in COMMANDS if command.name == "send"]
     said = {arg.name: PLANTED for arg in command.args if arg.required and arg.name != "pid"}
     assert said and PLANTED not in repr(redact(said))

@@ -12,8 +12,8 @@ from tests.kit.web_app import answers
 from tests.security import attack
 
 JOBS = "[process:web]\ncmd = sleep 1000\nredirect_input = true\nnumprocesses = 1\n"
-#: The request of somebody else, which comes after on the same connection.
-NEXT = b"GET /ping?next HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: somebody-elses-key\r\nConnection: close\r\n\r\n"
+#: The request of another client, which comes after on the same connection.
+NEXT = b"GET /ping?next HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: another-clients-key\r\nConnection: close\r\n\r\n"
 UPGRADES = [
     b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
     b"Connection: keep-alive, Upgrade\r\nUpgrade: h2c\r\n",
@@ -48,7 +48,7 @@ def framed(body: bytes, chunked: bool) -> bytes:
 
 @attack(
     "a network client without a key",
-    "a body beside `Upgrade`, so that it is taken from the connection twice, and with it a part of somebody else's "
+    "a body beside `Upgrade`, so that it is taken from the connection twice, and with it a part of another client's "
     "next request that a proxy sends over the same connection",
     "the body is read once and as long as its head says; with a body the wish to upgrade is ignored, and a websocket "
     "is refused with 426",
@@ -61,7 +61,7 @@ def test_a_body_beside_upgrade(gafferd, upgrade, line, chunked):
     first, *others = answers(exchange(gafferd.port, head + framed(BODY, chunked) + NEXT))
     refusals = {b"GET /channel/websocket": 426, b"POST /nothing": 404}
     assert first.status == refusals.get(line, first.status) != 101
-    # Chunks that nobody read cost the connection.
+    # Chunks that were not read cost the connection.
     assert others or first.headers["connection"] == "close"
     assert [(other.status, other.body) for other in others] in ([], [(200, b"OK")])
     assert others or chunked
@@ -98,7 +98,7 @@ HEADS = {
     "no answer to `HEAD` has a body, whichever part of gafferd gives it",
 )
 @pytest.mark.parametrize("what", HEADS)
-def test_head_has_no_body_whoever_refuses_it(gafferd, what):
+def test_head_has_no_body_whichever_part_refuses_it(gafferd, what):
     assert_no_body(gafferd.port, HEADS[what])
 
 
@@ -177,7 +177,7 @@ def heads(tmp_path_factory):
         *(("/_plugin/heads/nothing", 404), ("/_plugin/heads/../../etc/passwd", 404)),
     ],
 )
-def test_head_has_no_body_whoever_answers_it(heads, path, status):
+def test_head_has_no_body_whichever_part_answers_it(heads, path, status):
     head = assert_no_body(heads.port, b"HEAD %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
     assert head.startswith(b"HTTP/1.1 %d " % status)
 

@@ -123,7 +123,7 @@ def test_unconfigured_gafferd_of_root_listens_at_the_port_and_at_roots_socket(ma
 )
 def test_roots_commands_prefer_roots_socket_to_the_port(machine: Machine) -> None:
     machine.gafferd()
-    # Whoever speaks for the port: there is no network any more.
+    # Whichever program has the port: there is no network any more.
     machine.sh("ip addr flush dev lo")
     assert machine.cli("gafferctl", "ping").stdout == "OK\n"
     assert machine.cli("gaffer", "apps").returncode == 0

@@ -68,7 +68,7 @@ SEND = ("xhr_send", "jsonp_send")
 
 @attack(
     "a network client without a key",
-    "the URL of somebody's SockJS session, read in the log of a proxy, after the key was sent as a message",
+    "the URL of another client's SockJS session, read in the log of a proxy, after the key was sent as a message",
     "403 over every transport, to read and to command: the session has a secret of its own, in a cookie",
 )
 def test_url_of_a_session_is_not_enough_to_be_its_client(node: tuple[Any, str]) -> None:
@@ -94,7 +94,7 @@ def test_url_of_a_session_is_not_enough_to_be_its_client(node: tuple[Any, str]) 
     "the URL of a SockJS session whose client has not sent its key yet, to wait there for what it will read",
     "403: the session is its client's from its first request on",
 )
-def test_nobody_gets_into_a_session_before_its_key(node: tuple[Any, str]) -> None:
+def test_no_other_client_gets_into_a_session_before_its_key(node: tuple[Any, str]) -> None:
     gafferd, key = node
     weak = make_key(gafferd, key, read=["other"])
     victim = Browser(gafferd.port)

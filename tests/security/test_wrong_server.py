@@ -87,7 +87,7 @@ def test_kept_key_is_not_sent_to_a_program_of_another_account(
 
 @attack(
     "another account of the machine",
-    "the same, to get a password or a key that somebody types",
+    "the same, to get a password or a key that a user types",
     "nothing is sent: 'gaffer login' and 'gaffer key save' end with exit code 3 and name the account",
 )
 @pytest.mark.parametrize("command", [("login", "me"), ("key", "save"), ("user", "password", "me")])

@@ -18,7 +18,7 @@ FOUND = json.dumps({"jobs": [], "id": "k1", "api_key": "n" * 64, "expires": None
 
 def main(heard: str, path: str = "") -> None:
     writer = os.open(heard, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    # The kernel calls a TCP socket's owner whoever made it, a unix socket's whoever listens: the folder is root's.
+    # A TCP socket belongs to the account that made it, a unix socket to the one that listens: the folder is root's.
     if path:
         sock = socket.socket(socket.AF_UNIX)
         sock.bind(path)
