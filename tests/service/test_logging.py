@@ -105,7 +105,7 @@ def test_standard_error_is_not_opened_again(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err.endswith("INFO root: hello\n")
 
 
-def test_failures_that_nobody_catches_are_logged(file: Path) -> None:
+def test_uncaught_failures_are_logged(file: Path) -> None:
     Log(str(file), "info")
     hub = gevent.get_hub()
     log_failures(hub)
