@@ -49,7 +49,7 @@ class World(RuleBasedStateMachine):
         self.told: list[tuple[str, int | None]] = []
         self.removed = 0
         self.ready: set[int] = set()  # pids that were told to be ready, and not to be unready since
-        self.unanswered: set[int] = set()  # committed, and nobody was told yet how it went
+        self.unanswered: set[int] = set()  # committed, and the caller was not told yet how it went
         # the model: what a reader of docs/configuration.rst expects
         self.wanted_up = False
         self.wanted = 2
