@@ -96,7 +96,7 @@ def test_fetch_metadata_of_foreign_pages_is_rejected(site, mode, dest, welcome):
     assert get(headers=said, origins=("https://ours.example",)).body == b"in"
 
 
-def test_a_form_of_somebody_else_is_no_link():
+def test_a_form_of_another_site_is_no_link():
     said = {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_SEC_FETCH_MODE": "navigate", "HTTP_SEC_FETCH_DEST": "document"}
     assert "pages of other sites" in get(method="POST", headers=said).assert_problem(403, "forbidden")
 
@@ -114,7 +114,7 @@ def test_local_users_can_be_let_in():
     assert get(uid=OTHER, local_users=True).body == b"in"
 
 
-def test_other_machines_come_in_only_when_everybody_may():
+def test_other_machines_come_in_only_when_all_may():
     addresses = {"peer": ("192.0.2.9", 40000), "local": ("192.0.2.1", 5000)}
     assert get(uid=None, via=connection(**addresses), anonymous=True, host="192.0.2.1").body == b"in"
     get(uid=None, via=connection(**addresses), host="192.0.2.1").assert_problem(403, "forbidden")

@@ -153,7 +153,7 @@ def test_method_not_allowed_says_what_is():
 @pytest.mark.parametrize(
     "raised", [ZeroDivisionError("secret 42"), SystemExit(3), gevent.Timeout(1), KeyError("x"), AssertionError()]
 )
-def test_the_unexpected_is_logged_once_and_told_to_nobody(raised, caplog):
+def test_the_unexpected_is_logged_once_and_told_to_no_client(raised, caplog):
     def handler(request):
         raise raised
 
@@ -219,7 +219,7 @@ def test_head_ends_a_stream():
 
     class Stream:
         def __iter__(self):
-            raise AssertionError("nobody wants it")
+            raise AssertionError("it is not wanted")
 
         def close(self):
             closed.append(True)

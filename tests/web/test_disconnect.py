@@ -42,7 +42,7 @@ def test_a_client_that_stays_is_not_gone(watched):
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """Nobody looks again: what is noticed is noticed by itself."""
+    """There is no second look: what is noticed is noticed by itself."""
     monkeypatch.setattr(disconnect, "RECHECK", 600)
 
 

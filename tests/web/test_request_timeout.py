@@ -1,4 +1,4 @@
-"""How long answers may take to begin: what is too slow ends, whatever it thinks of that, and nobody else notices."""
+"""How long answers may take to begin: what is too slow ends, whatever it does then, and no other request notices."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_stuck_handler_gets_503_and_connection_is_closed(method, caplog):
     routes = [{"method": name, "path": "/slow", "handler": handler, "raw": True} for name in ("GET", "POST")]
     with served(app(*routes), request=0.1) as (address, server):
         sock = connect(address)
-        # A body that nobody reads must not destroy the answer on its way.
+        # A body that is not read must not destroy the answer on its way.
         sock.sendall(post(b"/slow", b"x" * 100_000) if method == b"POST" else SLOW.replace(b"GET", method))
         wait_until(lambda: server.stuck == 1)
         assert request(address, "GET", "/hello").json == {"hello": "world"}

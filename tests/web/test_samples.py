@@ -1,4 +1,4 @@
-"""Sources of figures: measured while somebody sources, once for all who look, at the shortest interval wanted."""
+"""Sources of figures: measured while there are readers, once for all of them, at the shortest interval wanted."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_slow_source_gets_only_the_latest_value(sampler):
     assert len(source.take()) == 1
 
 
-def test_nothing_is_measured_for_nobody(sampler):
+def test_nothing_is_measured_without_readers(sampler):
     meter = Meter()
     source = SampleSource(sampler, "a", "stats", meter, 0.1)
     wait_until(lambda: meter.count)

@@ -260,7 +260,7 @@ def test_expectations():
         sock.close()
 
 
-def test_bodies_that_nobody_reads_are_skipped():
+def test_bodies_that_are_not_read_are_skipped():
     with served(app()) as (address, _):
         data = talk(address, post(b"/deaf", b"GET /evil HTTP/1.1\r\n\r\n") + HELLO)
         assert [answer.status for answer in answers(data)] == [200, 200]

@@ -108,7 +108,7 @@ def test_iframe_is_kept_as_long_as_it_is_the_same(at):
 
 
 def test_iframe_only_in_pages_of_allowed_origins(at):
-    """Ours: the protocol would have it in any page, and whoever has it speaks as a page of gafferd's own."""
+    """Ours: the protocol would have it in any page, and a page that has it speaks as one of gafferd's own."""
     headers = at.get("/echo/iframe.html").headers
     assert headers["content-security-policy"] == f"frame-ancestors 'self' {FRIEND}"
     assert headers["x-frame-options"] == "SAMEORIGIN" and "no-cache" in headers["cache-control"]

@@ -141,7 +141,7 @@ def test_a_client_that_does_not_come_back_is_given_up(made):
     assert made.peer.closed == 1 and made.forgotten == 1 and not made.clock.timers
 
 
-def test_a_session_never_ends_while_somebody_receives(made):
+def test_a_session_never_ends_while_a_client_receives(made):
     made.session.attach(made.wake)
     made.clock.pass_(1000)
     assert not made.peer.closed and not made.clock.timers
