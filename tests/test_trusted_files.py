@@ -20,7 +20,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has others who
 
 @pytest.fixture
 def theirs(tmp_path):
-    """A folder of somebody else's."""
+    """A folder of another account."""
     folder = tmp_path / "home"
     folder.mkdir()
     os.chown(folder, OTHER, OTHER)
@@ -52,7 +52,7 @@ def written(path, data=b"line\n", **policy):
 
 @as_root
 @pytest.mark.parametrize("below", ["", "new/er"])
-def test_a_link_of_somebody_else_leads_nowhere(theirs, victim, below):
+def test_a_link_of_another_account_leads_nowhere(theirs, victim, below):
     link(theirs / "logs", victim)
     with pytest.raises(OSError, match=f"uid {OTHER} made a symbolic link"):
         open_log(str(theirs / "logs" / below / "web.log"))
@@ -93,7 +93,7 @@ def test_our_own_links_are_followed(tmp_path, victim):
 
 
 @as_root
-def test_the_last_part_is_no_link_of_somebody_else(theirs, tmp_path):
+def test_the_last_part_is_no_link_of_another_account(theirs, tmp_path):
     link(theirs / "web.log", "/dev/null")
     with pytest.raises(OSError, match="where others may make some"):
         open_log(str(theirs / "web.log"))
@@ -131,7 +131,7 @@ def test_nothing_is_renamed_where_a_folder_became_a_link(theirs, victim):
 
 
 @as_root
-def test_old_files_in_a_folder_of_somebody_else_are_kept_as_elsewhere(theirs):
+def test_old_files_in_a_folder_of_another_account_are_kept_as_elsewhere(theirs):
     path = theirs / "logs/web.log"
     file = DiskFile(str(path), RotationPolicy(maxbytes=10, backups=2), threading.Lock())
     for number in range(4):
