@@ -476,9 +476,9 @@ def _whole(text: str) -> int:
 class Backoff(NamedTuple):
     """Delays before a process that does not stay up is started again, in seconds: each *factor* times the last."""
 
-    first: float = 0.1
-    factor: float = 2.0
-    longest: float = 30.0
+    first: float
+    factor: float
+    longest: float
 
 
 class BackoffRule(Kind):

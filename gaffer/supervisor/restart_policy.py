@@ -13,7 +13,8 @@ from typing import Callable, NamedTuple
 from ..config.fields import Backoff
 from ..config.jobconfig import JobConfig
 
-BACKOFF = Backoff()
+#: Delays of a job whose ``backoff`` is not set.
+BACKOFF = Backoff(first=0.1, factor=2.0, longest=30.0)
 #: Delays vary by this share in both directions.
 JITTER = 0.2
 

@@ -44,7 +44,7 @@ def test_a_stop_from_another_day_has_its_date(monkeypatch, until, text):
 @pytest.fixture
 def broken(gafferd, monkeypatch):
     """A job in backoff, for longer than a test lasts, whose process wrote to stderr."""
-    monkeypatch.setattr("gaffer.supervisor.restart_policy.BACKOFF", Backoff(30.0))
+    monkeypatch.setattr("gaffer.supervisor.restart_policy.BACKOFF", Backoff(30.0, 2.0, 30.0))
     gafferd.load("default.bad", start=True, min_uptime=60, redirect_output=["out", "err"])
 
     def fail():
